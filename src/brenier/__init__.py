@@ -1,0 +1,1 @@
+"""brenier: density estimation with convex potential flows."""

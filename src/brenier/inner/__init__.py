@@ -1,0 +1,1 @@
+"""The convex problem in the last layer's weights w: its objective and its two solvers."""

@@ -1,0 +1,176 @@
+r"""The convex objective of the inner problem, as a function of w alone.
+
+    J(w) = sum_j omega_j [ 1/2 |G_j w|^2 - log det A_j ],   A_j = sum_{i <= k} w_i H_ji,
+
+with omega_j >= 0 summing to one (thesis 2.3, 3.2). With A_j = L_j L_j^T and the packed
+S_ji = L_j^{-1} H_ji L_j^{-T}, off-diagonals times sqrt 2,
+
+    gradient = M w - sum_j omega_j tr S_ji,    Hessian = M + S^T S  (rows scaled by sqrt omega_j),
+
+where M = sum_j omega_j G_j^T G_j does not depend on w and is formed once. N J is self-concordant.
+The solvers see `AbstractObjective` only; where G and H come from is not known here.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from brenier.chunks import sum_over_chunks
+from brenier.linalg import (
+    cholesky,
+    congruence,
+    diagonal_entries,
+    dimension,
+    gram,
+    pairs,
+    triangular_inverse,
+)
+
+
+class Evaluation(eqx.Module):
+    """J, its gradient and its Hessian at one w; J is infinite outside the domain."""
+
+    value: Float[Array, ""]
+    gradient: Float[Array, " m"]
+    hessian: Float[Array, "m m"]
+
+
+class AbstractObjective(eqx.Module):
+    """A smooth convex function of w with exact second derivatives."""
+
+    @abstractmethod
+    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
+        """Return J(w), infinite outside the domain."""
+
+    @abstractmethod
+    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
+        """Return J(w), its gradient and its Hessian."""
+
+
+class LogDetTerm(eqx.Module):
+    """- sum_j omega_j log det( sum_i w_i H_ji ) over the samples it holds.
+
+    Attributes
+    ----------
+    H : (P, N, k)
+        Packed Hessians; A depends on the first k entries of w only.
+    omega : (N,)
+        Weights; rows of weight zero are padding and never count, whatever they hold.
+    """
+
+    H: Float[Array, "P N k"]
+    omega: Float[Array, " N"]
+
+    def _factor(self, w: Array) -> tuple[Array, Array]:
+        P, N, k = self.H.shape
+        A = (self.H.reshape(P * N, k) @ w[:k]).reshape(P, N)
+        L = cholesky(A)
+        log_det = 2.0 * jnp.sum(jnp.log(L[diagonal_entries(dimension(P))]), axis=0)
+        return L, -jnp.sum(jnp.where(self.omega > 0, self.omega * log_det, 0.0))
+
+    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
+        """Return the term, infinite where some A_j is not positive definite."""
+        value = self._factor(w)[1]
+        return jnp.where(jnp.isfinite(value), value, jnp.inf)
+
+    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
+        """Return the term and its derivatives, zero in the entries of w beyond k."""
+        L, value = self._factor(w)
+        S = congruence(triangular_inverse(L), self.H)
+        rows, cols = pairs(dimension(S.shape[0]))
+        trace = jnp.sum(S[rows == cols], axis=0)
+        m, k = w.shape[0], self.H.shape[2]
+        scale = jnp.where(rows == cols, 1.0, jnp.sqrt(2.0))[:, None] * jnp.sqrt(self.omega)
+        return Evaluation(
+            value=jnp.where(jnp.isfinite(value), value, jnp.inf),
+            gradient=jnp.zeros(m, w.dtype).at[:k].set(-(self.omega @ trace)),
+            hessian=jnp.zeros((m, m), w.dtype).at[:k, :k].set(gram(scale[..., None] * S)),
+        )
+
+
+def second_moment(
+    G: Float[Array, "n N m"], omega: Float[Array, " N"]
+) -> Float[Array, "m m"]:
+    """Return M = sum_j omega_j G_j^T G_j, from gradients G: (n, N, m)."""
+    return gram(jnp.sqrt(omega)[:, None] * G)
+
+
+class ArrayObjective(AbstractObjective):
+    """J with all features' Hessians held in memory."""
+
+    M: Float[Array, "m m"]
+    term: LogDetTerm
+
+    @staticmethod
+    def of(
+        G: Float[Array, "n N m"], H: Float[Array, "P N k"], omega: Float[Array, " N"]
+    ) -> "ArrayObjective":
+        """Return J for gradients G, packed Hessians H and weights omega."""
+        return ArrayObjective(second_moment(G, omega), LogDetTerm(H, omega))
+
+    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
+        """Return J(w)."""
+        return 0.5 * w @ (self.M @ w) + self.term.value(w)
+
+    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
+        """Return J(w), its gradient and its Hessian."""
+        return _with_quadratic(self.M, w, self.term.evaluate(w))
+
+
+class ChunkedObjective(AbstractObjective):
+    """J accumulated over chunks of samples, whose features are formed anew at every evaluation.
+
+    Attributes
+    ----------
+    M : (m, m)
+        sum_j omega_j G_j^T G_j over all chunks.
+    derivatives : callable, chunk -> (G, H)
+        Gradients (n, B, m) and packed Hessians (P, B, k) of one chunk's B samples.
+    chunks : pytree with leading axis C
+        What `derivatives` takes, chunk by chunk.
+    omega : (C, B)
+        Weights.
+    """
+
+    M: Float[Array, "m m"]
+    derivatives: Callable[[Any], tuple[Array, Array]]
+    chunks: PyTree
+    omega: Float[Array, "C B"]
+
+    @staticmethod
+    def of(
+        derivatives: Callable[[Any], tuple[Array, Array]],
+        chunks: PyTree,
+        omega: Float[Array, "C B"],
+    ) -> "ChunkedObjective":
+        """Return J for features formed chunk by chunk; one pass over the chunks forms M."""
+
+        def moment(chunk_and_omega):
+            chunk, weights = chunk_and_omega
+            return second_moment(derivatives(chunk)[0], weights)
+
+        M = sum_over_chunks(moment, (chunks, omega))
+        return ChunkedObjective(M, derivatives, chunks, omega)
+
+    def _term(self, chunk_and_omega) -> LogDetTerm:
+        chunk, omega = chunk_and_omega
+        return LogDetTerm(self.derivatives(chunk)[1], omega)
+
+    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
+        """Return J(w)."""
+        total = sum_over_chunks(lambda c: self._term(c).value(w), (self.chunks, self.omega))
+        return 0.5 * w @ (self.M @ w) + total
+
+    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
+        """Return J(w), its gradient and its Hessian."""
+        total = sum_over_chunks(lambda c: self._term(c).evaluate(w), (self.chunks, self.omega))
+        return _with_quadratic(self.M, w, total)
+
+
+def _with_quadratic(M: Array, w: Array, term: Evaluation) -> Evaluation:
+    Mw = M @ w
+    return Evaluation(0.5 * w @ Mw + term.value, Mw + term.gradient, M + term.hessian)

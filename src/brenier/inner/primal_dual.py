@@ -1,0 +1,163 @@
+r"""Primal-dual interior-point method for the inner problem, the default.
+
+Newton's method on
+
+    grad J(w) - lambda = 0,    s_i lambda_i = tau   (s = w - floor),
+
+the thesis's chapter 5 "future work". One step solves
+
+    (hess J + diag(lambda / s)) dw = -(grad J - tau / s),   dlambda = tau / s - lambda - (lambda / s) dw,
+
+goes a fraction of the way to the boundary in w and in lambda, and is cut back by Armijo's rule on
+J - tau sum log s. tau follows a tenth of the mean complementarity down to its final value.
+
+Warm starts: a neighbour's multipliers may be stale, and then tau, tied to s . lambda, would never
+reach its end. As IPOPT does ([2]_, eq. 16), lambda is put back into [tau / (kappa s), kappa tau / s]
+at every step.
+
+References
+----------
+.. [1] S. Boyd, L. Vandenberghe, "Convex Optimization", 2004, section 11.7.
+.. [2] A. Waechter, L. T. Biegler, "On the implementation of an interior-point filter line-search
+       algorithm for large-scale nonlinear programming", Math. Program. 106, 2006.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from brenier.inner.newton import backtrack, ending, newton_direction
+from brenier.inner.objective import AbstractObjective
+from brenier.inner.solution import (
+    AbstractInnerSolver,
+    InnerSolution,
+    WarmStart,
+    barrier_term,
+    slack,
+    step_to_boundary,
+)
+from brenier.status import InnerStatus
+
+FRACTION_TO_BOUNDARY = 0.995
+# Target complementarity as a fraction of the present one.
+CENTRING = 0.1
+KAPPA = 10.0
+
+
+class _State(eqx.Module):
+    w: Float[Array, " m"]
+    multipliers: Float[Array, " m"]
+    tau: Float[Array, ""]
+    decrement: Float[Array, ""]
+    iterations: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+class PrimalDual(AbstractInnerSolver):
+    """Primal-dual interior-point solver.
+
+    Parameters
+    ----------
+    tau : float
+        Final barrier weight, nats.
+    tolerance : float
+        The search ends with a full Newton step from a point whose squared Newton decrement of
+        J_tau (nats) is below this.
+    max_steps : int
+        Most Newton steps.
+    tau_start : float
+        Barrier weight of a cold start, nats.
+    """
+
+    tau: float = 1e-4
+    tolerance: float = 1e-9
+    max_steps: int = 60
+    tau_start: float = 0.1
+
+    def solve(
+        self, objective: AbstractObjective, floor: Float[Array, " m"], start: WarmStart
+    ) -> InnerSolution:
+        """Return the minimiser of J_tau, from a start strictly above the floors."""
+        constrained = jnp.isfinite(floor)
+        state = jax.lax.while_loop(
+            lambda state: state.status == InnerStatus.RUNNING,
+            lambda state: self._step(objective, floor, constrained, state),
+            self._first(floor, constrained, start),
+        )
+        s = slack(state.w, floor)
+        multipliers = jnp.where(constrained, self.tau / s, 0.0)
+        return InnerSolution(
+            w=state.w,
+            multipliers=multipliers,
+            decrement=state.decrement,
+            complementarity=jnp.sum(jnp.where(constrained, s * multipliers, 0.0)),
+            iterations=state.iterations,
+            status=state.status,
+        )
+
+    def _first(self, floor: Array, constrained: Bool[Array, " m"], start: WarmStart) -> _State:
+        s = slack(start.w, floor)
+        tau = jnp.where(start.warm, self.tau, jnp.maximum(self.tau, self.tau_start))
+        multipliers = jnp.where(start.warm, start.multipliers, tau / s)
+        return _State(
+            w=start.w,
+            multipliers=_safeguard(multipliers, s, tau, constrained),
+            tau=tau,
+            decrement=jnp.full((), jnp.inf, start.w.dtype),
+            iterations=jnp.asarray(0),
+            status=jnp.asarray(int(InnerStatus.RUNNING)),
+        )
+
+    def _step(
+        self,
+        objective: AbstractObjective,
+        floor: Array,
+        constrained: Bool[Array, " m"],
+        state: _State,
+    ) -> _State:
+        here = objective.evaluate(state.w)
+        s = slack(state.w, floor)
+        mean_complementarity = jnp.sum(
+            jnp.where(constrained, s * state.multipliers, 0.0)
+        ) / jnp.sum(constrained)
+        tau = jnp.clip(CENTRING * mean_complementarity, self.tau, state.tau)
+
+        barrier_gradient = here.gradient - jnp.where(constrained, tau / s, 0.0)
+        ratio = jnp.where(constrained, state.multipliers / s, 0.0)
+        dw = newton_direction(here.hessian + jnp.diag(ratio), barrier_gradient)
+        dmultipliers = jnp.where(constrained, tau / s - state.multipliers - ratio * dw, 0.0)
+        decrement = -(dw @ barrier_gradient)
+
+        longest = step_to_boundary(s, jnp.where(constrained, dw, 0.0), FRACTION_TO_BOUNDARY)
+        closing = (tau <= self.tau) & (decrement <= self.tolerance)
+        step, accepted = jax.lax.cond(
+            closing,
+            lambda: (longest, jnp.asarray(True)),
+            lambda: backtrack(
+                lambda w: objective.value(w) + tau * barrier_term(w, floor),
+                state.w,
+                dw,
+                value=here.value + tau * barrier_term(state.w, floor),
+                slope=-decrement,
+                first=longest,
+            ),
+        )
+        w = jnp.where(accepted, state.w + step * dw, state.w)
+        dual_step = step_to_boundary(state.multipliers, dmultipliers, FRACTION_TO_BOUNDARY)
+        multipliers = state.multipliers + dual_step * dmultipliers
+        iterations = state.iterations + 1
+        return _State(
+            w=w,
+            multipliers=_safeguard(multipliers, slack(w, floor), tau, constrained),
+            tau=tau,
+            decrement=decrement,
+            iterations=iterations,
+            status=ending(decrement, closing, accepted, iterations >= self.max_steps),
+        )
+
+
+def _safeguard(multipliers: Array, s: Array, tau: Array, constrained: Array) -> Array:
+    """Return lambda within a factor kappa of tau / s, zero for free weights."""
+    centre = tau / s
+    return jnp.where(constrained, jnp.clip(multipliers, centre / KAPPA, centre * KAPPA), 0.0)

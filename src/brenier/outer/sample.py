@@ -1,0 +1,59 @@
+r"""A fixed sample of rows with weights, cut into equal chunks.
+
+The loss is a weighted sum over rows, omega_j >= 0 with sum one. Rows are padded (weight zero) to a
+few standard lengths, so that one compiled program serves many tables, and cut into chunks so that
+the features of a long table never stand in memory at once.
+"""
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float
+
+# Bytes of one chunk's feature Hessians, (P, B, k) in float64.
+CHUNK_BYTES = 1 << 27
+
+
+class Sample(eqx.Module):
+    """Rows and weights, chunked.
+
+    Attributes
+    ----------
+    X : (C, B, n)
+        Rows; padding is zero.
+    omega : (C, B)
+        Weights, summing to one; padding has weight zero.
+    """
+
+    X: Float[Array | np.ndarray, "C B n"]
+    omega: Float[Array | np.ndarray, "C B"]
+
+    @staticmethod
+    def of(
+        X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], chunk_rows: int
+    ) -> "Sample":
+        """Return the rows padded and cut into chunks of at most `chunk_rows`."""
+        N, n = X.shape
+        B = padded_length(N) if N <= chunk_rows else chunk_rows
+        C = -(-N // B)
+        rows = np.zeros((C * B, n))
+        omega = np.zeros(C * B)
+        rows[:N] = X
+        omega[:N] = weights / np.sum(weights)
+        return Sample(rows.reshape(C, B, n), omega.reshape(C, B))
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks C."""
+        return self.X.shape[0]
+
+
+def chunk_rows(n: int, n_features: int) -> int:
+    """Return how many rows' feature Hessians fit into `CHUNK_BYTES`: a multiple of 128."""
+    per_row = 8 * (n * (n + 1) // 2) * n_features
+    return max(128, CHUNK_BYTES // per_row // 128 * 128)
+
+
+def padded_length(N: int) -> int:
+    """Return the least standard length >= N: 2^k (1 + i / 4), from 64 on."""
+    step = 1 << max(4, int(N - 1).bit_length() - 3)
+    return max(64, -(-N // step) * step)

@@ -1,0 +1,123 @@
+r"""The separable head: features f_mu = [u_{l-1}, quadratics, x] and the potential Phi = w . f_mu.
+
+    f_mu(x) = [ u_{l-1}(x),  1/2 (r_1 . x)^2, ..., 1/2 (r_q . x)^2,  x_1, ..., x_n ],
+
+    Phi(x) = w . f_mu(x),   z = grad Phi(x) = G w,   A = hess Phi(x) = sum_i w_i H_i.
+
+The weights of the network features and of the quadratics have floors (0, and w_min > 0), those of
+x are free, so Phi is convex for every admissible w and, with quadratics along a basis r, strongly
+convex: Hessian >= min over the quadratic weights. The map grad Phi is then onto R^n and every
+Gaussian is in the model. Without quadratics (the thesis's form, 2.2) the image is a polytope.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from brenier.linalg import outer_products
+from brenier.potential.icnn import InputConvexNetwork
+
+
+class FeatureDerivatives(eqx.Module):
+    """What the convex problem in w needs of the features at N points.
+
+    Attributes
+    ----------
+    gradients : (n, N, m)
+        G: gradients of all features.
+    hessians : (P, N, k)
+        H: packed Hessians of the first k <= m features; the others are affine.
+    """
+
+    gradients: Float[Array, "n N m"]
+    hessians: Float[Array, "P N k"]
+
+
+class SeparableFeatures(eqx.Module):
+    """f_mu: convex network features, quadratics along fixed axes, and x itself.
+
+    Parameters
+    ----------
+    network : InputConvexNetwork
+        mu lives here.
+    axes : (q, n)
+        Directions r_k of the quadratics, orthonormal rows; q = n, or 0 for the thesis's form.
+    """
+
+    network: InputConvexNetwork
+    axes: Float[Array, "q n"]
+
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.network.n
+
+    @property
+    def n_constrained(self) -> int:
+        """m_plus: the features whose weights have floors, network and quadratics."""
+        return self.network.width + self.axes.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """m: all features, the n free linear ones included."""
+        return self.n_constrained + self.n
+
+    def value(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
+        """Return f_mu(x_j)."""
+        quadratics = 0.5 * (X @ self.axes.T) ** 2
+        return jnp.concatenate([self.network.value(X), quadratics, X], axis=1)
+
+    def derivatives(self, X: Float[Array, "N n"]) -> FeatureDerivatives:
+        """Return the gradients and Hessians of all features."""
+        N, n = X.shape
+        jet = self.network.jet(X)
+        along = (X @ self.axes.T) * self.axes.T[:, None, :]
+        free = jnp.broadcast_to(jnp.eye(n, dtype=X.dtype)[:, None, :], (n, N, n))
+        constant = outer_products(self.axes.T[:, None, :])
+        constant = jnp.broadcast_to(constant, (constant.shape[0], N, self.axes.shape[0]))
+        return FeatureDerivatives(
+            gradients=jnp.concatenate([jet.gradient, along, free], axis=-1),
+            hessians=jnp.concatenate([jet.hessian, constant], axis=-1),
+        )
+
+    def split(self, w: Float[Array, " m"]) -> tuple[Array, Array, Array]:
+        """Return the weights of network features, quadratics and x."""
+        d, m_plus = self.network.width, self.n_constrained
+        return w[:d], w[d:m_plus], w[m_plus:]
+
+
+class ConvexPotential(eqx.Module):
+    """Phi = w . f_mu, its gradient (the map) and its Hessian (the map's Jacobian)."""
+
+    features: SeparableFeatures
+    w: Float[Array, " m"]
+
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.features.n
+
+    @property
+    def strong_convexity(self) -> Float[Array, ""]:
+        """A global lower bound on the Hessian's eigenvalues: the least quadratic weight, or 0.
+
+        The smallest eigenvalue at a point would be no such bound.
+        """
+        quadratic = self.features.split(self.w)[1]
+        return jnp.min(quadratic) if quadratic.size else jnp.zeros((), self.w.dtype)
+
+    def value(self, X: Float[Array, "N n"]) -> Float[Array, " N"]:
+        """Return Phi(x_j)."""
+        return self.features.value(X) @ self.w
+
+    def gradient_and_hessian(
+        self, X: Float[Array, "N n"]
+    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return z = grad Phi and packed A = hess Phi, by the scalar form of the network."""
+        network, quadratic, free = self.features.split(self.w)
+        z, A = self.features.network.weighted(network, X)
+        axes = self.features.axes
+        along = (X @ axes.T) * quadratic
+        z = z + (along @ axes).T + free[:, None]
+        A = A + jnp.sum(quadratic * outer_products(axes.T[:, None, :]), axis=-1)
+        return z, A

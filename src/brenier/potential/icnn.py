@@ -1,0 +1,115 @@
+r"""The fully input convex network u_{l-1} and its derivatives in the input.
+
+    u_1 = s(K_1 x + b_1),   u_i = s(L_i u_{i-1} + K_i x + b_i),   L_i >= 0,
+
+with s convex and non-decreasing: every output is convex in x, whatever the weights (thesis 2.1,
+2.2; [1]_). Two ways to its derivatives:
+
+* `jet`: value, gradient and Hessian of every output, for the convex problem in the last layer;
+* `weighted`: z and A of one weighted sum v . u_{l-1} only. With a_i the pre-activation of layer i,
+  D_i its gradient and v_{l-1} = v, v_{i-1} = L_i^T (s'(a_i) v_i),
+
+      A_ab = sum_i sum_k v_ik s''(a_ik) D_ika D_ikb,
+
+  so no Hessian passes through the layers: this is what the outer gradient differentiates.
+
+References
+----------
+.. [1] B. Amos, L. Xu, J. Z. Kolter, "Input Convex Neural Networks", 2016, arXiv 1609.07152, eq. 2.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from brenier.linalg import UNROLL_LIMIT, outer_products, pack
+from brenier.potential.activations import AbstractActivation, evaluate
+from brenier.potential.jets import Jet, activate, add, affine, linear
+from brenier.potential.nonnegativity import AbstractNonnegativity
+
+
+class InputConvexNetwork(eqx.Module):
+    """u_{l-1}: convex functions of x, as many as the last hidden layer is wide.
+
+    Parameters
+    ----------
+    K : tuple of (width_i, n)
+        Weights from the input into each hidden layer.
+    b : tuple of (width_i,)
+        Biases.
+    L : tuple of (width_i, width_{i-1})
+        Trained matrices from layer to layer, one fewer than layers; `nonnegativity` turns each
+        into L_i >= 0.
+    activation, nonnegativity
+        What s is, and how L_i >= 0 is kept.
+    """
+
+    K: tuple[Float[Array, "_ n"], ...]
+    b: tuple[Float[Array, " _"], ...]
+    L: tuple[Float[Array, "_ _"], ...]
+    activation: AbstractActivation = eqx.field(static=True)
+    nonnegativity: AbstractNonnegativity = eqx.field(static=True)
+
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.K[0].shape[1]
+
+    @property
+    def width(self) -> int:
+        """Number of outputs."""
+        return self.K[-1].shape[0]
+
+    def hidden_weights(self) -> tuple[Float[Array, "_ _"], ...]:
+        """Return the matrices L_i >= 0 themselves."""
+        return tuple(self.nonnegativity.weights(raw) for raw in self.L)
+
+    def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
+        """Return u_{l-1}."""
+        u = evaluate(self.activation, X @ self.K[0].T + self.b[0])[0]
+        for L, K, b in zip(self.hidden_weights(), self.K[1:], self.b[1:], strict=True):
+            u = evaluate(self.activation, u @ L.T + X @ K.T + b)[0]
+        return u
+
+    def jet(self, X: Float[Array, "N n"]) -> Jet:
+        """Return value, gradient and Hessian of every output."""
+        u = activate(self.activation, affine(X, self.K[0], self.b[0]))
+        for L, K, b in zip(self.hidden_weights(), self.K[1:], self.b[1:], strict=True):
+            u = activate(self.activation, add(linear(L, u), affine(X, K, b)))
+        return u
+
+    def weighted(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"]
+    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return gradient and packed Hessian in x of v . u_{l-1}(x)."""
+        N = X.shape[0]
+        hidden = self.hidden_weights()
+        slopes, curvatures, gradients = [], [], []
+        u = E = None
+        for i, (K, b) in enumerate(zip(self.K, self.b, strict=True)):
+            a = X @ K.T + b
+            D = jnp.broadcast_to(K.T[:, None, :], (self.n, N, K.shape[0]))
+            if i:
+                a = a + u @ hidden[i - 1].T
+                D = D + E @ hidden[i - 1].T
+            u, slope, curvature = evaluate(self.activation, a)
+            E = slope * D
+            slopes.append(slope)
+            curvatures.append(curvature)
+            gradients.append(D)
+        z = E @ v
+        v = jnp.broadcast_to(v, u.shape)
+        A = 0.0
+        for i in reversed(range(len(self.K))):
+            A = A + weighted_outer(v * curvatures[i], gradients[i])
+            if i:
+                v = (v * slopes[i]) @ hidden[i - 1]
+        return z, A
+
+
+def weighted_outer(q: Float[Array, "N k"], D: Float[Array, "n N k"]) -> Float[Array, "P N"]:
+    """Return packed sum_k q_k D_k D_k^T for every sample."""
+    if D.shape[0] <= UNROLL_LIMIT:
+        return jnp.sum(q * outer_products(D), axis=-1)
+    D = jnp.swapaxes(D, 0, 1)
+    return pack((q[:, None, :] * D) @ jnp.swapaxes(D, 1, 2))

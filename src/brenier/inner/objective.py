@@ -92,9 +92,7 @@ class LogDetTerm(eqx.Module):
         )
 
 
-def second_moment(
-    G: Float[Array, "n N m"], omega: Float[Array, " N"]
-) -> Float[Array, "m m"]:
+def second_moment(G: Float[Array, "n N m"], omega: Float[Array, " N"]) -> Float[Array, "m m"]:
     """Return M = sum_j omega_j G_j^T G_j, from gradients G: (n, N, m)."""
     return gram(jnp.sqrt(omega)[:, None] * G)
 

@@ -93,9 +93,7 @@ def barrier_term(w: Float[Array, " m"], floor: Float[Array, " m"]) -> Float[Arra
     return jnp.where(jnp.all(s > 0), -jnp.sum(jnp.log(jnp.where(s > 0, s, 1.0))), jnp.inf)
 
 
-def stationarity(
-    gradient: Float[Array, " m"], multipliers: Float[Array, " m"]
-) -> Float[Array, ""]:
+def stationarity(gradient: Float[Array, " m"], multipliers: Float[Array, " m"]) -> Float[Array, ""]:
     """Return the largest entry of |grad J - lambda|."""
     return jnp.max(jnp.abs(gradient - multipliers))
 

@@ -47,9 +47,7 @@ class Jet(eqx.Module):
         return self.channels[1 + self.n :]
 
 
-def affine(
-    X: Float[Array, "N n"], K: Float[Array, "width n"], b: Float[Array, " width"]
-) -> Jet:
+def affine(X: Float[Array, "N n"], K: Float[Array, "width n"], b: Float[Array, " width"]) -> Jet:
     """Return the jet of K x + b: gradient K, Hessian zero."""
     N, n = X.shape
     width = K.shape[0]

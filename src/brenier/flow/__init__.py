@@ -1,0 +1,1 @@
+"""Densities from potentials: preprocessing, the map, its inverse, log-density."""

@@ -1,0 +1,156 @@
+r"""Exact invertible layers between the data and the potential.
+
+Per-column bounds first: with a < x, x < b, or a < x < b,
+
+    y = log(x - a),    y = -log(b - x),    y = log((x - a) / (b - x)),
+
+each increasing; then whitening y -> C^{-1} (y - m): C the Cholesky factor of the covariance
+("full"), its diagonal of standard deviations ("standardize"), or the identity with m = 0 ("none",
+which alone keeps the Euclidean Brenier map in the data's coordinates).
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.scipy
+import numpy as np
+from jaxtyping import Array, Float
+
+Numeric = Array | np.ndarray
+
+
+class ColumnBounds(eqx.Module):
+    """Log and logit maps of bounded columns.
+
+    Attributes
+    ----------
+    low, high : (n,)
+        Bounds in data units; infinite where there is none.
+    """
+
+    low: Float[Numeric, " n"]
+    high: Float[Numeric, " n"]
+
+    def inside(self, X: Float[Array, "N n"]) -> Array:
+        """Return which rows lie strictly within all bounds, (N,)."""
+        return jnp.all((X > self.low) & (X < self.high), axis=1)
+
+    def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
+        """Return y and log |det dy/dx|; rows outside the bounds give what an inner point gives."""
+        has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
+        low, high = jnp.where(has_low, self.low, 0.0), jnp.where(has_high, self.high, 0.0)
+        above = jnp.where(has_low & (X > low), X - low, 1.0)
+        below = jnp.where(has_high & (X < high), high - X, 1.0)
+        log_above, log_below = jnp.log(above), jnp.log(below)
+        Y = jnp.where(has_low | has_high, log_above - log_below, X)
+        width = jnp.where(has_low & has_high, high - low, 1.0)
+        return Y, jnp.sum(jnp.log(width) - log_above - log_below, axis=1)
+
+    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return x, strictly inside the bounds however far out y is."""
+        has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
+        both = has_low & has_high
+        low, high = jnp.where(has_low, self.low, 0.0), jnp.where(has_high, self.high, 0.0)
+        from_low = low + jnp.where(both, high - low, 1.0) * _share(Y, both)
+        from_high = high - jnp.where(both, high - low, 1.0) * _share(-Y, both)
+        nearer_low = has_low & (~has_high | (Y < 0))
+        X = jnp.where(nearer_low, from_low, jnp.where(has_high, from_high, Y))
+        least = jnp.where(has_low, jnp.nextafter(low, jnp.inf), -jnp.inf)
+        most = jnp.where(has_high, jnp.nextafter(high, -jnp.inf), jnp.inf)
+        return jnp.clip(X, least, most)
+
+
+def _share(y: Array, both: Array) -> Array:
+    """Return the distance from the bound: exp(y), or its logistic where there are two."""
+    both_sided = jnp.exp(-jnp.logaddexp(0.0, -y))
+    return jnp.where(both, both_sided, jnp.exp(jnp.where(both, 0.0, y)))
+
+
+class Whitening(eqx.Module):
+    """x -> C^{-1} ((x - mean) / scale), C lower triangular.
+
+    The column scales are kept apart from C, so that columns of 1e-12 and 1e12 lose no digits.
+
+    Attributes
+    ----------
+    mean, scale : (n,)
+        In data units; scale > 0.
+    factor : (n, n)
+        C, lower triangular with positive diagonal.
+    """
+
+    mean: Float[Numeric, " n"]
+    scale: Float[Numeric, " n"]
+    factor: Float[Numeric, "n n"]
+
+    def forward(self, X: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return the whitened rows."""
+        centred = ((X - self.mean) / self.scale).T
+        return jax.scipy.linalg.solve_triangular(jnp.asarray(self.factor), centred, lower=True).T
+
+    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return the rows in data units."""
+        return (Y @ jnp.asarray(self.factor).T) * self.scale + self.mean
+
+    @property
+    def log_det(self) -> Array:
+        """log |det| of the forward map."""
+        return -jnp.sum(jnp.log(self.scale)) - jnp.sum(jnp.log(jnp.diagonal(self.factor)))
+
+
+class Preprocessing(eqx.Module):
+    """Bounds, then whitening."""
+
+    bounds: ColumnBounds
+    whitening: Whitening
+
+    def inside(self, X: Float[Array, "N n"]) -> Array:
+        """Return which rows lie strictly within all bounds, (N,)."""
+        return self.bounds.inside(X)
+
+    def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
+        """Return the preprocessed rows and log |det| of the map there."""
+        Y, log_det = self.bounds.forward(X)
+        return self.whitening.forward(Y), log_det + self.whitening.log_det
+
+    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return the rows in data units."""
+        return self.bounds.inverse(self.whitening.inverse(Y))
+
+
+def whitening(Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str) -> Whitening:
+    """Return the whitening of weighted rows.
+
+    Parameters
+    ----------
+    Y : (N, n)
+        Rows of full rank, N > n.
+    weights : (N,)
+        Their weights, in any unit.
+    how : {"full", "standardize", "none"}
+        Which covariance is removed.
+    """
+    n = Y.shape[1]
+    if how == "none":
+        return Whitening(np.zeros(n), np.ones(n), np.eye(n))
+    mean, scale, standardised = standardise(Y, weights)
+    if how == "standardize":
+        return Whitening(mean, scale, np.eye(n))
+    omega = weights / np.sum(weights)
+    # The Cholesky factor of Z^T Z is R^T of Z = Q R: no covariance is formed, no digits lost.
+    R = np.linalg.qr(np.sqrt(omega)[:, None] * standardised, mode="r")
+    return Whitening(mean, scale, np.ascontiguousarray((np.sign(np.diag(R))[:, None] * R).T))
+
+
+def standardise(
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weighted means, standard deviations, and the standardised rows."""
+    omega = weights / np.sum(weights)
+    # Dividing by the largest entry first keeps squares of very large and small units in range.
+    largest = np.maximum(np.max(np.abs(Y), axis=0), np.finfo(float).tiny)
+    unit = Y / largest
+    mean = omega @ unit
+    centred = unit - mean
+    deviation = np.sqrt(omega @ centred**2)
+    safe = np.where(deviation > 0, deviation, 1.0)
+    return mean * largest, deviation * largest, centred / safe

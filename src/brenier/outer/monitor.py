@@ -1,0 +1,121 @@
+"""Watches a search: held-out loss, the best iterate, and when to stop."""
+
+import time
+from dataclasses import dataclass, field
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from brenier.outer.reduced import VariableProjection
+from brenier.outer.report import Iteration, ProgressCallback
+from brenier.outer.sample import Sample
+from brenier.status import FitStatus
+
+
+class StopSearch(Exception):
+    """Ends a search from within, with the status it shall have."""
+
+    def __init__(self, status: FitStatus):
+        super().__init__(status.value)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """A point (mu, w) with its losses J (nats)."""
+
+    theta: Float[np.ndarray, " p"]
+    w: Float[np.ndarray, " m"]
+    loss: float
+    heldout_loss: float
+    number: int
+
+    @property
+    def criterion(self) -> float:
+        """What the best iterate is chosen by: held-out loss, training loss where there is none."""
+        value = self.loss if np.isnan(self.heldout_loss) else self.heldout_loss
+        return value if np.isfinite(value) else np.inf
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search must end.
+
+    Attributes
+    ----------
+    max_iter : int
+        Most iterations.
+    patience : int
+        Stop once the held-out loss has not improved for this many iterations and a quarter of
+        those done.
+    max_seconds : float or None
+        Wall time.
+    """
+
+    max_iter: int
+    patience: int
+    max_seconds: float | None
+
+
+@dataclass
+class Monitor:
+    """Sees every accepted iterate, keeps the best, and raises `StopSearch` when it is time."""
+
+    problem: VariableProjection
+    heldout: Sample | None
+    limits: Limits
+    on_iteration: ProgressCallback | None = None
+    started: float = field(default_factory=time.perf_counter)
+    iterations: list[Iteration] = field(default_factory=list)
+    best: Iterate | None = None
+    heldout_seconds: float = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the fit began."""
+        return time.perf_counter() - self.started
+
+    def check_time(self) -> None:
+        """Raise `StopSearch` when the time is up."""
+        if self.limits.max_seconds is not None and self.elapsed > self.limits.max_seconds:
+            raise StopSearch(FitStatus.TIME_LIMIT)
+
+    def heldout_loss(self, theta: np.ndarray, w: np.ndarray) -> float:
+        """Return J on the held-out rows; NaN where there are none."""
+        if self.heldout is None:
+            return float("nan")
+        before = time.perf_counter()
+        value = float(self.problem.loss(jnp.asarray(theta), jnp.asarray(w), self.heldout))
+        self.heldout_seconds += time.perf_counter() - before
+        return value if np.isfinite(value) else np.inf
+
+    def observe(
+        self,
+        theta: np.ndarray,
+        w: np.ndarray,
+        *,
+        loss: float,
+        n_rows: int,
+        newton_steps: int,
+        work_units: int,
+    ) -> None:
+        """Record an accepted iterate, keep it if it is the best, stop when a limit is reached."""
+        number = len(self.iterations) + 1
+        iterate = Iterate(theta.copy(), np.asarray(w), loss, self.heldout_loss(theta, w), number)
+        record = Iteration(
+            number, n_rows, loss, iterate.heldout_loss, newton_steps, work_units, self.elapsed
+        )
+        self.iterations.append(record)
+        if self.best is None or iterate.criterion < self.best.criterion:
+            self.best = iterate
+        if self.on_iteration is not None:
+            self.on_iteration(record)
+        if self.heldout is not None and number - self.best.number > self._patience(number):
+            raise StopSearch(FitStatus.STOPPED_ON_VALIDATION)
+        if number >= self.limits.max_iter:
+            raise StopSearch(FitStatus.ITERATION_LIMIT)
+        self.check_time()
+
+    def _patience(self, number: int) -> float:
+        return max(self.limits.patience, 0.25 * number)

@@ -1,1 +1,31 @@
-"""brenier: density estimation with convex potential flows."""
+"""brenier: density estimation with convex potential flows, trained by variable projection.
+
+Names are imported when first used, so that `import brenier` and `brenier --help` stay fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brenier.estimators import ConvexPotentialFlow, load
+    from brenier.outer.taylor import taylor_check
+    from brenier.version import __version__
+
+_HOME = {
+    "ConvexPotentialFlow": "brenier.estimators",
+    "load": "brenier.estimators",
+    "taylor_check": "brenier.outer.taylor",
+    "__version__": "brenier.version",
+}
+
+__all__ = ["ConvexPotentialFlow", "__version__", "load", "taylor_check"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'brenier' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

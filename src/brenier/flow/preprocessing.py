@@ -93,7 +93,7 @@ class Whitening(eqx.Module):
 
     @property
     def log_det(self) -> Array:
-        """log |det| of the forward map."""
+        """Log |det| of the forward map."""
         return -jnp.sum(jnp.log(self.scale)) - jnp.sum(jnp.log(jnp.diagonal(self.factor)))
 
 

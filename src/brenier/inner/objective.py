@@ -1,13 +1,16 @@
 r"""The convex objective of the inner problem, as a function of w alone.
 
-    J(w) = sum_j omega_j [ 1/2 |G_j w|^2 - log det A_j ],   A_j = sum_{i <= k} w_i H_ji,
+    J(w) = sum_j omega_j [ 1/2 |G_j w|^2 - log det A_j ] + 1/2 sum_i rho_i w_i^2,
 
-with omega_j >= 0 summing to one (thesis 2.3, 3.2). With A_j = L_j L_j^T and the packed
+    A_j = sum_{i <= k} w_i H_ji,
+
+with omega_j >= 0 summing to one (thesis 2.3, 3.2; the tiny ridge rho is ours, see
+`brenier.outer.reduced`). With A_j = L_j L_j^T and the packed
 S_ji = L_j^{-1} H_ji L_j^{-T}, off-diagonals times sqrt 2,
 
     gradient = M w - sum_j omega_j tr S_ji,    Hessian = M + S^T S  (rows scaled by sqrt omega_j),
 
-where M = sum_j omega_j G_j^T G_j does not depend on w and is formed once. N J is self-concordant.
+where M = sum_j omega_j G_j^T G_j + diag(rho) does not depend on w and is formed once. N J is self-concordant.
 The solvers see `AbstractObjective` only; where G and H come from is not known here.
 """
 
@@ -105,10 +108,13 @@ class ArrayObjective(AbstractObjective):
 
     @staticmethod
     def of(
-        G: Float[Array, "n N m"], H: Float[Array, "P N k"], omega: Float[Array, " N"]
+        G: Float[Array, "n N m"],
+        H: Float[Array, "P N k"],
+        omega: Float[Array, " N"],
+        ridge: Float[Array, " m"],
     ) -> "ArrayObjective":
-        """Return J for gradients G, packed Hessians H and weights omega."""
-        return ArrayObjective(second_moment(G, omega), LogDetTerm(H, omega))
+        """Return J for gradients G, packed Hessians H, weights omega and ridge rho."""
+        return ArrayObjective(second_moment(G, omega) + jnp.diag(ridge), LogDetTerm(H, omega))
 
     def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return J(w)."""
@@ -125,7 +131,7 @@ class ChunkedObjective(AbstractObjective):
     Attributes
     ----------
     M : (m, m)
-        sum_j omega_j G_j^T G_j over all chunks.
+        sum_j omega_j G_j^T G_j over all chunks, plus the ridge.
     derivatives : callable, chunk -> (G, H)
         Gradients (n, B, m) and packed Hessians (P, B, k) of one chunk's B samples.
     chunks : pytree with leading axis C
@@ -144,6 +150,7 @@ class ChunkedObjective(AbstractObjective):
         derivatives: Callable[[Any], tuple[Array, Array]],
         chunks: PyTree,
         omega: Float[Array, "C B"],
+        ridge: Float[Array, " m"],
     ) -> "ChunkedObjective":
         """Return J for features formed chunk by chunk; one pass over the chunks forms M."""
 
@@ -151,7 +158,7 @@ class ChunkedObjective(AbstractObjective):
             chunk, weights = chunk_and_omega
             return second_moment(derivatives(chunk)[0], weights)
 
-        M = sum_over_chunks(moment, (chunks, omega))
+        M = sum_over_chunks(moment, (chunks, omega)) + jnp.diag(ridge)
         return ChunkedObjective(M, derivatives, chunks, omega)
 
     def _term(self, chunk_and_omega) -> LogDetTerm:

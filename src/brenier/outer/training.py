@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from brenier.inner.solution import AbstractInnerSolver, WarmStart
 from brenier.outer.function import ReducedFunction
+from brenier.outer.gaussian import Gaussian
 from brenier.outer.monitor import Iterate, Limits, Monitor
 from brenier.outer.parameters import lower_bounds, to_vector
 from brenier.outer.reduced import VariableProjection
@@ -40,6 +41,8 @@ STAGE_GROWTH = 8
 MAX_SEARCH_ROWS = 131072
 # Held-out rows beyond this many would only refine a number that is precise enough.
 MAX_HELDOUT_ROWS = 32768
+# Ridge on the network's weights (nats per squared standard deviation of z that a feature can add).
+RIDGE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -80,46 +83,6 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Gaussian:
-    """The Gaussian fit in the potential's coordinates.
-
-    Phi(x) = 1/2 (x - m)^T S^{-1/2} (x - m), S = R^T diag(sd^2) R: quadratic weights 1 / sd along
-    the rows of R, linear weights -S^{-1/2} m.
-    """
-
-    axes: Float[np.ndarray, "n n"]
-    sd: Float[np.ndarray, " n"]
-    linear: Float[np.ndarray, " n"]
-
-    @staticmethod
-    def fit(X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]) -> "Gaussian":
-        """Return the weighted maximum-likelihood Gaussian."""
-        omega = weights / np.sum(weights)
-        mean = omega @ X
-        centred = X - mean
-        covariance = (omega[:, None] * centred).T @ centred
-        if np.allclose(covariance, np.eye(X.shape[1]), rtol=0.0, atol=1e-9):
-            # Whitened rows: every basis diagonalises the identity; take the plain one.
-            return Gaussian(np.eye(X.shape[1]), np.ones(X.shape[1]), -mean)
-        variances, vectors = np.linalg.eigh(covariance)
-        sd = np.sqrt(variances)
-        return Gaussian(vectors.T, sd, -(vectors / sd) @ (vectors.T @ mean))
-
-    def weights(self, width: int) -> Float[np.ndarray, " m"]:
-        """Return w of a head with `width` network features and quadratics along `axes`."""
-        return np.concatenate([np.zeros(width), 1.0 / self.sd, self.linear])
-
-    def losses(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
-        """Return 1/2 |z_j|^2 - log det A_j, row by row."""
-        z = (X @ self.axes.T / self.sd) @ self.axes + self.linear
-        return 0.5 * np.sum(z**2, axis=1) + np.sum(np.log(self.sd))
-
-    def loss(self, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]) -> float:
-        """Return J of weighted rows."""
-        return float(np.average(self.losses(X), weights=weights))
-
-
-@dataclass(frozen=True)
 class Data:
     """Weighted rows in the potential's coordinates, to train on and to hold out."""
 
@@ -154,8 +117,10 @@ class TrainingResult:
         Whether no search did better than the Gaussian.
     best : Iterate or None
         Losses of the returned iterate; None for the Gaussian.
+    gaussian : Gaussian
+        Candidate 0.
     gaussian_loss, gaussian_heldout_loss : float
-        J of the Gaussian (nats).
+        Its J (nats).
     certificate : Certificate or None
         Of the returned iterate.
     searches : tuple of Search
@@ -170,6 +135,7 @@ class TrainingResult:
     status: FitStatus
     is_gaussian: bool
     best: Iterate | None
+    gaussian: Gaussian
     gaussian_loss: float
     gaussian_heldout_loss: float
     certificate: Certificate | None
@@ -228,8 +194,10 @@ def _problem(run: _Run, rng: np.random.Generator) -> VariableProjection:
     axes = run.gaussian.axes if settings.quadratic else np.zeros((0, n))
     quadratic_floor = settings.w_min / run.gaussian.sd if settings.quadratic else np.zeros(0)
     floor = np.concatenate([np.zeros(network.width), quadratic_floor, np.full(n, -np.inf)])
-    features = SeparableFeatures(network, axes)
-    return VariableProjection(features, floor, settings.solver, np.asarray(settings.decay))
+    features = SeparableFeatures(network, axes, normalised=settings.quadratic)
+    ridge = np.zeros(len(floor))
+    ridge[: network.width] = RIDGE
+    return VariableProjection(features, floor, ridge, settings.solver, np.asarray(settings.decay))
 
 
 def _cold_start(run: _Run, problem: VariableProjection) -> WarmStart:
@@ -239,7 +207,7 @@ def _cold_start(run: _Run, problem: VariableProjection) -> WarmStart:
         w = np.concatenate([np.ones(width), np.zeros(problem.template.n)])
         return WarmStart.cold(jnp.asarray(w))
     w = run.gaussian.weights(width)
-    w[:width] = 0.1 / width * np.min(1.0 / run.gaussian.sd)
+    w[:width] = 0.1 / width
     return WarmStart.cold(jnp.asarray(w))
 
 
@@ -329,6 +297,7 @@ def _conclude(
         status=status,
         is_gaussian=is_gaussian,
         best=best,
+        gaussian=gaussian,
         gaussian_loss=gaussian_loss,
         gaussian_heldout_loss=gaussian_heldout,
         certificate=certificate,

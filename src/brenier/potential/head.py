@@ -1,6 +1,6 @@
 r"""The separable head: features f_mu = [u_{l-1}, quadratics, x] and the potential Phi = w . f_mu.
 
-    f_mu(x) = [ u_{l-1}(x),  1/2 (r_1 . x)^2, ..., 1/2 (r_q . x)^2,  x_1, ..., x_n ],
+    f_mu(x) = [ u_{l-1}(x) / c,  1/2 (r_1 . x)^2, ..., 1/2 (r_q . x)^2,  x_1, ..., x_n ],
 
     Phi(x) = w . f_mu(x),   z = grad Phi(x) = G w,   A = hess Phi(x) = sum_i w_i H_i.
 
@@ -8,6 +8,12 @@ The weights of the network features and of the quadratics have floors (0, and w_
 x are free, so Phi is convex for every admissible w and, with quadratics along a basis r, strongly
 convex: Hessian >= min over the quadratic weights. The map grad Phi is then onto R^n and every
 Gaussian is in the model. Without quadratics (the thesis's form, 2.2) the image is a polytope.
+
+c_i is the global slope bound of u_{l-1,i}, so that w_i is the most that feature i can add to z, in
+standard deviations, whatever mu is. Without this normalisation (the thesis's form, c = 1) the scale
+of a feature and its weight are not identified, and -tau sum log w pays for shrinking a feature
+while its weight grows: kinks just outside the data with enormous weights, invisible in training,
+ruinous for the first row beyond it.
 """
 
 import equinox as eqx
@@ -42,10 +48,13 @@ class SeparableFeatures(eqx.Module):
         mu lives here.
     axes : (q, n)
         Directions r_k of the quadratics, orthonormal rows; q = n, or 0 for the thesis's form.
+    normalised : bool
+        Whether network features are divided by their slope bounds.
     """
 
     network: InputConvexNetwork
     axes: Float[Array, "q n"]
+    normalised: bool = eqx.field(static=True, default=True)
 
     @property
     def n(self) -> int:
@@ -62,22 +71,30 @@ class SeparableFeatures(eqx.Module):
         """m: all features, the n free linear ones included."""
         return self.n_constrained + self.n
 
+    def network_scale(self) -> Float[Array, " width"]:
+        """Return 1 / c, or ones where features are not normalised."""
+        if not self.normalised:
+            return jnp.ones_like(self.network.b[-1])
+        return 1.0 / self.network.slope_bound()
+
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
         """Return f_mu(x_j)."""
+        network = self.network_scale() * self.network.value(X)
         quadratics = 0.5 * (X @ self.axes.T) ** 2
-        return jnp.concatenate([self.network.value(X), quadratics, X], axis=1)
+        return jnp.concatenate([network, quadratics, X], axis=1)
 
     def derivatives(self, X: Float[Array, "N n"]) -> FeatureDerivatives:
         """Return the gradients and Hessians of all features."""
         N, n = X.shape
         jet = self.network.jet(X)
+        scale = self.network_scale()
         along = (X @ self.axes.T) * self.axes.T[:, None, :]
         free = jnp.broadcast_to(jnp.eye(n, dtype=X.dtype)[:, None, :], (n, N, n))
         constant = outer_products(self.axes.T[:, None, :])
         constant = jnp.broadcast_to(constant, (constant.shape[0], N, self.axes.shape[0]))
         return FeatureDerivatives(
-            gradients=jnp.concatenate([jet.gradient, along, free], axis=-1),
-            hessians=jnp.concatenate([jet.hessian, constant], axis=-1),
+            gradients=jnp.concatenate([scale * jet.gradient, along, free], axis=-1),
+            hessians=jnp.concatenate([scale * jet.hessian, constant], axis=-1),
         )
 
     def split(self, w: Float[Array, " m"]) -> tuple[Array, Array, Array]:
@@ -115,7 +132,7 @@ class ConvexPotential(eqx.Module):
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return z = grad Phi and packed A = hess Phi, by the scalar form of the network."""
         network, quadratic, free = self.features.split(self.w)
-        z, A = self.features.network.weighted(network, X)
+        z, A = self.features.network.weighted(self.features.network_scale() * network, X)
         axes = self.features.axes
         along = (X @ axes.T) * quadratic
         z = z + (along @ axes).T + free[:, None]

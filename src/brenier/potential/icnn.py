@@ -64,6 +64,17 @@ class InputConvexNetwork(eqx.Module):
         """Return the matrices L_i >= 0 themselves."""
         return tuple(self.nonnegativity.weights(raw) for raw in self.L)
 
+    def slope_bound(self) -> Float[Array, " width"]:
+        """Return a global bound on every output's slope: |grad u_i(x)| <= c_i for all x.
+
+        With s' <= 1 and L >= 0: c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|, |.| the norms of rows. The
+        bound is reached far out where all units point the same way.
+        """
+        c = _row_norms(self.K[0])
+        for L, K in zip(self.hidden_weights(), self.K[1:], strict=True):
+            c = L @ c + _row_norms(K)
+        return c
+
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
         """Return u_{l-1}."""
         u = evaluate(self.activation, X @ self.K[0].T + self.b[0])[0]
@@ -105,6 +116,11 @@ class InputConvexNetwork(eqx.Module):
             if i:
                 v = (v * slopes[i]) @ hidden[i - 1]
         return z, A
+
+
+def _row_norms(K: Float[Array, "width n"]) -> Float[Array, " width"]:
+    # The tiny term keeps the derivative finite at a row of zeros.
+    return jnp.sqrt(jnp.sum(K * K, axis=1) + 1e-24)
 
 
 def weighted_outer(q: Float[Array, "N k"], D: Float[Array, "n N k"]) -> Float[Array, "P N"]:

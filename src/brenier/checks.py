@@ -1,0 +1,119 @@
+"""What a table must be to have a density; errors name rows and columns and the remedy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+# A column that the others determine to this share of its own standard deviation has no density of
+# its own: what is left is rounding.
+DEPENDENCE = 1e-7
+# Coefficients of a dependence below this are rounding.
+COEFFICIENT = 1e-6
+SHOWN = 5
+
+
+def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
+    """Raise `ValueError` that counts the rows with NaN or infinity and names the first."""
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return
+    rows = np.flatnonzero(bad.any(axis=1))
+    where = ", ".join(
+        f"row {row} column {names[np.flatnonzero(bad[row])[0]]!r}" for row in rows[:SHOWN]
+    )
+    kind = " and ".join(
+        kind
+        for kind, found in (("NaN", np.isnan(X).any()), ("infinity", np.isinf(X).any()))
+        if found
+    )
+    raise ValueError(
+        f"Expected finite numbers; got {kind} in {len(rows)} of {len(X)} rows (first: {where}; rows "
+        "count from 0). Drop these rows or fill them in."
+    )
+
+
+def check_full_rank(
+    Y: Float[np.ndarray, "N n"], names: Sequence[str], *, n_given: int | None = None
+) -> None:
+    """Raise `ValueError` that names what keeps distinct rows Y from having a density.
+
+    Parameters
+    ----------
+    Y : (N, n)
+        Distinct rows, after any bounds' maps.
+    names : sequence of str
+        Column names.
+    n_given : int, optional
+        Number of rows before equal ones were merged, for the message.
+    """
+    N, n = Y.shape
+    _check_constant(Y, names)
+    if N <= n:
+        merged = "" if n_given in (None, N) else f" ({n_given} rows before equal ones were merged)"
+        raise ValueError(
+            f"Expected more distinct rows than columns; got {N} distinct sample(s){merged} with "
+            f"{n} feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: "
+            "give more rows or fewer columns."
+        )
+    _check_duplicates(Y, names)
+    _check_dependent(Y, names)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(str(name)) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
+    low, high = Y.min(axis=0), Y.max(axis=0)
+    rounding = 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
+    constant = [names[i] for i in np.flatnonzero(high - low <= rounding)]
+    if constant:
+        values = _quoted([f"{low[list(names).index(name)]:g}" for name in constant])
+        raise ValueError(
+            f"Expected columns that vary; got constant column(s) {_quoted(constant)} (value "
+            f"{values}). A constant has no density: drop the column(s)."
+        )
+
+
+def _check_duplicates(Y: np.ndarray, names: Sequence[str]) -> None:
+    seen: dict[bytes, str] = {}
+    for i, name in enumerate(names):
+        content = np.ascontiguousarray(Y[:, i]).tobytes()
+        if content in seen:
+            raise ValueError(
+                f"Expected different columns; got {name!r} equal to {seen[content]!r} in every "
+                "row. Two equal columns have no joint density: drop one."
+            )
+        seen[content] = name
+
+
+def _check_dependent(Y: np.ndarray, names: Sequence[str]) -> None:
+    """Find columns that are linear functions of others, by QR with column pivoting."""
+    centred = Y - Y.mean(axis=0)
+    largest = np.abs(centred).max(axis=0)
+    centred = centred / largest
+    centred /= np.linalg.norm(centred, axis=0)
+    R = np.linalg.qr(centred, mode="r")
+    triangle, order = scipy.linalg.qr(R, mode="r", pivoting=True)[-2:]
+    rank = int(np.sum(np.abs(np.diag(triangle)) > DEPENDENCE))
+    if rank == len(names):
+        return
+    scale = largest * np.linalg.norm((Y - Y.mean(axis=0)) / largest, axis=0)
+    coefficients = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
+    relations = []
+    for column, standardised in zip(order[rank:], coefficients.T, strict=True):
+        used = np.abs(standardised) > COEFFICIENT
+        terms = [
+            f"{c * scale[column] / scale[other]:+.6g} {names[other]!r}"
+            for c, other in zip(standardised[used], order[:rank][used], strict=True)
+        ]
+        relations.append(f"{names[column]!r} = const {' '.join(terms)}")
+    dropped = _quoted([names[i] for i in order[rank:]])
+    raise ValueError(
+        "Expected columns that are not functions of each other; got exactly dependent column(s): "
+        f"{'; '.join(relations)}. Such a table has no density: drop {dropped}, or one column of "
+        "each group."
+    )

@@ -1,0 +1,847 @@
+"""scikit-learn doors: NumPy in, NumPy float64 out.
+
+JAX computes in float32 unless told otherwise; every public method here enters
+`jax.enable_x64(True)` for its own duration and keeps fitted arrays as NumPy, so the caller's
+settings are never touched.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from brenier.checks import check_finite, check_full_rank
+from brenier.evaluation import in_batches, inverse, log_density, transform
+from brenier.flow.flow import LOG_2_PI, ConvexFlow
+from brenier.flow.inverse import Inversion
+from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
+from brenier.inner.barrier import Barrier
+from brenier.inner.primal_dual import PrimalDual
+from brenier.inner.solution import AbstractInnerSolver
+from brenier.outer.gaussian import Gaussian
+from brenier.outer.lbfgs import LBFGS
+from brenier.outer.monitor import Iterate, Limits
+from brenier.outer.report import Iteration
+from brenier.outer.rows import Rows, canonical_rows
+from brenier.outer.scheme import AbstractScheme
+from brenier.outer.training import Data, Settings, TrainingResult, train
+from brenier.persistence import ModelFileError, read_model, write_model
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.report import FitReport, MeanAndError, Progress
+from brenier.status import FitStatus, InputWarning, InversionWarning
+from brenier.storage import (
+    flow_from_arrays,
+    flow_to_arrays,
+    gaussian_from_arrays,
+    gaussian_to_arrays,
+)
+from brenier.version import __version__
+
+# Floor of the quadratic weights, relative to the Gaussian's own.
+W_MIN = 1e-2
+# Iterations without improvement of the held-out loss before a search stops.
+PATIENCE = 50
+# Held out where `validation_fraction` of the rows would be fewer than this, up to a quarter.
+LEAST_HELDOUT = 100
+# Relative agreement of the probes' log-densities when a model is loaded on another machine.
+PROBE_TOLERANCE = 1e-9
+
+
+def _inner_solver(name: str, tau: float) -> AbstractInnerSolver:
+    return {"primal-dual": PrimalDual, "barrier": Barrier}[name](tau=tau)
+
+
+def _scheme(name: str, tol: float) -> AbstractScheme:
+    return {"lbfgs-varpro": LBFGS}[name](tol=tol)
+
+
+class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
+    """Density of a table of samples, as the pull-back of a normal by the gradient of a convex map.
+
+    The log-density is that of a standard normal at z = grad Phi(y), y the preprocessed row, plus
+    the log-determinants. Phi is an input convex neural network whose last layer is solved for
+    exactly at every step of an L-BFGS search over the rest (variable projection). The fit is
+    deterministic, and never worse in training likelihood than a Gaussian.
+
+    Parameters
+    ----------
+    widths : tuple of int, default=(32, 32)
+        Widths of the hidden layers.
+    activation : {"gaussian-softplus", "softplus", "squareplus"}
+        Convex, non-decreasing activation.
+    nonnegativity : {"bounds", "softplus"}
+        How the weights between hidden layers stay non-negative: as bounds of the search, or as a
+        softplus of free parameters (the thesis's form).
+    quadratic : bool, default=True
+        Whether the potential has quadratic terms. Without them (the thesis's form) the image of
+        the map is bounded and the density integrates to less than one.
+    whiten : {"full", "standardize", "none"}
+        What is removed from the data first. Only "none" gives the Euclidean optimal-transport map
+        in the data's own coordinates; the others give it in whitened ones.
+    bounds : mapping or sequence, optional
+        Column bounds in data units: `{name_or_index: (low, high)}`, or one pair a column; None
+        where there is no bound. Bounded columns go through a logarithm or logit; the density
+        outside is zero and samples lie strictly inside.
+    scheme : {"lbfgs-varpro"}
+        How mu, all weights but the last layer's, is searched.
+    inner : {"primal-dual", "barrier"}
+        How the last layer is solved for.
+    tau : float, default=1e-4
+        Final barrier weight (nats): also a mild prior that keeps the last layer's weights positive.
+    decay : float, default=1e-4
+        Weight decay of the search (nats per squared weight).
+    max_iter : int, default=400
+        Most iterations of the search.
+    tol : float, default=1e-5
+        Gradient (nats) at which the search has converged.
+    max_seconds : float, optional
+        Time limit of `fit`; the best model so far is kept.
+    validation_fraction : float, default=0.1
+        Share of the rows held out to decide when to stop, chosen by their contents, if no
+        `validation_data` is given. Small tables hold out more, up to a quarter. 0: none.
+    n_init : int, default=1
+        Searches from different initial weights; the best is kept.
+    random_state : int, RandomState or None, default=0
+        Seed of the initial weights, the split, and of `sample` by default.
+    verbose : int, default=0
+        Print every so many iterations; 0 is silent.
+
+    Attributes
+    ----------
+    flow_ : ConvexFlow
+        The fitted flow: pure functions of arrays, with NumPy weights.
+    report_ : FitReport
+        Status, certificate, log-likelihoods, history, times.
+    n_iter_ : int
+        Iterations of the search.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of str
+        Column names, if `X` was a table with names.
+
+    Notes
+    -----
+    `score` is the MEAN log-likelihood per row, as in `GaussianMixture`; `KernelDensity.score` is a
+    sum.
+
+    References
+    ----------
+    .. [1] Y. Chen, "Efficient Training of Input Convex Neural Networks Using Variable Projection",
+           Emory University, 2023.
+    .. [2] C.-W. Huang, R. T. Q. Chen, C. Tsirigotis, A. Courville, "Convex Potential Flows", 2021,
+           arXiv 2012.05942.
+
+    Examples
+    --------
+    >>> from brenier import ConvexPotentialFlow
+    >>> from brenier.datasets import MAFMoon
+    >>> X = MAFMoon().sample(300, random_state=0)
+    >>> flow = ConvexPotentialFlow(widths=(8,), max_iter=20).fit(X)
+    >>> flow.score_samples(X).shape
+    (300,)
+    >>> flow.sample(5, random_state=1).shape
+    (5, 2)
+    """
+
+    _parameter_constraints = {
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "nonnegativity": [StrOptions(set(NONNEGATIVITY))],
+        "quadratic": ["boolean"],
+        "whiten": [StrOptions({"full", "standardize", "none"})],
+        "scheme": [StrOptions({"lbfgs-varpro"})],
+        "inner": [StrOptions({"primal-dual", "barrier"})],
+        "tau": [Interval(Real, 0, None, closed="neither")],
+        "decay": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_seconds": [None, Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        widths=(32, 32),
+        activation="gaussian-softplus",
+        nonnegativity="bounds",
+        quadratic=True,
+        whiten="full",
+        bounds=None,
+        scheme="lbfgs-varpro",
+        inner="primal-dual",
+        tau=1e-4,
+        decay=1e-4,
+        max_iter=400,
+        tol=1e-5,
+        max_seconds=None,
+        validation_fraction=0.1,
+        n_init=1,
+        random_state=0,
+        verbose=0,
+    ):
+        self.widths = widths
+        self.activation = activation
+        self.nonnegativity = nonnegativity
+        self.quadratic = quadratic
+        self.whiten = whiten
+        self.bounds = bounds
+        self.scheme = scheme
+        self.inner = inner
+        self.tau = tau
+        self.decay = decay
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_seconds = max_seconds
+        self.validation_fraction = validation_fraction
+        self.n_init = n_init
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def thesis(cls, **changes: Any) -> "ConvexPotentialFlow":
+        """Return an estimator of the thesis's exact form, with any settings changed.
+
+        Four hidden layers of 32, softplus, hidden weights through a softplus, no quadratics, raw
+        coordinates, no weight decay, the barrier method inside (thesis 2.2, 3.2, 4.1).
+
+        Parameters
+        ----------
+        **changes
+            Settings of `ConvexPotentialFlow` that shall differ.
+        """
+        form = {
+            "widths": (32, 32, 32, 32),
+            "activation": "softplus",
+            "nonnegativity": "softplus",
+            "quadratic": False,
+            "whiten": "none",
+            "inner": "barrier",
+            "decay": 0.0,
+        }
+        return cls(**{**form, **changes})
+
+    def fit(self, X, y=None, *, sample_weight=None, validation_data=None, callback=None):
+        """Fit the density.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Samples in data units; N > n distinct rows, no missing values.
+        y : ignored
+            For scikit-learn's pipelines.
+        sample_weight : (N,), optional
+            Non-negative weights; an integer weight is the same as that many copies of the row.
+        validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
+            Rows that decide when to stop. Without them some rows of `X` are split off.
+        callback : callable, optional
+            Called with a `Progress` after every iteration.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the rows cannot have a density: too few, not finite, constant, duplicate or
+            dependent columns, or rows on or beyond their bounds. The message names them.
+        KeyboardInterrupt
+            After Ctrl-C: the estimator is then fitted with the best model so far, and
+            `report_.status` says so.
+        """
+        self._validate_params()
+        _check_widths(self.widths)
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2, ensure_all_finite=False)
+        names = self._column_names()
+        check_finite(X, names)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+            if not np.any(weights > 0):
+                raise ValueError("Expected a positive sample_weight; got zero for every row.")
+        with jax.enable_x64(True):
+            bounds = _column_bounds(self.bounds, names)
+            _check_inside(X, bounds, names, "training data")
+            seed = _seed(self.random_state)
+            rows = canonical_rows(X, weights, seed)
+            check_full_rank(np.asarray(bounds.forward(rows.X)[0]), names, n_given=len(X))
+            if validation_data is None:
+                training, heldout = _split(rows, self.validation_fraction, bounds)
+            else:
+                training, heldout = rows, self._validation_rows(validation_data, bounds, seed)
+            self._fit_rows(training, heldout, bounds, seed, callback)
+        status = self.report_.status
+        if status is FitStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+        if not status.finished:
+            warnings.warn(self.report_.message, ConvergenceWarning, stacklevel=2)
+        return self
+
+    def _validation_rows(self, validation_data, bounds: ColumnBounds, seed: int) -> Rows:
+        weights = None
+        if isinstance(validation_data, tuple):
+            validation_data, weights = validation_data
+        X = validate_data(
+            self, validation_data, dtype=np.float64, ensure_all_finite=False, reset=False
+        )
+        names = self._column_names()
+        check_finite(X, names)
+        _check_inside(X, bounds, names, "validation_data")
+        if weights is not None:
+            weights = _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
+        return canonical_rows(X, weights, seed)
+
+    def _fit_rows(
+        self, training: Rows, heldout: Rows | None, bounds: ColumnBounds, seed: int, callback
+    ) -> None:
+        """Train on canonical rows and set the fitted attributes."""
+        bounded = np.asarray(bounds.forward(training.X)[0])
+        preprocessing = Preprocessing(bounds, whitening(bounded, training.weights, self.whiten))
+        units = _Units.of(preprocessing, training, heldout)
+        data = Data(
+            units.train,
+            training.weights,
+            units.heldout,
+            None if heldout is None else heldout.weights,
+        )
+        settings = Settings(
+            widths=tuple(int(width) for width in self.widths),
+            activation=ACTIVATIONS[self.activation],
+            nonnegativity=NONNEGATIVITY[self.nonnegativity],
+            solver=_inner_solver(self.inner, float(self.tau)),
+            scheme=_scheme(self.scheme, float(self.tol)),
+            quadratic=bool(self.quadratic),
+            decay=float(self.decay),
+            w_min=W_MIN,
+            limits=Limits(int(self.max_iter), PATIENCE, self.max_seconds),
+            n_init=int(self.n_init),
+            seed=seed,
+        )
+        result = train(data, settings, _progress(units, callback, int(self.verbose)))
+        self.flow_ = ConvexFlow(preprocessing, result.potential)
+        self.baseline_ = result.gaussian
+        self.report_ = _report(result, units, self.flow_, heldout, len(training.X))
+        self.n_iter_ = self.report_.n_iter
+
+    def score_samples(self, X) -> Float[np.ndarray, " N"]:
+        """Return the log-density of every row.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+
+        Returns
+        -------
+        (N,)
+            Log-densities in nats per data unit^n; minus infinity outside the bounds.
+        """
+        X = self._rows(X)
+        return in_batches(log_density, self.flow_, X)
+
+    def score(self, X, y=None, sample_weight=None) -> float:
+        """Return the MEAN log-density of the rows (nats).
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+        y : ignored
+            For scikit-learn's pipelines.
+        sample_weight : (N,), optional
+            Weights of the mean.
+        """
+        return float(np.average(self.score_samples(X), weights=sample_weight))
+
+    def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
+        """Return every row's log-density under the Gaussian fitted to the same training rows.
+
+        Bounded columns go through their maps first, so the baseline knows the bounds too.
+        """
+        X = self._rows(X)
+        with jax.enable_x64(True):
+            Y, log_det = (np.asarray(a) for a in self.flow_.preprocessing.forward(X))
+            inside = np.asarray(self.flow_.preprocessing.inside(X))
+        value = _gaussian_log_density(self.baseline_, Y, log_det)
+        return np.where(inside, value, -np.inf)
+
+    def transform(self, X) -> Float[np.ndarray, "N n"]:
+        """Return z, the rows' images under the map: standard normal if the fit is right.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+        """
+        X = self._rows(X)
+        Z = in_batches(transform, self.flow_, X)
+        outside = np.flatnonzero(np.isnan(Z).any(axis=1))
+        if len(outside):
+            warnings.warn(
+                f"{len(outside)} of {len(X)} rows lie on or beyond their column's bounds (first: row "
+                f"{outside[0]}) and have no image; they are NaN.",
+                InputWarning,
+                stacklevel=2,
+            )
+        return Z
+
+    def inverse_transform(self, X) -> Float[np.ndarray, "N n"]:
+        """Return the rows whose images are given.
+
+        Parameters
+        ----------
+        X : (N, n)
+            Points z of the normal space (named as scikit-learn names it).
+
+        Returns
+        -------
+        (N, n)
+            Rows in data units; NaN, with an `InversionWarning`, where a z has no preimage.
+        """
+        check_is_fitted(self)
+        Z = _normal_points(X, self.n_features_in_)
+        rows, inversion = self.invert(Z)
+        failed = np.flatnonzero(~inversion.converged)
+        if len(failed):
+            rows[failed] = np.nan
+            warnings.warn(_inversion_message(inversion, failed), InversionWarning, stacklevel=2)
+        return rows
+
+    def invert(self, Z) -> tuple[Float[np.ndarray, "N n"], Inversion]:
+        """Return the rows whose images are Z, and the certificate of every one.
+
+        Parameters
+        ----------
+        Z : (N, n)
+            Points of the normal space.
+
+        Returns
+        -------
+        X : (N, n)
+            Rows in data units, the best found where `converged` is false.
+        inversion : Inversion
+            Residuals, error bounds and convergence, in the preprocessed coordinates.
+        """
+        check_is_fitted(self)
+        return in_batches(inverse, self.flow_, _normal_points(Z, self.n_features_in_))
+
+    def sample(self, n_samples: int = 1, random_state=None) -> Float[np.ndarray, "n_samples n"]:
+        """Return new rows drawn from the density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState or None
+            Seed; None takes the estimator's own, so that the same call gives the same rows.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
+        seed = self.random_state if random_state is None else random_state
+        rng = np.random.default_rng(_seed(seed))
+        rows = np.zeros((0, self.n_features_in_))
+        drawn = 0
+        while len(rows) < n_samples:
+            wanted = int(n_samples) - len(rows)
+            candidates, inversion = self.invert(rng.normal(size=(wanted, self.n_features_in_)))
+            rows = np.concatenate([rows, candidates[inversion.converged]])
+            drawn += wanted
+            if drawn > 100 * n_samples:
+                raise RuntimeError(
+                    "Expected normal points to have preimages; got fewer than 1 in 100. The map's "
+                    "image is too small to sample from: fit with quadratic=True."
+                )
+        if drawn > n_samples:
+            warnings.warn(
+                f"{drawn - n_samples} of {drawn} normal points had no preimage and were drawn "
+                "again. Without quadratic terms the map's image is bounded: fit with "
+                "quadratic=True for a proper density.",
+                InversionWarning,
+                stacklevel=2,
+            )
+        return rows
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the fitted estimator to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; an existing file is replaced only once the new one is complete.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was there before is untouched.
+        """
+        check_is_fitted(self)
+        write_model(path, *_to_file(self))
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Return the names of the columns of `transform`: z0, z1, ..."""
+        check_is_fitted(self)
+        return np.array([f"z{i}" for i in range(self.n_features_in_)], dtype=object)
+
+    def _rows(self, X) -> Float[np.ndarray, "N n"]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
+        check_finite(X, self._column_names())
+        return X
+
+    def _column_names(self) -> list[str]:
+        names = getattr(self, "feature_names_in_", None)
+        return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
+
+
+def load(path: str | PathLike) -> ConvexPotentialFlow:
+    """Return the estimator saved in a model file; no code in the file is run.
+
+    Parameters
+    ----------
+    path : str or path
+        A file that `ConvexPotentialFlow.save` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, truncated, altered, foreign, of a newer format, or gives other
+        log-densities here than where it was made.
+    """
+    return _from_file(*read_model(path), path=path)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """The rows in the potential's coordinates, and what turns J there into log-likelihoods."""
+
+    train: Float[np.ndarray, "N n"]
+    heldout: Float[np.ndarray, "M n"] | None
+    train_log_det: Float[np.ndarray, " N"]
+    heldout_log_det: Float[np.ndarray, " M"] | None
+    train_constant: float
+    heldout_constant: float
+
+    @staticmethod
+    def of(preprocessing: Preprocessing, training: Rows, heldout: Rows | None) -> "_Units":
+        half_log_2_pi = 0.5 * training.X.shape[1] * LOG_2_PI
+        Y, log_det = (np.asarray(a) for a in preprocessing.forward(training.X))
+        constant = float(np.average(log_det, weights=training.weights)) - half_log_2_pi
+        if heldout is None:
+            return _Units(Y, None, log_det, None, constant, float("nan"))
+        V, v_log_det = (np.asarray(a) for a in preprocessing.forward(heldout.X))
+        v_constant = float(np.average(v_log_det, weights=heldout.weights)) - half_log_2_pi
+        return _Units(Y, V, log_det, v_log_det, constant, v_constant)
+
+    def train_log_likelihood(self, J: float) -> float:
+        return self.train_constant - J
+
+    def heldout_log_likelihood(self, J: float) -> float:
+        return self.heldout_constant - J
+
+    def progress(self, iteration: Iteration) -> Progress:
+        return Progress(
+            iteration=iteration.number,
+            n_rows=iteration.n_rows,
+            train_log_likelihood=self.train_log_likelihood(iteration.loss),
+            heldout_log_likelihood=self.heldout_log_likelihood(iteration.heldout_loss),
+            newton_steps=iteration.newton_steps,
+            work_units=iteration.work_units,
+            seconds=iteration.seconds,
+        )
+
+
+def _progress(units: _Units, callback, verbose: int):
+    """Return what training calls after every iteration, or None."""
+    if callback is None and not verbose:
+        return None
+
+    def on_iteration(iteration: Iteration) -> None:
+        progress = units.progress(iteration)
+        if callback is not None:
+            callback(progress)
+        if verbose and (progress.iteration % verbose == 0 or progress.iteration == 1):
+            print(progress)  # noqa: T201 - what `verbose` asks for
+
+    return on_iteration
+
+
+def _report(
+    result: TrainingResult, units: _Units, flow: ConvexFlow, heldout: Rows | None, n_train: int
+) -> FitReport:
+    """Return the report of a training run, in log-likelihoods."""
+    search = result.searches[result.winner]
+    history = [asdict(units.progress(iteration)) for iteration in search.iterations]
+    gain = heldout_mean = None
+    if heldout is not None and units.heldout is not None and units.heldout_log_det is not None:
+        model = in_batches(log_density, flow, heldout.X)
+        gaussian = _gaussian_log_density(result.gaussian, units.heldout, units.heldout_log_det)
+        heldout_mean = MeanAndError.of(model, heldout.weights)
+        gain = MeanAndError.of(model - gaussian, heldout.weights)
+    loss = result.gaussian_loss if result.best is None else result.best.loss
+    return FitReport(
+        status=result.status,
+        message=_message(result),
+        is_gaussian=result.is_gaussian,
+        n_train=n_train,
+        n_heldout=0 if heldout is None else len(heldout.X),
+        train_log_likelihood=units.train_log_likelihood(loss),
+        heldout_log_likelihood=heldout_mean,
+        heldout_gain=gain,
+        gaussian_train_log_likelihood=units.train_log_likelihood(result.gaussian_loss),
+        gaussian_heldout_log_likelihood=units.heldout_log_likelihood(result.gaussian_heldout_loss),
+        history={
+            field.name: tuple(row[field.name] for row in history) for field in fields(Progress)
+        },
+        best_iteration=0 if result.best is None else result.best.number,
+        n_evaluations=sum(len(s.newton_steps) for s in result.searches),
+        newton_steps=search.newton_steps,
+        inner_failures=search.inner_failures,
+        work_units=search.iterations[-1].work_units if search.iterations else 0,
+        restart_log_likelihood=tuple(
+            float("nan") if s.best is None else _criterion(units, s.best) for s in result.searches
+        ),
+        seconds=dict(result.seconds),
+        certificate=result.certificate,
+    )
+
+
+def _criterion(units: _Units, best: Iterate) -> float:
+    if np.isnan(best.heldout_loss):
+        return units.train_log_likelihood(best.loss)
+    return units.heldout_log_likelihood(best.heldout_loss)
+
+
+_REMEDY = {
+    FitStatus.ITERATION_LIMIT: "raise max_iter if the log-likelihood was still rising",
+    FitStatus.TIME_LIMIT: "raise max_seconds if the log-likelihood was still rising",
+    FitStatus.NO_PROGRESS: "try another random_state, n_init > 1, or a larger decay",
+    FitStatus.NUMERICAL_FAILURE: "try whiten='full', quadratic=True, or a larger decay",
+    FitStatus.INTERRUPTED: "fit again to go on",
+}
+
+
+def _message(result: TrainingResult) -> str:
+    """Return one sentence on how the fit ended, with numbers and the remedy."""
+    search = result.searches[result.winner]
+    where = (
+        "the Gaussian was returned, no iterate being better"
+        if result.best is None
+        else f"the iterate returned is number {result.best.number}"
+    )
+    text = f"The fit ended with status '{result.status.value}' after {len(search.iterations)} "
+    text += f"iterations and {result.seconds['total']:.1f} s; {where}"
+    if result.certificate is not None:
+        text += f" (projected gradient {result.certificate.projected_gradient:.1e} nats)"
+    remedy = _REMEDY.get(result.status)
+    return f"{text}: {remedy}." if remedy else f"{text}."
+
+
+def _gaussian_log_density(
+    gaussian: Gaussian, Y: Float[np.ndarray, "N n"], log_det: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, " N"]:
+    return log_det - gaussian.losses(Y) - 0.5 * Y.shape[1] * LOG_2_PI
+
+
+def _check_widths(widths: Any) -> None:
+    is_sequence = isinstance(widths, Sequence | np.ndarray) and not isinstance(widths, str)
+    if (
+        not is_sequence
+        or not len(widths)
+        or not all(isinstance(width, Integral) and width > 0 for width in widths)
+    ):
+        raise ValueError(
+            f"Expected widths to be positive integers, one a hidden layer; got {widths!r}."
+        )
+
+
+def _seed(random_state) -> int:
+    """Return an integer seed for a scikit-learn random_state."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def _column_bounds(bounds: Any, names: list[str]) -> ColumnBounds:
+    """Return the bounds of every column from a mapping by name or index, or a sequence of pairs."""
+    low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
+    for i, name, pair in _bound_items(bounds, names):
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise ValueError(f"Expected bounds of {name!r} as a pair (low, high); got {pair!r}.")
+        low[i] = -np.inf if pair[0] is None else float(pair[0])
+        high[i] = np.inf if pair[1] is None else float(pair[1])
+        if not low[i] < high[i]:
+            raise ValueError(f"Expected bounds of {name!r} with low < high; got {tuple(pair)!r}.")
+    return ColumnBounds(low, high)
+
+
+def _bound_items(bounds: Any, names: list[str]) -> list[tuple[int, str, Any]]:
+    if bounds is None:
+        return []
+    if not isinstance(bounds, Mapping):
+        if len(bounds) != len(names):
+            raise ValueError(
+                f"Expected one pair of bounds for each of {len(names)} columns; got {len(bounds)}."
+            )
+        return [
+            (i, name, (None, None) if pair is None else pair)
+            for i, (name, pair) in enumerate(zip(names, bounds, strict=True))
+        ]
+    items = []
+    for key, pair in bounds.items():
+        position = key if isinstance(key, Integral) else names.index(key) if key in names else -1
+        if not 0 <= position < len(names):
+            raise ValueError(
+                f"Expected bounds for columns of the table ({', '.join(map(repr, names))}); got "
+                f"bounds for {key!r}."
+            )
+        items.append((int(position), names[int(position)], pair))
+    return items
+
+
+def _check_inside(
+    X: Float[np.ndarray, "N n"], bounds: ColumnBounds, names: list[str], where: str
+) -> None:
+    """Raise `ValueError` that names the rows on or beyond a bound."""
+    outside = (X <= np.asarray(bounds.low)) | (X >= np.asarray(bounds.high))
+    if not outside.any():
+        return
+    column = int(np.flatnonzero(outside.any(axis=0))[0])
+    rows = np.flatnonzero(outside[:, column])
+    shown = ", ".join(f"row {row}: {X[row, column]:g}" for row in rows[:5])
+    raise ValueError(
+        f"Expected {where} strictly inside the bounds of {names[column]!r}, "
+        f"({bounds.low[column]:g}, {bounds.high[column]:g}); got {len(rows)} rows on or beyond "
+        f"them ({shown}; rows count from 0). Widen the bounds or drop these rows."
+    )
+
+
+def _split(rows: Rows, fraction: float, bounds: ColumnBounds) -> tuple[Rows, Rows | None]:
+    """Return training and held-out rows; nothing is held out where too little would be left."""
+    if not fraction:
+        return rows, None
+    N, n = rows.X.shape
+    share = max(fraction, min(0.25, LEAST_HELDOUT / N))
+    held = rows.position < share
+    training, heldout = rows[~held], rows[held]
+    if len(heldout.X) < 2 or len(training.X) <= n + 1:
+        return rows, None
+    try:
+        check_full_rank(np.asarray(bounds.forward(training.X)[0]), [str(i) for i in range(n)])
+    except ValueError:
+        # Without the held-out rows the rest has no density: better to train on all.
+        return rows, None
+    return training, heldout
+
+
+def _normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
+    Z = np.asarray(Z, dtype=np.float64)
+    if Z.ndim != 2 or Z.shape[1] != n:
+        raise ValueError(f"Expected points of shape (N, {n}); got {Z.shape}.")
+    check_finite(Z, [f"z{i}" for i in range(n)])
+    return Z
+
+
+def _inversion_message(inversion: Inversion, failed: np.ndarray) -> str:
+    return (
+        f"{len(failed)} of {len(inversion.converged)} points have no preimage that could be found "
+        f"(first: row {failed[0]}, residual {inversion.residual[failed[0]]:.1e}); they are NaN. "
+        "Without quadratic terms the map's image is bounded; with them, such a point lies "
+        "absurdly far out."
+    )
+
+
+def _to_file(estimator: ConvexPotentialFlow) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return metadata and arrays of a fitted estimator."""
+    arrays, structure = flow_to_arrays(estimator.flow_)
+    arrays |= gaussian_to_arrays(estimator.baseline_)
+    probes = _probes(estimator.flow_)
+    arrays |= {
+        "probes": probes,
+        "probe_log_density": in_batches(log_density, estimator.flow_, probes),
+    }
+    parameters = estimator.get_params()
+    parameters["random_state"] = _seed(estimator.random_state)
+    parameters["widths"] = [int(width) for width in estimator.widths]
+    flow = estimator.flow_.preprocessing.bounds
+    parameters["bounds"] = (
+        None
+        if estimator.bounds is None
+        else [
+            [float(v) if np.isfinite(v) else None for v in pair]
+            for pair in zip(flow.low, flow.high, strict=True)
+        ]
+    )
+    names = getattr(estimator, "feature_names_in_", None)
+    metadata = {
+        "estimator": type(estimator).__name__,
+        "brenier_version": __version__,
+        "parameters": parameters,
+        "column_names": None if names is None else [str(name) for name in names],
+        "structure": structure,
+        "report": estimator.report_.to_dict(),
+    }
+    return metadata, arrays
+
+
+def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 n"]:
+    """Return three points of the data space whose log-densities pin the model down."""
+    with jax.enable_x64(True):
+        return np.asarray(
+            flow.preprocessing.inverse(np.array([[0.0], [0.5], [-0.5]]) * np.ones(flow.n))
+        )
+
+
+def _from_file(
+    metadata: dict[str, Any], arrays: dict[str, np.ndarray], *, path: str | PathLike
+) -> ConvexPotentialFlow:
+    """Return the estimator of a model file, its probes re-checked."""
+    if metadata.get("estimator") != ConvexPotentialFlow.__name__:
+        raise ModelFileError(
+            f"Expected a {ConvexPotentialFlow.__name__} in {path}; got "
+            f"{metadata.get('estimator')!r}, which this version of brenier does not know. Upgrade "
+            "brenier, or fit again."
+        )
+    try:
+        parameters = dict(metadata["parameters"])
+        parameters["widths"] = tuple(parameters["widths"])
+        if parameters["bounds"] is not None:
+            parameters["bounds"] = [tuple(pair) for pair in parameters["bounds"]]
+        estimator = ConvexPotentialFlow(**parameters)
+        estimator.flow_ = flow_from_arrays(arrays, metadata["structure"])
+        estimator.baseline_ = gaussian_from_arrays(arrays)
+        estimator.report_ = FitReport.from_dict(metadata["report"])
+        expected = arrays["probe_log_density"]
+        got = in_batches(log_density, estimator.flow_, arrays["probes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"Expected a complete brenier model in {path}; got one that does not fit together "
+            f"({error}). Fit again, or load it with the version that wrote it."
+        ) from error
+    if not np.allclose(got, expected, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
+        raise ModelFileError(
+            f"Expected the model in {path} to give the log-densities stored with it, {expected}; "
+            f"got {got}. This machine or its libraries compute something else: do not use it here."
+        )
+    estimator.n_features_in_ = estimator.flow_.n
+    estimator.n_iter_ = estimator.report_.n_iter
+    if metadata["column_names"] is not None:
+        estimator.feature_names_in_ = np.array(metadata["column_names"], dtype=object)
+    return estimator

@@ -172,6 +172,7 @@ def test_standard_streams_are_csv(monkeypatch, capfdbinary):
     [
         ("a,b\n1,2\n3,4\n", "ab", [[1, 2], [3, 4]]),
         ("a,b\n1,2\n3,4", "ab", [[1, 2], [3, 4]]),
+        ("a,b\n1,2\n3,4\n  ", "ab", [[1, 2], [3, 4]]),
         ("a,b\r\n1,2\r\n\r\n3,4\r\n", "ab", [[1, 2], [3, 4]]),
         ("\n\na,b\n\n1,2\n  \n3,4\n\n\n", "ab", [[1, 2], [3, 4]]),
         ("\ufeffa,b\n1,2\n", "ab", [[1, 2]]),
@@ -422,6 +423,7 @@ def test_duplicate_and_empty_names(tmp_path):
     assert "got 'a', 'c' more than once" in refusal(save(tmp_path, "a,b,a,c,c\n1,2,3,4,5\n"))
     assert "an empty one for column 1" in refusal(save(tmp_path, ",a\n1,2\n"))
     assert "an empty one for column 2" in refusal(save(tmp_path, "a, \n1,2\n"))
+    assert "an empty one for column 1" in refusal(save(tmp_path, '"'))
 
 
 @pytest.mark.parametrize("header", ["0,1", "0,1,2"])
@@ -439,7 +441,7 @@ def test_text_that_is_not_utf8(tmp_path, content, line):
     assert "UTF-8" in message
 
 
-@pytest.mark.parametrize("content", ['a\n"1\n', "a\r1\r2\r", 'a,"' + "b" * 200_000])
+@pytest.mark.parametrize("content", ['a\n"1\n', 'a\n1\n"', "a\r1\r2\r", 'a,"' + "b" * 200_000])
 def test_text_that_is_no_csv(tmp_path, content):
     assert "separated text" in refusal(save(tmp_path, content))
 

@@ -413,7 +413,8 @@ def _parse_numbers(body: bytes, n: int, separator: str) -> "pl.DataFrame | None"
 
     try:
         frame = _read_csv(body, n, separator, pl.Float64)
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        # polars 2.1 panics at a cell that is a lone quote.
         return None
     # A short row reads as one with empty cells, and so does a blank line.
     complete = all(count == 0 for count in frame.null_count().row(0))
@@ -428,7 +429,7 @@ def _parse_cells(body: bytes, names: tuple[str, ...], where: str, separator: str
     _check_fields(body, len(names), where, separator)
     try:
         cells = _read_csv(body, len(names), separator, pl.String)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _unreadable("separated text", where, error) from error
     parsed = [_numbers_and_faults(column) for column in cells]
     faults = [(names[j], cells[:, j], bad) for j, (_, bad) in enumerate(parsed) if bad.any()]
@@ -441,13 +442,13 @@ def _without_blank_lines(body: bytes, n: int) -> bytes:
     """Drop blank lines; between the rows of a single column they are missing values."""
     if n == 1:
         return body.rstrip() + b"\n"
-    return re.sub(rb"^ *\r?\n", b"", body, flags=re.MULTILINE)
+    return re.sub(rb"^ *\r?\n", b"", body + b"\n", flags=re.MULTILINE)
 
 
 def _check_fields(body: bytes, n: int, where: str, separator: str) -> None:
     """Raise if a row has more or fewer fields than there are columns."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
-    reader = csv.reader(text, delimiter=separator)
+    reader = csv.reader(text, delimiter=separator, strict=True)
     try:
         ragged = [
             (row, len(record))

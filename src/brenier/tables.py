@@ -255,8 +255,6 @@ def _zip(data: bytes) -> bytes:
 
 
 def _unzip(data: bytes, where: str) -> bytes:
-    if not data:
-        return data
     try:
         return gzip.decompress(data)
     except (EOFError, OSError, zlib.error) as error:
@@ -448,7 +446,7 @@ def _without_blank_lines(body: bytes, n: int) -> bytes:
 def _check_fields(body: bytes, n: int, where: str, separator: str) -> None:
     """Raise if a row has more or fewer fields than there are columns."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
-    reader = csv.reader(text, delimiter=separator, strict=True)
+    reader = csv.reader(text, delimiter=separator)
     try:
         ragged = [
             (row, len(record))
@@ -475,7 +473,7 @@ def _numbers_and_faults(cells: "pl.Series") -> "tuple[pl.Series, pl.Series]":
     missing = lower.is_in(MISSING).fill_null(value=True)
     truth = lower.replace_strict({"true": 1.0, "false": 0.0}, default=None, return_dtype=pl.Float64)
     numbers = text.cast(pl.Float64, strict=False)
-    boolean = bool((truth.is_not_null() | missing).all()) and not missing.all()
+    boolean = bool((truth.is_not_null() | missing).all())
     numbers = truth if boolean else numbers
     return numbers, numbers.is_null() & ~missing
 

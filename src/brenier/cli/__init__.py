@@ -1,0 +1,62 @@
+"""The command `brenier`: fit a density to a data file, score it, sample from it.
+
+    brenier fit posterior.csv -o posterior.brenier
+    brenier score posterior.brenier other.csv
+    brenier sample posterior.brenier -n 1000 -o draws.csv
+
+Exit codes: 0 done; 1 bad input; 2 usage; 3 the fit failed and there is no model; 130 interrupted;
+141 the reader of standard output went away.
+"""
+
+# `brenier --help` shall not wait seconds for JAX: the modules of this package import only typer
+# and the standard library at their top, and everything else inside the commands.
+
+from typing import Annotated
+
+import typer
+
+from brenier.cli.apply import inverse, sample, score, transform
+from brenier.cli.fit import fit
+from brenier.cli.info import info
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Data files: .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet; - is standard input or "
+    "output, as CSV. Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 the fit failed and there "
+    "is no model, 130 interrupted.",
+)
+for command in (fit, score, sample, transform, inverse, info):
+    app.command()(command)
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        from brenier.version import __version__
+
+        typer.echo(f"brenier {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def brenier(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda value: _print_version(wanted=value),
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Fit a probability density to a table of samples, score it, and sample from it."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app(prog_name="brenier")

@@ -1,0 +1,233 @@
+"""`brenier fit`: from a data file to a model file."""
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from brenier.cli import options as o
+from brenier.cli.door import ExitCode, door, note
+from brenier.cli.files import (
+    STANDARD,
+    check_output,
+    display_name,
+    in_order,
+    model_path,
+    split_weights,
+    with_names,
+)
+from brenier.cli.progress import shown_progress
+from brenier.cli.summary import print_json, print_lines, report_json, report_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from brenier.estimators import ConvexPotentialFlow
+    from brenier.report import FitReport
+
+
+def fit(
+    data: o.DataArgument,
+    *,
+    output: o.ModelOutput = None,
+    validation: o.ValidationOption = None,
+    weights: o.WeightsOption = None,
+    bounds: o.BoundsOption = None,
+    whiten: o.WhitenOption = None,
+    widths: o.WidthsOption = None,
+    activation: o.ActivationOption = None,
+    thesis: o.ThesisOption = False,
+    tau: o.TauOption = None,
+    decay: o.DecayOption = None,
+    max_iter: o.MaxIterOption = None,
+    tol: o.TolOption = None,
+    max_seconds: o.MaxSecondsOption = None,
+    validation_fraction: o.ValidationFractionOption = None,
+    n_init: o.NInitOption = None,
+    seed: o.SeedOption = None,
+    scheme: o.SchemeOption = None,
+    inner: o.InnerOption = None,
+    quiet: o.Quiet = False,
+    json: o.Json = False,
+    debug: o.Debug = False,
+) -> None:
+    """Fit a density to a data file and write the model.
+
+    Ctrl-C ends the fit early and writes the best model so far.
+    """
+    settings = _settings(
+        bounds=_bounds(bounds),
+        whiten=whiten,
+        widths=None if widths is None else widths.values,
+        activation=activation,
+        tau=tau,
+        decay=decay,
+        max_iter=max_iter,
+        tol=tol,
+        max_seconds=max_seconds,
+        validation_fraction=validation_fraction,
+        n_init=n_init,
+        random_state=seed,
+        scheme=scheme,
+        inner=inner,
+    )
+    model = _model(data, output)
+    if data == validation == STANDARD:
+        raise typer.BadParameter("DATA and --validation cannot both be standard input.")
+    with door(debug=debug, quiet=quiet):
+        check_output(model, inputs=(data, validation))
+        inputs = _read(data, validation, weights, quiet=quiet)
+        flow = _fit(inputs, settings, thesis=thesis, quiet=quiet)
+        written = model if has_model(flow.report_) else None
+        if written is not None:
+            flow.save(written)
+        if json:
+            print_json(_json(flow.report_, inputs, written))
+        elif written is not None and not quiet:
+            _print(flow.report_, inputs, written)
+        _say_how_it_ended(flow.report_, inputs, quiet=quiet)
+        raise typer.Exit(exit_code(flow.report_))
+
+
+def has_model(report: "FitReport") -> bool:
+    """Whether the fit has a density to give: an iterate of its search, or the Gaussian."""
+    return report.is_gaussian or report.best_iteration > 0
+
+
+def exit_code(report: "FitReport") -> ExitCode:
+    """Return what a fit that ended so tells the caller: with a model, a limit is no error."""
+    from brenier.status import FitStatus
+
+    if report.status is FitStatus.INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE if has_model(report) else ExitCode.NO_MODEL
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What was read: the training table without its weights, these, and the validation rows."""
+
+    data: str
+    names: tuple[str, ...] | None
+    values: "np.ndarray"
+    weights: "np.ndarray | None"
+    validation: str | None
+    validation_data: Any
+
+    @property
+    def shown_names(self) -> tuple[str, ...]:
+        n = self.values.shape[1]
+        return tuple(f"x{j}" for j in range(n)) if self.names is None else self.names
+
+    @property
+    def size(self) -> str:
+        N, n = self.values.shape
+        return f"{N} row{'s' * (N != 1)} of {n} column{'s' * (n != 1)}"
+
+
+def _settings(**given: Any) -> dict[str, Any]:
+    """Return the settings that were given, as the estimator takes them."""
+    return {
+        name: value.value if isinstance(value, Enum) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _bounds(bounds: list[o.Bounds] | None) -> dict[str, tuple[float | None, float | None]] | None:
+    pairs = {bound.name: (bound.low, bound.high) for bound in bounds or ()}
+    if len(pairs) < len(bounds or ()):
+        raise typer.BadParameter("expected --bounds once for each bounded column.")
+    return pairs or None
+
+
+def _model(data: str, output: str | None) -> str:
+    if STANDARD in (data, output) and output in (None, STANDARD):
+        raise typer.BadParameter("expected the name of a file for the model: give one with -o.")
+    return model_path(data) if output is None else output
+
+
+def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool) -> _Inputs:
+    from brenier.tables import read_table
+
+    table, omega = split_weights(read_table(data), weights, data)
+    validation_data = None
+    if validation is not None:
+        rows = read_table(validation)
+        has_weights = rows.columns is not None and weights in rows.columns
+        if weights is not None and not has_weights and not quiet:
+            note(
+                f"Note: no column {weights!r} in {display_name(validation)}: its rows count alike."
+            )
+        rows, v_omega = split_weights(rows, weights if has_weights else None, validation)
+        names = table.columns or tuple(f"x{j}" for j in range(table.values.shape[1]))
+        values = with_names(in_order(rows, names, validation, quiet=quiet), table.columns)
+        validation_data = values if v_omega is None else (values, v_omega)
+    return _Inputs(data, table.columns, table.values, omega, validation, validation_data)
+
+
+def _fit(
+    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, quiet: bool
+) -> "ConvexPotentialFlow":
+    """Return the fitted estimator, also where Ctrl-C ended the fit after it had something."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from brenier.estimators import ConvexPotentialFlow
+
+    flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
+    with shown_progress(f"Fitting {inputs.size}", quiet=quiet) as callback, _naming(inputs):
+        # How the fit ended is said after its summary, from the report.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            flow.fit(
+                with_names(inputs.values, inputs.names),
+                sample_weight=inputs.weights,
+                validation_data=inputs.validation_data,
+                callback=callback,
+            )
+        except KeyboardInterrupt:
+            if not hasattr(flow, "report_"):
+                raise
+    return flow
+
+
+@contextmanager
+def _naming(inputs: _Inputs) -> "Iterator[None]":
+    """Put the names of the files before what the estimator says about their content."""
+    try:
+        yield
+    except ValueError as error:
+        files = display_name(inputs.data)
+        if inputs.validation is not None:
+            files += f" (validation: {display_name(inputs.validation)})"
+        raise ValueError(f"{files}: {error}") from error
+
+
+def _print(report: "FitReport", inputs: _Inputs, model: str) -> None:
+    from brenier.report import verdict
+
+    lines = [("data", f"{inputs.size}: {', '.join(inputs.shown_names)}"), *report_lines(report)]
+    print_lines(display_name(inputs.data), lines)
+    typer.echo(verdict(report.heldout_gain, n_rows=report.n_heldout))
+    typer.echo(f"Model written to {model}")
+
+
+def _json(report: "FitReport", inputs: _Inputs, model: str | None) -> dict[str, Any]:
+    size = {"rows": len(inputs.values), "columns": list(inputs.shown_names)}
+    return {"model": model, "data": inputs.data, **size, **report_json(report)}
+
+
+def _say_how_it_ended(report: "FitReport", inputs: _Inputs, *, quiet: bool) -> None:
+    if not has_model(report):
+        note(
+            f"Error: {display_name(inputs.data)}: the fit ended with status "
+            f"'{report.status.value}' after {report.n_iter} iterations and found no density: no "
+            "model was written. Leave out --thesis, or try --whiten full or a larger --decay."
+        )
+    elif not report.status.finished and not quiet:
+        note(f"Warning: {report.message}")

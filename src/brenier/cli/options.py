@@ -1,0 +1,286 @@
+"""Arguments and options of the commands: types, help, and the parsing of their text."""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+
+class Whiten(Enum):
+    """What is removed from the data before the fit."""
+
+    FULL = "full"
+    STANDARDIZE = "standardize"
+    NONE = "none"
+
+
+class Activation(Enum):
+    """Activation functions by their names in `brenier.potential.activations`."""
+
+    GAUSSIAN_SOFTPLUS = "gaussian-softplus"
+    SOFTPLUS = "softplus"
+    SQUAREPLUS = "squareplus"
+
+
+class Scheme(Enum):
+    """Searches over the weights below the last layer."""
+
+    LBFGS_VARPRO = "lbfgs-varpro"
+
+
+class Inner(Enum):
+    """Solvers of the convex problem in the last layer."""
+
+    PRIMAL_DUAL = "primal-dual"
+    BARRIER = "barrier"
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Widths of the hidden layers."""
+
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Bounds of one column; None where there is none."""
+
+    name: str
+    low: float | None
+    high: float | None
+
+
+def parse_widths(text: str) -> Widths:
+    """Return the widths in a text such as `32,32`."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(
+            f"expected positive integers separated by commas, as in 32,32; got {text!r}."
+        )
+    return Widths(tuple(int(part) for part in parts))
+
+
+def parse_bounds(text: str) -> Bounds:
+    """Return the bounds in a text such as `x=0:1`, `x=0:` or `x=:5`."""
+    name, equals, pair = text.rpartition("=")
+    low_text, colon, high_text = pair.partition(":")
+    if not (name and equals and colon):
+        raise typer.BadParameter(
+            f"expected NAME=LOW:HIGH, as in x=0:1, x=0: or x=:5; got {text!r}."
+        )
+    low, high = _bound(low_text, text), _bound(high_text, text)
+    if low is None and high is None:
+        raise typer.BadParameter(f"expected a bound on one side at least; got {text!r}.")
+    if low is not None and high is not None and not low < high:
+        raise typer.BadParameter(f"expected LOW below HIGH; got {text!r}.")
+    return Bounds(name, low, high)
+
+
+def _bound(text: str, whole: str) -> float | None:
+    try:
+        value = float(text) if text.strip() else None
+    except ValueError:
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(
+            f"expected finite numbers, or nothing for no bound; got {text!r} in {whole!r}."
+        )
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _float(text)
+    if not 0 < value < math.inf:
+        raise typer.BadParameter(f"expected a positive number; got {text!r}.")
+    return value
+
+
+def _non_negative(text: str) -> float:
+    value = _float(text)
+    if not 0 <= value < math.inf:
+        raise typer.BadParameter(f"expected a number of at least 0; got {text!r}.")
+    return value
+
+
+def _fraction(text: str) -> float:
+    value = _float(text)
+    if not 0 <= value < 1:
+        raise typer.BadParameter(f"expected a number of at least 0 and below 1; got {text!r}.")
+    return value
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+# An option left out is not passed on, so that the estimator's own default, or that of its thesis
+# form, counts. The help repeats these defaults; a test compares them.
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model file.")]
+DataArgument = Annotated[
+    str, typer.Argument(metavar="DATA", help="A data file, or - for CSV from standard input.")
+]
+RowsOutput = Annotated[
+    str,
+    typer.Option("-o", "--output", metavar="FILE", help="Where to write; - is standard output."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the essential.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+BoundsOption = Annotated[
+    list[Bounds] | None,
+    typer.Option(
+        "--bounds",
+        parser=parse_bounds,
+        metavar="NAME=LOW:HIGH",
+        help="Bounds of a column: x=0:1, x=0: or x=:5. Once for each bounded column.",
+        show_default=False,
+    ),
+]
+WhitenOption = Annotated[
+    Whiten | None,
+    typer.Option(
+        help="What is removed from the data first: means and covariance, means and scales, "
+        "or nothing. [default: full]",
+        show_default=False,
+    ),
+]
+WidthsOption = Annotated[
+    Widths | None,
+    typer.Option(
+        parser=parse_widths,
+        metavar="INT,INT,...",
+        help="Widths of the hidden layers. [default: 32,32]",
+        show_default=False,
+    ),
+]
+ActivationOption = Annotated[
+    Activation | None,
+    typer.Option(help="Activation function. [default: gaussian-softplus]", show_default=False),
+]
+ThesisOption = Annotated[
+    bool,
+    typer.Option(
+        "--thesis",
+        help="The exact form of the method's thesis; options given still count.",
+    ),
+]
+TauOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=_positive,
+        metavar="FLOAT",
+        help="Final barrier weight, in nats. [default: 0.0001]",
+        show_default=False,
+    ),
+]
+DecayOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=_non_negative,
+        metavar="FLOAT",
+        help="Weight decay, in nats per squared weight. [default: 0.0001]",
+        show_default=False,
+    ),
+]
+MaxIterOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="INT", help="Most iterations. [default: 400]", show_default=False),
+]
+TolOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=_non_negative,
+        metavar="FLOAT",
+        help="Gradient, in nats, at which the search has converged. [default: 1e-05]",
+        show_default=False,
+    ),
+]
+MaxSecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=_non_negative,
+        metavar="FLOAT",
+        help="Time limit; the best model so far is kept. [default: none]",
+        show_default=False,
+    ),
+]
+ValidationFractionOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=_fraction,
+        metavar="FLOAT",
+        help="Share of the rows held out to decide when to stop; more of a small table. "
+        "[default: 0.1]",
+        show_default=False,
+    ),
+]
+NInitOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="INT",
+        help="Searches from different initial weights; the best is kept. [default: 1]",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**32 - 1,
+        metavar="INT",
+        help="Seed of the initial weights and of the rows held out. [default: 0]",
+        show_default=False,
+    ),
+]
+SchemeOption = Annotated[
+    Scheme | None,
+    typer.Option(
+        help="How the weights below the last layer are searched. [default: lbfgs-varpro]",
+        show_default=False,
+    ),
+]
+InnerOption = Annotated[
+    Inner | None,
+    typer.Option(
+        help="How the last layer is solved for. [default: primal-dual]",
+        show_default=False,
+    ),
+]
+ModelOutput = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="MODEL",
+        help="Where to write the model. [default: DATA's name with .brenier, in the current "
+        "folder]",
+        show_default=False,
+    ),
+]
+ValidationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--validation",
+        metavar="FILE",
+        help="Rows that decide when to stop; without them some rows of DATA are held out.",
+        show_default=False,
+    ),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="COLUMN",
+        help="The column of DATA that holds the rows' weights, and no variable.",
+        show_default=False,
+    ),
+]

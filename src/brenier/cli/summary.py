@@ -1,0 +1,101 @@
+"""What commands print on standard output: two-column summaries, sentences, JSON."""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from brenier.outer.report import Certificate
+    from brenier.report import FitReport
+
+Lines = Iterable[tuple[str, str]]
+
+
+def print_lines(title: str, lines: Lines, *, to_stderr: bool = False) -> None:
+    """Print a title and pairs of a label and a text, aligned and wrapped to the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="cyan", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in lines:
+        grid.add_row(Text(label), Text(text))
+    console = Console(stderr=to_stderr)
+    # Through typer, whose errors are this program's: rich would end the process at a broken pipe.
+    with console.capture() as capture:
+        console.print(Text(title, style="bold"), soft_wrap=True)
+        console.print(grid)
+    for line in capture.get().splitlines():
+        typer.echo(line.rstrip(), err=to_stderr)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object; NaN and infinity, which JSON has not, become null."""
+    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def report_lines(report: "FitReport") -> Lines:
+    """Yield how a fit went."""
+    yield "status", _status(report)
+    yield "trained on", f"{report.n_train} distinct rows; {report.n_heldout} held out"
+    yield "log-likelihood", f"{report.train_log_likelihood:.4f} nats per row, training"
+    if report.heldout_log_likelihood is not None:
+        yield "", f"{report.heldout_log_likelihood} nats per row, held out"
+    if report.heldout_gain is not None:
+        yield "gain over Gaussian", f"{report.heldout_gain} nats per row, held out"
+    yield "iterations", f"{report.n_iter}; the model is of iteration {report.best_iteration}"
+    yield (
+        "time",
+        f"{report.seconds['total']:.1f} s, of which compiling {report.seconds['compile']:.1f} s",
+    )
+    yield "certificate", _certificate(report.certificate)
+
+
+def _status(report: "FitReport") -> str:
+    if not report.is_gaussian:
+        return report.status.value
+    return f"{report.status.value}; the model is the Gaussian, no search having done better"
+
+
+def _certificate(certificate: "Certificate | None") -> str:
+    if certificate is None:
+        return "none: no iterate was returned"
+    return (
+        f"stationarity {certificate.stationarity:.1e}, duality gap {certificate.duality_gap:.1e}, "
+        f"projected gradient {certificate.projected_gradient:.1e} nats"
+    )
+
+
+def report_json(report: "FitReport") -> dict[str, Any]:
+    """Return how a fit went, as plain types."""
+    from brenier.report import verdict
+
+    full = report.to_dict()
+    return {
+        "status": report.status.value,
+        "is_gaussian": report.is_gaussian,
+        "n_train": report.n_train,
+        "n_heldout": report.n_heldout,
+        "train_log_likelihood": report.train_log_likelihood,
+        "heldout_log_likelihood": full["heldout_log_likelihood"],
+        "heldout_gain": full["heldout_gain"],
+        "iterations": report.n_iter,
+        "best_iteration": report.best_iteration,
+        "seconds": report.seconds["total"],
+        "certificate": full["certificate"],
+        "message": report.message,
+        "verdict": verdict(report.heldout_gain, n_rows=report.n_heldout),
+    }

@@ -1,5 +1,6 @@
 """`brenier score`, `sample`, `transform`, `inverse`: a model file applied to rows."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,10 @@ def score(
     json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Print the mean log-likelihood of a data file under a model."""
+    """Print the mean log-likelihood of a data file under a model.
+
+    Log-likelihoods are in nats per row, with standard errors.
+    """
     if json and output == STANDARD:
         raise typer.BadParameter("--json and -o - would both write to standard output.")
     with door(debug=debug, quiet=quiet):
@@ -118,7 +122,10 @@ def inverse(
     output: o.RowsOutput = STANDARD,
     debug: o.Debug = False,
 ) -> None:
-    """Map rows of normal space, columns z0, z1, ..., back to the data's columns."""
+    """Map rows of normal space back to the data's columns.
+
+    The columns of DATA are z0, z1, ..., as `brenier transform` writes them.
+    """
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = _load(model)
@@ -204,8 +211,8 @@ def _zero_row(flow: "ConvexPotentialFlow", X: "np.ndarray", row: int) -> str:
 def _print_score(result: _Score, title: str, *, output: str | None) -> None:
     lines = [
         ("rows", str(len(result.log_density))),
-        ("mean log-likelihood", f"{result.mean} nats per row"),
-        ("gain over Gaussian", f"{result.gain} nats per row"),
+        ("mean log-likelihood", _text(result.mean)),
+        ("gain over Gaussian", _text(result.gain)),
     ]
     if result.zero:
         more = len(result.zero) - SHOWN
@@ -214,12 +221,21 @@ def _print_score(result: _Score, title: str, *, output: str | None) -> None:
         lines += [("", text) for text in shown]
     if result.inside is not None:
         mean, gain = result.inside
-        lines.append(("the other rows", f"{mean} nats per row, gain {gain}"))
+        lines.append(("the other rows", f"{_text(mean)}, gain over Gaussian {_text(gain)}"))
     to_stderr = output == STANDARD
     print_lines(title, lines, to_stderr=to_stderr)
     typer.echo(result.verdict, err=to_stderr)
+    if result.gain.mean > 0:
+        typer.echo(
+            "Rows that the model was fitted to flatter it; judge it by others.", err=to_stderr
+        )
     if output not in (None, STANDARD):
         typer.echo(f"Log-densities written to {output}")
+
+
+def _text(value: "MeanAndError") -> str:
+    known_error = not math.isnan(value.standard_error)
+    return f"{value if known_error else format(value.mean, '.4f')} nats per row"
 
 
 def _score_json(result: _Score) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The progress of a fit on standard error: a live line in a terminal, few plain ones elsewhere."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def _update(display: "Display", title: str) -> Callback:
 
     def on_iteration(progress: "Progress") -> None:
         text = f"iteration {progress.iteration}  train {progress.train_log_likelihood:.4f}"
-        if progress.heldout_log_likelihood == progress.heldout_log_likelihood:
+        if not math.isnan(progress.heldout_log_likelihood):
             text += f"  held out {progress.heldout_log_likelihood:.4f}"
         display.update(task, description=f"{text} nats/row")
 

@@ -56,7 +56,8 @@ def report_lines(report: "FitReport") -> Lines:
         yield "", f"{report.heldout_log_likelihood} nats per row, held out"
     if report.heldout_gain is not None:
         yield "gain over Gaussian", f"{report.heldout_gain} nats per row, held out"
-    yield "iterations", f"{report.n_iter}; the model is of iteration {report.best_iteration}"
+    which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
+    yield "iterations", f"{report.n_iter}{which}"
     yield (
         "time",
         f"{report.seconds['total']:.1f} s, of which compiling {report.seconds['compile']:.1f} s",

@@ -33,12 +33,13 @@ for command in (fit, score, sample, transform, inverse, info):
     app.command()(command)
 
 
-def _print_version(*, wanted: bool) -> None:
+def _print_version(*, wanted: bool) -> bool:
     if wanted:
         from brenier.version import __version__
 
         typer.echo(f"brenier {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -20,6 +20,7 @@ from brenier.cli.fit import fit
 from brenier.cli.info import info
 
 app = typer.Typer(
+    name="brenier",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

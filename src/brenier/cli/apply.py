@@ -13,6 +13,7 @@ from brenier.cli.files import (
     check_output,
     display_name,
     read_rows,
+    stored_names,
     variable_names,
     with_names,
 )
@@ -140,7 +141,7 @@ def _load(path: str) -> "ConvexPotentialFlow":
 
 
 def _named(flow: "ConvexPotentialFlow", X: "np.ndarray") -> Any:
-    return with_names(X, getattr(flow, "feature_names_in_", None))
+    return with_names(X, stored_names(flow))
 
 
 def _normal_names(flow: "ConvexPotentialFlow") -> list[str]:

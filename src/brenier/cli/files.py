@@ -65,10 +65,16 @@ def display_name(path: str) -> str:
     return "standard input" if path == STANDARD else path
 
 
-def variable_names(flow: "ConvexPotentialFlow") -> list[str]:
-    """Return the names of the model's columns; x0, x1, ... where it was fitted without names."""
+def stored_names(flow: "ConvexPotentialFlow") -> list[str] | None:
+    """Return the names of the columns a model was fitted to; None where they had none."""
     names = getattr(flow, "feature_names_in_", None)
-    return [f"x{j}" for j in range(flow.flow_.n)] if names is None else list(names)
+    return None if names is None else [str(name) for name in names]
+
+
+def variable_names(flow: "ConvexPotentialFlow") -> list[str]:
+    """Return the names of the model's columns, x0, x1, ... where it was fitted without."""
+    names = stored_names(flow)
+    return [f"x{j}" for j in range(flow.flow_.n)] if names is None else names
 
 
 def read_rows(path: str, names: Sequence[str], *, quiet: bool = False) -> "np.ndarray":

@@ -1,6 +1,7 @@
 """`brenier fit`: from a data file to a model file."""
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -23,8 +24,6 @@ from brenier.cli.progress import shown_progress
 from brenier.cli.summary import print_json, print_lines, report_json, report_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
 
     from brenier.estimators import ConvexPotentialFlow
@@ -197,7 +196,7 @@ def _fit(
 
 
 @contextmanager
-def _naming(inputs: _Inputs) -> "Iterator[None]":
+def _naming(inputs: _Inputs) -> Iterator[None]:
     """Put the names of the files before what the estimator says about their content."""
     try:
         yield

@@ -1,6 +1,7 @@
 """What a table must be to have a density; errors name rows and columns and the remedy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -29,8 +30,8 @@ def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
         if found
     )
     raise ValueError(
-        f"Expected finite numbers; got {kind} in {len(rows)} of {len(X)} rows (first: {where}; rows "
-        "count from 0). Drop these rows or fill them in."
+        f"Expected finite numbers; got {kind} in {len(rows)} of {len(X)} rows (first: {where}; "
+        "rows count from 0). Drop these rows or fill them in."
     )
 
 
@@ -69,11 +70,12 @@ def _quoted(names: Sequence[str]) -> str:
 def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
     low, high = Y.min(axis=0), Y.max(axis=0)
     rounding = 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
-    constant = [names[i] for i in np.flatnonzero(high - low <= rounding)]
+    constant = [i for i, still in enumerate(high - low <= rounding) if still]
     if constant:
-        values = _quoted([f"{low[list(names).index(name)]:g}" for name in constant])
+        values = _quoted([f"{low[i]:g}" for i in constant])
         raise ValueError(
-            f"Expected columns that vary; got constant column(s) {_quoted(constant)} (value "
+            f"Expected columns that vary; got constant column(s) "
+            f"{_quoted([names[i] for i in constant])} (value "
             f"{values}). A constant has no density: drop the column(s)."
         )
 
@@ -90,14 +92,21 @@ def _check_duplicates(Y: np.ndarray, names: Sequence[str]) -> None:
         seen[content] = name
 
 
+def _pivoted_triangle(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the triangle of a QR factorisation with column pivoting, and the columns' order."""
+    # The unpivoted factorisation first: it makes a long table small at BLAS speed.
+    triangle: Any = np.linalg.qr(Y, mode="r")
+    factors: Any = scipy.linalg.qr(triangle, mode="r", pivoting=True)
+    return factors[-2], factors[-1]
+
+
 def _check_dependent(Y: np.ndarray, names: Sequence[str]) -> None:
     """Find columns that are linear functions of others, by QR with column pivoting."""
     centred = Y - Y.mean(axis=0)
     largest = np.abs(centred).max(axis=0)
     centred = centred / largest
     centred /= np.linalg.norm(centred, axis=0)
-    R = np.linalg.qr(centred, mode="r")
-    triangle, order = scipy.linalg.qr(R, mode="r", pivoting=True)[-2:]
+    triangle, order = _pivoted_triangle(centred)
     rank = int(np.sum(np.abs(np.diag(triangle)) > DEPENDENCE))
     if rank == len(names):
         return
@@ -111,7 +120,7 @@ def _check_dependent(Y: np.ndarray, names: Sequence[str]) -> None:
             for c, other in zip(standardised[used], order[:rank][used], strict=True)
         ]
         relations.append(f"{names[column]!r} = const {' '.join(terms)}")
-    dropped = _quoted([names[i] for i in order[rank:]])
+    dropped = _quoted([names[int(i)] for i in order[rank:]])
     raise ValueError(
         "Expected columns that are not functions of each other; got exactly dependent column(s): "
         f"{'; '.join(relations)}. Such a table has no density: drop {dropped}, or one column of "

@@ -173,6 +173,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    # Set by scikit-learn's `validate_data`.
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     def __init__(
         self,
         *,
@@ -266,9 +270,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         """
         self._validate_params()
         _check_widths(self.widths)
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2, ensure_all_finite=False)
+        X = self._rows(X, reset=True)
         names = self._column_names()
-        check_finite(X, names)
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(
@@ -298,12 +301,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         weights = None
         if isinstance(validation_data, tuple):
             validation_data, weights = validation_data
-        X = validate_data(
-            self, validation_data, dtype=np.float64, ensure_all_finite=False, reset=False
-        )
-        names = self._column_names()
-        check_finite(X, names)
-        _check_inside(X, bounds, names, "validation_data")
+        X = self._rows(validation_data)
+        _check_inside(X, bounds, self._column_names(), "validation_data")
         if weights is not None:
             weights = _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
         return canonical_rows(X, weights, seed)
@@ -353,6 +352,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         (N,)
             Log-densities in nats per data unit^n; minus infinity outside the bounds.
         """
+        check_is_fitted(self)
         X = self._rows(X)
         return in_batches(log_density, self.flow_, X)
 
@@ -375,6 +375,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
 
         Bounded columns go through their maps first, so the baseline knows the bounds too.
         """
+        check_is_fitted(self)
         X = self._rows(X)
         with jax.enable_x64(True):
             Y, log_det = (np.asarray(a) for a in self.flow_.preprocessing.forward(X))
@@ -390,13 +391,14 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         X : array or table, (N, n)
             Rows in data units.
         """
+        check_is_fitted(self)
         X = self._rows(X)
         Z = in_batches(transform, self.flow_, X)
         outside = np.flatnonzero(np.isnan(Z).any(axis=1))
         if len(outside):
             warnings.warn(
-                f"{len(outside)} of {len(X)} rows lie on or beyond their column's bounds (first: row "
-                f"{outside[0]}) and have no image; they are NaN.",
+                f"{len(outside)} of {len(X)} rows lie on or beyond their column's bounds (first: "
+                f"row {outside[0]}) and have no image; they are NaN.",
                 InputWarning,
                 stacklevel=2,
             )
@@ -500,11 +502,18 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array([f"z{i}" for i in range(self.n_features_in_)], dtype=object)
 
-    def _rows(self, X) -> Float[np.ndarray, "N n"]:
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
-        check_finite(X, self._column_names())
-        return X
+    def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
+        """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
+        rows: Any = validate_data(
+            self,
+            X,
+            dtype=np.float64,
+            reset=reset,
+            ensure_all_finite=False,
+            ensure_min_samples=2 if reset else 1,
+        )
+        check_finite(rows, self._column_names())
+        return rows
 
     def _column_names(self) -> list[str]:
         names = getattr(self, "feature_names_in_", None)
@@ -665,7 +674,7 @@ def _check_widths(widths: Any) -> None:
     if (
         not is_sequence
         or not len(widths)
-        or not all(isinstance(width, Integral) and width > 0 for width in widths)
+        or not all(isinstance(width, Integral) and int(width) > 0 for width in widths)
     ):
         raise ValueError(
             f"Expected widths to be positive integers, one a hidden layer; got {widths!r}."
@@ -706,13 +715,15 @@ def _bound_items(bounds: Any, names: list[str]) -> list[tuple[int, str, Any]]:
         ]
     items = []
     for key, pair in bounds.items():
-        position = key if isinstance(key, Integral) else names.index(key) if key in names else -1
+        position = (
+            int(key) if isinstance(key, Integral) else names.index(key) if key in names else -1
+        )
         if not 0 <= position < len(names):
             raise ValueError(
                 f"Expected bounds for columns of the table ({', '.join(map(repr, names))}); got "
                 f"bounds for {key!r}."
             )
-        items.append((int(position), names[int(position)], pair))
+        items.append((position, names[position], pair))
     return items
 
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Float, PyTree
 
+from brenier.arrays import Array
 from brenier.flow.flow import ConvexFlow
 from brenier.outer.sample import padded_length
 
@@ -52,9 +53,11 @@ def in_batches(
             padded = np.zeros((length, X.shape[1]))
             padded[: len(batch)] = batch
             result = jax.tree.map(np.asarray, function(flow, padded))
-            parts.append(
-                jax.tree.map(lambda leaf, k=len(batch): leaf[:k] if leaf.ndim else leaf, result)
-            )
+            parts.append(_first_rows(result, len(batch)))
     return jax.tree.map(
         lambda *leaves: np.concatenate(leaves) if leaves[0].ndim else np.max(leaves), *parts
     )
+
+
+def _first_rows(result: PyTree, k: int) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[:k] if leaf.ndim else leaf, result)

@@ -10,7 +10,9 @@ beyond that it goes through batched LAPACK calls, whose compile time does not gr
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from brenier.arrays import Array
 
 # Up to this n the entry-wise programs compile in about a second and run faster than batched LAPACK.
 UNROLL_LIMIT = 10

@@ -4,7 +4,7 @@ from enum import Enum, IntEnum
 
 
 class InnerStatus(IntEnum):
-    """How a solve of the convex problem in w ended; integers, so that compiled code can carry it."""
+    """How a solve of the convex problem in w ended, as integers that compiled code can carry."""
 
     RUNNING = 0
     CONVERGED = 1

@@ -7,8 +7,9 @@ With the preprocessing y = T(x) and the map z = grad Phi(y), Jacobian A(y) = hes
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from brenier.arrays import Array
 from brenier.flow.inverse import Inversion, invert
 from brenier.flow.preprocessing import Preprocessing
 from brenier.linalg import log_det

@@ -10,8 +10,9 @@ convex with constant c (the least quadratic weight), the answer carries a certif
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
+from brenier.arrays import Array
 from brenier.linalg import cholesky, triangular_inverse, triangular_matvec, triangular_rmatvec
 from brenier.potential.head import ConvexPotential
 

@@ -13,9 +13,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.scipy
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-Numeric = Array | np.ndarray
+from brenier.arrays import Array
 
 
 class ColumnBounds(eqx.Module):
@@ -27,8 +27,8 @@ class ColumnBounds(eqx.Module):
         Bounds in data units; infinite where there is none.
     """
 
-    low: Float[Numeric, " n"]
-    high: Float[Numeric, " n"]
+    low: Float[Array, " n"]
+    high: Float[Array, " n"]
 
     def inside(self, X: Float[Array, "N n"]) -> Array:
         """Return which rows lie strictly within all bounds, (N,)."""
@@ -78,9 +78,9 @@ class Whitening(eqx.Module):
         C, lower triangular with positive diagonal.
     """
 
-    mean: Float[Numeric, " n"]
-    scale: Float[Numeric, " n"]
-    factor: Float[Numeric, "n n"]
+    mean: Float[Array, " n"]
+    scale: Float[Array, " n"]
+    factor: Float[Array, "n n"]
 
     def forward(self, X: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the whitened rows."""

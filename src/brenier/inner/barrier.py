@@ -16,8 +16,9 @@ References
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
+from brenier.arrays import Array
 from brenier.inner.newton import backtrack, ending, newton_direction
 from brenier.inner.objective import AbstractObjective, Evaluation
 from brenier.inner.solution import (

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
+from brenier.arrays import Array
 from brenier.status import InnerStatus
 
 ARMIJO = 1e-4
@@ -33,7 +34,7 @@ def backtrack(
     slope: Float[Array, ""],
     first: Float[Array, ""],
 ) -> tuple[Float[Array, ""], Bool[Array, ""]]:
-    """Return the first of `first` x (1, 1/2, 1/4, ...) that meets Armijo's rule, and whether one did.
+    """Return the first of `first` x (1, 1/2, 1/4, ...) that meets Armijo's rule, and if one did.
 
     Parameters
     ----------

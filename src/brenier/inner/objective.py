@@ -10,7 +10,9 @@ S_ji = L_j^{-1} H_ji L_j^{-T}, off-diagonals times sqrt 2,
 
     gradient = M w - sum_j omega_j tr S_ji,    Hessian = M + S^T S  (rows scaled by sqrt omega_j),
 
-where M = sum_j omega_j G_j^T G_j + diag(rho) does not depend on w and is formed once. N J is self-concordant.
+where M = sum_j omega_j G_j^T G_j + diag(rho) does not depend on w and is formed once.
+N J is self-concordant.
+
 The solvers see `AbstractObjective` only; where G and H come from is not known here.
 """
 
@@ -20,8 +22,9 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Float, PyTree
 
+from brenier.arrays import Array
 from brenier.chunks import sum_over_chunks
 from brenier.linalg import (
     cholesky,

@@ -6,14 +6,15 @@ Newton's method on
 
 the thesis's chapter 5 "future work". One step solves
 
-    (hess J + diag(lambda / s)) dw = -(grad J - tau / s),   dlambda = tau / s - lambda - (lambda / s) dw,
+    (hess J + diag(lambda / s)) dw = -(grad J - tau / s),
+    dlambda = tau / s - lambda - (lambda / s) dw,
 
 goes a fraction of the way to the boundary in w and in lambda, and is cut back by Armijo's rule on
 J - tau sum log s. tau follows a tenth of the mean complementarity down to its final value.
 
 Warm starts: a neighbour's multipliers may be stale, and then tau, tied to s . lambda, would never
-reach its end. As IPOPT does ([2]_, eq. 16), lambda is put back into [tau / (kappa s), kappa tau / s]
-at every step.
+reach its end. As IPOPT does ([2]_, eq. 16), lambda is put back into
+[tau / (kappa s), kappa tau / s] at every step.
 
 References
 ----------
@@ -25,8 +26,9 @@ References
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
+from brenier.arrays import Array
 from brenier.inner.newton import backtrack, ending, newton_direction
 from brenier.inner.objective import AbstractObjective
 from brenier.inner.solution import (

@@ -15,8 +15,9 @@ from abc import abstractmethod
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
+from brenier.arrays import Array
 from brenier.inner.objective import AbstractObjective
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import Bounds, OptimizeResult, minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from brenier.outer.function import ReducedFunction
 from brenier.outer.monitor import Monitor, StopSearch
@@ -75,7 +75,7 @@ class LBFGS(AbstractScheme):
                 theta,
                 jac=True,
                 method="L-BFGS-B",
-                bounds=Bounds(lower, np.inf),
+                bounds=[(low, np.inf) for low in lower],
                 callback=report,
                 options={
                     "maxiter": monitor.limits.max_iter + 1,

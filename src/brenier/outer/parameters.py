@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from brenier.arrays import Array
 from brenier.potential.icnn import InputConvexNetwork
 
 
@@ -14,9 +15,7 @@ def to_vector(network: InputConvexNetwork) -> Float[np.ndarray, " p"]:
     return np.concatenate([np.asarray(leaf, dtype=float).ravel() for leaf in leaves])
 
 
-def from_vector(
-    template: InputConvexNetwork, theta: Float[Array | np.ndarray, " p"]
-) -> InputConvexNetwork:
+def from_vector(template: InputConvexNetwork, theta: Float[Array, " p"]) -> InputConvexNetwork:
     """Return the network of the template's shapes whose trained arrays are `theta`."""
     leaves, structure = jax.tree.flatten(template)
     ends = np.cumsum([leaf.size for leaf in leaves])

@@ -24,9 +24,9 @@ References
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from brenier.arrays import Array
 from brenier.chunks import sum_over_chunks
 from brenier.inner.objective import AbstractObjective, ArrayObjective, ChunkedObjective
 from brenier.inner.solution import AbstractInnerSolver, InnerSolution, WarmStart, barrier_term
@@ -54,12 +54,12 @@ class VariableProjection(eqx.Module):
     """
 
     template: SeparableFeatures
-    floor: Float[Array | np.ndarray, " m"]
-    ridge: Float[Array | np.ndarray, " m"]
+    floor: Float[Array, " m"]
+    ridge: Float[Array, " m"]
     solver: AbstractInnerSolver = eqx.field(static=True)
-    decay: Float[Array | np.ndarray, ""]
+    decay: Float[Array, ""]
 
-    def features(self, theta: Float[Array | np.ndarray, " p"]) -> SeparableFeatures:
+    def features(self, theta: Float[Array, " p"]) -> SeparableFeatures:
         """Return the features at mu = theta."""
         return SeparableFeatures(
             from_vector(self.template.network, theta),

@@ -7,7 +7,9 @@ the features of a long table never stand in memory at once.
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from brenier.arrays import Array
 
 # Bytes of one chunk's feature Hessians, (P, B, k) in float64.
 CHUNK_BYTES = 1 << 27
@@ -24,8 +26,8 @@ class Sample(eqx.Module):
         Weights, summing to one; padding has weight zero.
     """
 
-    X: Float[Array | np.ndarray, "C B n"]
-    omega: Float[Array | np.ndarray, "C B"]
+    X: Float[Array, "C B n"]
+    omega: Float[Array, "C B"]
 
     @staticmethod
     def of(

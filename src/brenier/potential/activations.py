@@ -22,7 +22,9 @@ from types import MappingProxyType
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from brenier.arrays import Array
 
 
 class AbstractActivation(eqx.Module):

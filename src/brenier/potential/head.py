@@ -18,8 +18,9 @@ ruinous for the first row beyond it.
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from brenier.arrays import Array
 from brenier.linalg import outer_products
 from brenier.potential.icnn import InputConvexNetwork
 

@@ -20,9 +20,10 @@ References
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from brenier.linalg import UNROLL_LIMIT, outer_products, pack
+from brenier.arrays import Array
+from brenier.linalg import UNROLL_LIMIT, outer_products, pack, packed_size
 from brenier.potential.activations import AbstractActivation, evaluate
 from brenier.potential.jets import Jet, activate, add, affine, linear
 from brenier.potential.nonnegativity import AbstractNonnegativity
@@ -93,28 +94,22 @@ class InputConvexNetwork(eqx.Module):
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return gradient and packed Hessian in x of v . u_{l-1}(x)."""
-        N = X.shape[0]
-        hidden = self.hidden_weights()
-        slopes, curvatures, gradients = [], [], []
-        u = E = None
-        for i, (K, b) in enumerate(zip(self.K, self.b, strict=True)):
-            a = X @ K.T + b
-            D = jnp.broadcast_to(K.T[:, None, :], (self.n, N, K.shape[0]))
-            if i:
-                a = a + u @ hidden[i - 1].T
-                D = D + E @ hidden[i - 1].T
-            u, slope, curvature = evaluate(self.activation, a)
+        N, n = X.shape
+        # The first layer has nothing below it: an L without columns.
+        hidden = (jnp.zeros((self.K[0].shape[0], 0), X.dtype), *self.hidden_weights())
+        u, E = X[:, :0], jnp.zeros((n, N, 0), X.dtype)
+        layers = []
+        for L, K, b in zip(hidden, self.K, self.b, strict=True):
+            D = K.T[:, None, :] + E @ L.T
+            u, slope, curvature = evaluate(self.activation, u @ L.T + X @ K.T + b)
             E = slope * D
-            slopes.append(slope)
-            curvatures.append(curvature)
-            gradients.append(D)
+            layers.append((L, D, slope, curvature))
         z = E @ v
         v = jnp.broadcast_to(v, u.shape)
-        A = 0.0
-        for i in reversed(range(len(self.K))):
-            A = A + weighted_outer(v * curvatures[i], gradients[i])
-            if i:
-                v = (v * slopes[i]) @ hidden[i - 1]
+        A = jnp.zeros((packed_size(n), N), X.dtype)
+        for L, D, slope, curvature in reversed(layers):
+            A = A + weighted_outer(v * curvature, D)
+            v = (v * slope) @ L
         return z, A
 
 

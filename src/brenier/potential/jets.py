@@ -15,8 +15,9 @@ References
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from brenier.arrays import Array
 from brenier.linalg import dimension, outer_products, packed_size
 from brenier.potential.activations import AbstractActivation, evaluate
 

@@ -7,7 +7,9 @@ from types import MappingProxyType
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from brenier.arrays import Array
 
 
 class AbstractNonnegativity(eqx.Module):

@@ -30,12 +30,12 @@ from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import AbstractInnerSolver
 from brenier.outer.gaussian import Gaussian
-from brenier.outer.lbfgs import LBFGS
 from brenier.outer.monitor import Iterate, Limits
 from brenier.outer.report import Iteration
 from brenier.outer.rows import Rows, canonical_rows
-from brenier.outer.scheme import AbstractScheme
-from brenier.outer.training import Data, Settings, TrainingResult, train
+from brenier.outer.sample import Data
+from brenier.outer.schemes import SCHEMES
+from brenier.outer.training import Settings, TrainingResult, train
 from brenier.persistence import ModelFileError, read_model, write_model
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.nonnegativity import NONNEGATIVITY
@@ -53,6 +53,10 @@ from brenier.version import __version__
 W_MIN = 1e-2
 # Iterations without improvement of the held-out loss before a search stops.
 PATIENCE = 50
+# Weight decays tried where held-out rows can choose, and the one taken where they cannot. Smooth
+# posteriors want the first, thin curved shapes the last.
+DECAYS = (1e-2, 1e-5)
+BLIND_DECAY = 1e-3
 # Held out where `validation_fraction` of the rows would be fewer than this, up to a quarter.
 LEAST_HELDOUT = 100
 # Relative agreement of the probes' log-densities when a model is loaded on another machine.
@@ -61,10 +65,6 @@ PROBE_TOLERANCE = 1e-9
 
 def _inner_solver(name: str, tau: float) -> AbstractInnerSolver:
     return {"primal-dual": PrimalDual, "barrier": Barrier}[name](tau=tau)
-
-
-def _scheme(name: str, tol: float) -> AbstractScheme:
-    return {"lbfgs-varpro": LBFGS}[name](tol=tol)
 
 
 class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
@@ -77,7 +77,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
 
     Parameters
     ----------
-    widths : tuple of int, default=(32, 32)
+    widths : tuple of int, default=(16, 16, 16, 16)
         Widths of the hidden layers.
     activation : {"gaussian-softplus", "softplus", "squareplus"}
         Convex, non-decreasing activation.
@@ -94,15 +94,18 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Column bounds in data units: `{name_or_index: (low, high)}`, or one pair a column; None
         where there is no bound. Bounded columns go through a logarithm or logit; the density
         outside is zero and samples lie strictly inside.
-    scheme : {"lbfgs-varpro"}
-        How mu, all weights but the last layer's, is searched.
+    scheme : {"lbfgs-varpro", "adam-varpro", "adam-lbfgs-varpro", "gd-varpro", \
+            "gauss-newton-varpro", "adam", "lbfgs-full", "gauss-newton-full"}
+        How mu, all weights but the last layer's, is searched; the last three search the last
+        layer's weights along with it. An iteration of the Adam schemes is a pass through the rows.
     inner : {"primal-dual", "barrier"}
         How the last layer is solved for.
-    tau : float, default=1e-4
+    tau : float, default=1e-5
         Final barrier weight (nats): also a mild prior that keeps the last layer's weights positive.
-    decay : float, default=1e-4
-        Weight decay of the search (nats per squared weight).
-    max_iter : int, default=400
+    decay : float, optional
+        Weight decay of the search (nats per squared weight). None: one search with 1e-2 and one
+        with 1e-5, the better one on held-out rows being kept; 1e-3 where no rows are held out.
+    max_iter : int, default=1000
         Most iterations of the search.
     tol : float, default=1e-5
         Gradient (nats) at which the search has converged.
@@ -112,7 +115,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Share of the rows held out to decide when to stop, chosen by their contents, if no
         `validation_data` is given. Small tables hold out more, up to a quarter. 0: none.
     n_init : int, default=1
-        Searches from different initial weights; the best is kept.
+        Different initial weights to search from; the best is kept.
     random_state : int, RandomState or None, default=0
         Seed of the initial weights, the split, and of `sample` by default.
     verbose : int, default=0
@@ -160,10 +163,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         "nonnegativity": [StrOptions(set(NONNEGATIVITY))],
         "quadratic": ["boolean"],
         "whiten": [StrOptions({"full", "standardize", "none"})],
-        "scheme": [StrOptions({"lbfgs-varpro"})],
+        "scheme": [StrOptions(set(SCHEMES))],
         "inner": [StrOptions({"primal-dual", "barrier"})],
         "tau": [Interval(Real, 0, None, closed="neither")],
-        "decay": [Interval(Real, 0, None, closed="left")],
+        "decay": [None, Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_seconds": [None, Interval(Real, 0, None, closed="left")],
@@ -180,7 +183,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        widths=(32, 32),
+        widths=(16, 16, 16, 16),
         activation="gaussian-softplus",
         nonnegativity="bounds",
         quadratic=True,
@@ -188,9 +191,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         bounds=None,
         scheme="lbfgs-varpro",
         inner="primal-dual",
-        tau=1e-4,
-        decay=1e-4,
-        max_iter=400,
+        tau=1e-5,
+        decay=None,
+        max_iter=1000,
         tol=1e-5,
         max_seconds=None,
         validation_fraction=0.1,
@@ -286,7 +289,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             rows = canonical_rows(X, weights, seed)
             check_full_rank(np.asarray(bounds.forward(rows.X)[0]), names, n_given=len(X))
             if validation_data is None:
-                training, heldout = _split(rows, self.validation_fraction, bounds)
+                training, heldout = _split(rows, float(self.validation_fraction), bounds)
             else:
                 training, heldout = rows, self._validation_rows(validation_data, bounds, seed)
             self._fit_rows(training, heldout, bounds, seed, callback)
@@ -325,9 +328,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             activation=ACTIVATIONS[self.activation],
             nonnegativity=NONNEGATIVITY[self.nonnegativity],
             solver=_inner_solver(self.inner, float(self.tau)),
-            scheme=_scheme(self.scheme, float(self.tol)),
+            scheme=SCHEMES[self.scheme](float(self.tol), seed),
             quadratic=bool(self.quadratic),
-            decay=float(self.decay),
+            decays=self._decays(chosen_on_heldout=heldout is not None),
             w_min=W_MIN,
             limits=Limits(int(self.max_iter), PATIENCE, self.max_seconds),
             n_init=int(self.n_init),
@@ -338,6 +341,11 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         self.baseline_ = result.gaussian
         self.report_ = _report(result, units, self.flow_, heldout, len(training.X))
         self.n_iter_ = self.report_.n_iter
+
+    def _decays(self, *, chosen_on_heldout: bool) -> tuple[float, ...]:
+        if self.decay is not None:
+            return (float(self.decay),)
+        return DECAYS if chosen_on_heldout else (BLIND_DECAY,)
 
     def score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row.
@@ -444,7 +452,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return in_batches(inverse, self.flow_, _normal_points(Z, self.n_features_in_))
 
-    def sample(self, n_samples: int = 1, random_state=None) -> Float[np.ndarray, "n_samples n"]:
+    def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples n"]:
         """Return new rows drawn from the density.
 
         Parameters
@@ -620,11 +628,13 @@ def _report(
             field.name: tuple(row[field.name] for row in history) for field in fields(Progress)
         },
         best_iteration=0 if result.best is None else result.best.number,
-        n_evaluations=sum(len(s.newton_steps) for s in result.searches),
-        newton_steps=search.newton_steps,
-        inner_failures=search.inner_failures,
+        n_evaluations=sum(s.counters.evaluations for s in result.searches),
+        newton_steps=tuple(search.counters.newton_steps),
+        inner_failures=search.counters.failures,
         work_units=search.iterations[-1].work_units if search.iterations else 0,
-        restart_log_likelihood=tuple(
+        decay=search.decay,
+        search_decay=tuple(s.decay for s in result.searches),
+        search_log_likelihood=tuple(
             float("nan") if s.best is None else _criterion(units, s.best) for s in result.searches
         ),
         seconds=dict(result.seconds),

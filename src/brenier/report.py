@@ -89,15 +89,18 @@ class FitReport:
     best_iteration : int
         The iteration that was returned; 0 for the Gaussian.
     n_evaluations : int
-        Evaluations of the reduced objective, all restarts together.
+        Evaluations of the objective and its gradient, all searches together.
     newton_steps : tuple of int
         Of the winning search, evaluation by evaluation.
     inner_failures : int
         Inner solves that did not converge.
     work_units : int
         Forward and backward passes of single samples, winning search.
-    restart_log_likelihood : tuple of float
-        What each restart reached (held out where there are such rows, else training).
+    decay : float
+        Weight decay of the winning search.
+    search_decay, search_log_likelihood : tuple of float
+        Weight decay of every search, and what it reached (held out where there are such rows,
+        else training).
     seconds : dict
         Wall time: `total`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
@@ -114,13 +117,15 @@ class FitReport:
     heldout_gain: MeanAndError | None
     gaussian_train_log_likelihood: float
     gaussian_heldout_log_likelihood: float
-    history: dict[str, tuple[float, ...]]
+    history: dict[str, tuple[int | float, ...]]
     best_iteration: int
     n_evaluations: int
     newton_steps: tuple[int, ...]
     inner_failures: int
     work_units: int
-    restart_log_likelihood: tuple[float, ...]
+    decay: float
+    search_decay: tuple[float, ...]
+    search_log_likelihood: tuple[float, ...]
     seconds: dict[str, float]
     certificate: Certificate | None
 
@@ -145,7 +150,7 @@ class FitReport:
             key: tuple(_nan_for_none(value) for value in values)
             for key, values in fields["history"].items()
         }
-        for name in ("newton_steps", "restart_log_likelihood"):
+        for name in ("newton_steps", "search_decay", "search_log_likelihood"):
             fields[name] = tuple(_nan_for_none(value) for value in fields[name])
         for name in (
             "train_log_likelihood",

@@ -28,6 +28,13 @@ class Scheme(Enum):
     """Searches over the weights below the last layer."""
 
     LBFGS_VARPRO = "lbfgs-varpro"
+    ADAM_VARPRO = "adam-varpro"
+    ADAM_LBFGS_VARPRO = "adam-lbfgs-varpro"
+    GD_VARPRO = "gd-varpro"
+    GAUSS_NEWTON_VARPRO = "gauss-newton-varpro"
+    ADAM = "adam"
+    LBFGS_FULL = "lbfgs-full"
+    GAUSS_NEWTON_FULL = "gauss-newton-full"
 
 
 class Inner(Enum):
@@ -157,7 +164,7 @@ WidthsOption = Annotated[
     typer.Option(
         parser=parse_widths,
         metavar="INT,INT,...",
-        help="Widths of the hidden layers. [default: 32,32]",
+        help="Widths of the hidden layers. [default: 16,16,16,16]",
         show_default=False,
     ),
 ]
@@ -177,7 +184,7 @@ TauOption = Annotated[
     typer.Option(
         parser=_positive,
         metavar="FLOAT",
-        help="Final barrier weight, in nats. [default: 0.0001]",
+        help="Final barrier weight, in nats. [default: 1e-05]",
         show_default=False,
     ),
 ]
@@ -186,13 +193,13 @@ DecayOption = Annotated[
     typer.Option(
         parser=_non_negative,
         metavar="FLOAT",
-        help="Weight decay, in nats per squared weight. [default: 0.0001]",
+        help="Weight decay, in nats per squared weight. [default: chosen on held-out rows]",
         show_default=False,
     ),
 ]
 MaxIterOption = Annotated[
     int | None,
-    typer.Option(min=1, metavar="INT", help="Most iterations. [default: 400]", show_default=False),
+    typer.Option(min=1, metavar="INT", help="Most iterations. [default: 1000]", show_default=False),
 ]
 TolOption = Annotated[
     float | None,
@@ -227,7 +234,7 @@ NInitOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Searches from different initial weights; the best is kept. [default: 1]",
+        help="Different initial weights to search from; the best is kept. [default: 1]",
         show_default=False,
     ),
 ]

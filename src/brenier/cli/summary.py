@@ -58,6 +58,7 @@ def report_lines(report: "FitReport") -> Lines:
         yield "gain over Gaussian", f"{report.heldout_gain} nats per row, held out"
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
+    yield "weight decay", _decay(report)
     yield (
         "time",
         f"{report.seconds['total']:.1f} s, of which compiling {report.seconds['compile']:.1f} s",
@@ -69,6 +70,11 @@ def _status(report: "FitReport") -> str:
     if not report.is_gaussian:
         return report.status.value
     return f"{report.status.value}; the model is the Gaussian, no search having done better"
+
+
+def _decay(report: "FitReport") -> str:
+    tried = len(set(report.search_decay))
+    return f"{report.decay:g}" + (f", best of {tried} on held-out rows" if tried > 1 else "")
 
 
 def _certificate(certificate: "Certificate | None") -> str:

@@ -54,9 +54,13 @@ class ColumnBounds(eqx.Module):
         from_high = high - jnp.where(both, high - low, 1.0) * _share(-Y, both)
         nearer_low = has_low & (~has_high | (Y < 0))
         X = jnp.where(nearer_low, from_low, jnp.where(has_high, from_high, Y))
-        least = jnp.where(has_low, jnp.nextafter(low, jnp.inf), -jnp.inf)
-        most = jnp.where(has_high, jnp.nextafter(high, -jnp.inf), jnp.inf)
-        return jnp.clip(X, least, most)
+        # The least normal number, since XLA rounds the subnormal neighbours of zero to zero.
+        limits = jnp.finfo(X.dtype)
+        least = jnp.maximum(jnp.nextafter(low, jnp.inf), low + limits.tiny)
+        most = jnp.minimum(jnp.nextafter(high, -jnp.inf), high - limits.tiny)
+        least = jnp.where(has_low, least, limits.min)
+        most = jnp.where(has_high, most, limits.max)
+        return jnp.where(has_low | has_high, jnp.clip(X, least, most), X)
 
 
 def _share(y: Array, both: Array) -> Array:

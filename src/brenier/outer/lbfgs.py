@@ -1,7 +1,7 @@
-r"""L-BFGS on the reduced objective: the thesis's Algorithm 2 with its second choice of step.
+r"""L-BFGS: the thesis's Algorithm 2 with its second choice of step.
 
-The hidden weights' bounds are SciPy's business (L-BFGS-B, [1]_); the objective is J_tau, so the
-line search sees the function whose exact gradient it is given.
+The hidden weights' bounds are SciPy's business (L-BFGS-B, [1]_). Where w is eliminated the
+objective is J_tau, so the line search sees the function whose exact gradient it is given.
 
 References
 ----------
@@ -15,69 +15,53 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import OptimizeResult, minimize
 
-from brenier.outer.function import ReducedFunction
+from brenier.outer.function import AbstractFunction
 from brenier.outer.monitor import Monitor, StopSearch
-from brenier.outer.scheme import AbstractScheme, SearchEnd, projected_gradient
+from brenier.outer.scheme import AbstractScheme, SearchEnd, projected_gradient, stalled
 from brenier.status import FitStatus
-
-# A search that ran out of progress with a projected gradient below this many `tol` has
-# converged to a loose tolerance.
-LOOSE = 1e2
 
 
 @dataclass(frozen=True)
 class LBFGS(AbstractScheme):
-    """L-BFGS-B on J_tau(mu).
+    """L-BFGS-B.
 
     Parameters
     ----------
+    eliminates : bool
+        Whether w is eliminated.
     tol : float
-        Converged when the projected gradient's largest entry (nats) is below it, or when J_tau
-        falls by less than tol^2 of its size in one iteration.
+        Converged when the projected gradient's largest entry (nats) is below it, or when the
+        objective falls by less than tol^2 of its size in one iteration.
     memory : int
         Number of correction pairs.
     """
 
+    eliminates: bool = True
     tol: float = 1e-5
     memory: int = 20
 
     def search(
-        self,
-        function: ReducedFunction,
-        theta: Float[np.ndarray, " p"],
-        lower: Float[np.ndarray, " p"],
-        monitor: Monitor,
+        self, function: AbstractFunction, x: Float[np.ndarray, " p"], monitor: Monitor
     ) -> SearchEnd:
-        """Search from `theta`, reporting every accepted iterate to `monitor`."""
-        reported = 0
+        """Search from `x`, reporting every accepted iterate to `monitor`."""
 
-        def value_and_gradient(theta):
+        def value_and_gradient(x):
             monitor.check_time()
-            return function(theta)
+            return function(x)
 
         def report(intermediate_result: OptimizeResult) -> None:
-            nonlocal reported
-            here = function.at(intermediate_result.x)
-            steps = sum(function.newton_steps[reported:])
-            reported = len(function.newton_steps)
-            monitor.observe(
-                here.theta,
-                here.w,
-                loss=here.loss,
-                n_rows=function.n_rows,
-                newton_steps=steps,
-                work_units=function.work_units,
-            )
+            monitor.observe(function.at(intermediate_result.x), function)
 
         try:
             result = minimize(
                 value_and_gradient,
-                theta,
+                x,
                 jac=True,
                 method="L-BFGS-B",
-                bounds=[(low, np.inf) for low in lower],
+                bounds=[(low, np.inf) for low in function.lower],
                 callback=report,
                 options={
+                    # The monitor counts iterations, so that all schemes end alike.
                     "maxiter": monitor.limits.max_iter + 1,
                     "maxfun": 20 * (monitor.limits.max_iter + 1),
                     "maxcor": self.memory,
@@ -86,17 +70,16 @@ class LBFGS(AbstractScheme):
                 },
             )
         except StopSearch as stop:
-            last = function.last
-            return SearchEnd(theta if last is None else last.theta, stop.status)
-        return SearchEnd(result.x, self._status(result, lower))
+            return SearchEnd(x if function.last is None else function.last.x, stop.status)
+        return SearchEnd(result.x, self._status(result, function.lower))
 
     def _status(self, result: OptimizeResult, lower: np.ndarray) -> FitStatus:
         if not np.isfinite(result.fun):
             return FitStatus.NUMERICAL_FAILURE
-        residual = projected_gradient(result.x, result.jac, lower)
-        if residual <= self.tol:
-            return FitStatus.CONVERGED
-        # SciPy's status 0 here means that J_tau stopped falling; 2 that no step was found.
-        if result.status == 0 or residual <= LOOSE * self.tol:
+        status = stalled(projected_gradient(result.x, result.jac, lower), self.tol)
+        # SciPy's status 0 here means that the objective stopped falling; 1 that a limit was met.
+        if status is FitStatus.NO_PROGRESS and result.status == 0:
             return FitStatus.CONVERGED_LOOSELY
-        return FitStatus.ITERATION_LIMIT if result.status == 1 else FitStatus.NO_PROGRESS
+        if status is FitStatus.NO_PROGRESS and result.status == 1:
+            return FitStatus.ITERATION_LIMIT
+        return status

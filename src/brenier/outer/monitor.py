@@ -1,12 +1,13 @@
 """Watches a search: held-out loss, the best iterate, and when to stop."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from brenier.outer.function import AbstractFunction, Evaluated
 from brenier.outer.reduced import VariableProjection
 from brenier.outer.report import Iteration, ProgressCallback
 from brenier.outer.sample import Sample
@@ -51,30 +52,50 @@ class Limits:
         those done.
     max_seconds : float or None
         Wall time.
+    max_work_units : int or None
+        Work units of one search.
     """
 
     max_iter: int
     patience: int
     max_seconds: float | None
+    max_work_units: int | None = None
 
 
 @dataclass
 class Monitor:
-    """Sees every accepted iterate, keeps the best, and raises `StopSearch` when it is time."""
+    """Sees every accepted iterate, keeps the best, and raises `StopSearch` when it is time.
+
+    Attributes
+    ----------
+    heldout_every : int
+        The held-out loss is evaluated at the first and at every so many iterates, so that it
+        costs no more than the training; only such iterates can be the best.
+    """
 
     problem: VariableProjection
     heldout: Sample | None
     limits: Limits
     on_iteration: ProgressCallback | None = None
+    _: KW_ONLY
+    heldout_every: int = 1
     started: float = field(default_factory=time.perf_counter)
     iterations: list[Iteration] = field(default_factory=list)
     best: Iterate | None = None
     heldout_seconds: float = 0.0
+    _newton_steps_seen: int = 0
 
     @property
     def elapsed(self) -> float:
         """Seconds since the fit began."""
         return time.perf_counter() - self.started
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the iterations or the work units are used up."""
+        budget = self.limits.max_work_units
+        spent = bool(budget and self.iterations and self.iterations[-1].work_units >= budget)
+        return spent or len(self.iterations) >= self.limits.max_iter
 
     def check_time(self) -> None:
         """Raise `StopSearch` when the time is up."""
@@ -90,32 +111,35 @@ class Monitor:
         self.heldout_seconds += time.perf_counter() - before
         return value if np.isfinite(value) else np.inf
 
-    def observe(
-        self,
-        theta: np.ndarray,
-        w: np.ndarray,
-        *,
-        loss: float,
-        n_rows: int,
-        newton_steps: int,
-        work_units: int,
-    ) -> None:
+    def observe(self, here: Evaluated, function: AbstractFunction) -> None:
         """Record an accepted iterate, keep it if it is the best, stop when a limit is reached."""
         number = len(self.iterations) + 1
-        iterate = Iterate(theta.copy(), np.asarray(w), loss, self.heldout_loss(theta, w), number)
+        judged = self.heldout is None or number == 1 or number % self.heldout_every == 0
+        heldout_loss = self.heldout_loss(here.theta, here.w) if judged else float("nan")
+        iterate = Iterate(here.theta, here.w, here.loss, heldout_loss, number)
+        counters = function.counters
         record = Iteration(
-            number, n_rows, loss, iterate.heldout_loss, newton_steps, work_units, self.elapsed
+            number=number,
+            n_rows=function.n_rows,
+            loss=here.loss,
+            heldout_loss=heldout_loss,
+            newton_steps=sum(counters.newton_steps[self._newton_steps_seen :]),
+            work_units=counters.work_units,
+            seconds=self.elapsed,
         )
+        self._newton_steps_seen = len(counters.newton_steps)
         self.iterations.append(record)
-        if self.best is None or iterate.criterion < self.best.criterion:
+        if judged and (self.best is None or iterate.criterion < self.best.criterion):
             self.best = iterate
         if self.on_iteration is not None:
             self.on_iteration(record)
-        if self.heldout is not None and number - self.best.number > self._patience(number):
+        if judged and self._out_of_patience(number):
             raise StopSearch(FitStatus.STOPPED_ON_VALIDATION)
-        if number >= self.limits.max_iter:
+        if self.exhausted:
             raise StopSearch(FitStatus.ITERATION_LIMIT)
         self.check_time()
 
-    def _patience(self, number: int) -> float:
-        return max(self.limits.patience, 0.25 * number)
+    def _out_of_patience(self, number: int) -> bool:
+        if self.heldout is None or self.best is None:
+            return False
+        return number - self.best.number > max(self.limits.patience, 0.25 * number)

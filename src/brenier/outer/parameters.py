@@ -33,8 +33,7 @@ def lower_bounds(network: InputConvexNetwork) -> Float[np.ndarray, " p"]:
     return np.concatenate([*free, *(np.full(np.size(leaf), bound) for leaf in network.L)])
 
 
-def squared_norm(network: InputConvexNetwork) -> Float[Array, ""]:
-    """Return |K|^2 + |L|^2 over all layers, what weight decay acts on."""
-    return sum(
-        (jnp.sum(leaf**2) for leaf in (*network.K, *network.hidden_weights())), jnp.zeros(())
-    )
+def decayed_weights(network: InputConvexNetwork) -> Float[Array, " d"]:
+    """Return all entries of K and L as one vector, what weight decay acts on."""
+    leaves = (*network.K, *network.hidden_weights())
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])

@@ -29,9 +29,15 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.chunks import sum_over_chunks
 from brenier.inner.objective import AbstractObjective, ArrayObjective, ChunkedObjective
-from brenier.inner.solution import AbstractInnerSolver, InnerSolution, WarmStart, barrier_term
+from brenier.inner.solution import (
+    AbstractInnerSolver,
+    InnerSolution,
+    WarmStart,
+    barrier_term,
+    slack,
+)
 from brenier.linalg import log_det
-from brenier.outer.parameters import from_vector, squared_norm
+from brenier.outer.parameters import decayed_weights, from_vector
 from brenier.outer.sample import Sample
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 
@@ -89,11 +95,16 @@ class VariableProjection(eqx.Module):
             return ArrayObjective.of(*derivatives(sample.X[0]), sample.omega[0], ridge)
         return ChunkedObjective.of(derivatives, sample.X, sample.omega, ridge)
 
+    def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
+        """Return the ridge and the weight decay."""
+        decay = 0.5 * self.decay * jnp.sum(decayed_weights(self.features(theta).network) ** 2)
+        ridge = 0.5 * jnp.sum(jnp.asarray(self.ridge) * w**2)
+        return ridge + decay
+
     def penalty(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return what J_tau adds to J: the barrier, the ridge and the weight decay."""
-        decay = 0.5 * self.decay * squared_norm(self.features(theta).network)
-        ridge = 0.5 * jnp.sum(jnp.asarray(self.ridge) * w**2)
-        return self.solver.tau * barrier_term(w, jnp.asarray(self.floor)) + ridge + decay
+        barrier = self.solver.tau * barrier_term(w, jnp.asarray(self.floor))
+        return barrier + self.regularisation(theta, w)
 
     @eqx.filter_jit
     def value_and_gradient(
@@ -109,6 +120,44 @@ class VariableProjection(eqx.Module):
         )
         penalty, decay_gradient = jax.value_and_grad(self.penalty)(theta, w)
         return J, J + penalty, gradient + decay_gradient
+
+    def split(self, x: Float[Array, " p"]) -> tuple[Float[Array, " q"], Float[Array, " m"]]:
+        """Return mu and w of a vector of all variables.
+
+        Constrained weights are floor + s, s from its variable as the hidden weights are from
+        theirs; free ones are variables themselves.
+        """
+        floor = jnp.asarray(self.floor)
+        theta, last = x[: -floor.shape[0]], x[-floor.shape[0] :]
+        constrained = jnp.isfinite(floor)
+        above = jnp.where(constrained, floor, 0.0) + self.template.network.nonnegativity.weights(
+            jnp.where(constrained, last, 0.0)
+        )
+        return theta, jnp.where(constrained, above, last)
+
+    @eqx.filter_jit
+    def full_value_and_gradient(
+        self, x: Float[Array, " p"], sample: Sample
+    ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"], Float[Array, " m"]]:
+        """Return J, J with ridge and decay, the latter's gradient in x = (mu, w), and w."""
+
+        def chunk_loss(x, chunk):
+            return loss(self.potential(*self.split(x)), chunk.X, chunk.omega)
+
+        J, gradient = sum_over_chunks(lambda c: jax.value_and_grad(chunk_loss)(x, c), sample)
+        extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
+        return J, J + extra, gradient + extra_gradient, self.split(x)[1]
+
+    @eqx.filter_jit
+    def inner_factor(
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample
+    ) -> Float[Array, "m m"]:
+        """Return the Cholesky factor of the Hessian of J_tau(mu, .) at w."""
+        floor = jnp.asarray(self.floor)
+        barrier = jnp.where(jnp.isfinite(floor), self.solver.tau / slack(w, floor) ** 2, 0.0)
+        return jnp.linalg.cholesky(
+            self.objective(theta, sample).evaluate(w).hessian + jnp.diag(barrier)
+        )
 
     @eqx.filter_jit
     def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample) -> Array:
@@ -131,6 +180,12 @@ def loss(
     potential: ConvexPotential, X: Float[Array, "N n"], omega: Float[Array, " N"]
 ) -> Float[Array, ""]:
     """Return J = sum_j omega_j [ 1/2 |z_j|^2 - log det A_j ] (thesis 2.3), nats."""
-    z, A = potential.gradient_and_hessian(X)
+    return loss_of_map(*potential.gradient_and_hessian(X), omega)
+
+
+def loss_of_map(
+    z: Float[Array, "n N"], A: Float[Array, "P N"], omega: Float[Array, " N"]
+) -> Float[Array, ""]:
+    """Return J from the map's values and packed Jacobians."""
     per_row = 0.5 * jnp.sum(z * z, axis=0) - log_det(A)
     return jnp.sum(jnp.where(omega > 0, omega * per_row, 0.0))

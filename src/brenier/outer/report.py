@@ -19,7 +19,7 @@ class Iteration:
     newton_steps : int
         Newton steps of the inner solver since the previous iterate.
     work_units : int
-        Forward and backward passes of single samples since the fit began (thesis 4.1).
+        Forward and backward passes of single samples since the search began (thesis 4.1).
     seconds : float
         Since the fit began.
     """

@@ -5,6 +5,8 @@ few standard lengths, so that one compiled program serves many tables, and cut i
 the features of a long table never stand in memory at once.
 """
 
+from dataclasses import dataclass
+
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +15,16 @@ from brenier.arrays import Array
 
 # Bytes of one chunk's feature Hessians, (P, B, k) in float64.
 CHUNK_BYTES = 1 << 27
+
+
+@dataclass(frozen=True)
+class Data:
+    """Weighted rows in the potential's coordinates, to train on and to hold out."""
+
+    X: Float[np.ndarray, "N n"]
+    weights: Float[np.ndarray, " N"]
+    heldout_X: Float[np.ndarray, "M n"] | None
+    heldout_weights: Float[np.ndarray, " M"] | None
 
 
 class Sample(eqx.Module):
@@ -31,17 +43,26 @@ class Sample(eqx.Module):
 
     @staticmethod
     def of(
-        X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], chunk_rows: int
+        X: Float[np.ndarray, "N n"],
+        weights: Float[np.ndarray, " N"],
+        chunk_rows: int,
+        *,
+        least: int = 1,
     ) -> "Sample":
-        """Return the rows padded and cut into chunks of at most `chunk_rows`."""
+        """Return the rows padded to `least` rows or more, in chunks of at most `chunk_rows`."""
         N, n = X.shape
-        B = padded_length(N) if N <= chunk_rows else chunk_rows
+        B = padded_length(max(N, least)) if N <= chunk_rows else chunk_rows
         C = -(-N // B)
         rows = np.zeros((C * B, n))
         omega = np.zeros(C * B)
         rows[:N] = X
         omega[:N] = weights / np.sum(weights)
         return Sample(rows.reshape(C, B, n), omega.reshape(C, B))
+
+    def rows(self) -> tuple[Float[np.ndarray, "N n"], Float[np.ndarray, " N"]]:
+        """Return the rows that are no padding, and their weights."""
+        omega = np.asarray(self.omega).ravel()
+        return np.asarray(self.X).reshape(len(omega), -1)[omega > 0], omega[omega > 0]
 
     @property
     def n_chunks(self) -> int:

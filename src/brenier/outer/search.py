@@ -1,0 +1,148 @@
+r"""One search over mu, from given initial weights, watched on held-out rows.
+
+Long tables are learnt in stages, each on a prefix of the rows several times as long as the last
+and started from the stage before: the early iterations, which only need a rough gradient, cost a
+rough gradient. Every stage is a fixed sample (SAA), so every stage is deterministic.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+import jax.numpy as jnp
+
+from brenier.inner.solution import WarmStart
+from brenier.outer.function import AbstractFunction, Counters, FullFunction, ReducedFunction
+from brenier.outer.monitor import Iterate, Limits, Monitor
+from brenier.outer.parameters import to_vector
+from brenier.outer.reduced import VariableProjection
+from brenier.outer.report import Iteration, ProgressCallback
+from brenier.outer.sample import Data, Sample, chunk_rows
+from brenier.outer.scheme import AbstractScheme
+from brenier.status import FitStatus
+
+# Rows of the first stage, and how much longer each next one is.
+FIRST_STAGE_ROWS = 16384
+STAGE_GROWTH = 8
+# The search over mu sees at most this many rows: a few hundred to a few thousand parameters are
+# known from them to well under 0.01 nats. The last layer is then solved for on all rows.
+MAX_SEARCH_ROWS = 131072
+# Held-out rows beyond this many would only refine a number that is precise enough.
+MAX_HELDOUT_ROWS = 32768
+
+# Ends after which a further stage would be cut short too.
+FINAL = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT, FitStatus.ITERATION_LIMIT)
+
+
+@dataclass
+class Clock:
+    """Wall time of a fit since it began, and its parts."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("compile", "inner", "gradient", "heldout"), 0.0)
+    )
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the fit began."""
+        return time.perf_counter() - self.started
+
+
+@dataclass(frozen=True)
+class Watch:
+    """When a search must end, and who is told of its iterates."""
+
+    limits: Limits
+    clock: Clock
+    on_iteration: ProgressCallback | None
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search: its decay, how it ended, its best iterate if it had any, and what it cost."""
+
+    decay: float
+    status: FitStatus
+    best: Iterate | None
+    iterations: tuple[Iteration, ...]
+    counters: Counters
+
+
+def search(
+    problem: VariableProjection, scheme: AbstractScheme, data: Data, cold: WarmStart, watch: Watch
+) -> Search:
+    """Search from the problem's own weights, stage by stage.
+
+    Parameters
+    ----------
+    problem : VariableProjection
+        Its template's weights are where the search starts.
+    scheme : AbstractScheme
+        How to search.
+    data : Data
+        Rows to train on, and to hold out.
+    cold : WarmStart
+        Feasible weights of the last layer.
+    watch : Watch
+        Limits, clock, progress.
+    """
+    monitor = _monitor(problem, data, watch)
+    counters, theta = Counters(), to_vector(problem.template.network)
+    status = FitStatus.NO_PROGRESS
+    for n_rows in _stages(len(data.X)):
+        function = _function(problem, scheme, data, n_rows, cold, counters)
+        if monitor.heldout is None:
+            # Training losses of different samples do not compare.
+            monitor.best = None
+        try:
+            x = function.start(theta)
+            watch.clock.seconds["compile"] += function.warm_up(x)
+            status = scheme.search(function, x, monitor).status
+        except KeyboardInterrupt:
+            status = FitStatus.INTERRUPTED
+        if monitor.best is not None:
+            theta, cold = monitor.best.theta, WarmStart.cold(jnp.asarray(monitor.best.w))
+        if status in FINAL:
+            break
+    for part, spent in (
+        ("inner", counters.inner_seconds),
+        ("gradient", counters.gradient_seconds),
+        ("heldout", monitor.heldout_seconds),
+    ):
+        watch.clock.seconds[part] += spent
+    return Search(float(problem.decay), status, monitor.best, tuple(monitor.iterations), counters)
+
+
+def _stages(n_rows: int) -> list[int]:
+    """Return the numbers of rows of the stages; the last has them all, up to its limit."""
+    stages = [min(n_rows, MAX_SEARCH_ROWS)]
+    while stages[0] > 2 * FIRST_STAGE_ROWS:
+        stages.insert(0, max(FIRST_STAGE_ROWS, stages[0] // STAGE_GROWTH))
+    return stages
+
+
+def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> Monitor:
+    monitor = Monitor(problem, None, watch.limits, watch.on_iteration, started=watch.clock.started)
+    if data.heldout_X is not None and data.heldout_weights is not None:
+        X, weights = data.heldout_X[:MAX_HELDOUT_ROWS], data.heldout_weights[:MAX_HELDOUT_ROWS]
+        monitor.heldout = Sample.of(X, weights, _chunk_rows(problem))
+        monitor.heldout_every = 1 + (len(X) - 1) // min(len(data.X), MAX_SEARCH_ROWS)
+    return monitor
+
+
+def _function(
+    problem: VariableProjection,
+    scheme: AbstractScheme,
+    data: Data,
+    n_rows: int,
+    cold: WarmStart,
+    counters: Counters,
+) -> AbstractFunction:
+    """Return what the scheme searches, on the first `n_rows` rows."""
+    sample = Sample.of(data.X[:n_rows], data.weights[:n_rows], _chunk_rows(problem))
+    kind = ReducedFunction if scheme.eliminates else FullFunction
+    return kind(problem, sample, cold, n_rows, counters)
+
+
+def _chunk_rows(problem: VariableProjection) -> int:
+    return chunk_rows(problem.template.n, problem.template.n_constrained)

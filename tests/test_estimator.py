@@ -1,0 +1,676 @@
+"""The estimator: scikit-learn's contract, and what a fit promises about itself."""
+
+import json
+import pickle
+from dataclasses import asdict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import stats
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from brenier import ConvexPotentialFlow, load
+from brenier.datasets import CorrelatedGaussian, EightGaussians, MAFMoon, Moons, Rings
+from brenier.report import FitReport, Progress
+from brenier.status import FitStatus, InputWarning, InversionWarning
+
+# Fits here end early, and say so; nothing else may warn.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
+)
+
+# One shape for (nearly) all fits, so that JAX compiles once.
+N = 300
+DATA = {
+    distribution.name: distribution
+    for distribution in (MAFMoon(), Moons(), EightGaussians(), Rings(), CorrelatedGaussian(2))
+}
+# What equal content in another order or form may change: rounding only.
+SAME = {"rtol": 1e-10, "atol": 1e-10}
+ROUNDING = 1e-12
+STANDARD_ERRORS = 4
+STATIONARITY = 1e-6
+
+on_data = pytest.mark.parametrize("name", DATA)
+
+
+def small(**changes):
+    """Return a quick estimator; no rows held out unless the changes say so."""
+    return ConvexPotentialFlow(
+        **{"widths": (8,), "max_iter": 15, "validation_fraction": 0.0} | changes
+    )
+
+
+def rows(name="maf-moon", n_rows=N, seed=0):
+    return DATA[name].sample(n_rows, random_state=seed)
+
+
+@pytest.fixture(scope="module")
+def X():
+    X = rows()
+    X.flags.writeable = False
+    return X
+
+
+@pytest.fixture(scope="module")
+def flow(X):
+    return small().fit(X)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """One fit for each distribution."""
+    return {name: small().fit(rows(name)) for name in DATA}
+
+
+BOUNDED = {"share": (0, 1), "rate": (0, None)}
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A table of bounded columns."""
+    rng = np.random.default_rng(0)
+    share = rng.beta(0.8, 2.0, size=N)
+    return pd.DataFrame({"rate": rng.exponential(1 + 3 * share), "share": share})
+
+
+@pytest.fixture(scope="module")
+def bounded(table):
+    return small(bounds=BOUNDED).fit(table)
+
+
+# scikit-learn's contract.
+
+
+@parametrize_with_checks([ConvexPotentialFlow(widths=(4,), max_iter=3)])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_clone_is_unfitted_and_has_the_same_settings(flow):
+    copy = clone(flow)
+    assert copy.get_params() == flow.get_params()
+    with pytest.raises(NotFittedError):
+        copy.score_samples(rows())
+
+
+def test_pickle_and_model_file_give_the_same_estimator(flow, X, tmp_path):
+    flow.save(tmp_path / "m")
+    for copy in (pickle.loads(pickle.dumps(flow)), load(tmp_path / "m")):
+        np.testing.assert_array_equal(copy.score_samples(X), flow.score_samples(X))
+        np.testing.assert_array_equal(copy.sample(5, 1), flow.sample(5, 1))
+        np.testing.assert_array_equal(
+            copy.baseline_score_samples(X), flow.baseline_score_samples(X)
+        )
+        assert copy.get_params() == flow.get_params()
+        assert copy.report_.to_dict() == flow.report_.to_dict()
+        assert copy.n_iter_ == flow.n_iter_
+
+
+def test_model_file_keeps_names_and_bounds(bounded, table, tmp_path):
+    bounded.save(tmp_path / "m")
+    copy = load(tmp_path / "m")
+    np.testing.assert_array_equal(copy.score_samples(table), bounded.score_samples(table))
+    assert list(copy.feature_names_in_) == ["rate", "share"]
+    # The settings fit again, to the same.
+    np.testing.assert_array_equal(
+        clone(copy).fit(table).flow_.potential.w, bounded.flow_.potential.w
+    )
+
+
+def test_pipeline_scores_what_its_last_step_does(X):
+    pipeline = make_pipeline(StandardScaler(), small()).fit(X)
+    scaled = StandardScaler().fit_transform(X)
+    alone = small().fit(scaled)
+    assert pipeline.score(X) == alone.score(scaled)
+    np.testing.assert_array_equal(pipeline.transform(X), alone.transform(scaled))
+    back = pipeline.inverse_transform(pipeline.transform(X))
+    np.testing.assert_allclose(back, X, rtol=1e-8, atol=1e-8)
+
+
+def test_grid_search_ranks_by_mean_held_out_log_likelihood():
+    # Folds of two thirds: N rows to train on, as everywhere here.
+    X, folds = rows(n_rows=3 * N // 2), KFold(3)
+    search = GridSearchCV(small(), {"decay": [1e-4, 10.0]}, cv=folds, refit=False).fit(X)
+    scores = search.cv_results_["mean_test_score"]
+    by_hand = [small(decay=10.0).fit(X[train]).score(X[test]) for train, test in folds.split(X)]
+    assert scores[1] == pytest.approx(np.mean(by_hand), rel=ROUNDING)
+    # A decay of 10 holds the network down to the Gaussian, which a crescent is not.
+    assert search.best_params_["decay"] == 1e-4
+    assert scores[0] > scores[1] + 0.05
+
+
+# Tables.
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_tables_give_their_names_and_the_same_numbers(library, flow, X):
+    table = library({"speed": X[:, 0], "mass": X[:, 1]})
+    fitted = small().fit(table)
+    assert list(fitted.feature_names_in_) == ["speed", "mass"]
+    np.testing.assert_array_equal(fitted.score_samples(table), flow.score_samples(X))
+    for columns in (["mass", "speed"], ["speed", "weight"]):
+        other = library(dict(zip(columns, X.T, strict=True)))
+        with pytest.raises(ValueError, match="feature names"):
+            fitted.score_samples(other)
+
+
+@pytest.mark.parametrize(("library", "kind"), [("pandas", pd.DataFrame), ("polars", pl.DataFrame)])
+def test_output_is_a_table_if_asked_for(library, kind, flow, X):
+    Z = clone(flow).set_output(transform=library).fit_transform(X)
+    assert isinstance(Z, kind)
+    assert list(Z.columns) == ["z0", "z1"] == list(flow.get_feature_names_out())
+    np.testing.assert_array_equal(Z.to_numpy(), flow.transform(X))
+
+
+# The same answer for the same content.
+
+
+def same_fit(a, b, X):
+    np.testing.assert_allclose(a.score_samples(X), b.score_samples(X), **SAME)
+    assert a.n_iter_ == b.n_iter_
+    assert a.report_.train_log_likelihood == pytest.approx(b.report_.train_log_likelihood, **approx)
+
+
+approx = {"rel": SAME["rtol"], "abs": SAME["atol"]}
+
+
+def test_same_seed_same_fit_to_the_last_bit_and_another_seed_another(flow, X):
+    again = small().fit(X)
+    np.testing.assert_array_equal(again.flow_.potential.w, flow.flow_.potential.w)
+    np.testing.assert_array_equal(again.score_samples(X), flow.score_samples(X))
+    other = small(random_state=1).fit(X)
+    assert np.abs(other.score_samples(X) - flow.score_samples(X)).max() > 1e-6
+    from_generator = small(random_state=np.random.RandomState(3)).fit(X)
+    np.testing.assert_array_equal(
+        from_generator.score_samples(X),
+        small(random_state=np.random.RandomState(3)).fit(X).score_samples(X),
+    )
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_row_order_and_copies_against_weights_do_not_matter(fraction, X):
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 4, size=N)
+    weighted = small(validation_fraction=fraction).fit(X, sample_weight=counts)
+    repeated = np.repeat(X, counts, axis=0)
+    same_fit(weighted, small(validation_fraction=fraction).fit(repeated), X)
+    shuffled = rng.permutation(repeated)
+    same_fit(weighted, small(validation_fraction=fraction).fit(shuffled), X)
+    assert (weighted.report_.n_heldout > 0) == (fraction > 0)
+    assert weighted.report_.n_train + weighted.report_.n_heldout == N
+    # Not by ignoring the weights.
+    unweighted = small(validation_fraction=fraction).fit(X)
+    assert np.abs(weighted.score_samples(X) - unweighted.score_samples(X)).max() > 1e-3
+
+
+def test_weights_of_zero_are_absence_and_their_unit_does_not_matter(X):
+    weights = np.ones(N)
+    weights[::20] = 0
+    absent = small().fit(X[weights > 0])
+    same_fit(small().fit(X, sample_weight=weights), absent, X)
+    same_fit(small().fit(X, sample_weight=1e6 * weights), absent, X)
+
+
+@pytest.mark.parametrize("weights", [-np.ones(N), np.zeros(N), np.ones(N - 1), np.full(N, np.nan)])
+def test_weights_that_are_none(weights, X):
+    with pytest.raises(ValueError, match="weight|inconsistent|NaN"):
+        small().fit(X, sample_weight=weights)
+
+
+def test_callers_arrays_and_settings_are_left_alone():
+    X, V = rows(), rows(seed=1)
+    weights, validation_weights = np.full(N, 2.0), np.full(N, 3.0)
+    bounds = {0: [-50, None]}
+    given = [X, V, weights, validation_weights]
+    before = [array.copy() for array in given]
+    estimator = small(bounds=bounds)
+    for writeable in (True, False):
+        for array in given:
+            array.flags.writeable = writeable
+        estimator.fit(X, sample_weight=weights, validation_data=(V, validation_weights))
+        Z = estimator.transform(X)
+        Z.flags.writeable = writeable
+        estimator.inverse_transform(Z)
+        estimator.score(X, sample_weight=weights)
+    for array, copy in zip(given, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    assert estimator.bounds is bounds
+    assert bounds == {0: [-50, None]}
+
+
+def test_fitted_arrays_are_numpy_float64(flow, X):
+    leaves = jax.tree.leaves(flow.flow_)
+    assert all(type(leaf) is np.ndarray and leaf.dtype == np.float64 for leaf in leaves)
+    for out in (flow.score_samples(X), flow.transform(X), flow.sample(3), flow.invert(X)[0]):
+        assert type(out) is np.ndarray
+        assert out.dtype == np.float64
+
+
+def test_jax_stays_as_the_caller_has_set_it(X):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    assert not jax.config.jax_enable_x64
+    estimator = small().fit(X)
+    estimator.score(X)
+    estimator.sample(3)
+    estimator.baseline_score_samples(X)
+    with pytest.raises(KeyboardInterrupt):
+        small().fit(X, callback=interrupt)
+    with pytest.raises(ValueError, match="constant"):
+        small().fit(np.ones_like(X))
+    assert not jax.config.jax_enable_x64
+    assert jnp.ones(1).dtype == jnp.float32
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(estimator.score_samples(X), small().fit(X).score_samples(X))
+
+
+# Validation rows.
+
+
+def test_validation_rows_and_their_weights_decide(X):
+    V = rows(seed=1)
+    counts = np.random.default_rng(0).integers(1, 4, size=N)
+    weighted = small().fit(X, validation_data=(V, counts))
+    same_fit(weighted, small().fit(X, validation_data=np.repeat(V, counts, axis=0)), X)
+    report = weighted.report_
+    assert (report.n_train, report.n_heldout) == (N, N)
+    model, gaussian = weighted.score_samples(V), weighted.baseline_score_samples(V)
+    mean = np.average(model, weights=counts)
+    assert report.heldout_log_likelihood.mean == pytest.approx(mean, **approx)
+    gain = np.average(model - gaussian, weights=counts)
+    assert report.heldout_gain.mean == pytest.approx(gain, **approx)
+    assert report.gaussian_heldout_log_likelihood == pytest.approx(mean - gain, **approx)
+    best = report.history["heldout_log_likelihood"][report.best_iteration - 1]
+    assert best == np.nanmax(report.history["heldout_log_likelihood"])
+    assert best == pytest.approx(mean, **approx)
+
+
+def test_search_stops_once_validation_rows_get_worse(X):
+    # Rows of another distribution: what is learnt from X does not hold for them.
+    V = CorrelatedGaussian(2).sample(N, random_state=0) * 10 + np.array([5.0, 0.0])
+    flow = small(max_iter=1000).fit(X, validation_data=V)
+    assert flow.report_.status is FitStatus.STOPPED_ON_VALIDATION
+    assert flow.report_.best_iteration < flow.n_iter_ < 1000
+    report = flow.report_
+    best = np.nanmax(report.history["heldout_log_likelihood"])
+    best = max(best, report.gaussian_heldout_log_likelihood)
+    assert report.heldout_log_likelihood.mean == pytest.approx(best, **approx)
+
+
+# The quality of a fit.
+
+
+@on_data
+def test_training_likelihood_is_never_below_the_gaussian(name, fits):
+    X, report = rows(name), fits[name].report_
+    gaussian = stats.multivariate_normal(X.mean(axis=0), np.cov(X.T, ddof=0)).logpdf(X).mean()
+    assert report.gaussian_train_log_likelihood == pytest.approx(gaussian, **approx)
+    assert fits[name].baseline_score_samples(X).mean() == pytest.approx(gaussian, **approx)
+    assert report.train_log_likelihood == pytest.approx(fits[name].score(X), **approx)
+    assert fits[name].score(X) >= gaussian - ROUNDING
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"whiten": "none"},
+        {"whiten": "standardize"},
+        {"decay": 1e3},
+        {"max_iter": 1},
+        {"max_seconds": 1e-9},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
+def test_no_setting_gets_below_the_gaussian(settings, X):
+    fitted = small(**settings).fit(X)
+    assert fitted.score(X) >= fitted.baseline_score_samples(X).mean() - ROUNDING
+
+
+@on_data
+def test_no_likelihood_is_better_than_the_entropy_allows(name, fits):
+    fresh = rows(name, n_rows=20_000, seed=1)
+    for log_q in (fits[name].score_samples(fresh), fits[name].baseline_score_samples(fresh)):
+        gap = log_q - DATA[name].log_density(fresh)
+        assert np.isfinite(gap).all()
+        # The mean is minus the Kullback-Leibler divergence.
+        assert gap.mean() <= STANDARD_ERRORS * gap.std() / np.sqrt(len(gap))
+
+
+@on_data
+def test_samples_come_from_the_density_that_is_reported(name, fits):
+    drawn = fits[name].sample(20_000, random_state=0)
+    # E_q[p / q] = 1 for samples of q, and q their true density.
+    ratio = np.exp(DATA[name].log_density(drawn) - fits[name].score_samples(drawn))
+    standard_error = ratio.std() / np.sqrt(len(ratio))
+    assert standard_error < 0.1
+    assert ratio.mean() == pytest.approx(1, abs=STANDARD_ERRORS * standard_error)
+
+
+def test_gaussian_data_get_a_gaussian_to_a_hundredth_of_a_nat():
+    truth = CorrelatedGaussian(2)
+    X = truth.sample(2000, random_state=0)
+    fitted = ConvexPotentialFlow(widths=(8,), max_iter=200, validation_fraction=0.2).fit(X)
+    fresh = truth.sample(50_000, random_state=1)
+    assert fitted.score(fresh) >= fitted.baseline_score_samples(fresh).mean() - 0.01
+
+
+def test_crescent_gets_more_than_a_gaussian(fits):
+    fresh = rows(n_rows=20_000, seed=1)
+    gain = fits["maf-moon"].score(fresh) - fits["maf-moon"].baseline_score_samples(fresh).mean()
+    # Its Gaussian is 0.4 nats short of the entropy.
+    assert gain > 0.2
+
+
+# Settings.
+
+
+def test_thesis_form_is_what_the_thesis_says():
+    thesis = ConvexPotentialFlow.thesis()
+    assert thesis.get_params() == ConvexPotentialFlow().get_params() | {
+        "widths": (32, 32, 32, 32),
+        "activation": "softplus",
+        "nonnegativity": "softplus",
+        "quadratic": False,
+        "whiten": "none",
+        "inner": "barrier",
+        "decay": 0.0,
+    }
+    assert ConvexPotentialFlow.thesis(widths=(4,)).widths == (4,)
+    with pytest.raises(TypeError, match="colour"):
+        ConvexPotentialFlow.thesis(colour=1)
+
+
+def test_thesis_form_fits_and_says_what_it_cannot_reach(X):
+    thesis = ConvexPotentialFlow.thesis(widths=(4,), max_iter=15, validation_fraction=0.0).fit(X)
+    potential = thesis.flow_.potential
+    assert potential.features.axes.shape == (0, 2)
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(thesis.flow_.preprocessing.forward(X)[0], X)
+    assert (potential.w[:4] > 0).all()
+    history = thesis.report_.history["train_log_likelihood"]
+    assert history[-1] > history[0]
+    np.testing.assert_allclose(
+        thesis.inverse_transform(thesis.transform(X)), X, rtol=1e-6, atol=1e-6
+    )
+    with pytest.warns(InversionWarning, match=r"2 of 3 points have no preimage.*first: row 1"):
+        back = thesis.inverse_transform([thesis.transform(X)[0], [1e3, 0], [0, -1e3]])
+    assert np.isnan(back).any(axis=1).tolist() == [False, True, True]
+
+
+def test_restarts_keep_the_best(flow, X):
+    several = small(n_init=3).fit(X)
+    reached = several.report_.restart_log_likelihood
+    assert len(reached) == 3
+    assert len(set(reached)) == 3
+    assert reached[0] == pytest.approx(flow.report_.train_log_likelihood, **approx)
+    assert several.report_.train_log_likelihood == pytest.approx(max(reached), **approx)
+    assert several.score(X) == pytest.approx(max(reached), **approx)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"widths": ()}, r"widths to be positive integers.*\(\)"),
+        ({"widths": (4, 0)}, r"\(4, 0\)"),
+        ({"widths": 8}, "one a hidden layer; got 8"),
+        ({"widths": "8"}, "got '8'"),
+        ({"activation": "relu"}, "'activation' parameter .*'gaussian-softplus'.* Got 'relu'"),
+        ({"whiten": True}, "'whiten' parameter"),
+        ({"max_iter": 0}, "'max_iter' parameter"),
+        ({"tau": 0.0}, "'tau' parameter"),
+        ({"validation_fraction": 1.0}, "'validation_fraction' parameter"),
+        ({"bounds": {"y": (0, 1)}}, r"columns of the table \('x0', 'x1'\); got bounds for 'y'"),
+        ({"bounds": {2: (0, 1)}}, "got bounds for 2"),
+        ({"bounds": {"x0": (1, 1)}}, r"'x0' with low < high; got \(1, 1\)"),
+        ({"bounds": {"x0": (1,)}}, r"'x0' as a pair \(low, high\); got \(1,\)"),
+        ({"bounds": [(0, 1)]}, "each of 2 columns; got 1"),
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing(settings, message, X):
+    with pytest.raises(ValueError, match=message):
+        small(**settings).fit(X)
+
+
+def test_no_held_out_rows_may_be_asked_for_by_an_integer_zero(flow, X):
+    fitted = small(validation_fraction=0).fit(X)
+    assert fitted.report_.heldout_log_likelihood is None
+    np.testing.assert_array_equal(fitted.score_samples(X), flow.score_samples(X))
+
+
+# How a fit ends, and what it tells.
+
+
+def test_iteration_limit_warns_once_with_numbers_and_remedy(X):
+    with pytest.warns(ConvergenceWarning) as caught:
+        fitted = small(max_iter=3).fit(X)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    for part in ("'iteration limit'", "3 iterations", "projected gradient", "raise max_iter"):
+        assert part in message
+    assert fitted.report_.status is FitStatus.ITERATION_LIMIT
+    assert fitted.report_.message == message
+    assert fitted.n_iter_ == 3
+
+
+def test_time_limit_warns_and_leaves_the_best_so_far(X):
+    with pytest.warns(ConvergenceWarning) as caught:
+        fitted = small(max_seconds=0.0).fit(X)
+    for part in ("'time limit'", "after 0 iterations", "the Gaussian was returned", "max_seconds"):
+        assert part in str(caught[0].message)
+    assert fitted.report_.status is FitStatus.TIME_LIMIT
+    assert fitted.report_.is_gaussian
+    assert fitted.report_.certificate is None
+    np.testing.assert_allclose(fitted.score_samples(X), fitted.baseline_score_samples(X), **SAME)
+
+
+def test_convergence_is_silent(X):
+    # So loose a tolerance is met; a warning would be an error.
+    fitted = small(tol=0.03, max_iter=1000).fit(X)
+    assert fitted.report_.status in (FitStatus.CONVERGED, FitStatus.CONVERGED_LOOSELY)
+    assert fitted.report_.status.finished
+    assert fitted.n_iter_ < 1000
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_interruption_leaves_a_fitted_estimator(fraction, X):
+    def interrupt(progress):
+        if progress.iteration == 3:
+            raise KeyboardInterrupt
+
+    estimator = small(validation_fraction=fraction)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X, callback=interrupt)
+    report = estimator.report_
+    assert report.status is FitStatus.INTERRUPTED
+    assert "interrupted" in report.message
+    assert estimator.n_iter_ == 3
+    assert report.train_log_likelihood >= report.gaussian_train_log_likelihood - ROUNDING
+    assert np.isfinite(estimator.score_samples(X)).all()
+    assert estimator.sample(5).shape == (5, 2)
+
+
+def test_callback_sees_every_iteration_and_its_errors_are_not_swallowed(X):
+    seen = []
+    fitted = small().fit(X, callback=seen.append)
+    assert all(isinstance(progress, Progress) for progress in seen)
+    history = {name: tuple(asdict(p)[name] for p in seen) for name in asdict(seen[0])}
+    # NaN, for held-out rows that there are none of, differs from itself.
+    assert all(np.isnan(history.pop("heldout_log_likelihood")))
+    assert history == {name: fitted.report_.history[name] for name in history}
+
+    def fail(_):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        small().fit(X, callback=fail)
+
+
+def test_verbose_prints_every_so_many_iterations(X, capsys):
+    small().fit(X)
+    assert capsys.readouterr().out == ""
+    small(verbose=5).fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    assert [int(line.split()[1]) for line in lines] == [1, 5, 10, 15]
+    assert all("train" in line and "nats/row" in line for line in lines)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_report_is_complete_and_consistent(fraction, X):
+    fitted = small(validation_fraction=fraction).fit(X)
+    report = fitted.report_
+    history = report.history
+    assert {len(values) for values in history.values()} == {report.n_iter} == {fitted.n_iter_}
+    assert history["iteration"] == tuple(range(1, report.n_iter + 1))
+    assert set(history["n_rows"]) == {report.n_train}
+    for growing in ("work_units", "seconds"):
+        assert (np.diff(history[growing]) > 0).all()
+        assert history[growing][0] > 0
+    assert report.work_units >= history["work_units"][-1] >= report.n_train * report.n_iter
+    assert sum(history["newton_steps"]) <= sum(report.newton_steps)
+    assert report.n_evaluations == len(report.newton_steps) >= report.n_iter
+    assert report.inner_failures == 0
+    assert 1 <= report.best_iteration <= report.n_iter
+    returned = history["train_log_likelihood"][report.best_iteration - 1]
+    assert report.train_log_likelihood == pytest.approx(returned, **approx)
+    parts = ("compile", "inner", "gradient", "heldout")
+    assert set(report.seconds) == {"total", *parts}
+    assert 0 < sum(report.seconds[part] for part in parts) <= report.seconds["total"]
+    assert history["seconds"][-1] <= report.seconds["total"]
+    certificate = report.certificate
+    assert 0 <= certificate.stationarity < STATIONARITY
+    assert certificate.duality_gap >= 0
+    assert 0 < certificate.projected_gradient < 1
+    if fraction == 0:
+        assert np.isnan(history["heldout_log_likelihood"]).all()
+        assert report.heldout_log_likelihood is report.heldout_gain is None
+        assert np.isnan(report.gaussian_heldout_log_likelihood)
+    else:
+        # Held-out rows need not be looked at in every iteration.
+        seen = np.array(history["heldout_log_likelihood"])
+        assert np.isfinite(seen[report.best_iteration - 1])
+        assert not np.isinf(seen).any()
+        assert report.heldout_log_likelihood.standard_error > 0
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_report_comes_back_from_json(fraction, X):
+    report = small(validation_fraction=fraction).fit(X).report_
+    plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    again = FitReport.from_dict(plain)
+    assert again.to_dict() == report.to_dict()
+    assert again.status is report.status
+    assert again.certificate == report.certificate
+    assert again.heldout_gain == report.heldout_gain
+    np.testing.assert_equal(again.history, report.history)
+
+
+# Scores and samples.
+
+
+def test_score_is_the_mean(flow, X):
+    log_p = flow.score_samples(X)
+    assert log_p.shape == (N,)
+    assert flow.score(X) == pytest.approx(log_p.mean(), rel=ROUNDING)
+    weights = np.random.default_rng(0).exponential(size=N)
+    expected = np.average(log_p, weights=weights)
+    assert flow.score(X, sample_weight=weights) == pytest.approx(expected, rel=ROUNDING)
+
+
+def test_samples_are_those_of_their_seed(flow):
+    drawn = flow.sample(50, random_state=1)
+    assert drawn.shape == (50, 2)
+    np.testing.assert_array_equal(drawn, flow.sample(50, random_state=1))
+    assert not np.isin(drawn, flow.sample(50, random_state=2)).any()
+    np.testing.assert_array_equal(flow.sample(50), flow.sample(50, random_state=0))
+    assert len(np.unique(drawn)) == drawn.size
+    assert flow.sample().shape == (1, 2)
+
+
+def test_numbers_of_samples_may_be_numpy_integers(flow):
+    np.testing.assert_array_equal(flow.sample(np.int64(5)), flow.sample(5))
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, "3"])
+def test_numbers_of_samples_that_are_none(count, flow):
+    with pytest.raises(ValueError, match=r"n_samples to be a positive integer; got"):
+        flow.sample(count)
+
+
+def test_data_to_normal_to_data(flow, X):
+    np.testing.assert_allclose(flow.inverse_transform(flow.transform(X)), X, rtol=0, atol=1e-8)
+    Z = np.random.default_rng(0).normal(size=(N, 2))
+    np.testing.assert_allclose(flow.transform(flow.inverse_transform(Z)), Z, rtol=0, atol=1e-8)
+
+
+# Bounds.
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        BOUNDED,
+        {1: (0, 1), 0: (0, None)},
+        {"rate": [0.0, np.inf], 1: (0, 1)},
+        [(0, None), (0, 1)],
+        [(0, np.inf), (0.0, 1.0)],
+    ],
+    ids=str,
+)
+def test_bounds_by_name_and_by_index_are_the_same(bounds, bounded, table):
+    fitted = small(bounds=bounds).fit(table)
+    np.testing.assert_array_equal(fitted.score_samples(table), bounded.score_samples(table))
+
+
+def test_samples_lie_strictly_inside_and_rows_outside_have_no_density(bounded, table):
+    drawn = bounded.sample(10_000, random_state=0)
+    assert (drawn > 0).all()
+    assert (drawn[:, 1] < 1).all()
+    assert np.isfinite(bounded.score_samples(pd.DataFrame(drawn, columns=table.columns))).all()
+    outside = pd.DataFrame({"rate": [0, -1, 1, 1, 1], "share": [0.5, 0.5, 0, 1, 2]}, dtype=float)
+    assert (bounded.score_samples(outside) == -np.inf).all()
+    assert (bounded.baseline_score_samples(outside) == -np.inf).all()
+    assert bounded.score(outside) == -np.inf
+    both = pd.concat([table[:2], outside])
+    with pytest.warns(InputWarning, match=r"5 of 7 rows lie on or beyond .* \(first: row 2\)"):
+        Z = bounded.transform(both)
+    assert np.isnan(Z).all(axis=1).tolist() == [False] * 2 + [True] * 5
+
+
+def test_bounded_density_has_the_mass_that_its_samples_have(bounded):
+    drawn = bounded.sample(10_000, random_state=0)
+    # Sine-squared steps put many points near the share's bounds, where the density may blow up.
+    u, v = np.meshgrid(np.linspace(-12, 4, 400), np.linspace(0, np.pi / 2, 402)[1:-1])
+    rate, share = np.exp(u).ravel(), (np.sin(v) ** 2).ravel()
+    slope = rate * np.sin(2 * v.ravel())
+    cell = 16 / 399 * (np.pi / 2) / 401
+    grid = pd.DataFrame({"rate": rate, "share": share})
+    mass = np.exp(bounded.score_samples(grid)) * slope * cell
+    region = (rate < 1.5) & (share < 0.3)
+    expected = ((drawn[:, 0] < 1.5) & (drawn[:, 1] < 0.3)).mean()
+    # The region's edges cut through cells; 10,000 draws have a standard error of 0.005.
+    assert mass[region].sum() == pytest.approx(expected, abs=0.03)
+    assert 0.2 < expected < 0.8
+
+
+def test_rows_on_or_beyond_a_bound_are_named(table):
+    bad = table.copy()
+    bad.loc[[3, 5], "share"] = [1.0, -0.25]
+    with pytest.raises(ValueError, match="Expected training data strictly inside") as caught:
+        small(bounds=BOUNDED).fit(bad)
+    for part in ("'share'", "(0, 1)", "2 rows", "row 3: 1", "row 5: -0.25", "Widen the bounds"):
+        assert part in str(caught.value)
+    with pytest.raises(ValueError, match="Expected validation_data strictly inside .*row 3: 1"):
+        small(bounds=BOUNDED).fit(table, validation_data=bad)

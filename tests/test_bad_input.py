@@ -14,7 +14,7 @@ from scipy import stats
 
 from brenier import ConvexPotentialFlow, load
 from brenier.datasets import MAFMoon
-from brenier.status import FitStatus
+from brenier.status import FitStatus, InputWarning
 from brenier.tables import read_table
 
 # Fits here end early, and say so; nothing else may warn.
@@ -142,16 +142,21 @@ def test_fewer_rows_than_columns(n_rows):
     says(message, "at least 4 distinct rows", "more rows or fewer columns")
 
 
-def test_copies_do_not_make_rows():
-    message = refusal(pd.concat([table(n_rows=3)] * 50))
-    says(message, "got 3 distinct sample(s) (150 rows before equal ones were merged)")
-
-
-def test_rows_of_weight_zero_do_not_count():
+def test_copies_and_weights_of_few_rows_give_a_shrunk_gaussian():
     weights = np.zeros(N)
-    weights[:3] = 1
-    with pytest.raises(ValueError, match=r"got 3 distinct sample\(s\)"):
-        small().fit(table(), sample_weight=weights)
+    weights[:3] = 50
+    few = table(n_rows=3)
+    with pytest.warns(InputWarning, match=r"got 3 distinct sample\(s\).*shrunk by 50%"):
+        copies = small().fit(pd.concat([few] * 50))
+    with pytest.warns(InputWarning, match="give more rows or fewer columns"):
+        weighted = small().fit(table(), sample_weight=weights)
+    assert copies.report_.is_gaussian
+    assert copies.report_.status is FitStatus.CONVERGED
+    np.testing.assert_allclose(copies.score_samples(few), weighted.score_samples(few), rtol=1e-12)
+    covariance = np.cov(few.T, bias=True)
+    shrunk = 0.5 * (covariance + np.diag(np.diag(covariance)))
+    expected = stats.multivariate_normal(few.mean(), shrunk).logpdf(few)
+    np.testing.assert_allclose(copies.score_samples(few), expected, rtol=1e-9)
 
 
 def test_one_row_more_than_columns_is_enough():
@@ -234,7 +239,8 @@ def test_nearly_dependent_columns_are_fitted(noise):
 def test_text_is_shown(library):
     data = {"speed": ["1.5", "2", "heavy"], "mass": ["1", "2", "4"]}
     data = library(data if library is not np.asarray else list(zip(*data.values(), strict=True)))
-    with pytest.raises(ValueError, match="heavy"):
+    name = "x0" if library is np.asarray else "speed"
+    with pytest.raises(ValueError, match=f"'heavy' in row 2 column '{name}'"):
         small().fit(data)
 
 

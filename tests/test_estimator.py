@@ -91,6 +91,8 @@ def bounded(table):
 # scikit-learn's contract.
 
 
+# Its check of sample weights fits copies of 9 rows of 30 columns.
+@pytest.mark.filterwarnings("ignore:Expected more distinct rows:brenier.status.InputWarning")
 @parametrize_with_checks([ConvexPotentialFlow(widths=(4,), max_iter=3)])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -15,6 +15,28 @@ COEFFICIENT = 1e-6
 SHOWN = 5
 
 
+def raise_if_text(X: Any, error: ValueError) -> None:
+    """Raise `ValueError` naming the first cell of a table that is no number, if there is one."""
+    cells = np.asarray(X, dtype=object)
+    if cells.ndim != 2:
+        return
+    columns = getattr(X, "columns", [f"x{j}" for j in range(cells.shape[1])])
+    for (row, column), cell in np.ndenumerate(cells):
+        if isinstance(cell, str) and not _is_number(cell):
+            raise ValueError(
+                f"Expected numbers; got {cell!r} in row {row} column {str(columns[column])!r} "
+                "(rows count from 0). Drop the column, or encode it as numbers."
+            ) from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     """Raise `ValueError` that counts the rows with NaN or infinity and names the first."""
     bad = ~np.isfinite(X)
@@ -35,31 +57,30 @@ def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     )
 
 
-def check_full_rank(
-    Y: Float[np.ndarray, "N n"], names: Sequence[str], *, n_given: int | None = None
-) -> None:
-    """Raise `ValueError` that names what keeps distinct rows Y from having a density.
+def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
+    """Raise `ValueError` that names what keeps the columns of distinct rows from having a density.
 
     Parameters
     ----------
     Y : (N, n)
-        Distinct rows, after any bounds' maps.
+        Distinct rows, after any bounds' maps. That N <= n rows depend on each other linearly is
+        no fault of the columns and not checked.
     names : sequence of str
         Column names.
-    n_given : int, optional
-        Number of rows before equal ones were merged, for the message.
     """
-    N, n = Y.shape
     _check_constant(Y, names)
-    if N <= n:
-        merged = "" if n_given in (None, N) else f" ({n_given} rows before equal ones were merged)"
-        raise ValueError(
-            f"Expected more distinct rows than columns; got {N} distinct sample(s){merged} with "
-            f"{n} feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: "
-            "give more rows or fewer columns."
-        )
     _check_duplicates(Y, names)
-    _check_dependent(Y, names)
+    if len(Y) > Y.shape[1]:
+        _check_dependent(Y, names)
+
+
+def too_few_rows(N: int, n: int) -> str:
+    """Return what to say about N distinct rows of n >= N columns."""
+    return (
+        f"Expected more distinct rows than columns; got {N} distinct sample(s) with {n} "
+        f"feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: give more "
+        "rows or fewer columns."
+    )
 
 
 def _quoted(names: Sequence[str]) -> str:

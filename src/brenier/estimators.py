@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from brenier.checks import check_finite, check_full_rank
+from brenier.checks import check_columns, check_finite, raise_if_text, too_few_rows
 from brenier.evaluation import in_batches, inverse, log_density, transform
 from brenier.flow.flow import LOG_2_PI, ConvexFlow
 from brenier.flow.inverse import Inversion
@@ -287,7 +287,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             _check_inside(X, bounds, names, "training data")
             seed = _seed(self.random_state)
             rows = canonical_rows(X, weights, seed)
-            check_full_rank(np.asarray(bounds.forward(rows.X)[0]), names, n_given=len(X))
+            check_columns(np.asarray(bounds.forward(rows.X)[0]), names)
+            if len(rows.X) <= X.shape[1]:
+                self._check_few_rows(rows, weighted=weights is not None, n_given=len(X))
             if validation_data is None:
                 training, heldout = _split(rows, float(self.validation_fraction), bounds)
             else:
@@ -299,6 +301,18 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         if not status.finished:
             warnings.warn(self.report_.message, ConvergenceWarning, stacklevel=2)
         return self
+
+    def _check_few_rows(self, rows: Rows, *, weighted: bool, n_given: int) -> None:
+        """Raise for N <= n rows; copies or weights, which speak for more, get a Gaussian."""
+        N, n = rows.X.shape
+        message = too_few_rows(N, n)
+        if not self.quadratic or (n_given <= n and not weighted):
+            raise ValueError(message)
+        warnings.warn(
+            f"{message} The model is a Gaussian with its correlations shrunk by {n / (N + n):.0%}.",
+            InputWarning,
+            stacklevel=3,
+        )
 
     def _validation_rows(self, validation_data, bounds: ColumnBounds, seed: int) -> Rows:
         weights = None
@@ -315,7 +329,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     ) -> None:
         """Train on canonical rows and set the fitted attributes."""
         bounded = np.asarray(bounds.forward(training.X)[0])
-        preprocessing = Preprocessing(bounds, whitening(bounded, training.weights, self.whiten))
+        N, n = bounded.shape
+        few = N <= n
+        how = "standardize" if few and self.whiten == "full" else self.whiten
+        preprocessing = Preprocessing(bounds, whitening(bounded, training.weights, how))
         units = _Units.of(preprocessing, training, heldout)
         data = Data(
             units.train,
@@ -330,11 +347,12 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             solver=_inner_solver(self.inner, float(self.tau)),
             scheme=SCHEMES[self.scheme](float(self.tol), seed),
             quadratic=bool(self.quadratic),
-            decays=self._decays(chosen_on_heldout=heldout is not None),
+            decays=() if few else self._decays(chosen_on_heldout=heldout is not None),
             w_min=W_MIN,
             limits=Limits(int(self.max_iter), PATIENCE, self.max_seconds),
             n_init=int(self.n_init),
             seed=seed,
+            shrinkage=n / (N + n) if few else 0.0,
         )
         result = train(data, settings, _progress(units, callback, int(self.verbose)))
         self.flow_ = ConvexFlow(preprocessing, result.potential)
@@ -512,14 +530,18 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
-        rows: Any = validate_data(
-            self,
-            X,
-            dtype=np.float64,
-            reset=reset,
-            ensure_all_finite=False,
-            ensure_min_samples=2 if reset else 1,
-        )
+        try:
+            rows: Any = validate_data(
+                self,
+                X,
+                dtype=np.float64,
+                reset=reset,
+                ensure_all_finite=False,
+                ensure_min_samples=2 if reset else 1,
+            )
+        except ValueError as error:
+            raise_if_text(X, error)
+            raise
         check_finite(rows, self._column_names())
         return rows
 
@@ -765,7 +787,7 @@ def _split(rows: Rows, fraction: float, bounds: ColumnBounds) -> tuple[Rows, Row
     if len(heldout.X) < 2 or len(training.X) <= n + 1:
         return rows, None
     try:
-        check_full_rank(np.asarray(bounds.forward(training.X)[0]), [str(i) for i in range(n)])
+        check_columns(np.asarray(bounds.forward(training.X)[0]), [str(i) for i in range(n)])
     except ValueError:
         # Without the held-out rows the rest has no density: better to train on all.
         return rows, None

@@ -19,12 +19,19 @@ class Gaussian:
     linear: Float[np.ndarray, " n"]
 
     @staticmethod
-    def fit(X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]) -> "Gaussian":
-        """Return the weighted maximum-likelihood Gaussian."""
+    def fit(
+        X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], shrinkage: float = 0.0
+    ) -> "Gaussian":
+        """Return the weighted maximum-likelihood Gaussian.
+
+        With `shrinkage` a > 0 its covariance is (1 - a) S + a diag(S), positive definite for any
+        number of rows.
+        """
         omega = weights / np.sum(weights)
         mean = omega @ X
         centred = X - mean
         covariance = (omega[:, None] * centred).T @ centred
+        covariance += shrinkage * (np.diag(np.diag(covariance)) - covariance)
         if np.allclose(covariance, np.eye(X.shape[1]), rtol=0.0, atol=1e-9):
             # Whitened rows: every basis diagonalises the identity; take the plain one.
             return Gaussian(np.eye(X.shape[1]), np.ones(X.shape[1]), -mean)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import AbstractInnerSolver, WarmStart
+from brenier.outer.function import Counters
 from brenier.outer.gaussian import Gaussian
 from brenier.outer.monitor import Iterate, Limits
 from brenier.outer.parameters import lower_bounds, to_vector
@@ -47,7 +48,7 @@ class Settings:
         Whether the head has quadratics; False is the thesis's form.
     decays : tuple of float
         Weights of 1/2 (|K|^2 + |L|^2), nats: one search with each, the best on held-out rows
-        being kept.
+        being kept. None: nothing but the Gaussian.
     w_min : float
         Floor of the quadratic weights, relative to the Gaussian's own.
     limits : Limits
@@ -56,6 +57,8 @@ class Settings:
         Restarts with each decay.
     seed : int
         Seed of the initial weights.
+    shrinkage : float
+        Of the Gaussian's covariance towards its diagonal.
     """
 
     widths: tuple[int, ...]
@@ -69,6 +72,7 @@ class Settings:
     limits: Limits
     n_init: int
     seed: int
+    shrinkage: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def train(
     Call it where float64 is enabled. A KeyboardInterrupt ends the search and the best potential so
     far is returned, with the status saying so.
     """
-    run = _Run(data, settings, Gaussian.fit(data.X, data.weights), Clock())
+    run = _Run(data, settings, Gaussian.fit(data.X, data.weights, settings.shrinkage), Clock())
     problems, searches = [], []
     for problem in _problems(run):
         watch = Watch(settings.limits, run.clock, on_iteration)
@@ -138,6 +142,9 @@ def train(
         searches.append(search(problem, settings.scheme, data, _cold_start(run, problem), watch))
         if searches[-1].status in (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT):
             break
+    if not searches:
+        problems.append(_problem(run, np.random.default_rng(settings.seed)))
+        searches.append(Search(0.0, FitStatus.CONVERGED, None, (), Counters()))
     scores = [np.inf if s.best is None else s.best.criterion for s in searches]
     winner = int(np.argmin(scores))
     return _conclude(run, problems[winner], searches, winner)

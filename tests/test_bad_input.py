@@ -136,10 +136,14 @@ def test_no_rows_and_no_columns():
 
 
 @pytest.mark.parametrize("n_rows", [2, 3])
-def test_fewer_rows_than_columns(n_rows):
-    message = refusal(table(n_rows=n_rows))
-    says(message, f"got {n_rows} distinct sample(s) with 3 feature(s)")
-    says(message, "at least 4 distinct rows", "more rows or fewer columns")
+def test_fewer_rows_than_columns_give_a_shrunk_gaussian(n_rows):
+    said = rf"got {n_rows} distinct sample\(s\) with 3 feature\(s\).*at least 4 distinct rows"
+    with pytest.warns(InputWarning, match=said):
+        fitted = small().fit(table(n_rows=n_rows))
+    assert fitted.report_.is_gaussian
+    assert np.isfinite(fitted.score_samples(table())).all()
+    with pytest.raises(ValueError, match=said):
+        small(quadratic=False).fit(table(n_rows=n_rows))
 
 
 def test_copies_and_weights_of_few_rows_give_a_shrunk_gaussian():

@@ -413,7 +413,7 @@ def test_thesis_form_fits_and_says_what_it_cannot_reach(X):
 
 def test_restarts_keep_the_best(flow, X):
     several = small(n_init=3).fit(X)
-    reached = several.report_.restart_log_likelihood
+    reached = several.report_.search_log_likelihood
     assert len(reached) == 3
     assert len(set(reached)) == 3
     assert reached[0] == pytest.approx(flow.report_.train_log_likelihood, **approx)
@@ -542,7 +542,11 @@ def test_report_is_complete_and_consistent(fraction, X):
         assert history[growing][0] > 0
     assert report.work_units >= history["work_units"][-1] >= report.n_train * report.n_iter
     assert sum(history["newton_steps"]) <= sum(report.newton_steps)
-    assert report.n_evaluations == len(report.newton_steps) >= report.n_iter
+    assert report.n_evaluations >= len(report.newton_steps) >= report.n_iter
+    assert report.search_decay == ((1e-2, 1e-5) if fraction else (1e-3,))
+    assert report.search_log_likelihood[report.search_decay.index(report.decay)] == max(
+        report.search_log_likelihood
+    )
     assert report.inner_failures == 0
     assert 1 <= report.best_iteration <= report.n_iter
     returned = history["train_log_likelihood"][report.best_iteration - 1]

@@ -74,15 +74,6 @@ def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
         _check_dependent(Y, names)
 
 
-def too_few_rows(N: int, n: int) -> str:
-    """Return what to say about N distinct rows of n >= N columns."""
-    return (
-        f"Expected more distinct rows than columns; got {N} distinct sample(s) with {n} "
-        f"feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: give more "
-        "rows or fewer columns."
-    )
-
-
 def _quoted(names: Sequence[str]) -> str:
     shown = ", ".join(repr(str(name)) for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from brenier.checks import check_columns, check_finite, raise_if_text, too_few_rows
+from brenier.checks import check_columns, check_finite, raise_if_text
 from brenier.evaluation import in_batches, inverse, log_density, transform
 from brenier.flow.flow import LOG_2_PI, ConvexFlow
 from brenier.flow.inverse import Inversion
@@ -51,8 +51,6 @@ from brenier.version import __version__
 
 # Floor of the quadratic weights, relative to the Gaussian's own.
 W_MIN = 1e-2
-# Iterations without improvement of the held-out loss before a search stops.
-PATIENCE = 50
 # Weight decays tried where held-out rows can choose, and the one taken where they cannot. Smooth
 # posteriors want the first, thin curved shapes the last.
 DECAYS = (1e-2, 1e-5)
@@ -111,6 +109,11 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Gradient (nats) at which the search has converged.
     max_seconds : float, optional
         Time limit of `fit`; the best model so far is kept.
+    max_work_units : int, optional
+        Most forward and backward passes of single samples in one search (thesis 4.1).
+    n_iter_no_change : int, default=50
+        A search stops once the log-likelihood of held-out rows has not improved for this many
+        iterations and a quarter of those done.
     validation_fraction : float, default=0.1
         Share of the rows held out to decide when to stop, chosen by their contents, if no
         `validation_data` is given. Small tables hold out more, up to a quarter. 0: none.
@@ -170,6 +173,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_seconds": [None, Interval(Real, 0, None, closed="left")],
+        "max_work_units": [None, Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
@@ -196,6 +201,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         max_iter=1000,
         tol=1e-5,
         max_seconds=None,
+        max_work_units=None,
+        n_iter_no_change=50,
         validation_fraction=0.1,
         n_init=1,
         random_state=0,
@@ -214,6 +221,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.max_seconds = max_seconds
+        self.max_work_units = max_work_units
+        self.n_iter_no_change = n_iter_no_change
         self.validation_fraction = validation_fraction
         self.n_init = n_init
         self.random_state = random_state
@@ -289,7 +298,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             rows = canonical_rows(X, weights, seed)
             check_columns(np.asarray(bounds.forward(rows.X)[0]), names)
             if len(rows.X) <= X.shape[1]:
-                self._check_few_rows(rows, weighted=weights is not None, n_given=len(X))
+                self._few_rows(*rows.X.shape)
             if validation_data is None:
                 training, heldout = _split(rows, float(self.validation_fraction), bounds)
             else:
@@ -302,11 +311,14 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             warnings.warn(self.report_.message, ConvergenceWarning, stacklevel=2)
         return self
 
-    def _check_few_rows(self, rows: Rows, *, weighted: bool, n_given: int) -> None:
-        """Raise for N <= n rows; copies or weights, which speak for more, get a Gaussian."""
-        N, n = rows.X.shape
-        message = too_few_rows(N, n)
-        if not self.quadratic or (n_given <= n and not weighted):
+    def _few_rows(self, N: int, n: int) -> None:
+        """Warn that N <= n rows get a Gaussian; raise where the model has none."""
+        message = (
+            f"Expected more distinct rows than columns; got {N} distinct sample(s) with {n} "
+            f"feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: give "
+            "more rows or fewer columns."
+        )
+        if not self.quadratic:
             raise ValueError(message)
         warnings.warn(
             f"{message} The model is a Gaussian with its correlations shrunk by {n / (N + n):.0%}.",
@@ -349,7 +361,12 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             quadratic=bool(self.quadratic),
             decays=() if few else self._decays(chosen_on_heldout=heldout is not None),
             w_min=W_MIN,
-            limits=Limits(int(self.max_iter), PATIENCE, self.max_seconds),
+            limits=Limits(
+                int(self.max_iter),
+                int(self.n_iter_no_change),
+                self.max_seconds,
+                self.max_work_units,
+            ),
             n_init=int(self.n_init),
             seed=seed,
             shrinkage=n / (N + n) if few else 0.0,

@@ -104,7 +104,8 @@ class FitReport:
     seconds : dict
         Wall time: `total`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
-        Optimality conditions at the returned iterate; None for the Gaussian.
+        Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap
+        bounds nothing where the stationarity is not small, as after schemes that search w.
     """
 
     status: FitStatus
@@ -128,6 +129,11 @@ class FitReport:
     search_log_likelihood: tuple[float, ...]
     seconds: dict[str, float]
     certificate: Certificate | None
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence on what the gain over the Gaussian means."""
+        return verdict(self.heldout_gain, rows=f"{self.n_heldout} held-out rows")
 
     @property
     def n_iter(self) -> int:
@@ -161,8 +167,16 @@ class FitReport:
         return FitReport(**fields)
 
 
-def verdict(gain: MeanAndError | None, *, n_rows: int) -> str:
-    """Return one plain sentence on what a gain over the Gaussian means."""
+def verdict(gain: MeanAndError | None, *, rows: str) -> str:
+    """Return one plain sentence on what a gain over the Gaussian on some rows means.
+
+    Parameters
+    ----------
+    gain : MeanAndError or None
+        Nats per row; None where there are no such rows.
+    rows : str
+        What to call the rows, as in "200 held-out rows".
+    """
     if gain is None:
         return "No rows were held out, so nothing can be said about rows not seen in training."
     if not np.isfinite(gain.mean):
@@ -173,16 +187,16 @@ def verdict(gain: MeanAndError | None, *, n_rows: int) -> str:
     error = 0.0 if np.isnan(gain.standard_error) else gain.standard_error
     if gain.mean > 2 * error and gain.mean > 0:
         return (
-            f"The density is better than a Gaussian by {gain.mean:.3f} nats per row on {n_rows} "
-            f"rows it was not trained on ({gain.mean / max(error, 1e-12):.0f} standard errors)."
+            f"The density is better than a Gaussian by {gain.mean:.3f} nats per row on {rows} "
+            f"({gain.mean / max(error, 1e-12):.0f} standard errors)."
         )
     if gain.mean < -2 * error and gain.mean < 0:
         return (
-            f"A Gaussian describes these {n_rows} rows better, by {-gain.mean:.3f} nats per row: "
+            f"A Gaussian describes {rows} better, by {-gain.mean:.3f} nats per row: "
             "they differ from the training data, or the fit is not to be trusted."
         )
     return (
-        f"No difference from a Gaussian can be seen on {n_rows} rows (gain {gain}): the data look "
+        f"No difference from a Gaussian can be seen on {rows} (gain {gain}): the data look "
         "Gaussian, or are too few to tell."
     )
 

@@ -171,7 +171,7 @@ class _Score:
     def verdict(self) -> str:
         from brenier.report import verdict
 
-        return verdict(self.gain, n_rows=len(self.log_density))
+        return verdict(self.gain, rows=f"these {len(self.log_density)} rows")
 
 
 def _score(flow: "ConvexPotentialFlow", X: "np.ndarray") -> _Score:

@@ -208,11 +208,9 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
 
 
 def _print(report: "FitReport", inputs: _Inputs, model: str) -> None:
-    from brenier.report import verdict
-
     lines = [("data", f"{inputs.size}: {', '.join(inputs.shown_names)}"), *report_lines(report)]
     print_lines(display_name(inputs.data), lines)
-    typer.echo(verdict(report.heldout_gain, n_rows=report.n_heldout))
+    typer.echo(report.verdict)
     typer.echo(f"Model written to {model}")
 
 

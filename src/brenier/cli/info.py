@@ -61,14 +61,12 @@ def _print(
     settings: dict[str, Any],
     report: "FitReport",
 ) -> None:
-    from brenier.report import verdict
-
     lines = [("written by", f"brenier {version}")]
     lines += [("columns" if j == 0 else "", _column(column)) for j, column in enumerate(columns)]
     shown = {name: value for name, value in settings.items() if name != "bounds"}
     lines.append(("settings", ", ".join(f"{name}={_text(v)}" for name, v in shown.items())))
     print_lines(model, [*lines, *report_lines(report)])
-    typer.echo(verdict(report.heldout_gain, n_rows=report.n_heldout))
+    typer.echo(report.verdict)
 
 
 def _column(column: dict[str, Any]) -> str:

@@ -88,8 +88,6 @@ def _certificate(certificate: "Certificate | None") -> str:
 
 def report_json(report: "FitReport") -> dict[str, Any]:
     """Return how a fit went, as plain types."""
-    from brenier.report import verdict
-
     full = report.to_dict()
     return {
         "status": report.status.value,
@@ -104,5 +102,5 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "seconds": report.seconds["total"],
         "certificate": full["certificate"],
         "message": report.message,
-        "verdict": verdict(report.heldout_gain, n_rows=report.n_heldout),
+        "verdict": report.verdict,
     }

@@ -65,7 +65,8 @@ class PrimalDual(AbstractInnerSolver):
         Final barrier weight, nats.
     tolerance : float
         The search ends with a full Newton step from a point whose squared Newton decrement of
-        J_tau (nats) is below this.
+        J_tau (nats) is below this; J_tau is then wrong by about its square times the number of
+        samples.
     max_steps : int
         Most Newton steps.
     tau_start : float
@@ -73,9 +74,9 @@ class PrimalDual(AbstractInnerSolver):
     """
 
     tau: float = 1e-4
-    tolerance: float = 1e-9
+    tolerance: float = 1e-8
     max_steps: int = 60
-    tau_start: float = 0.1
+    tau_start: float = 1e-3
 
     def solve(
         self, objective: AbstractObjective, floor: Float[Array, " m"], start: WarmStart

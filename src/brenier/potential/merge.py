@@ -1,0 +1,55 @@
+r"""The average of potentials, as one potential.
+
+J is convex in Phi, for z and A are linear in it: so the average of potentials is, on any rows
+whatever, at least as good as the average of their losses,
+
+    J(sum_k a_k Phi_k) <= sum_k a_k J(Phi_k),    a_k >= 0,  sum_k a_k = 1,
+
+and its gradient is still the gradient of a convex function, an optimal-transport map. (A mixture of
+the densities would have no such map.) The average of networks is one network, with the members'
+weights in diagonal blocks.
+"""
+
+from collections.abc import Sequence
+
+import jax.scipy.linalg
+import numpy as np
+
+from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.icnn import InputConvexNetwork
+
+# Hidden weights between members where weights must be positive (through a softplus).
+NOTHING = 1e-20
+
+
+def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork:
+    """Return the network whose outputs are those of all `networks`, one after the other."""
+    first = networks[0]
+    layers = range(len(first.K))
+    return InputConvexNetwork(
+        K=tuple(np.concatenate([network.K[i] for network in networks]) for i in layers),
+        b=tuple(np.concatenate([network.b[i] for network in networks]) for i in layers),
+        L=tuple(_diagonal_blocks(networks, i) for i in layers[:-1]),
+        activation=first.activation,
+        nonnegativity=first.nonnegativity,
+    )
+
+
+def average(potentials: Sequence[ConvexPotential]) -> ConvexPotential:
+    """Return the average of potentials with the same quadratic axes and depth."""
+    first = potentials[0].features
+    parts = [[np.asarray(part) for part in p.features.split(p.w)] for p in potentials]
+    share = 1.0 / len(potentials)
+    network, quadratic, free = zip(*parts, strict=True)
+    w = share * np.concatenate([*network, sum(quadratic), sum(free)])
+    merged = merge_networks([p.features.network for p in potentials])
+    return ConvexPotential(SeparableFeatures(merged, first.axes, first.normalised), w)
+
+
+def _diagonal_blocks(networks: Sequence[InputConvexNetwork], i: int) -> np.ndarray:
+    """Return layer i's L with the members' in diagonal blocks."""
+    nonnegativity = networks[0].nonnegativity
+    blocks = np.asarray(jax.scipy.linalg.block_diag(*(network.L[i] for network in networks)))
+    inside = np.asarray(jax.scipy.linalg.block_diag(*(np.ones_like(n.L[i]) for n in networks)))
+    nothing = max(nonnegativity.lower_bound, float(nonnegativity.raw(np.array(NOTHING))))
+    return np.where(inside > 0, blocks, nothing)

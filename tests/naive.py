@@ -1,0 +1,86 @@
+"""The design's formulas once more, as slow and plain as they are written: what tests compare with.
+
+Derivatives in x and in weights come from automatic differentiation of values at one point, sums
+over samples and features are loops, and nothing is packed or shared with the library.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erf
+
+ACTIVATIONS = {
+    "softplus": lambda a: jnp.log(1 + jnp.exp(a)),
+    "gaussian-softplus": lambda a: (
+        a * (1 + erf(a / jnp.sqrt(2))) / 2 + jnp.exp(-(a**2) / 2) / jnp.sqrt(2 * jnp.pi)
+    ),
+    "squareplus": lambda a: (a + jnp.sqrt(a**2 + 4)) / 2,
+}
+NONNEGATIVITY = {"bounds": lambda raw: raw, "softplus": lambda raw: jnp.log(1 + jnp.exp(raw))}
+
+# The potential. K, b, L are lists over layers, L the non-negative matrices themselves.
+
+
+def slope_bound(K, L):
+    """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|."""
+    c = jnp.array([jnp.linalg.norm(row) for row in K[0]])
+    for L_i, K_i in zip(L, K[1:], strict=True):
+        c = L_i @ c + jnp.array([jnp.linalg.norm(row) for row in K_i])
+    return c
+
+
+def features(x, K, b, L, s, axes, *, normalised):
+    """Return f_mu(x) = [u_{l-1} / c, 1/2 (r_k . x)^2, x] at one x."""
+    u = s(K[0] @ x + b[0])
+    for L_i, K_i, b_i in zip(L, K[1:], b[1:], strict=True):
+        u = s(L_i @ u + K_i @ x + b_i)
+    if normalised:
+        u = u / slope_bound(K, L)
+    return jnp.concatenate([u, jnp.array([0.5 * (r @ x) ** 2 for r in axes]), x])
+
+
+def derivatives(f, X):
+    """Return the gradients (N, m, n) and Hessians (N, m, n, n) of all features."""
+    return jax.vmap(jax.jacfwd(f))(X), jax.vmap(jax.hessian(f))(X)
+
+
+def map_and_jacobian(f, w, X):
+    """Return z_j = grad Phi(x_j), (N, n), and A_j = hess Phi(x_j), (N, n, n)."""
+
+    def Phi(x):
+        return w @ f(x)
+
+    return jax.vmap(jax.grad(Phi))(X), jax.vmap(jax.hessian(Phi))(X)
+
+
+def log_density(z, A):
+    """Return log p(x_j) from z (N, n) and A (N, n, n)."""
+    return np.array(
+        [
+            -0.5 * z_j @ z_j - len(z_j) / 2 * np.log(2 * np.pi) + np.log(np.linalg.det(A_j))
+            for z_j, A_j in zip(z, A, strict=True)
+        ]
+    )
+
+
+# The inner problem. G is (N, m, n), H is (N, k, n, n) with k <= m.
+
+
+def loss(w, G, H, omega, ridge):
+    """Return J(w), its gradient and its Hessian."""
+    m, k = len(w), H.shape[1]
+    J, gradient, hessian = 0.5 * np.sum(ridge * w**2), ridge * w, np.diag(ridge)
+    for G_j, H_j, omega_j in zip(G, H, omega, strict=True):
+        z = sum(w[i] * G_j[i] for i in range(m))
+        A = sum(w[i] * H_j[i] for i in range(k))
+        inverse = np.linalg.inv(A)
+        J = J + omega_j * (0.5 * z @ z - np.log(np.linalg.det(A)))
+        for i in range(m):
+            gradient[i] += omega_j * G_j[i] @ z
+            if i < k:
+                gradient[i] -= omega_j * np.trace(inverse @ H_j[i])
+            for l in range(m):  # noqa: E741
+                hessian[i, l] += omega_j * G_j[i] @ G_j[l]
+                if i < k and l < k:
+                    hessian[i, l] += omega_j * np.trace(inverse @ H_j[i] @ inverse @ H_j[l])
+    return J, gradient, hessian

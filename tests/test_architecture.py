@@ -1,0 +1,146 @@
+"""The tree explains the method: imports go down only, and nothing happens at import."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import brenier
+
+ROOT = Path(brenier.__file__).parent
+BOTTOM = {"arrays", "chunks", "linalg", "status", "version"}
+
+# What a package or module may import; an entry allows all that lies below it. A new part of the
+# library is a new line here.
+ALLOWED = {
+    "arrays": set(),
+    "chunks": set(),
+    "status": set(),
+    "version": set(),
+    "linalg": {"arrays"},
+    "checks": {"arrays"},
+    # Two walls: the potential never sees a solver, a solver never sees a network.
+    "potential": BOTTOM | {"potential"},
+    "inner": BOTTOM | {"inner"},
+    "outer": BOTTOM | {"potential", "inner", "outer"},
+    "flow": BOTTOM | {"potential", "flow"},
+    "evaluation": BOTTOM | {"flow", "outer.sample"},
+    # A file is metadata and arrays, and knows no estimator; `storage` says which arrays.
+    "persistence": {"version"},
+    "storage": {"flow", "potential", "outer.gaussian"},
+    "tables": {"persistence"},
+    "datasets": set(),
+    "report": {"status", "outer.report"},
+    "diagnostics": BOTTOM | {"datasets", "evaluation", "flow", "potential", "report", "checks"},
+    "plots": BOTTOM | {"diagnostics", "datasets", "report"},
+    "estimators": BOTTOM
+    | {"potential", "inner", "outer", "flow", "checks", "evaluation"}
+    | {"persistence", "storage", "report", "diagnostics"},
+    "experiments": BOTTOM
+    | {"potential", "inner", "outer", "flow", "datasets", "estimators", "experiments"}
+    | {"evaluation", "report", "diagnostics", "plots", "tables"},
+    "cli": {"estimators", "tables", "persistence", "report", "outer.report", "diagnostics"}
+    | {"plots", "datasets", "experiments", "status", "version", "cli"},
+    "__main__": {"cli"},
+    "__init__": {"estimators", "outer.taylor", "version"},
+}
+
+# Third parties kept to a few places.
+ONLY_IN = {
+    "sklearn": {"estimators", "datasets"},
+    "matplotlib": {"plots"},
+    "scipy.optimize": {"outer"},
+    "equinox": {"potential", "inner", "outer", "flow", "evaluation", "storage"},
+    "optax": {"outer"},
+    "typer": {"cli"},
+    "safetensors": {"persistence"},
+}
+
+
+def name_of(path):
+    """Return the dotted name below `brenier`; a package has its own."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+TREES = {name_of(path): ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))}
+on_all = pytest.mark.parametrize("name", TREES)
+
+
+def imports(tree):
+    """Yield every imported module's dotted name; `from a import b` is a.b where that is one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "Expected absolute imports."
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = inner.removeprefix("brenier.") in TREES
+                yield inner if is_module or node.module == "scipy" else node.module
+
+
+def within(name, prefixes):
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+@on_all
+def test_imports_what_it_may(name):
+    ours = {i.removeprefix("brenier.") for i in imports(TREES[name]) if within(i, ["brenier"])}
+    allowed = ALLOWED[name.split(".")[0]]
+    assert {other for other in ours if not within(other, allowed)} == set()
+
+
+def test_imports_have_no_cycle():
+    graph = {
+        name: {i.removeprefix("brenier.") for i in imports(tree) if within(i, ["brenier"])} - {name}
+        for name, tree in TREES.items()
+    }
+    order = list(TopologicalSorter(graph).static_order())
+    assert order.index("linalg") < order.index("potential.icnn") < order.index("estimators")
+
+
+@on_all
+def test_third_parties_stay_where_they_belong(name):
+    for library, homes in ONLY_IN.items():
+        if not within(name, homes):
+            assert {i for i in imports(TREES[name]) if within(i, [library])} == set()
+
+
+@pytest.mark.parametrize("name", [n for n in TREES if not within(n, ["cli", "__init__"])])
+def test_nothing_of_ours_is_imported_inside_a_function(name):
+    # The command line is lazy by design, so that `brenier --help` is fast.
+    functions = [n for n in ast.walk(TREES[name]) if isinstance(n, ast.FunctionDef | ast.Lambda)]
+    inside = {i for function in functions for i in imports(function) if within(i, ["brenier"])}
+    assert inside == set()
+
+
+def public(node, prefix=""):
+    """Yield public classes, functions and methods, with their names."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+            yield prefix + child.name, child
+            if isinstance(child, ast.ClassDef):
+                yield from public(child, f"{child.name}.")
+
+
+@on_all
+def test_modules_and_public_names_have_docstrings(name):
+    assert ast.get_docstring(TREES[name])
+    assert [n for n, node in public(TREES[name]) if not ast.get_docstring(node)] == []
+
+
+def test_importing_everything_changes_no_setting_of_jax():
+    script = f"""
+import importlib, jax
+before = dict(jax.config.values)
+for name in {[name for name in TREES if name not in ("__init__", "__main__")]}:
+    importlib.import_module("brenier." + name)
+changed = {{k: v for k, v in jax.config.values.items() if before.get(k) != v}}
+assert not changed, changed
+assert not jax.config.jax_enable_x64
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=120)

@@ -1,0 +1,522 @@
+"""The search over mu: exact gradients, rows in canonical order, and ends that say what they are."""
+
+import inspect
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brenier import taylor_check
+from brenier.datasets import Moons
+from brenier.inner.barrier import Barrier
+from brenier.inner.primal_dual import PrimalDual
+from brenier.inner.solution import WarmStart
+from brenier.linalg import unpack
+from brenier.outer import lbfgs
+from brenier.outer.descent import GradientDescent
+from brenier.outer.function import AbstractFunction, Evaluated, FullFunction, ReducedFunction
+from brenier.outer.gauss_newton import GaussNewton
+from brenier.outer.lbfgs import LBFGS
+from brenier.outer.monitor import Limits, Monitor
+from brenier.outer.parameters import from_vector, lower_bounds, to_vector
+from brenier.outer.reduced import VariableProjection
+from brenier.outer.rows import canonical_rows
+from brenier.outer.sample import Sample, chunk_rows, padded_length
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.head import SeparableFeatures
+from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.status import FitStatus
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+# Observed orders of Taylor remainders at small steps, of which the next term is a few per cent.
+ORDER = 0.1
+# A remainder below this is rounding of J, and the inner solver's closing step, whose error in J_tau
+# is the square of a decrement of 1e-9.
+INNER = 1e-11
+# The same sums in another order.
+ROUNDING = {"rtol": 1e-10, "atol": 1e-11}
+
+N_ROWS, WIDTHS = 60, (4, 3)
+SOLVERS = {"primal-dual": PrimalDual(tau=1e-3), "barrier": Barrier(tau=1e-3)}
+both_solvers = pytest.mark.parametrize("solver", SOLVERS)
+both_forms = pytest.mark.parametrize("form", NONNEGATIVITY)
+
+
+@cache
+def rows():
+    """Return 60 standardised rows of moons, and unequal weights."""
+    X = Moons().sample(N_ROWS, random_state=0)
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, size=N_ROWS)
+    return (X - X.mean(axis=0)) / X.std(axis=0), weights
+
+
+def network(form, widths=WIDTHS, n=2, seed=2):
+    rng = np.random.default_rng(seed)
+    return InputConvexNetwork(
+        K=tuple(rng.normal(size=(width, n)) for width in widths),
+        b=tuple(rng.normal(size=width) for width in widths),
+        L=tuple(
+            NONNEGATIVITY[form].raw(0.5 + rng.exponential(size=shape))
+            for shape in zip(widths[1:], widths, strict=False)
+        ),
+        activation=ACTIVATIONS["gaussian-softplus"],
+        nonnegativity=NONNEGATIVITY[form],
+    )
+
+
+def problem(solver, form):
+    floor = np.array([0.0] * WIDTHS[-1] + [1e-2] * 2 + [-np.inf] * 2)
+    return VariableProjection(
+        SeparableFeatures(network(form), np.eye(2)),
+        floor,
+        ridge=np.where(np.arange(7) < WIDTHS[-1], 1e-8, 0.0),
+        solver=SOLVERS[solver],
+        decay=np.asarray(1e-3),
+    )
+
+
+def sample():
+    return Sample.of(*rows(), chunk_rows=128)
+
+
+def function(kind=ReducedFunction, solver="primal-dual", form="bounds"):
+    """Return a function to search, and where from."""
+    cold = WarmStart.cold(jnp.array([0.1, 0.1, 0.1, 1.0, 1.0, 0.0, 0.0]))
+    made = kind(problem(solver, form), sample(), cold, N_ROWS)
+    return made, made.start(to_vector(network(form)))
+
+
+def monitor(**limits):
+    limits = {"max_iter": 100, "patience": 1000, "max_seconds": None} | limits
+    return Monitor(problem("primal-dual", "bounds"), None, Limits(**limits))
+
+
+# The gradient.
+
+
+def orders(table, field):
+    """Return the observed orders of a field of a Taylor table, above the inner tolerance."""
+    error, h = table[field], table["h"]
+    clear = error[1:] > INNER
+    assert clear.sum() >= 8
+    return (np.log(error[:-1] / error[1:]) / np.log(h[:-1] / h[1:]))[clear]
+
+
+@both_solvers
+@both_forms
+@pytest.mark.parametrize("kind", [ReducedFunction, FullFunction])
+def test_taylor_remainders_have_their_orders(kind, solver, form):
+    searched, x = function(kind, solver, form)
+    direction = np.random.default_rng(3).normal(size=len(x))
+    # L > 0.5 and s > 0 stay where the bounds have them, and so does the objective's domain.
+    table = taylor_check(searched, x, 0.1 * direction / np.abs(direction).max())
+    np.testing.assert_allclose(orders(table, "zeroth"), 1, atol=ORDER)
+    np.testing.assert_allclose(orders(table, "error"), 2, atol=ORDER)
+    np.testing.assert_allclose(table["order"][1:], np.log2(table["ratio"][1:]), rtol=1e-12)
+    assert searched.counters.failures == 0
+
+
+def test_taylor_check_finds_a_wrong_gradient():
+    def wrong(x):
+        return np.sum(x**3), 3 * x**2 + 1e-3
+
+    def right(x):
+        return np.sum(x**3), 3 * x**2
+
+    x, direction = np.array([1.0, -2.0]), np.array([0.7, 0.2])
+    h = 0.5 ** np.arange(1, 20)
+    assert taylor_check(wrong, x, direction, h=h)["order"][-1] == pytest.approx(1, abs=ORDER)
+    assert taylor_check(right, x, direction, h=h)["order"][10] == pytest.approx(2, abs=ORDER)
+    np.testing.assert_array_equal(taylor_check(right, x, direction, h=h)["h"], h)
+    with pytest.raises(ValueError, match=r"Expected a direction of theta's shape \(2,\)"):
+        # Without the shape checks of the tests, as users run it.
+        inspect.unwrap(taylor_check)(right, x, np.ones(3))
+
+
+def test_loss_and_penalties_are_their_formulas():
+    searched, x = function()
+    here = searched.evaluate(x)
+    net, w = network("bounds"), here.w
+
+    def f(x):
+        s = naive.ACTIVATIONS["gaussian-softplus"]
+        return naive.features(x, net.K, net.b, net.L, s, np.eye(2), normalised=True)
+
+    X, weights = rows()
+    z, A = jax.jit(lambda w: naive.map_and_jacobian(f, w, X))(w)
+    log_p = naive.log_density(np.asarray(z), np.asarray(A))
+    J = -weights @ log_p / weights.sum() - np.log(2 * np.pi)
+    assert here.loss == pytest.approx(J, rel=1e-12)
+    slack = w[:5] - np.array([0, 0, 0, 1e-2, 1e-2])
+    decayed = sum(np.sum(W**2) for W in (*net.K, *net.L))
+    penalties = -1e-3 * np.log(slack).sum() + 0.5e-8 * w[:3] @ w[:3] + 0.5e-3 * decayed
+    assert here.value == pytest.approx(J + penalties, rel=1e-12)
+    # The full function adds no barrier.
+    full, x = function(FullFunction)
+    there = full.evaluate(x)
+    np.testing.assert_allclose(there.w, full.cold.w, rtol=1e-15)
+    quiet = 0.5e-8 * there.w[:3] @ there.w[:3] + 0.5e-3 * decayed
+    assert there.value == pytest.approx(there.loss + quiet, rel=1e-12)
+
+
+def test_chunks_change_nothing():
+    p, theta = problem("primal-dual", "bounds"), jnp.asarray(to_vector(network("bounds")))
+    whole, chunked = sample(), Sample.of(*rows(), chunk_rows=32)
+    assert (whole.n_chunks, chunked.n_chunks) == (1, 2)
+    cold = function()[0].cold
+    solution = p.solve(theta, whole, cold)
+    np.testing.assert_allclose(p.solve(theta, chunked, cold).w, solution.w, rtol=1e-7)
+    one, other = (p.value_and_gradient(theta, solution.w, s) for s in (whole, chunked))
+    for found, expected in zip(other, one, strict=True):
+        np.testing.assert_allclose(found, expected, **ROUNDING)
+    assert float(p.loss(theta, solution.w, chunked)) == pytest.approx(float(one[0]), rel=1e-12)
+    stationarity, gap = p.certificate(theta, solution.w, whole)
+    assert stationarity < 1e-7
+    assert float(gap) == pytest.approx(5e-3, rel=1e-12)
+
+
+@pytest.mark.parametrize("N", [64, 60])
+def test_padding_far_from_the_data_changes_nothing(N):
+    # The thesis's form in the data's own coordinates: at a padding row x = 0, which 60 rows have
+    # and 64 have not, s'' is zero.
+    X, far = np.resize(rows()[0], (N, 2)), np.array([1e4, 0.0])
+    net = network("softplus")
+    moved = eqx.tree_at(
+        lambda net: net.b, net, tuple(b - K @ far for K, b in zip(net.K, net.b, strict=True))
+    )
+    w = jnp.array([1.0, 1.0, 1.0, 0.0, 0.0])
+    results = []
+    for weights, table in ((net, X), (moved, X + far)):
+        p = VariableProjection(
+            SeparableFeatures(weights, np.zeros((0, 2)), normalised=False),
+            floor=np.array([0.0] * 3 + [-np.inf] * 2),
+            ridge=np.zeros(5),
+            solver=SOLVERS["primal-dual"],
+            decay=np.asarray(0.0),
+        )
+        theta, chunk = jnp.asarray(to_vector(weights)), Sample.of(table, np.ones(N), 128)
+        loss, _, gradient = p.value_and_gradient(theta, w, chunk)
+        # K moves the data with it; b does not.
+        biases = from_vector(weights, gradient).b
+        results.append([loss, *biases, inner_gradient(p, theta, w, chunk)])
+    for near, away in zip(*results, strict=True):
+        # Eight of sixteen digits are left where 1e4 is added and taken away.
+        np.testing.assert_allclose(away, near, rtol=1e-8, atol=1e-8)
+
+
+@eqx.filter_jit
+def inner_gradient(p, theta, w, sample):
+    return p.objective(theta, sample).evaluate(w).gradient
+
+
+def test_gauss_newton_products_are_those_of_the_dense_matrix():
+    # M = sum_j omega_j Y_j^T l'' Y_j + decay + ridge, and its Schur complement in mu.
+    reduced, theta = function()
+    p, here = reduced.problem, reduced.evaluate(theta)
+    q, w = len(theta), here.w
+    X, weights = rows()
+    omega = weights / weights.sum()
+
+    def outputs(both):
+        z, A = p.potential(both[:q], both[q:]).gradient_and_hessian(X)
+        return (z.T, unpack(A)), unpack(A)
+
+    both = np.concatenate([theta, w])
+    (Y_z, Y_A), A = jax.jit(jax.jacfwd(outputs, has_aux=True))(both)
+    inverse = np.linalg.inv(A)
+    M = np.einsum("j,jap,jaq->pq", omega, Y_z, Y_z)
+    S = np.einsum("jab,jbcp->jacp", inverse, Y_A)
+    M += np.einsum("j,jabp,jbaq->pq", omega, S, S)
+    # K comes first in the vector and L last; b in between has no decay.
+    net = network("bounds")
+    n_K, n_b = sum(K.size for K in net.K), sum(b.size for b in net.b)
+    is_bias = (np.arange(q) >= n_K) & (np.arange(q) < n_K + n_b)
+    decay = 1e-3 * np.diag(~is_bias)
+    s = np.where(np.isfinite(p.floor), w - np.where(np.isfinite(p.floor), p.floor, 0), np.inf)
+    M_ww = M[q:, q:] + np.diag(p.ridge + 1e-3 / s**2)
+    schur = M[:q, :q] - M[:q, q:] @ np.linalg.solve(M_ww, M[q:, :q]) + decay
+    product = reduced.curvature(here)
+    before = reduced.counters.work_units
+    found = np.stack([product(v) for v in np.eye(q)])
+    assert reduced.counters.work_units - before == q * N_ROWS
+    np.testing.assert_allclose(found, schur, rtol=1e-8, atol=1e-9)
+    assert np.linalg.eigvalsh(found).min() > -1e-9
+
+
+def test_work_units_count_rows_that_are_no_padding():
+    searched, x = function()
+    for _ in range(3):
+        searched.evaluate(x)
+    counters = searched.counters
+    assert (counters.evaluations, counters.work_units) == (3, 3 * N_ROWS)
+    # Warm starts: the second and third solves are at the first's solution.
+    assert len(counters.newton_steps) == 3
+    assert counters.newton_steps[0] > 3 >= max(counters.newton_steps[1:])
+    batch = searched.on(searched.sample, 10)
+    batch.evaluate(x)
+    assert counters.work_units == 3 * N_ROWS + 10
+    searched.uncounted().evaluate(x)
+    assert searched.warm_up(x) > 0
+    assert counters.work_units == 3 * N_ROWS + 10
+
+
+# mu as a vector.
+
+
+@both_forms
+@pytest.mark.parametrize("widths", [(3,), (3, 4, 2)])
+def test_vector_round_trip(form, widths):
+    net = network(form, widths, n=3)
+    theta = to_vector(net)
+    assert theta.dtype == np.float64
+    np.testing.assert_array_equal(theta, to_vector(from_vector(net, jnp.asarray(theta))))
+    ascending = from_vector(net, np.arange(len(theta), dtype=float))
+    assert jax.tree.structure(ascending) == jax.tree.structure(net)
+    for before, after in zip(jax.tree.leaves(net), jax.tree.leaves(ascending), strict=True):
+        assert before.shape == after.shape
+    bounds = from_vector(net, lower_bounds(net))
+    assert all((free == -np.inf).all() for free in (*bounds.K, *bounds.b))
+    assert all((L == NONNEGATIVITY[form].lower_bound).all() for L in bounds.L)
+
+
+# Rows.
+
+law = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+# Few values, so that rows repeat; both zeros, which are equal.
+tables = st.lists(
+    st.tuples(st.sampled_from([0.0, -0.0, 1.5, -2.0]), st.sampled_from([0.0, -0.0, 3.0])),
+    min_size=1,
+    max_size=12,
+).map(np.array)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@law
+@given(X=tables, seed=seeds, data=st.data())
+def test_order_repetition_and_absence_of_rows(X, seed, data):
+    plain = canonical_rows(X, None, seed)
+    assert {tuple(row) for row in plain.X + 0.0} == {tuple(row) for row in X + 0.0}
+    assert len(np.unique(plain.X, axis=0)) == len(plain.X)
+    assert plain.weights.sum() == len(X)
+    assert (np.diff(plain.position) > 0).all()
+    assert (plain.position >= 0).all()
+    assert (plain.position < 1).all()
+
+    def same(other):
+        for mine, theirs in zip(plain, other, strict=True):
+            assert mine.tobytes() == theirs.tobytes()
+
+    order = np.array(data.draw(st.permutations(range(len(X)))))
+    same(canonical_rows(X[order], None, seed))
+    # Repetition is weight.
+    distinct, counts = np.unique(X + 0.0, axis=0, return_counts=True)
+    same(canonical_rows(distinct, counts.astype(float), seed))
+    # Weight zero is absence.
+    absent = np.vstack([X, X + 7.0])
+    same(canonical_rows(absent, np.repeat([1.0, 0.0], len(X)), seed))
+    # The position of a row is its own: neither other rows nor its weight move it.
+    first = canonical_rows(X[:1], np.array([0.3]), seed)
+    assert first.position[0] in plain.position[(plain.X == first.X[0]).all(axis=1)]
+
+
+def test_split_by_position_is_uniform_and_depends_on_the_seed():
+    X = np.arange(4000.0).reshape(-1, 2)
+    one, other = (canonical_rows(X, None, seed) for seed in (0, 1))
+    for found in (one, other):
+        # Four standard errors of a share of 2000 rows.
+        assert np.mean(found.position < 0.1) == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / 2000))
+    assert (one.X != other.X).any()
+    held_out = one[one.position < 0.1]
+    assert (held_out.X == one.X[: len(held_out.X)]).all()
+
+
+@pytest.mark.parametrize("N", [1, 63, 64, 65, 100, 1000, 1025])
+def test_sample_is_padded_with_rows_of_no_weight(N):
+    rng = np.random.default_rng(N)
+    X, weights = rng.normal(size=(N, 2)), rng.uniform(0.5, 2.0, size=N)
+    for rows_a_chunk in (10_000, 128):
+        found = Sample.of(X, weights, rows_a_chunk)
+        C, B, n = found.X.shape
+        assert found.omega.shape == (C, B)
+        assert (C, n) == (1 if N <= rows_a_chunk else -(-N // rows_a_chunk), 2)
+        assert B == (padded_length(N) if N <= rows_a_chunk else rows_a_chunk)
+        assert (found.omega.ravel()[N:] == 0).all()
+        assert (found.X.reshape(-1, 2)[N:] == 0).all()
+        back, omega = found.rows()
+        np.testing.assert_array_equal(back, X)
+        np.testing.assert_allclose(omega, weights / weights.sum(), rtol=1e-14)
+    assert Sample.of(X[:1], weights[:1], 128, least=100).X.shape[1] == padded_length(100)
+
+
+def test_padded_lengths_are_few_and_near():
+    lengths = np.array([padded_length(N) for N in range(1, 5000)])
+    N = np.arange(1, 5000)
+    assert (lengths >= N).all()
+    assert (lengths <= np.maximum(64, 1.25 * N)).all()
+    assert (np.diff(lengths) >= 0).all()
+    assert len(np.unique(lengths)) < 30
+    assert all(padded_length(int(length)) == length for length in np.unique(lengths))
+
+
+def test_chunks_fit_into_memory():
+    for n, m in [(2, 34), (60, 400)]:
+        B = chunk_rows(n, m)
+        assert B % 128 == 0
+        assert B == 128 or 8 * n * (n + 1) // 2 * m * B <= 1 << 27
+
+
+# Schemes, on functions that have nothing to do with networks.
+
+
+@dataclass
+class Plain(AbstractFunction):
+    """A convex quadratic 1/2 (x - centre) . Q (x - centre) + level, under bounds."""
+
+    centre: np.ndarray = None  # pyright: ignore
+    level: float = 0.0
+    sign: float = 1.0
+    seen: list = None  # pyright: ignore
+
+    @property
+    def lower(self):
+        return np.array([0.0, 0.0, -np.inf])
+
+    def start(self, theta):
+        return theta
+
+    def evaluate(self, x):
+        d = x - self.centre
+        self.seen.append(x.copy())
+        value, gradient = 0.5 * d @ Q @ d + self.level, self.sign * (Q @ d)
+        self.counters.work_units += self.n_rows
+        theta, w = to_vector(network("bounds")), np.asarray(self.cold.w)
+        return Evaluated(x.copy(), theta, w, value, value, gradient)
+
+    def curvature(self, here):
+        return lambda v: Q @ v
+
+
+Q = np.diag([1.0, 10.0, 100.0])
+CENTRE = np.array([2.0, -3.0, 1.0])
+OPTIMUM = np.array([2.0, 0.0, 1.0])
+START = np.array([1.0, 1.0, 0.0])
+TOL = 1e-6
+SCHEMES = {
+    "L-BFGS": LBFGS(tol=TOL),
+    "gradient descent": GradientDescent(tol=TOL),
+    "Gauss-Newton": GaussNewton(tol=TOL),
+}
+on_schemes = pytest.mark.parametrize("scheme", SCHEMES)
+
+
+def plain(centre=CENTRE, **changes):
+    base = function()[0]
+    arguments = {"centre": centre, "seen": []} | changes
+    return Plain(base.problem, base.sample, base.cold, N_ROWS, **arguments)
+
+
+@on_schemes
+def test_minimum_within_bounds(scheme):
+    searched, watch = plain(), monitor(max_iter=3000)
+    end = SCHEMES[scheme].search(searched, START, watch)
+    assert end.status is FitStatus.CONVERGED
+    np.testing.assert_allclose(end.x, OPTIMUM, atol=TOL)
+    assert (np.array(searched.seen) >= searched.lower).all()
+    # Every iterate descends, and the best is the last.
+    losses = [iteration.loss for iteration in watch.iterations]
+    assert (np.diff(losses) <= 0).all()
+    assert watch.best.number == len(losses)
+    assert [iteration.number for iteration in watch.iterations] == [*range(1, len(losses) + 1)]
+
+
+@on_schemes
+def test_converged_where_it_starts(scheme):
+    end = SCHEMES[scheme].search(plain(), OPTIMUM, monitor())
+    assert end.status is FitStatus.CONVERGED
+    np.testing.assert_array_equal(end.x, OPTIMUM)
+
+
+@on_schemes
+def test_limits(scheme):
+    for limits, status, n in [
+        ({"max_iter": 2}, FitStatus.ITERATION_LIMIT, 2),
+        ({"max_work_units": 1}, FitStatus.ITERATION_LIMIT, 1),
+        ({"max_seconds": 0.0}, FitStatus.TIME_LIMIT, 0),
+    ]:
+        watch = monitor(**limits)
+        end = SCHEMES[scheme].search(plain(), START, watch)
+        assert (end.status, len(watch.iterations)) == (status, n)
+        assert (end.x >= plain().lower).all()
+
+
+@on_schemes
+def test_held_out_rows_stop_the_search(scheme):
+    # The held-out loss is the same at every iterate, so the first stays the best.
+    watch = monitor(patience=2)
+    watch.heldout = sample()
+    end = SCHEMES[scheme].search(plain(np.array([1e3, 1e4, 1e5])), START, watch)
+    assert end.status is FitStatus.STOPPED_ON_VALIDATION
+    assert (len(watch.iterations), watch.best.number) == (4, 1)
+
+
+@on_schemes
+def test_no_progress_against_a_wrong_gradient(scheme):
+    end = SCHEMES[scheme].search(plain(sign=-1.0), START, monitor())
+    assert end.status is FitStatus.NO_PROGRESS
+    np.testing.assert_array_equal(end.x, START)
+
+
+@on_schemes
+def test_nothing_finite_to_start_from(scheme):
+    end = SCHEMES[scheme].search(plain(level=np.nan), START, monitor())
+    assert end.status is FitStatus.NUMERICAL_FAILURE
+
+
+def test_lbfgs_converges_loosely_where_the_objective_stops_falling():
+    # Relative to a level of 1e9 the last digits of the fall are below tol^2.
+    end = LBFGS(tol=1e-5).search(plain(level=1e9), START, monitor())
+    assert end.status is FitStatus.CONVERGED_LOOSELY
+
+
+def test_lbfgs_meets_a_limit_of_its_own(monkeypatch):
+    def minimize(*arguments, options, **others):
+        return lbfgs_minimize(*arguments, options=options | {"maxfun": 3}, **others)
+
+    lbfgs_minimize = lbfgs.minimize
+    monkeypatch.setattr(lbfgs, "minimize", minimize)
+    end = LBFGS(tol=TOL).search(plain(), START, monitor())
+    assert end.status is FitStatus.ITERATION_LIMIT
+
+
+def test_patience_is_a_quarter_of_the_iterations_done():
+    searched, watch = plain(), monitor(patience=0, max_iter=1000)
+    watch.heldout, loss = sample(), iter([*range(100, 80, -1), *[200] * 100])
+    watch.heldout_loss = lambda theta, w: float(next(loss))
+    end = GradientDescent(tol=TOL).search(searched, START, watch)
+    assert end.status is FitStatus.STOPPED_ON_VALIDATION
+    # 27 - 20 > 27 / 4, and 26 - 20 is not above 26 / 4.
+    assert (watch.best.number, len(watch.iterations)) == (20, 27)
+
+
+@both_forms
+def test_lbfgs_on_the_reduced_function(form):
+    searched, x = function(form=form)
+    watch = monitor(max_iter=5)
+    start = time.perf_counter()
+    end = LBFGS().search(searched, x, watch)
+    assert end.status is FitStatus.ITERATION_LIMIT
+    assert 0 < watch.elapsed <= time.perf_counter() - start + 1
+    assert (end.x >= searched.lower).all()
+    assert watch.iterations[-1].loss < watch.iterations[0].loss < searched.evaluate(x).loss
+    assert watch.iterations[-1].work_units % N_ROWS == 0
+    assert sum(i.newton_steps for i in watch.iterations) <= sum(searched.counters.newton_steps)

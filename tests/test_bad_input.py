@@ -36,7 +36,7 @@ TIMEOUT = 300
 
 def small(**changes):
     return ConvexPotentialFlow(
-        **{"widths": (8,), "max_iter": 15, "validation_fraction": 0.0} | changes
+        **{"widths": (8,), "max_iter": 15, "validation_fraction": 0.0, "n_estimators": 1} | changes
     )
 
 

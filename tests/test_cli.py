@@ -23,7 +23,7 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.status import FitStatus, InputWarning
 from brenier.tables import read_table, write_table
 
-SMALL = ("--widths", "4", "--max-iter", "5")
+SMALL = ("--widths", "4", "--max-iter", "5", "--n-estimators", "1", "--decay", "0.001")
 NAMES = ("speed", "mass")
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".npy", ".parquet")
 HMM = Path(__file__).parents[2] / "shared/data/posteriors/hmm_example.csv.gz"
@@ -130,9 +130,10 @@ def test_fit_prints_a_summary_the_verdict_and_where_the_model_is(fitted, model):
 def test_fit_shows_few_plain_progress_lines_on_stderr_and_warns_in_one(fitted):
     lines = fitted.stderr.splitlines()
     assert lines[0] == "Fitting 200 rows of 2 columns"
-    assert [line.split()[1] for line in lines if line.startswith("iteration")] == ["1", "2", "4"]
+    shown = [line.split()[:4] for line in lines if line.startswith("search")]
+    assert shown == [["search", "1", "iteration", "1"], ["search", "1", "iteration", "4"]]
     assert lines[-1].startswith("Warning: The fit ended with status 'iteration limit'")
-    assert len(lines) == 5
+    assert len(lines) == 4
 
 
 def test_fit_json_is_one_object_also_with_nan(folder, model, tmp_path):
@@ -154,7 +155,7 @@ def test_fit_quiet_prints_nothing(folder, tmp_path):
 def test_options_reach_the_estimator(folder, tmp_path):
     given = "--tau .01 --decay .1 --tol .1 --max-seconds 9 --n-init 2 --seed 3 --inner barrier"
     given += " --activation softplus --whiten standardize --scheme lbfgs-varpro --bounds mass=0:99"
-    done("fit", folder / "train.csv.gz", "-o", tmp_path / "m", *given.split(), *SMALL)
+    done("fit", folder / "train.csv.gz", "-o", tmp_path / "m", *SMALL, *given.split())
     parameters = json.loads(done("info", tmp_path / "m", "--json").stdout)["parameters"]
     expected = {"tau": 0.01, "decay": 0.1, "tol": 0.1, "max_seconds": 9.0, "n_init": 2}
     expected |= {"random_state": 3, "inner": "barrier", "activation": "softplus", "widths": [4]}
@@ -165,7 +166,7 @@ def test_options_reach_the_estimator(folder, tmp_path):
 def test_thesis_form_with_an_option_changed(folder, tmp_path):
     done("fit", folder / "train.csv.gz", "-o", tmp_path / "m", "--thesis", *SMALL)
     parameters = load(tmp_path / "m").get_params()
-    thesis = ConvexPotentialFlow.thesis(widths=(4,), max_iter=5).get_params()
+    thesis = ConvexPotentialFlow.thesis(widths=(4,), max_iter=5, decay=1e-3).get_params()
     assert parameters == thesis
 
 
@@ -179,7 +180,7 @@ def test_weights_and_validation_files(tmp_path):
     result = done("fit", train, "-o", tmp_path / "m", *arguments)
     assert "no column 'copies'" in result.stderr
     assert "put in the model's order: speed, mass" in result.stderr
-    expected = ConvexPotentialFlow(widths=(4,), max_iter=5)
+    expected = ConvexPotentialFlow(widths=(4,), max_iter=5, n_estimators=1, decay=1e-3)
     with pytest.warns(UserWarning, match="iteration limit"):
         expected.fit(rows(), sample_weight=omega, validation_data=rows(50, seed=1))
     X = rows(seed=2)
@@ -209,6 +210,14 @@ def test_unusual_tables_that_can_be_fitted(values, n, tmp_path):
     done("fit", tmp_path / "train.csv", "-o", tmp_path / "m", *SMALL)
     result = done("score", tmp_path / "m", tmp_path / "train.csv", "--json")
     assert np.isfinite(json.loads(result.stdout)["log_likelihood"]["mean"])
+
+
+def test_fewer_rows_than_columns_give_a_gaussian_and_a_warning(tmp_path):
+    data = write(tmp_path / "wide.csv", "a,b,c\n1,2,5\n3,4,4\n")
+    result = done("fit", data, "-o", tmp_path / "m", *SMALL)
+    assert "Warning: Expected more distinct rows than columns; got 2 distinct" in result.stderr
+    assert "the model is the Gaussian" in result.stdout
+    assert load(tmp_path / "m").report_.is_gaussian
 
 
 def test_model_name_from_the_data_file(folder, tmp_path, monkeypatch):
@@ -368,7 +377,6 @@ BAD_TABLES = {
     "missing": ("a,b\n1,2\n,3\n4,nan\n", ["2 missing", "row 2, column 'a'", "row 3, column 'b'"]),
     "infinite": ("a,b\n1,2\ninf,3\n4,1\n", ["1 infinite", "row 2, column 'a'"]),
     "one row": ("a,b\n1,2\n", ["1 sample", "minimum of 2"]),
-    "wide": ("a,b,c\n1,2,5\n3,4,4\n", ["more distinct rows than columns", "2 distinct"]),
     "constant": ("a,b\n1,2\n3,2\n4,2\n", ["constant column", "'b'"]),
     "duplicate": ("a,b\n1,1\n3,3\n4,4\n5,5\n", ["'b' equal to 'a'"]),
     "dependent": (
@@ -564,7 +572,7 @@ def test_interrupted_fit_writes_the_best_model_so_far(environment, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert any(line.startswith("iteration    4") for line in process.stderr)
+        assert any(line.startswith("search 1  iteration    4") for line in process.stderr)
         process.send_signal(signal.SIGINT)
         shown, messages = process.communicate(timeout=TIMEOUT)
     assert process.returncode == ExitCode.INTERRUPTED, messages

@@ -46,7 +46,7 @@ on_data = pytest.mark.parametrize("name", DATA)
 def small(**changes):
     """Return a quick estimator; no rows held out unless the changes say so."""
     return ConvexPotentialFlow(
-        **{"widths": (8,), "max_iter": 15, "validation_fraction": 0.0} | changes
+        **{"widths": (8,), "max_iter": 15, "validation_fraction": 0.0, "n_estimators": 1} | changes
     )
 
 
@@ -93,7 +93,7 @@ def bounded(table):
 
 # Its check of sample weights fits copies of 9 rows of 30 columns.
 @pytest.mark.filterwarnings("ignore:Expected more distinct rows:brenier.status.InputWarning")
-@parametrize_with_checks([ConvexPotentialFlow(widths=(4,), max_iter=3)])
+@parametrize_with_checks([ConvexPotentialFlow(widths=(4,), max_iter=3, n_estimators=2)])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -388,6 +388,7 @@ def test_thesis_form_is_what_the_thesis_says():
         "whiten": "none",
         "inner": "barrier",
         "decay": 0.0,
+        "n_estimators": 1,
     }
     assert ConvexPotentialFlow.thesis(widths=(4,)).widths == (4,)
     with pytest.raises(TypeError, match="colour"):
@@ -409,6 +410,35 @@ def test_thesis_form_fits_and_says_what_it_cannot_reach(X):
     with pytest.warns(InversionWarning, match=r"2 of 3 points have no preimage.*first: row 1"):
         back = thesis.inverse_transform([thesis.transform(X)[0], [1e3, 0], [0, -1e3]])
     assert np.isnan(back).any(axis=1).tolist() == [False, True, True]
+
+
+def test_potentials_are_averaged_unless_one_is_better_on_held_out_rows(X):
+    held_out = rows(seed=5)
+    single = [
+        small(random_state=0, decay=1e-3).fit(X, validation_data=held_out),
+        small(random_state=0, decay=1e-3, n_estimators=3).fit(X, validation_data=held_out),
+    ]
+    alone, averaged = (flow.report_ for flow in single)
+    assert (alone.n_members, len(averaged.search_log_likelihood)) == (1, 3)
+    assert averaged.search_log_likelihood[0] == pytest.approx(alone.search_log_likelihood[0])
+    best = max(averaged.search_log_likelihood)
+    reached = averaged.heldout_log_likelihood.mean
+    assert averaged.n_members in (1, 3)
+    assert reached > best if averaged.n_members == 3 else reached == pytest.approx(best)
+    # J is convex in the potential.
+    assert reached >= np.mean(averaged.search_log_likelihood)
+    assert single[1].score(held_out) == pytest.approx(reached, **approx)
+
+
+def test_decay_that_is_behind_ends_early():
+    """On data with a sharp edge the strong decay loses the race after 60 iterations."""
+    X, valid = Moons().sample(300, random_state=0), Moons().sample(300, random_state=1)
+    fitted = small(max_iter=200, decay=None).fit(X, validation_data=valid)
+    seen = []
+    small(max_iter=200, decay=None).fit(X, validation_data=valid, callback=seen.append)
+    assert fitted.report_.search_decay == (1e-5, 1e-2)
+    assert fitted.report_.decay == 1e-5
+    assert max(progress.iteration for progress in seen if progress.search == 2) == 60
 
 
 def test_restarts_keep_the_best(flow, X):
@@ -525,7 +555,7 @@ def test_verbose_prints_every_so_many_iterations(X, capsys):
     assert capsys.readouterr().out == ""
     small(verbose=5).fit(X)
     lines = capsys.readouterr().out.splitlines()
-    assert [int(line.split()[1]) for line in lines] == [1, 5, 10, 15]
+    assert [int(line.split()[3]) for line in lines] == [1, 5, 10, 15]
     assert all("train" in line and "nats/row" in line for line in lines)
 
 
@@ -543,7 +573,7 @@ def test_report_is_complete_and_consistent(fraction, X):
     assert report.work_units >= history["work_units"][-1] >= report.n_train * report.n_iter
     assert sum(history["newton_steps"]) <= sum(report.newton_steps)
     assert report.n_evaluations >= len(report.newton_steps) >= report.n_iter
-    assert report.search_decay == ((1e-2, 1e-5) if fraction else (1e-3,))
+    assert report.search_decay == ((1e-5, 1e-2) if fraction else (1e-3,))
     assert report.search_log_likelihood[report.search_decay.index(report.decay)] == max(
         report.search_log_likelihood
     )

@@ -217,7 +217,11 @@ on_rows = pytest.mark.parametrize("name", ROWS)
 both_solvers = pytest.mark.parametrize("solver", SOLVERS)
 
 
-@eqx.filter_jit
+# Compiling is what costs here.
+program = eqx.filter_jit(compiler_options={"xla_backend_optimization_level": 0})
+
+
+@program
 def solve(solver, objective, floor, start):
     return solver.solve(objective, floor, start)
 
@@ -278,6 +282,19 @@ def test_iteration_ceilings(name, solver):
     again = solve(SOLVERS[solver], problem.objective, jnp.asarray(problem.floor), solution.start)
     assert again.status == InnerStatus.CONVERGED
     assert again.iterations <= WARM
+    np.testing.assert_allclose(again.w, solution.w, rtol=STATIONARY, atol=STATIONARY)
+
+
+@pytest.mark.parametrize("factor", [1e-8, 1.0, 1e8])
+@both_solvers
+def test_stale_multipliers_of_a_neighbour_do_no_harm(solver, factor):
+    # Weights a tenth away, and multipliers of some other scale: never dearer than a cold start.
+    problem, solution = problem_of("n = 2"), solved("n = 2", solver)
+    w = jnp.where(jnp.isfinite(problem.floor), 1.1 * solution.w, solution.w - 0.1)
+    stale = WarmStart(w, factor * solution.multipliers, jnp.asarray(True))
+    again = solve(SOLVERS[solver], problem.objective, jnp.asarray(problem.floor), stale)
+    assert again.status == InnerStatus.CONVERGED
+    assert again.iterations <= COLD["primal-dual"]
     np.testing.assert_allclose(again.w, solution.w, rtol=STATIONARY, atol=STATIONARY)
 
 

@@ -32,7 +32,9 @@ def test_the_example_runs_as_it_stands(tmp_path):
         "assert flow.report_.heldout_gain.mean > 0\n"
     )
     # A shorter fit shows the same.
-    example = example.replace("max_seconds=60", "max_seconds=60, max_iter=40")
+    example = example.replace(
+        "max_seconds=60", "max_seconds=60, max_iter=30, n_estimators=1, widths=(8,)"
+    )
     command = [sys.executable, "-W", "ignore", "-c", example]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -63,5 +65,7 @@ def test_continuous_integration_runs_the_readmes_test_command(tmp_path):
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     command = ["bash", str(ROOT / ".ci" / "run")]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    asked = [line.removeprefix("ran ") for line in run.stdout.splitlines() if line[:4] == "ran "]
+    asked = [
+        line.removeprefix("ran ").strip() for line in run.stdout.splitlines() if line[:4] == "ran "
+    ]
     assert asked == [part.replace("'", "").strip() for part in block("test command").split("&&")]

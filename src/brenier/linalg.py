@@ -39,6 +39,12 @@ def diagonal_entries(n: int) -> np.ndarray:
     return np.flatnonzero(rows == cols)
 
 
+def packed_identity(n: int) -> np.ndarray:
+    """Return the packed identity matrix, (P,)."""
+    rows, cols = pairs(n)
+    return (rows == cols).astype(float)
+
+
 def full_index(n: int) -> np.ndarray:
     """Return the (n, n) array that says where entry (a, b) stands in the packed order."""
     a, b = np.indices((n, n))

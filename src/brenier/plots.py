@@ -13,6 +13,15 @@ are none, changes no setting of matplotlib, and returns what it drew on. Colours
 and Ito [2]_ and cividis, which colour-blind people can tell apart. Of many rows, 4000 evenly chosen
 ones are drawn as points; histograms and shares are of all.
 
+Examples
+--------
+For a fitted `flow` and rows `X`:
+
+>>> from brenier.plots import plot_calibration, plot_density
+>>> plot_density(flow, X).figure.savefig("density.png")
+>>> plot_calibration(flow, X).get_xlabel()
+'expected share: chi-squared(2) probability of |z|^2'
+
 References
 ----------
 .. [1] R. J. Hyndman, "Computing and Graphing Highest Density Regions", The American Statistician
@@ -148,7 +157,7 @@ def plot_density(
     _draw_image(x, y, on_grid, ax)
     _draw_outlines(x, y, on_grid, dict(zip(masses, thresholds, strict=True)), ax)
     if rows is not None:
-        _scatter(ax, rows[:, shown], RED, ms=1.5, label="data")
+        _scatter(ax, rows[:, shown], RED, ms=1.5, alpha=0.7, label="data")
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), ylabel=names[shown[1]])
     _legend_above(ax, frameon=True, facecolor=COLORMAP(0.0), labelcolor="white", framealpha=1)
     return ax
@@ -250,7 +259,7 @@ def plot_normal(
         radius = np.sqrt(stats.chi2(2).ppf(mass))
         inside = np.mean(distance <= radius)
         circle = radius * _unit_circle()
-        label = f"{mass:.0%} circle: {inside:.1%} of rows"
+        label = f"{100 * mass:g} % circle: {100 * inside:.1f} % of rows"
         ax.plot(*circle.T, color="black", ls=style, lw=1.2, label=label)
     x_label, y_label = (f"{names[k]} (standard deviations)" for k in shown)
     ax.set(xlabel=x_label, ylabel=y_label)

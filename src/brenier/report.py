@@ -38,9 +38,11 @@ class MeanAndError:
 class Progress:
     """One iteration of a search, for showing and for the report's history.
 
+    `search` says which of the fit's searches it is, counted from one.
     Log-likelihoods are means per row in nats; NaN where there are no held-out rows.
     """
 
+    search: int
     iteration: int
     n_rows: int
     train_log_likelihood: float
@@ -54,8 +56,8 @@ class Progress:
         if not np.isnan(self.heldout_log_likelihood):
             heldout = f"  held out {self.heldout_log_likelihood:10.4f}"
         return (
-            f"iteration {self.iteration:4d}  train {self.train_log_likelihood:10.4f}{heldout}"
-            f"  nats/row  {self.seconds:6.1f} s"
+            f"search {self.search}  iteration {self.iteration:4d}  "
+            f"train {self.train_log_likelihood:10.4f}{heldout}  nats/row  {self.seconds:6.1f} s"
         )
 
 
@@ -74,6 +76,8 @@ class FitReport:
         One sentence about it.
     is_gaussian : bool
         Whether the Gaussian itself was returned, no search having done better.
+    n_members : int
+        Potentials whose average was returned; 0 for the Gaussian.
     n_train, n_heldout : int
         Distinct rows trained on and held out.
     train_log_likelihood : float
@@ -84,7 +88,7 @@ class FitReport:
     gaussian_train_log_likelihood, gaussian_heldout_log_likelihood : float
         Of the Gaussian (after the bounds' maps); NaN where there are no such rows.
     history : dict of tuples
-        By iteration of the winning search: `iteration`, `n_rows`, `train_log_likelihood`,
+        By iteration of the winning search: `search`, `iteration`, `n_rows`, `train_log_likelihood`,
         `heldout_log_likelihood`, `newton_steps`, `work_units`, `seconds`.
     best_iteration : int
         The iteration that was returned; 0 for the Gaussian.
@@ -111,6 +115,7 @@ class FitReport:
     status: FitStatus
     message: str
     is_gaussian: bool
+    n_members: int
     n_train: int
     n_heldout: int
     train_log_likelihood: float

@@ -3,6 +3,7 @@
     brenier fit posterior.csv -o posterior.brenier
     brenier score posterior.brenier other.csv
     brenier sample posterior.brenier -n 1000 -o draws.csv
+    brenier reproduce moons --quick
 
 Exit codes: 0 done; 1 bad input; 2 usage; 3 the fit failed and there is no model; 130 interrupted;
 141 the reader of standard output went away.
@@ -18,6 +19,7 @@ import typer
 from brenier.cli.apply import inverse, sample, score, transform
 from brenier.cli.fit import fit
 from brenier.cli.info import info
+from brenier.cli.reproduce import reproduce
 
 app = typer.Typer(
     name="brenier",
@@ -30,7 +32,7 @@ app = typer.Typer(
     "output, as CSV. Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 the fit failed and there "
     "is no model, 130 interrupted.",
 )
-for command in (fit, score, sample, transform, inverse, info):
+for command in (fit, score, sample, transform, inverse, info, reproduce):
     app.command()(command)
 
 

@@ -48,6 +48,7 @@ def fit(
     max_seconds: o.MaxSecondsOption = None,
     validation_fraction: o.ValidationFractionOption = None,
     n_init: o.NInitOption = None,
+    n_estimators: o.NEstimatorsOption = None,
     seed: o.SeedOption = None,
     scheme: o.SchemeOption = None,
     inner: o.InnerOption = None,
@@ -71,6 +72,7 @@ def fit(
         max_seconds=max_seconds,
         validation_fraction=validation_fraction,
         n_init=n_init,
+        n_estimators=n_estimators,
         random_state=seed,
         scheme=scheme,
         inner=inner,
@@ -174,14 +176,12 @@ def _fit(
     inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, quiet: bool
 ) -> "ConvexPotentialFlow":
     """Return the fitted estimator, also where Ctrl-C ended the fit after it had something."""
-    from sklearn.exceptions import ConvergenceWarning
-
     from brenier.estimators import ConvexPotentialFlow
 
     flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
     with shown_progress(f"Fitting {inputs.size}", quiet=quiet) as callback, _naming(inputs):
         # How the fit ended is said after its summary, from the report.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The fit ended with status")
         try:
             flow.fit(
                 with_names(inputs.values, inputs.names),

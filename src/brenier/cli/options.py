@@ -193,7 +193,7 @@ DecayOption = Annotated[
     typer.Option(
         parser=_non_negative,
         metavar="FLOAT",
-        help="Weight decay, in nats per squared weight. [default: chosen on held-out rows]",
+        help="Weight decay, in nats per squared weight. Without it, chosen on held-out rows.",
         show_default=False,
     ),
 ]
@@ -234,7 +234,16 @@ NInitOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Different initial weights to search from; the best is kept. [default: 1]",
+        help="Initial weights tried for each potential; the best is kept. [default: 1]",
+        show_default=False,
+    ),
+]
+NEstimatorsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="INT",
+        help="Potentials from different initial weights that are averaged. [default: 3]",
         show_default=False,
     ),
 ]

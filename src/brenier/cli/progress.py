@@ -32,8 +32,8 @@ def shown_progress(title: str, *, quiet: bool) -> Iterator[Callback | None]:
 
 
 def _print_some(progress: "Progress") -> None:
-    # Iterations 1, 2, 4, 8, ...: a log of a long fit gets ten lines, not hundreds.
-    if progress.iteration.bit_count() == 1:
+    # Iterations 1, 4, 16, 64, ...: a log of a long fit gets a few lines a search, not hundreds.
+    if progress.iteration.bit_count() == 1 and progress.iteration.bit_length() % 2 == 1:
         note(str(progress))
 
 
@@ -48,7 +48,8 @@ def _update(display: "Display", title: str) -> Callback:
     task = display.add_task(f"{title}: compiling")
 
     def on_iteration(progress: "Progress") -> None:
-        text = f"iteration {progress.iteration}  train {progress.train_log_likelihood:.4f}"
+        text = f"search {progress.search}  iteration {progress.iteration}"
+        text += f"  train {progress.train_log_likelihood:.4f}"
         if not math.isnan(progress.heldout_log_likelihood):
             text += f"  held out {progress.heldout_log_likelihood:.4f}"
         display.update(task, description=f"{text} nats/row")

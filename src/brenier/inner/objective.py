@@ -32,6 +32,7 @@ from brenier.linalg import (
     diagonal_entries,
     dimension,
     gram,
+    packed_identity,
     pairs,
     triangular_inverse,
 )
@@ -74,7 +75,8 @@ class LogDetTerm(eqx.Module):
     def _factor(self, w: Array) -> tuple[Array, Array]:
         P, N, k = self.H.shape
         A = (self.H.reshape(P * N, k) @ w[:k]).reshape(P, N)
-        L = cholesky(A)
+        # Where a row does not count its A need not be positive definite, and 0 x NaN is NaN.
+        L = cholesky(jnp.where(self.omega > 0, A, packed_identity(dimension(P))[:, None]))
         log_det = 2.0 * jnp.sum(jnp.log(L[diagonal_entries(dimension(P))]), axis=0)
         return L, -jnp.sum(jnp.where(self.omega > 0, self.omega * log_det, 0.0))
 

@@ -123,7 +123,7 @@ class PrimalDual(AbstractInnerSolver):
         s = slack(state.w, floor)
         mean_complementarity = jnp.sum(
             jnp.where(constrained, s * state.multipliers, 0.0)
-        ) / jnp.sum(constrained)
+        ) / jnp.maximum(jnp.sum(constrained), 1)
         tau = jnp.clip(CENTRING * mean_complementarity, self.tau, state.tau)
 
         barrier_gradient = here.gradient - jnp.where(constrained, tau / s, 0.0)

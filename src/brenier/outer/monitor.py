@@ -1,6 +1,7 @@
 """Watches a search: held-out loss, the best iterate, and when to stop."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 import jax.numpy as jnp
@@ -12,6 +13,10 @@ from brenier.outer.reduced import VariableProjection
 from brenier.outer.report import Iteration, ProgressCallback
 from brenier.outer.sample import Sample
 from brenier.status import FitStatus
+
+# Iterations after which of two searches with different weight decays only the better one goes on.
+# By then their order was the final one on moons and on six posteriors (benchmarks/NOTES.md).
+RACE = 60
 
 
 class StopSearch(Exception):
@@ -68,6 +73,10 @@ class Monitor:
 
     Attributes
     ----------
+    search : int
+        Which search of the fit this is, counted from one.
+    rival : sequence of Iteration
+        Those of another search: being behind it after `RACE` iterations ends this one.
     heldout_every : int
         The held-out loss is evaluated at the first and at every so many iterates, so that it
         costs no more than the training; only such iterates can be the best.
@@ -78,6 +87,8 @@ class Monitor:
     limits: Limits
     on_iteration: ProgressCallback | None = None
     _: KW_ONLY
+    search: int = 1
+    rival: Sequence[Iteration] = ()
     heldout_every: int = 1
     started: float = field(default_factory=time.perf_counter)
     iterations: list[Iteration] = field(default_factory=list)
@@ -119,6 +130,7 @@ class Monitor:
         iterate = Iterate(here.theta, here.w, here.loss, heldout_loss, number)
         counters = function.counters
         record = Iteration(
+            search=self.search,
             number=number,
             n_rows=function.n_rows,
             loss=here.loss,
@@ -133,7 +145,7 @@ class Monitor:
             self.best = iterate
         if self.on_iteration is not None:
             self.on_iteration(record)
-        if judged and self._out_of_patience(number):
+        if self._out_of_patience(number):
             raise StopSearch(FitStatus.STOPPED_ON_VALIDATION)
         if self.exhausted:
             raise StopSearch(FitStatus.ITERATION_LIMIT)
@@ -142,4 +154,10 @@ class Monitor:
     def _out_of_patience(self, number: int) -> bool:
         if self.heldout is None or self.best is None:
             return False
+        if number == RACE and self._is_behind(self.best.heldout_loss):
+            return True
         return number - self.best.number > max(self.limits.patience, 0.25 * number)
+
+    def _is_behind(self, heldout_loss: float) -> bool:
+        losses = [record.heldout_loss for record in self.rival[:RACE]]
+        return bool(losses and heldout_loss > np.nanmin(losses))

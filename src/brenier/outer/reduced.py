@@ -36,7 +36,7 @@ from brenier.inner.solution import (
     barrier_term,
     slack,
 )
-from brenier.linalg import log_det
+from brenier.linalg import log_det, packed_identity
 from brenier.outer.parameters import decayed_weights, from_vector
 from brenier.outer.sample import Sample
 from brenier.potential.head import ConvexPotential, SeparableFeatures
@@ -183,9 +183,18 @@ def loss(
     return loss_of_map(*potential.gradient_and_hessian(X), omega)
 
 
+@eqx.filter_jit
+def potential_loss(potential: ConvexPotential, sample: Sample) -> Float[Array, ""]:
+    """Return J of a potential on a sample."""
+    return sum_over_chunks(lambda chunk: loss(potential, chunk.X, chunk.omega), sample)
+
+
 def loss_of_map(
     z: Float[Array, "n N"], A: Float[Array, "P N"], omega: Float[Array, " N"]
 ) -> Float[Array, ""]:
-    """Return J from the map's values and packed Jacobians."""
+    """Return J from the map's values and packed Jacobians; rows of weight zero do not count."""
+    # Masked before, not after: the derivative of what is masked would be 0 x NaN.
+    z = jnp.where(omega > 0, z, 0.0)
+    A = jnp.where(omega > 0, A, packed_identity(z.shape[0])[:, None])
     per_row = 0.5 * jnp.sum(z * z, axis=0) - log_det(A)
-    return jnp.sum(jnp.where(omega > 0, omega * per_row, 0.0))
+    return omega @ per_row

@@ -10,8 +10,10 @@ class Iteration:
 
     Attributes
     ----------
+    search : int
+        Which search of the fit, counted from one.
     number : int
-        Counted from one over the whole fit.
+        Counted from one over the whole search.
     n_rows : int
         Training rows in use.
     loss, heldout_loss : float
@@ -24,6 +26,7 @@ class Iteration:
         Since the fit began.
     """
 
+    search: int
     number: int
     n_rows: int
     loss: float

@@ -33,7 +33,7 @@ class Sample(eqx.Module):
     Attributes
     ----------
     X : (C, B, n)
-        Rows; padding is zero.
+        Rows; padding repeats one.
     omega : (C, B)
         Weights, summing to one; padding has weight zero.
     """
@@ -53,7 +53,8 @@ class Sample(eqx.Module):
         N, n = X.shape
         B = padded_length(max(N, least)) if N <= chunk_rows else chunk_rows
         C = -(-N // B)
-        rows = np.zeros((C * B, n))
+        # Padding repeats a row: at a point far from all data the features may have no curvature.
+        rows = np.tile(X[0], (C * B, 1))
         omega = np.zeros(C * B)
         rows[:N] = X
         omega[:N] = weights / np.sum(weights)

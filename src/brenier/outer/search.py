@@ -50,11 +50,13 @@ class Clock:
 
 @dataclass(frozen=True)
 class Watch:
-    """When a search must end, and who is told of its iterates."""
+    """When a search must end, who is told of its iterates, and whom it races."""
 
     limits: Limits
     clock: Clock
     on_iteration: ProgressCallback | None
+    number: int = 1
+    rival: tuple[Iteration, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,15 @@ def _stages(n_rows: int) -> list[int]:
 
 
 def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> Monitor:
-    monitor = Monitor(problem, None, watch.limits, watch.on_iteration, started=watch.clock.started)
+    monitor = Monitor(
+        problem,
+        None,
+        watch.limits,
+        watch.on_iteration,
+        started=watch.clock.started,
+        search=watch.number,
+        rival=watch.rival,
+    )
     if data.heldout_X is not None and data.heldout_weights is not None:
         X, weights = data.heldout_X[:MAX_HELDOUT_ROWS], data.heldout_weights[:MAX_HELDOUT_ROWS]
         monitor.heldout = Sample.of(X, weights, _chunk_rows(problem))

@@ -2,12 +2,13 @@ r"""The training loop: from whitened rows to the best potential found.
 
 Candidate 0 is the Gaussian: it is inside the model (network weights zero, quadratics along the
 covariance's eigenvectors), and what is returned is never worse than it in training likelihood.
-From every draw of initial weights there is one search with each weight decay; the held-out rows,
-where there are any, decide when a search stops, which of its iterates is kept, and which search
-wins.
+For the first potential one search starts with each weight decay; the held-out rows, where there
+are any, decide when a search stops, which of its iterates is kept, and which decay. The other
+potentials are searched for with that decay, from other initial weights. Their average is returned
+(`brenier.potential.merge` says why), unless a single one is better on the held-out rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -18,20 +19,30 @@ from brenier.inner.solution import AbstractInnerSolver, WarmStart
 from brenier.outer.function import Counters
 from brenier.outer.gaussian import Gaussian
 from brenier.outer.monitor import Iterate, Limits
-from brenier.outer.parameters import lower_bounds, to_vector
-from brenier.outer.reduced import VariableProjection
+from brenier.outer.parameters import lower_bounds
+from brenier.outer.reduced import VariableProjection, potential_loss
 from brenier.outer.report import Certificate, ProgressCallback
 from brenier.outer.sample import Data, Sample, chunk_rows
 from brenier.outer.scheme import AbstractScheme, projected_gradient
-from brenier.outer.search import FIRST_STAGE_ROWS, MAX_SEARCH_ROWS, Clock, Search, Watch, search
+from brenier.outer.search import (
+    FIRST_STAGE_ROWS,
+    MAX_SEARCH_ROWS,
+    Clock,
+    Search,
+    Watch,
+    search,
+)
 from brenier.potential.activations import AbstractActivation
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.initialise import kinks_in_data
+from brenier.potential.merge import average
 from brenier.potential.nonnegativity import AbstractNonnegativity
 from brenier.status import FitStatus, InnerStatus
 
 # Ridge on the network's weights (nats per squared standard deviation of z that a feature can add).
 RIDGE = 1e-8
+# Ends after which no other search begins.
+OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,9 @@ class Settings:
     limits : Limits
         Iterations, patience, time.
     n_init : int
-        Restarts with each decay.
+        Initial weights tried for each potential.
+    n_estimators : int
+        Potentials that are averaged, from different initial weights.
     seed : int
         Seed of the initial weights.
     shrinkage : float
@@ -71,6 +84,7 @@ class Settings:
     w_min: float
     limits: Limits
     n_init: int
+    n_estimators: int
     seed: int
     shrinkage: float = 0.0
 
@@ -85,26 +99,30 @@ class TrainingResult:
         With NumPy arrays.
     status : FitStatus
         Of the search that won.
+    n_members : int
+        Potentials averaged in it; 0 for the Gaussian.
     is_gaussian : bool
         Whether no search did better than the Gaussian.
     best : Iterate or None
-        Losses of the returned iterate; None for the Gaussian.
+        The winning search's best iterate, with the losses of the returned potential; None for the
+        Gaussian.
     gaussian : Gaussian
         Candidate 0.
     gaussian_loss, gaussian_heldout_loss : float
         Its J (nats).
     certificate : Certificate or None
-        Of the returned iterate.
+        Of the winning search's best iterate.
     searches : tuple of Search
-        Every search: with every decay from the first initial weights, then from the second, ...
+        Every search.
     winner : int
-        Which search was returned.
+        The best search.
     seconds : dict
         Wall time by part.
     """
 
     potential: ConvexPotential
     status: FitStatus
+    n_members: int
     is_gaussian: bool
     best: Iterate | None
     gaussian: Gaussian
@@ -126,37 +144,100 @@ class _Run:
     clock: Clock
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A search and the problem it searched."""
+
+    problem: VariableProjection
+    search: Search
+
+    @property
+    def criterion(self) -> float:
+        """What searches are compared by."""
+        return np.inf if self.search.best is None else self.search.best.criterion
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A potential that was found: its search's best iterate, w solved for on all rows."""
+
+    found: _Found
+    best: Iterate
+    certificate: Certificate
+
+    @property
+    def potential(self) -> ConvexPotential:
+        """The potential itself."""
+        potential = self.found.problem.potential(self.best.theta, self.best.w)
+        return jax.tree.map(np.asarray, potential)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A potential that could be returned, with its J on the training and the held-out rows."""
+
+    potential: ConvexPotential
+    n_members: int
+    loss: float
+    heldout_loss: float
+
+
 def train(
     data: Data, settings: Settings, on_iteration: ProgressCallback | None = None
 ) -> TrainingResult:
-    """Return the best potential of all searches, never worse in training than the Gaussian.
+    """Return the best potential found, never worse in training than the Gaussian.
 
     Call it where float64 is enabled. A KeyboardInterrupt ends the search and the best potential so
     far is returned, with the status saying so.
     """
     run = _Run(data, settings, Gaussian.fit(data.X, data.weights, settings.shrinkage), Clock())
-    problems, searches = [], []
-    for problem in _problems(run):
-        watch = Watch(settings.limits, run.clock, on_iteration)
-        problems.append(problem)
-        searches.append(search(problem, settings.scheme, data, _cold_start(run, problem), watch))
-        if searches[-1].status in (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT):
-            break
-    if not searches:
-        problems.append(_problem(run, np.random.default_rng(settings.seed)))
-        searches.append(Search(0.0, FitStatus.CONVERGED, None, (), Counters()))
-    scores = [np.inf if s.best is None else s.best.criterion for s in searches]
-    winner = int(np.argmin(scores))
-    return _conclude(run, problems[winner], searches, winner)
+    searched, members = _search_all(run, on_iteration)
+    return _conclude(run, searched, members)
 
 
-def _problems(run: _Run) -> Iterator[VariableProjection]:
-    """Yield the separable problem of every search."""
+def _search_all(
+    run: _Run, on_iteration: ProgressCallback | None
+) -> tuple[list[_Found], list[_Found]]:
+    """Return every search, and of each potential's searches the best."""
     rng = np.random.default_rng(run.settings.seed)
-    for _ in range(run.settings.n_init):
-        problem = _problem(run, rng)
-        for decay in run.settings.decays:
-            yield replace(problem, decay=np.asarray(decay))
+    decays = run.settings.decays
+    searched: list[_Found] = []
+    members: list[_Found] = []
+    if not decays:
+        nothing = Search(0.0, FitStatus.CONVERGED, None, (), Counters())
+        return [_Found(_problem(run, rng), nothing)], []
+    for _ in range(run.settings.n_estimators):
+        first = len(searched)
+        for _ in range(run.settings.n_init):
+            searched += _race(run, _problem(run, rng), decays, len(searched), on_iteration)
+            if searched[-1].search.status in OUT_OF_TIME:
+                break
+        members.append(min(searched[first:], key=lambda found: found.criterion))
+        decays = (members[0].search.decay,)
+        if searched[-1].search.status in OUT_OF_TIME:
+            break
+    return searched, [found for found in members if found.search.best is not None]
+
+
+def _race(
+    run: _Run,
+    problem: VariableProjection,
+    decays: tuple[float, ...],
+    n_before: int,
+    on_iteration: ProgressCallback | None,
+) -> list[_Found]:
+    """Return the searches from one draw of initial weights, with every decay."""
+    found: list[_Found] = []
+    for decay in decays:
+        decayed = replace(problem, decay=np.asarray(decay))
+        rival = min(found, key=lambda other: other.criterion).search.iterations if found else ()
+        number = n_before + len(found) + 1
+        watch = Watch(run.settings.limits, run.clock, on_iteration, number, rival)
+        cold = _cold_start(run, decayed)
+        found.append(_Found(decayed, search(decayed, run.settings.scheme, run.data, cold, watch)))
+        if found[-1].search.status in OUT_OF_TIME:
+            break
+    return found
 
 
 def _problem(run: _Run, rng: np.random.Generator) -> VariableProjection:
@@ -189,75 +270,99 @@ def _cold_start(run: _Run, problem: VariableProjection) -> WarmStart:
     return WarmStart.cold(jnp.asarray(w))
 
 
-def _conclude(
-    run: _Run, problem: VariableProjection, searches: list[Search], winner: int
-) -> TrainingResult:
-    """Return the winner, or the Gaussian where no search did better."""
-    data, settings, gaussian = run.data, run.settings, run.gaussian
-    gaussian_loss = gaussian.loss(data.X, data.weights)
-    gaussian_heldout = float("nan")
-    if data.heldout_X is not None and data.heldout_weights is not None:
-        gaussian_heldout = gaussian.loss(data.heldout_X, data.heldout_weights)
-    best, status = searches[winner].best, searches[winner].status
-    certificate = None
-    if best is not None:
-        best, certificate = _polish(run, problem, best, status)
-    is_gaussian = settings.quadratic and (
-        best is None
-        or not best.loss <= gaussian_loss
-        or not (np.isnan(best.heldout_loss) or best.heldout_loss <= gaussian_heldout)
-    )
-    if is_gaussian:
-        theta = to_vector(problem.template.network)
-        w = gaussian.weights(problem.template.network.width)
-        best = certificate = None
-    elif best is None:
+def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> TrainingResult:
+    """Return the best single potential, the average, or the Gaussian."""
+    members = [_polish(run, found) for found in winners]
+    first = min(members, key=lambda member: member.best.criterion, default=None)
+    winner = min(searched, key=lambda found: found.criterion) if first is None else first.found
+    chosen, gaussian = _choose(run, winner.problem, members, first)
+    is_gaussian = chosen is gaussian
+    status = winner.search.status
+    if first is None and not is_gaussian and status is not FitStatus.INTERRUPTED:
         # Without quadratics the Gaussian is not in the model: there is nothing to fall back on.
-        status = status if status is FitStatus.INTERRUPTED else FitStatus.NUMERICAL_FAILURE
-        theta = to_vector(problem.template.network)
-        w = np.asarray(_cold_start(run, problem).w)
-    else:
-        theta, w = best.theta, best.w
-    potential = jax.tree.map(np.asarray, problem.potential(theta, w))
+        status = FitStatus.NUMERICAL_FAILURE
+    best = certificate = None
+    if first is not None and not is_gaussian:
+        best = replace(first.best, loss=chosen.loss, heldout_loss=chosen.heldout_loss)
+        certificate = first.certificate
     run.clock.seconds["total"] = run.clock.elapsed
     return TrainingResult(
-        potential=potential,
+        potential=chosen.potential,
         status=status,
+        n_members=chosen.n_members,
         is_gaussian=is_gaussian,
         best=best,
-        gaussian=gaussian,
-        gaussian_loss=gaussian_loss,
-        gaussian_heldout_loss=gaussian_heldout,
+        gaussian=run.gaussian,
+        gaussian_loss=gaussian.loss,
+        gaussian_heldout_loss=gaussian.heldout_loss,
         certificate=certificate,
-        searches=tuple(searches),
-        winner=winner,
+        searches=tuple(found.search for found in searched),
+        winner=next(i for i, found in enumerate(searched) if found is winner),
         seconds=run.clock.seconds,
     )
 
 
-def _polish(
-    run: _Run, problem: VariableProjection, best: Iterate, status: FitStatus
-) -> tuple[Iterate, Certificate]:
-    """Return the best iterate with w solved for on all rows, and its certificate."""
-    data = run.data
-    rows = chunk_rows(data.X.shape[1], problem.template.n_constrained)
-    sample = Sample.of(data.X, data.weights, rows)
+def _choose(
+    run: _Run, problem: VariableProjection, members: Sequence[_Member], first: _Member | None
+) -> tuple[_Candidate, _Candidate]:
+    """Return what to return, and the Gaussian as a candidate (the same where it is the choice)."""
+    features = problem.template
+    width = features.network.width
+    w = run.gaussian.weights(width)
+    if not run.settings.quadratic:
+        w = np.asarray(_cold_start(run, problem).w)
+    gaussian = _gaussian_candidate(run, ConvexPotential(features, w))
+    if first is None:
+        fallback = replace(gaussian) if not run.settings.quadratic else gaussian
+        return fallback, gaussian
+    chosen = _candidate(run, first.potential, 1)
+    if len(members) > 1:
+        averaged = _candidate(run, average([member.potential for member in members]), len(members))
+        # Where no rows are held out the average is trusted: it can only have overfitted less.
+        if not averaged.heldout_loss > chosen.heldout_loss:
+            chosen = averaged
+    worse = chosen.loss > gaussian.loss or chosen.heldout_loss > gaussian.heldout_loss
+    return (gaussian if run.settings.quadratic and worse else chosen), gaussian
+
+
+def _gaussian_candidate(run: _Run, potential: ConvexPotential) -> _Candidate:
+    data, heldout = run.data, float("nan")
+    if data.heldout_X is not None and data.heldout_weights is not None:
+        heldout = run.gaussian.loss(data.heldout_X, data.heldout_weights)
+    return _Candidate(potential, 0, run.gaussian.loss(data.X, data.weights), heldout)
+
+
+def _candidate(run: _Run, potential: ConvexPotential, n_members: int) -> _Candidate:
+    data, heldout = run.data, float("nan")
+    if data.heldout_X is not None and data.heldout_weights is not None:
+        heldout = _loss(potential, data.heldout_X, data.heldout_weights)
+    return _Candidate(potential, n_members, _loss(potential, data.X, data.weights), heldout)
+
+
+def _loss(potential: ConvexPotential, X: np.ndarray, weights: np.ndarray) -> float:
+    rows = chunk_rows(X.shape[1], potential.features.n_constrained)
+    return float(potential_loss(potential, Sample.of(X, weights, rows)))
+
+
+def _polish(run: _Run, found: _Found) -> _Member:
+    """Return a search's best iterate, its w solved for on all rows, with its certificate."""
+    data, problem, best = run.data, found.problem, found.search.best
+    assert best is not None
+    sample = Sample.of(
+        data.X, data.weights, chunk_rows(data.X.shape[1], problem.template.n_constrained)
+    )
     theta, w = jnp.asarray(best.theta), jnp.asarray(best.w)
-    if len(data.X) > MAX_SEARCH_ROWS and status is not FitStatus.INTERRUPTED:
+    if len(data.X) > MAX_SEARCH_ROWS and found.search.status is not FitStatus.INTERRUPTED:
         solution = problem.solve(theta, sample, WarmStart(w, jnp.zeros_like(w), jnp.asarray(True)))
         if solution.status == InnerStatus.CONVERGED:
             w = solution.w
-    loss, _, gradient = problem.value_and_gradient(theta, w, sample)
+    _, _, gradient = problem.value_and_gradient(theta, w, sample)
     stationarity, gap = problem.certificate(theta, w, sample)
-    lower = lower_bounds(problem.template.network)
     certificate = Certificate(
         stationarity=float(stationarity),
         duality_gap=float(gap),
-        projected_gradient=projected_gradient(best.theta, np.asarray(gradient), lower),
+        projected_gradient=projected_gradient(
+            best.theta, np.asarray(gradient), lower_bounds(problem.template.network)
+        ),
     )
-    heldout = best.heldout_loss
-    if data.heldout_X is not None and data.heldout_weights is not None:
-        heldout_sample = Sample.of(data.heldout_X, data.heldout_weights, rows)
-        heldout = float(problem.loss(theta, w, heldout_sample))
-    polished = replace(best, w=np.asarray(w), loss=float(loss), heldout_loss=heldout)
-    return polished, certificate
+    return _Member(found, replace(best, w=np.asarray(w)), certificate)

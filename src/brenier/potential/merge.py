@@ -18,7 +18,7 @@ import numpy as np
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 
-# Hidden weights between members where weights must be positive (through a softplus).
+# Hidden weights between members; through a softplus they cannot be zero.
 NOTHING = 1e-20
 
 
@@ -51,5 +51,4 @@ def _diagonal_blocks(networks: Sequence[InputConvexNetwork], i: int) -> np.ndarr
     nonnegativity = networks[0].nonnegativity
     blocks = np.asarray(jax.scipy.linalg.block_diag(*(network.L[i] for network in networks)))
     inside = np.asarray(jax.scipy.linalg.block_diag(*(np.ones_like(n.L[i]) for n in networks)))
-    nothing = max(nonnegativity.lower_bound, float(nonnegativity.raw(np.array(NOTHING))))
-    return np.where(inside > 0, blocks, nothing)
+    return np.where(inside > 0, blocks, nonnegativity.raw(np.full_like(blocks, NOTHING)))

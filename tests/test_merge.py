@@ -1,0 +1,54 @@
+"""The average of potentials: one potential with the mean map, and by convexity no larger a loss."""
+
+import jax
+import numpy as np
+import pytest
+
+from brenier.outer.reduced import loss
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.initialise import kinks_in_data
+from brenier.potential.merge import average
+from brenier.potential.nonnegativity import NONNEGATIVITY
+
+WIDTHS = (4, 3, 4)
+FORMS = [(name, quadratic) for name in NONNEGATIVITY for quadratic in (True, False)]
+# Sums in another order; with the softplus also 1e-20 between the members.
+ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
+
+
+def potential(nonnegativity, seed, *, quadratic, n=2):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(64, n))
+    network = kinks_in_data(X, WIDTHS, ACTIVATIONS["softplus"], NONNEGATIVITY[nonnegativity], rng)
+    axes = np.eye(n) if quadratic else np.zeros((0, n))
+    w = np.concatenate([rng.exponential(size=WIDTHS[-1] + len(axes)), rng.normal(size=n)])
+    return ConvexPotential(SeparableFeatures(network, axes, normalised=quadratic), w)
+
+
+@pytest.mark.parametrize(("nonnegativity", "quadratic"), FORMS)
+def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
+    nonnegativity, quadratic
+):
+    X = np.random.default_rng(9).normal(size=(50, 2))
+    omega = np.full(50, 1 / 50)
+    with jax.enable_x64(True):
+        members = [potential(nonnegativity, seed, quadratic=quadratic) for seed in range(3)]
+        merged = average(members)
+        values = [member.value(X) for member in members]
+        maps, jacobians = zip(*(m.gradient_and_hessian(X) for m in members), strict=True)
+        z, A = merged.gradient_and_hessian(X)
+        np.testing.assert_allclose(merged.value(X), np.mean(values, axis=0), **ROUNDING)
+        np.testing.assert_allclose(z, np.mean(maps, axis=0), **ROUNDING)
+        np.testing.assert_allclose(A, np.mean(jacobians, axis=0), **ROUNDING)
+        mean_loss = np.mean([float(loss(member, X, omega)) for member in members])
+        assert float(loss(merged, X, omega)) < mean_loss
+        convexity = [float(member.strong_convexity) for member in members]
+        assert float(merged.strong_convexity) >= np.mean(convexity) - 1e-15
+
+
+def test_average_of_one_is_itself():
+    X = np.random.default_rng(9).normal(size=(5, 2))
+    with jax.enable_x64(True):
+        one = potential("bounds", 0, quadratic=True)
+        np.testing.assert_array_equal(average([one]).value(X), one.value(X))

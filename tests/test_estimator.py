@@ -430,17 +430,6 @@ def test_potentials_are_averaged_unless_one_is_better_on_held_out_rows(X):
     assert single[1].score(held_out) == pytest.approx(reached, **approx)
 
 
-def test_decay_that_is_behind_ends_early():
-    """On data with a sharp edge the strong decay loses the race after 60 iterations."""
-    X, valid = Moons().sample(300, random_state=0), Moons().sample(300, random_state=1)
-    fitted = small(max_iter=200, decay=None).fit(X, validation_data=valid)
-    seen = []
-    small(max_iter=200, decay=None).fit(X, validation_data=valid, callback=seen.append)
-    assert fitted.report_.search_decay == (1e-5, 1e-2)
-    assert fitted.report_.decay == 1e-5
-    assert max(progress.iteration for progress in seen if progress.search == 2) == 60
-
-
 def test_restarts_keep_the_best(flow, X):
     several = small(n_init=3).fit(X)
     reached = several.report_.search_log_likelihood

@@ -25,9 +25,10 @@ from brenier.outer.descent import GradientDescent
 from brenier.outer.function import AbstractFunction, Evaluated, FullFunction, ReducedFunction
 from brenier.outer.gauss_newton import GaussNewton
 from brenier.outer.lbfgs import LBFGS
-from brenier.outer.monitor import Limits, Monitor
+from brenier.outer.monitor import RACE, Limits, Monitor, StopSearch
 from brenier.outer.parameters import from_vector, lower_bounds, to_vector
 from brenier.outer.reduced import VariableProjection
+from brenier.outer.report import Iteration
 from brenier.outer.rows import canonical_rows
 from brenier.outer.sample import Sample, chunk_rows, padded_length
 from brenier.potential.activations import ACTIVATIONS
@@ -98,6 +99,29 @@ def function(kind=ReducedFunction, solver="primal-dual", form="bounds"):
 def monitor(**limits):
     limits = {"max_iter": 100, "patience": 1000, "max_seconds": None} | limits
     return Monitor(problem("primal-dual", "bounds"), None, Limits(**limits))
+
+
+@pytest.mark.parametrize(("losses", "last"), [([0.1] * RACE, RACE), ([9.0] * RACE, 100), ((), 100)])
+def test_a_search_behind_its_rival_ends_where_the_race_does(losses, last):
+    watcher = monitor()
+    watcher.heldout = sample()
+    watcher.heldout_loss = lambda theta, w: 1.0
+    watcher.rival = tuple(
+        Iteration(1, i + 1, N_ROWS, 0.0, loss, 1, 1, 0.0) for i, loss in enumerate(losses)
+    )
+    searched, x = function()
+    here = searched.evaluate(x)
+
+    def observe_for_ever():
+        while True:
+            watcher.observe(here, searched)
+
+    with pytest.raises(StopSearch) as stop:
+        observe_for_ever()
+    assert len(watcher.iterations) == last
+    behind = last == RACE
+    expected = FitStatus.STOPPED_ON_VALIDATION if behind else FitStatus.ITERATION_LIMIT
+    assert stop.value.status is expected
 
 
 # The gradient.

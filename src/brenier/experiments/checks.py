@@ -33,8 +33,9 @@ SOLVERS: dict[str, Callable[[float], AbstractInnerSolver]] = {
     "barrier": lambda tau: Barrier(tau=tau),
     "primal-dual": lambda tau: PrimalDual(tau=tau),
 }
-# Iterates of L-BFGS at which the inner solvers are compared, and timings of each solve.
-N_ITERATES, N_REPEATS = 30, 3
+# Iterates of L-BFGS at which the inner solvers are compared (fewer if quick), and timings of each
+# solve.
+N_ITERATES, N_QUICK, N_REPEATS = 30, 10, 3
 # Steps h of the Taylor check, with a direction of this norm.
 STEPS, DIRECTION_NORM = 0.5 ** np.arange(1, 13), 1.0
 # Remainders below this are rounding, or the inner solver's own error.
@@ -138,8 +139,10 @@ def _taylor(setting: Setting, X: np.ndarray, name: str, tau: float) -> list[Tayl
     ]
 
 
-def iterates(problem: VariableProjection, cold: WarmStart, X: np.ndarray) -> list[np.ndarray]:
-    """Return mu along the first iterations of L-BFGS on J_tau."""
+def iterates(
+    problem: VariableProjection, cold: WarmStart, X: np.ndarray, n: int
+) -> list[np.ndarray]:
+    """Return mu along the first n iterations of L-BFGS on J_tau."""
     found = [to_vector(problem.template.network)]
 
     def keep(_) -> None:
@@ -147,7 +150,7 @@ def iterates(problem: VariableProjection, cold: WarmStart, X: np.ndarray) -> lis
         if monitor.best is not None:
             found.append(monitor.best.theta)
 
-    limits = Limits(max_iter=N_ITERATES, patience=N_ITERATES, max_seconds=None)
+    limits = Limits(max_iter=n, patience=n, max_seconds=None)
     monitor = Monitor(problem, None, limits, keep)
     LBFGS().search(ReducedFunction(problem, _sample(X), cold, len(X)), found[0], monitor)
     return found
@@ -155,7 +158,8 @@ def iterates(problem: VariableProjection, cold: WarmStart, X: np.ndarray) -> lis
 
 def _inner(setting: Setting, X: np.ndarray, tau: float) -> list[InnerComparison]:
     problem, cold = problem_of(setting, X, SOLVERS["primal-dual"](tau))
-    path, sample = iterates(problem, cold, X), _sample(X)
+    n = N_QUICK if setting.quick else N_ITERATES
+    path, sample = iterates(problem, cold, X, n), _sample(X)
     compared = []
     for name, make in SOLVERS.items():
         problem, _ = problem_of(setting, X, make(tau))

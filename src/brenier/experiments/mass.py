@@ -18,7 +18,7 @@ import numpy as np
 from brenier.estimators import ConvexPotentialFlow
 
 # Grid points of one axis over the data, and on each side of them.
-N_INSIDE, N_OUTSIDE = 500, 50
+N_INSIDE, N_OUTSIDE = 300, 40
 # How far the grid reaches beyond the data, in ranges of the data.
 REACH = 20.0
 # Normal points whose preimages are sought.

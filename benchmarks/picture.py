@@ -20,9 +20,11 @@ def main() -> None:
     Y = flow.sample(4000, random_state=1)
     for rows, colour, label in ((X, "#0072B2", "data"), (Y, "#E69F00", "new samples")):
         drawn.plot(*rows.T, ".", markersize=2, color=colour, alpha=0.5, label=label)
-    drawn.set(xlabel="x0 (data units)", ylabel="x1 (data units)", aspect="equal")
-    drawn.legend(loc="upper right", markerscale=5)
+    drawn.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, markerscale=5, frameon=False
+    )
     plot_density(flow, ax=density)
+    drawn.set(xlabel="x0", ylabel="x1", xlim=density.get_xlim(), ylim=density.get_ylim())
     plot_map(flow, X[:1000], ax=transport)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURE, dpi=110)

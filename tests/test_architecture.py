@@ -36,9 +36,11 @@ ALLOWED = {
     "report": {"status", "outer.report"},
     "diagnostics": BOTTOM | {"datasets", "evaluation", "flow", "potential", "report", "checks"},
     "plots": BOTTOM | {"diagnostics", "datasets", "report"},
+    "bounds": {"flow.preprocessing"},
+    "units": {"evaluation", "flow", "outer", "report", "status"},
     "estimators": BOTTOM
-    | {"potential", "inner", "outer", "flow", "checks", "evaluation"}
-    | {"persistence", "storage", "report", "diagnostics"},
+    | {"potential", "inner", "outer", "flow", "checks", "bounds", "evaluation"}
+    | {"persistence", "storage", "report", "units", "diagnostics"},
     "experiments": BOTTOM
     | {"potential", "inner", "outer", "flow", "datasets", "estimators", "experiments"}
     | {"evaluation", "report", "diagnostics", "plots", "tables", "persistence"},

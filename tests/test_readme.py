@@ -69,3 +69,12 @@ def test_continuous_integration_runs_the_readmes_test_command(tmp_path):
         line.removeprefix("ran ").strip() for line in run.stdout.splitlines() if line[:4] == "ran "
     ]
     assert asked == [part.replace("'", "").strip() for part in block("test command").split("&&")]
+
+
+def test_figures_are_those_that_the_benchmark_left():
+    sys.path.insert(0, str(ROOT))
+    try:
+        from benchmarks import readme
+    finally:
+        sys.path.remove(str(ROOT))
+    assert readme.BETWEEN.search(README)[0] == readme.table()

@@ -6,8 +6,7 @@ settings are never touched.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -21,25 +20,24 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from brenier.bounds import check_inside, column_bounds
 from brenier.checks import check_columns, check_finite, raise_if_text
 from brenier.evaluation import in_batches, inverse, log_density, transform
-from brenier.flow.flow import LOG_2_PI, ConvexFlow
+from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import Inversion
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
 from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import AbstractInnerSolver
-from brenier.outer.gaussian import Gaussian
-from brenier.outer.monitor import Iterate, Limits
-from brenier.outer.report import Iteration
+from brenier.outer.monitor import Limits
 from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
 from brenier.outer.schemes import SCHEMES
-from brenier.outer.training import Settings, TrainingResult, train
+from brenier.outer.training import Settings, train
 from brenier.persistence import ModelFileError, read_model, write_model
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.report import FitReport, MeanAndError, Progress
+from brenier.report import FitReport
 from brenier.status import FitStatus, InputWarning, InversionWarning
 from brenier.storage import (
     flow_from_arrays,
@@ -47,6 +45,7 @@ from brenier.storage import (
     gaussian_from_arrays,
     gaussian_to_arrays,
 )
+from brenier.units import Units, fit_report, gaussian_log_density, progress_callback
 from brenier.version import __version__
 
 # Floor of the quadratic weights, relative to the Gaussian's own.
@@ -301,8 +300,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             if not np.any(weights > 0):
                 raise ValueError("Expected a positive sample_weight; got zero for every row.")
         with jax.enable_x64(True):
-            bounds = _column_bounds(self.bounds, names)
-            _check_inside(X, bounds, names, "training data")
+            bounds = column_bounds(self.bounds, names)
+            check_inside(X, bounds, names, "training data")
             seed = _seed(self.random_state)
             rows = canonical_rows(X, weights, seed)
             check_columns(np.asarray(bounds.forward(rows.X)[0]), names)
@@ -340,7 +339,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         if isinstance(validation_data, tuple):
             validation_data, weights = validation_data
         X = self._rows(validation_data)
-        _check_inside(X, bounds, self._column_names(), "validation_data")
+        check_inside(X, bounds, self._column_names(), "validation_data")
         if weights is not None:
             weights = _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
         return canonical_rows(X, weights, seed)
@@ -354,7 +353,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         few = N <= n
         how = "standardize" if few and self.whiten == "full" else self.whiten
         preprocessing = Preprocessing(bounds, whitening(bounded, training.weights, how))
-        units = _Units.of(preprocessing, training, heldout)
+        units = Units.of(preprocessing, training, heldout)
         data = Data(
             units.train,
             training.weights,
@@ -381,10 +380,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             seed=seed,
             shrinkage=n / (N + n) if few else 0.0,
         )
-        result = train(data, settings, _progress(units, callback, int(self.verbose)))
+        result = train(data, settings, progress_callback(units, callback, int(self.verbose)))
         self.flow_ = ConvexFlow(preprocessing, result.potential)
         self.baseline_ = result.gaussian
-        self.report_ = _report(result, units, self.flow_, heldout, len(training.X))
+        self.report_ = fit_report(result, units, self.flow_, heldout, len(training.X))
         self.n_iter_ = self.report_.n_iter
 
     def _decays(self, *, chosen_on_heldout: bool) -> tuple[float, ...]:
@@ -433,7 +432,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         with jax.enable_x64(True):
             Y, log_det = (np.asarray(a) for a in self.flow_.preprocessing.forward(X))
             inside = np.asarray(self.flow_.preprocessing.inside(X))
-        value = _gaussian_log_density(self.baseline_, Y, log_det)
+        value = gaussian_log_density(self.baseline_, Y, log_det)
         return np.where(inside, value, -np.inf)
 
     def transform(self, X) -> Float[np.ndarray, "N n"]:
@@ -594,146 +593,6 @@ def load(path: str | PathLike) -> ConvexPotentialFlow:
     return _from_file(*read_model(path), path=path)
 
 
-@dataclass(frozen=True)
-class _Units:
-    """The rows in the potential's coordinates, and what turns J there into log-likelihoods."""
-
-    train: Float[np.ndarray, "N n"]
-    heldout: Float[np.ndarray, "M n"] | None
-    train_log_det: Float[np.ndarray, " N"]
-    heldout_log_det: Float[np.ndarray, " M"] | None
-    train_constant: float
-    heldout_constant: float
-
-    @staticmethod
-    def of(preprocessing: Preprocessing, training: Rows, heldout: Rows | None) -> "_Units":
-        half_log_2_pi = 0.5 * training.X.shape[1] * LOG_2_PI
-        Y, log_det = (np.asarray(a) for a in preprocessing.forward(training.X))
-        constant = float(np.average(log_det, weights=training.weights)) - half_log_2_pi
-        if heldout is None:
-            return _Units(Y, None, log_det, None, constant, float("nan"))
-        V, v_log_det = (np.asarray(a) for a in preprocessing.forward(heldout.X))
-        v_constant = float(np.average(v_log_det, weights=heldout.weights)) - half_log_2_pi
-        return _Units(Y, V, log_det, v_log_det, constant, v_constant)
-
-    def train_log_likelihood(self, J: float) -> float:
-        return self.train_constant - J
-
-    def heldout_log_likelihood(self, J: float) -> float:
-        return self.heldout_constant - J
-
-    def progress(self, iteration: Iteration) -> Progress:
-        return Progress(
-            search=iteration.search,
-            iteration=iteration.number,
-            n_rows=iteration.n_rows,
-            train_log_likelihood=self.train_log_likelihood(iteration.loss),
-            heldout_log_likelihood=self.heldout_log_likelihood(iteration.heldout_loss),
-            newton_steps=iteration.newton_steps,
-            work_units=iteration.work_units,
-            seconds=iteration.seconds,
-        )
-
-
-def _progress(units: _Units, callback, verbose: int):
-    """Return what training calls after every iteration, or None."""
-    if callback is None and not verbose:
-        return None
-
-    def on_iteration(iteration: Iteration) -> None:
-        progress = units.progress(iteration)
-        if callback is not None:
-            callback(progress)
-        if verbose and (progress.iteration % verbose == 0 or progress.iteration == 1):
-            print(progress)  # noqa: T201 - what `verbose` asks for
-
-    return on_iteration
-
-
-def _report(
-    result: TrainingResult, units: _Units, flow: ConvexFlow, heldout: Rows | None, n_train: int
-) -> FitReport:
-    """Return the report of a training run, in log-likelihoods."""
-    search = result.searches[result.winner]
-    history = [asdict(units.progress(iteration)) for iteration in search.iterations]
-    gain = heldout_mean = None
-    if heldout is not None and units.heldout is not None and units.heldout_log_det is not None:
-        model = in_batches(log_density, flow, heldout.X)
-        gaussian = _gaussian_log_density(result.gaussian, units.heldout, units.heldout_log_det)
-        heldout_mean = MeanAndError.of(model, heldout.weights)
-        gain = MeanAndError.of(model - gaussian, heldout.weights)
-    loss = result.gaussian_loss if result.best is None else result.best.loss
-    return FitReport(
-        status=result.status,
-        message=_message(result),
-        is_gaussian=result.is_gaussian,
-        n_members=result.n_members,
-        n_train=n_train,
-        n_heldout=0 if heldout is None else len(heldout.X),
-        train_log_likelihood=units.train_log_likelihood(loss),
-        heldout_log_likelihood=heldout_mean,
-        heldout_gain=gain,
-        gaussian_train_log_likelihood=units.train_log_likelihood(result.gaussian_loss),
-        gaussian_heldout_log_likelihood=units.heldout_log_likelihood(result.gaussian_heldout_loss),
-        history={
-            field.name: tuple(row[field.name] for row in history) for field in fields(Progress)
-        },
-        best_iteration=0 if result.best is None else result.best.number,
-        n_evaluations=sum(s.counters.evaluations for s in result.searches),
-        newton_steps=tuple(search.counters.newton_steps),
-        inner_failures=search.counters.failures,
-        work_units=search.iterations[-1].work_units if search.iterations else 0,
-        decay=search.decay,
-        search_decay=tuple(s.decay for s in result.searches),
-        search_log_likelihood=tuple(
-            float("nan") if s.best is None else _criterion(units, s.best) for s in result.searches
-        ),
-        seconds=dict(result.seconds),
-        certificate=result.certificate,
-    )
-
-
-def _criterion(units: _Units, best: Iterate) -> float:
-    if np.isnan(best.heldout_loss):
-        return units.train_log_likelihood(best.loss)
-    return units.heldout_log_likelihood(best.heldout_loss)
-
-
-_REMEDY = {
-    FitStatus.ITERATION_LIMIT: "raise max_iter if the log-likelihood was still rising",
-    FitStatus.TIME_LIMIT: "raise max_seconds if the log-likelihood was still rising",
-    FitStatus.NO_PROGRESS: "try another random_state, n_init > 1, or a larger decay",
-    FitStatus.NUMERICAL_FAILURE: "try whiten='full', quadratic=True, or a larger decay",
-    FitStatus.INTERRUPTED: "fit again to go on",
-}
-
-
-def _message(result: TrainingResult) -> str:
-    """Return one sentence on how the fit ended, with numbers and the remedy."""
-    search = result.searches[result.winner]
-    where = (
-        "the Gaussian was returned, no iterate being better"
-        if result.best is None
-        else f"the iterate returned is number {result.best.number}{_average_of(result.n_members)}"
-    )
-    text = f"The fit ended with status '{result.status.value}' after {len(search.iterations)} "
-    text += f"iterations and {result.seconds['total']:.1f} s; {where}"
-    if result.certificate is not None:
-        text += f" (projected gradient {result.certificate.projected_gradient:.1e} nats)"
-    remedy = _REMEDY.get(result.status)
-    return f"{text}: {remedy}." if remedy else f"{text}."
-
-
-def _average_of(n_members: int) -> str:
-    return f" (of the best search; the model is the average of {n_members})" * (n_members > 1)
-
-
-def _gaussian_log_density(
-    gaussian: Gaussian, Y: Float[np.ndarray, "N n"], log_det: Float[np.ndarray, " N"]
-) -> Float[np.ndarray, " N"]:
-    return log_det - gaussian.losses(Y) - 0.5 * Y.shape[1] * LOG_2_PI
-
-
 def _check_widths(widths: Any) -> None:
     is_sequence = isinstance(widths, Sequence | np.ndarray) and not isinstance(widths, str)
     if (
@@ -751,62 +610,6 @@ def _seed(random_state) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-
-
-def _column_bounds(bounds: Any, names: list[str]) -> ColumnBounds:
-    """Return the bounds of every column from a mapping by name or index, or a sequence of pairs."""
-    low, high = np.full(len(names), -np.inf), np.full(len(names), np.inf)
-    for i, name, pair in _bound_items(bounds, names):
-        if not isinstance(pair, Sequence) or len(pair) != 2:
-            raise ValueError(f"Expected bounds of {name!r} as a pair (low, high); got {pair!r}.")
-        low[i] = -np.inf if pair[0] is None else float(pair[0])
-        high[i] = np.inf if pair[1] is None else float(pair[1])
-        if not low[i] < high[i]:
-            raise ValueError(f"Expected bounds of {name!r} with low < high; got {tuple(pair)!r}.")
-    return ColumnBounds(low, high)
-
-
-def _bound_items(bounds: Any, names: list[str]) -> list[tuple[int, str, Any]]:
-    if bounds is None:
-        return []
-    if not isinstance(bounds, Mapping):
-        if len(bounds) != len(names):
-            raise ValueError(
-                f"Expected one pair of bounds for each of {len(names)} columns; got {len(bounds)}."
-            )
-        return [
-            (i, name, (None, None) if pair is None else pair)
-            for i, (name, pair) in enumerate(zip(names, bounds, strict=True))
-        ]
-    items = []
-    for key, pair in bounds.items():
-        position = (
-            int(key) if isinstance(key, Integral) else names.index(key) if key in names else -1
-        )
-        if not 0 <= position < len(names):
-            raise ValueError(
-                f"Expected bounds for columns of the table ({', '.join(map(repr, names))}); got "
-                f"bounds for {key!r}."
-            )
-        items.append((position, names[position], pair))
-    return items
-
-
-def _check_inside(
-    X: Float[np.ndarray, "N n"], bounds: ColumnBounds, names: list[str], where: str
-) -> None:
-    """Raise `ValueError` that names the rows on or beyond a bound."""
-    outside = (X <= np.asarray(bounds.low)) | (X >= np.asarray(bounds.high))
-    if not outside.any():
-        return
-    column = int(np.flatnonzero(outside.any(axis=0))[0])
-    rows = np.flatnonzero(outside[:, column])
-    shown = ", ".join(f"row {row}: {X[row, column]:g}" for row in rows[:5])
-    raise ValueError(
-        f"Expected {where} strictly inside the bounds of {names[column]!r}, "
-        f"({bounds.low[column]:g}, {bounds.high[column]:g}); got {len(rows)} rows on or beyond "
-        f"them ({shown}; rows count from 0). Widen the bounds or drop these rows."
-    )
 
 
 def _split(rows: Rows, fraction: float, bounds: ColumnBounds) -> tuple[Rows, Rows | None]:

@@ -1,0 +1,162 @@
+"""From J in the potential's coordinates to log-likelihoods in the data's: progress and report."""
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+from jaxtyping import Float
+
+from brenier.evaluation import in_batches, log_density
+from brenier.flow.flow import LOG_2_PI, ConvexFlow
+from brenier.flow.preprocessing import Preprocessing
+from brenier.outer.gaussian import Gaussian
+from brenier.outer.monitor import Iterate
+from brenier.outer.report import Iteration
+from brenier.outer.rows import Rows
+from brenier.outer.training import TrainingResult
+from brenier.report import FitReport, MeanAndError, Progress
+from brenier.status import FitStatus
+
+
+@dataclass(frozen=True)
+class Units:
+    """The rows in the potential's coordinates, and what turns J there into log-likelihoods."""
+
+    train: Float[np.ndarray, "N n"]
+    heldout: Float[np.ndarray, "M n"] | None
+    train_log_det: Float[np.ndarray, " N"]
+    heldout_log_det: Float[np.ndarray, " M"] | None
+    train_constant: float
+    heldout_constant: float
+
+    @staticmethod
+    def of(preprocessing: Preprocessing, training: Rows, heldout: Rows | None) -> "Units":
+        """Return the rows after preprocessing, with what preprocessing adds to log p."""
+        half_log_2_pi = 0.5 * training.X.shape[1] * LOG_2_PI
+        Y, log_det = (np.asarray(a) for a in preprocessing.forward(training.X))
+        constant = float(np.average(log_det, weights=training.weights)) - half_log_2_pi
+        if heldout is None:
+            return Units(Y, None, log_det, None, constant, float("nan"))
+        V, v_log_det = (np.asarray(a) for a in preprocessing.forward(heldout.X))
+        v_constant = float(np.average(v_log_det, weights=heldout.weights)) - half_log_2_pi
+        return Units(Y, V, log_det, v_log_det, constant, v_constant)
+
+    def train_log_likelihood(self, J: float) -> float:
+        """Return the mean log-likelihood of the training rows at loss J."""
+        return self.train_constant - J
+
+    def heldout_log_likelihood(self, J: float) -> float:
+        """Return the mean log-likelihood of the held-out rows at loss J."""
+        return self.heldout_constant - J
+
+    def progress(self, iteration: Iteration) -> Progress:
+        """Return an iteration in users' units."""
+        return Progress(
+            search=iteration.search,
+            iteration=iteration.number,
+            n_rows=iteration.n_rows,
+            train_log_likelihood=self.train_log_likelihood(iteration.loss),
+            heldout_log_likelihood=self.heldout_log_likelihood(iteration.heldout_loss),
+            newton_steps=iteration.newton_steps,
+            work_units=iteration.work_units,
+            seconds=iteration.seconds,
+        )
+
+
+def progress_callback(units: Units, callback, verbose: int):
+    """Return what training calls after every iteration, or None."""
+    if callback is None and not verbose:
+        return None
+
+    def on_iteration(iteration: Iteration) -> None:
+        progress = units.progress(iteration)
+        if callback is not None:
+            callback(progress)
+        if verbose and (progress.iteration % verbose == 0 or progress.iteration == 1):
+            print(progress)  # noqa: T201 - what `verbose` asks for
+
+    return on_iteration
+
+
+def fit_report(
+    result: TrainingResult, units: Units, flow: ConvexFlow, heldout: Rows | None, n_train: int
+) -> FitReport:
+    """Return the report of a training run, in log-likelihoods."""
+    search = result.searches[result.winner]
+    history = [asdict(units.progress(iteration)) for iteration in search.iterations]
+    gain = heldout_mean = None
+    if heldout is not None and units.heldout is not None and units.heldout_log_det is not None:
+        model = in_batches(log_density, flow, heldout.X)
+        gaussian = gaussian_log_density(result.gaussian, units.heldout, units.heldout_log_det)
+        heldout_mean = MeanAndError.of(model, heldout.weights)
+        gain = MeanAndError.of(model - gaussian, heldout.weights)
+    loss = result.gaussian_loss if result.best is None else result.best.loss
+    return FitReport(
+        status=result.status,
+        message=_message(result),
+        is_gaussian=result.is_gaussian,
+        n_members=result.n_members,
+        n_train=n_train,
+        n_heldout=0 if heldout is None else len(heldout.X),
+        train_log_likelihood=units.train_log_likelihood(loss),
+        heldout_log_likelihood=heldout_mean,
+        heldout_gain=gain,
+        gaussian_train_log_likelihood=units.train_log_likelihood(result.gaussian_loss),
+        gaussian_heldout_log_likelihood=units.heldout_log_likelihood(result.gaussian_heldout_loss),
+        history={
+            field.name: tuple(row[field.name] for row in history) for field in fields(Progress)
+        },
+        best_iteration=0 if result.best is None else result.best.number,
+        n_evaluations=sum(s.counters.evaluations for s in result.searches),
+        newton_steps=tuple(search.counters.newton_steps),
+        inner_failures=search.counters.failures,
+        work_units=search.iterations[-1].work_units if search.iterations else 0,
+        decay=search.decay,
+        search_decay=tuple(s.decay for s in result.searches),
+        search_log_likelihood=tuple(
+            float("nan") if s.best is None else _criterion(units, s.best) for s in result.searches
+        ),
+        seconds=dict(result.seconds),
+        certificate=result.certificate,
+    )
+
+
+def _criterion(units: Units, best: Iterate) -> float:
+    if np.isnan(best.heldout_loss):
+        return units.train_log_likelihood(best.loss)
+    return units.heldout_log_likelihood(best.heldout_loss)
+
+
+_REMEDY = {
+    FitStatus.ITERATION_LIMIT: "raise max_iter if the log-likelihood was still rising",
+    FitStatus.TIME_LIMIT: "raise max_seconds if the log-likelihood was still rising",
+    FitStatus.NO_PROGRESS: "try another random_state, n_init > 1, or a larger decay",
+    FitStatus.NUMERICAL_FAILURE: "try whiten='full', quadratic=True, or a larger decay",
+    FitStatus.INTERRUPTED: "fit again to go on",
+}
+
+
+def _message(result: TrainingResult) -> str:
+    """Return one sentence on how the fit ended, with numbers and the remedy."""
+    search = result.searches[result.winner]
+    where = (
+        "the Gaussian was returned, no iterate being better"
+        if result.best is None
+        else f"the iterate returned is number {result.best.number}{_average_of(result.n_members)}"
+    )
+    text = f"The fit ended with status '{result.status.value}' after {len(search.iterations)} "
+    text += f"iterations and {result.seconds['total']:.1f} s; {where}"
+    if result.certificate is not None:
+        text += f" (projected gradient {result.certificate.projected_gradient:.1e} nats)"
+    remedy = _REMEDY.get(result.status)
+    return f"{text}: {remedy}." if remedy else f"{text}."
+
+
+def _average_of(n_members: int) -> str:
+    return f" (of the best search; the model is the average of {n_members})" * (n_members > 1)
+
+
+def gaussian_log_density(
+    gaussian: Gaussian, Y: Float[np.ndarray, "N n"], log_det: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, " N"]:
+    """Return log p under the Gaussian of preprocessed rows, `log_det` that of preprocessing."""
+    return log_det - gaussian.losses(Y) - 0.5 * Y.shape[1] * LOG_2_PI

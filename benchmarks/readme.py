@@ -18,9 +18,8 @@ def table() -> str:
     for figure in kept["figures"]:
         target = "" if figure["target"] is None else f"at most {figure['target']:g}"
         missed = "missed; " if figure["reached"] is False else ""
-        lines.append(
-            f"| {figure['what']} | {figure['measured']:.4g} | {target} | {missed}{figure['detail']} |"
-        )
+        cells = (figure["what"], f"{figure['measured']:.4g}", target, missed + figure["detail"])
+        lines.append(f"| {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {machine[name]}" for name in ("jax", "numpy", "scipy"))
     lines += ["", f"{machine['cores']} cores of {machine['processor']}; {versions}.", ""]
     return "\n".join(lines)

@@ -41,6 +41,12 @@ def write(name: str, figures: Any, folder: Path = RESULTS) -> Path:
     return path
 
 
+def read(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the figures that `write` left, none where there are none."""
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text())["figures"] if path.exists() else []
+
+
 def say(text: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{text}\n")

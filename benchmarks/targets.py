@@ -1,6 +1,7 @@
 """The numbers that the main job must reach, measured: `python -m benchmarks.targets`.
 
-Prints what was asked, what was measured, and whether it is enough; keeps all of it as JSON.
+Prints what was asked, what was measured, and whether it is enough; keeps all of it as JSON, and
+there the figures of parts that are not measured this time.
 """
 
 import argparse
@@ -198,8 +199,9 @@ def main() -> None:
         for figure in PARTS[name](arguments.seeds) if name == "moons" else PARTS[name]():
             figures.append(figure)
             report.say(str(figure))
-    kept = [{**asdict(figure), "reached": figure.reached} for figure in figures]
-    report.say(f"Figures written to {report.write('targets', kept)}")
+    kept = {figure["what"]: figure for figure in report.read("targets")}
+    kept |= {figure.what: {**asdict(figure), "reached": figure.reached} for figure in figures}
+    report.say(f"Figures written to {report.write('targets', list(kept.values()))}")
 
 
 if __name__ == "__main__":

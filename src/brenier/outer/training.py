@@ -152,6 +152,13 @@ class _Found:
     search: Search
 
     @property
+    def best(self) -> Iterate:
+        """The search's best iterate; only asked for where there is one."""
+        if self.search.best is None:
+            raise ValueError("Expected a search with an iterate; got one that never got anywhere.")
+        return self.search.best
+
+    @property
     def criterion(self) -> float:
         """What searches are compared by."""
         return np.inf if self.search.best is None else self.search.best.criterion
@@ -275,16 +282,18 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
     members = [_polish(run, found) for found in winners]
     first = min(members, key=lambda member: member.best.criterion, default=None)
     winner = min(searched, key=lambda found: found.criterion) if first is None else first.found
-    chosen, gaussian = _choose(run, winner.problem, members, first)
-    is_gaussian = chosen is gaussian
-    status = winner.search.status
-    if first is None and not is_gaussian and status is not FitStatus.INTERRUPTED:
-        # Without quadratics the Gaussian is not in the model: there is nothing to fall back on.
-        status = FitStatus.NUMERICAL_FAILURE
-    best = certificate = None
-    if first is not None and not is_gaussian:
+    gaussian = _gaussian_candidate(run, winner.problem)
+    chosen = _unfinished(run, winner.problem) if first is None else _choose(run, members, first)
+    is_gaussian = run.settings.quadratic and _is_worse(chosen, gaussian)
+    best, certificate, status = None, None, winner.search.status
+    if is_gaussian:
+        chosen = gaussian
+    elif first is not None:
         best = replace(first.best, loss=chosen.loss, heldout_loss=chosen.heldout_loss)
         certificate = first.certificate
+    elif status is not FitStatus.INTERRUPTED:
+        # Without quadratics the Gaussian is not in the model: there is nothing to fall back on.
+        status = FitStatus.NUMERICAL_FAILURE
     run.clock.seconds["total"] = run.clock.elapsed
     return TrainingResult(
         potential=chosen.potential,
@@ -302,31 +311,37 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
     )
 
 
-def _choose(
-    run: _Run, problem: VariableProjection, members: Sequence[_Member], first: _Member | None
-) -> tuple[_Candidate, _Candidate]:
-    """Return what to return, and the Gaussian as a candidate (the same where it is the choice)."""
-    features = problem.template
-    width = features.network.width
-    w = run.gaussian.weights(width)
-    if not run.settings.quadratic:
-        w = np.asarray(_cold_start(run, problem).w)
-    gaussian = _gaussian_candidate(run, ConvexPotential(features, w))
-    if first is None:
-        fallback = replace(gaussian) if not run.settings.quadratic else gaussian
-        return fallback, gaussian
-    chosen = _candidate(run, first.potential, 1)
-    if len(members) > 1:
-        averaged = _candidate(run, average([member.potential for member in members]), len(members))
-        # Where no rows are held out the average is trusted: it can only have overfitted less.
-        if not averaged.heldout_loss > chosen.heldout_loss:
-            chosen = averaged
-    worse = chosen.loss > gaussian.loss or chosen.heldout_loss > gaussian.heldout_loss
-    return (gaussian if run.settings.quadratic and worse else chosen), gaussian
+def _choose(run: _Run, members: Sequence[_Member], first: _Member) -> _Candidate:
+    """Return the average of all members, or the best of them where that is better."""
+    single = _candidate(run, first.potential, 1)
+    if len(members) == 1:
+        return single
+    averaged = _candidate(run, average([member.potential for member in members]), len(members))
+    if run.data.heldout_X is None:
+        # The average is trusted: it has overfitted less than any of them.
+        return averaged if np.isfinite(averaged.loss) else single
+    return averaged if averaged.heldout_loss <= single.heldout_loss else single
 
 
-def _gaussian_candidate(run: _Run, potential: ConvexPotential) -> _Candidate:
+def _is_worse(one: _Candidate, other: _Candidate) -> bool:
+    """Whether a candidate is worse on the training or held-out rows, or not finite."""
+    held_out = not np.isnan(other.heldout_loss)
+    return not one.loss <= other.loss or (held_out and not one.heldout_loss <= other.heldout_loss)
+
+
+def _unfinished(run: _Run, problem: VariableProjection) -> _Candidate:
+    """Return the potential at the initial weights, for want of any other."""
+    w = np.asarray(_cold_start(run, problem).w)
+    return _Candidate(ConvexPotential(problem.template, w), 0, np.inf, np.inf)
+
+
+def _gaussian_candidate(run: _Run, problem: VariableProjection) -> _Candidate:
     data, heldout = run.data, float("nan")
+    w = run.gaussian.weights(problem.template.network.width)
+    if not run.settings.quadratic:
+        # The baseline only: it is not in the model.
+        w = np.asarray(_cold_start(run, problem).w)
+    potential = ConvexPotential(problem.template, w)
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = run.gaussian.loss(data.heldout_X, data.heldout_weights)
     return _Candidate(potential, 0, run.gaussian.loss(data.X, data.weights), heldout)
@@ -346,8 +361,7 @@ def _loss(potential: ConvexPotential, X: np.ndarray, weights: np.ndarray) -> flo
 
 def _polish(run: _Run, found: _Found) -> _Member:
     """Return a search's best iterate, its w solved for on all rows, with its certificate."""
-    data, problem, best = run.data, found.problem, found.search.best
-    assert best is not None
+    data, problem, best = run.data, found.problem, found.best
     sample = Sample.of(
         data.X, data.weights, chunk_rows(data.X.shape[1], problem.template.n_constrained)
     )

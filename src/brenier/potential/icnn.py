@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.linalg import UNROLL_LIMIT, outer_products, pack, packed_size
+from brenier.linalg import UNROLL_LIMIT, pack, packed_size
 from brenier.potential.activations import AbstractActivation, evaluate
 from brenier.potential.jets import Jet, activate, add, affine, linear
 from brenier.potential.nonnegativity import AbstractNonnegativity
@@ -121,6 +121,11 @@ def _row_norms(K: Float[Array, "width n"]) -> Float[Array, " width"]:
 def weighted_outer(q: Float[Array, "N k"], D: Float[Array, "n N k"]) -> Float[Array, "P N"]:
     """Return packed sum_k q_k D_k D_k^T for every sample."""
     if D.shape[0] <= UNROLL_LIMIT:
-        return jnp.sum(q * outer_products(D), axis=-1)
+        # Entry by entry, not by indexing with `pairs`: the derivative of that is a scatter.
+        rows = []
+        for a in range(D.shape[0]):
+            qD = q * D[a]
+            rows += [jnp.sum(qD * D[b], axis=-1) for b in range(a + 1)]
+        return jnp.stack(rows)
     D = jnp.swapaxes(D, 0, 1)
     return pack((q[:, None, :] * D) @ jnp.swapaxes(D, 1, 2))

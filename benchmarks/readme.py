@@ -19,10 +19,15 @@ def table() -> str:
         target = "" if figure["target"] is None else f"at most {figure['target']:g}"
         missed = "missed; " if figure["reached"] is False else ""
         cells = (figure["what"], f"{figure['measured']:.4g}", target, missed + figure["detail"])
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
     versions = ", ".join(f"{name} {machine[name]}" for name in ("jax", "numpy", "scipy"))
     lines += ["", f"{machine['cores']} cores of {machine['processor']}; {versions}.", ""]
     return "\n".join(lines)
+
+
+def _escaped(cell: str) -> str:
+    """Return a text as a cell of a Markdown table."""
+    return cell.replace("|", "\\|")
 
 
 def main() -> None:

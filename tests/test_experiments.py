@@ -403,7 +403,7 @@ def test_the_page_is_self_contained(made):
         assert kind == "data:image/png;base64"
         assert base64.b64decode(data).startswith(b"\x89PNG")
     assert not {"script", "link", "iframe", "object"} & set(parts.tags)
-    for outside in ("http", "url(", "@import"):
+    for outside in ("http://", "https://", "url(", "@import"):
         assert outside not in text
 
 

@@ -15,7 +15,8 @@ from brenier.outer.sample import Sample
 from brenier.status import FitStatus
 
 # Iterations after which of two searches with different weight decays only the better one goes on.
-# By then their order was the final one on moons and on six posteriors (benchmarks/NOTES.md).
+# By then their order was the final one on moons and, but for a tie, on four posteriors
+# (benchmarks/NOTES.md).
 RACE = 60
 
 

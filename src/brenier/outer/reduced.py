@@ -83,7 +83,7 @@ class VariableProjection(eqx.Module):
         return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.floor), start)
 
     def objective(self, theta: Float[Array, " p"], sample: Sample) -> AbstractObjective:
-        """Return J(mu, .) as a function of w: in arrays for one chunk, accumulated for more."""
+        """Return J(mu, .) as a function of w: features held for one chunk, formed anew for more."""
         features = self.features(theta)
 
         def derivatives(X):
@@ -91,9 +91,13 @@ class VariableProjection(eqx.Module):
             return d.gradients, d.hessians
 
         ridge = jnp.asarray(self.ridge)
+        blocks = sample.blocks()
+        if blocks.n_chunks == 1:
+            return ArrayObjective.of(*derivatives(blocks.X[0]), blocks.omega[0], ridge)
         if sample.n_chunks == 1:
-            return ArrayObjective.of(*derivatives(sample.X[0]), sample.omega[0], ridge)
-        return ChunkedObjective.of(derivatives, sample.X, sample.omega, ridge)
+            held = jax.lax.map(derivatives, blocks.X)
+            return ChunkedObjective.of(lambda block: block, held, blocks.omega, ridge)
+        return ChunkedObjective.of(derivatives, blocks.X, blocks.omega, ridge)
 
     def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return the ridge and the weight decay."""
@@ -116,7 +120,7 @@ class VariableProjection(eqx.Module):
             return loss(self.potential(theta, w), chunk.X, chunk.omega)
 
         J, gradient = sum_over_chunks(
-            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample
+            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.blocks()
         )
         penalty, decay_gradient = jax.value_and_grad(self.penalty)(theta, w)
         return J, J + penalty, gradient + decay_gradient
@@ -144,7 +148,9 @@ class VariableProjection(eqx.Module):
         def chunk_loss(x, chunk):
             return loss(self.potential(*self.split(x)), chunk.X, chunk.omega)
 
-        J, gradient = sum_over_chunks(lambda c: jax.value_and_grad(chunk_loss)(x, c), sample)
+        J, gradient = sum_over_chunks(
+            lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.blocks()
+        )
         extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
         return J, J + extra, gradient + extra_gradient, self.split(x)[1]
 
@@ -162,7 +168,7 @@ class VariableProjection(eqx.Module):
     @eqx.filter_jit
     def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample) -> Array:
         """Return J at (mu, w)."""
-        return sum_over_chunks(lambda c: loss(self.potential(theta, w), c.X, c.omega), sample)
+        return potential_loss(self.potential(theta, w), sample)
 
     @eqx.filter_jit
     def certificate(
@@ -186,7 +192,7 @@ def loss(
 @eqx.filter_jit
 def potential_loss(potential: ConvexPotential, sample: Sample) -> Float[Array, ""]:
     """Return J of a potential on a sample."""
-    return sum_over_chunks(lambda chunk: loss(potential, chunk.X, chunk.omega), sample)
+    return sum_over_chunks(lambda chunk: loss(potential, chunk.X, chunk.omega), sample.blocks())
 
 
 def loss_of_map(

@@ -5,6 +5,7 @@ few standard lengths, so that one compiled program serves many tables, and cut i
 the features of a long table never stand in memory at once.
 """
 
+import math
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -15,6 +16,9 @@ from brenier.arrays import Array
 
 # Bytes of one chunk's feature Hessians, (P, B, k) in float64.
 CHUNK_BYTES = 1 << 27
+# Rows whose derivatives, while they are computed, stay in a core's cache: with them, evaluations
+# take a third to a half of the processor time that thousands of rows at once take, from n = 4 on.
+BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ class Sample(eqx.Module):
         """Return the rows that are no padding, and their weights."""
         omega = np.asarray(self.omega).ravel()
         return np.asarray(self.X).reshape(len(omega), -1)[omega > 0], omega[omega > 0]
+
+    def blocks(self) -> "Sample":
+        """Return the same rows in chunks of `BLOCK_ROWS` or half that, if these divide evenly."""
+        B, n = self.X.shape[1:]
+        block = math.gcd(B, BLOCK_ROWS)
+        if block < BLOCK_ROWS // 2:
+            return self
+        return Sample(self.X.reshape(-1, block, n), self.omega.reshape(-1, block))
 
     @property
     def n_chunks(self) -> int:

@@ -4,12 +4,45 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("brenier", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "equinox", "optax")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure beside its target; `target` None where it is only to be printed.
+
+    `least` says that the target is the least that is enough, where otherwise it is the most.
+    """
+
+    what: str
+    measured: float
+    target: float | None = None
+    detail: str = ""
+    least: bool = False
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the figure is as good as its target."""
+        if self.target is None:
+            return None
+        return bool(self.measured >= self.target if self.least else self.measured <= self.target)
+
+    def __str__(self) -> str:
+        mark = {True: "reached", False: "MISSED", None: ""}[self.reached]
+        sign = ">=" if self.least else "<="
+        target = "" if self.target is None else f"{sign} {self.target:g}"
+        return f"{self.what:58s} {self.measured:12.5g} {target:12s} {mark:8s} {self.detail}"
+
+
+Part = Callable[[], Iterator[Figure]]
+"""Measures some figures, one after the other."""
 
 
 def machine() -> dict[str, Any]:
@@ -45,6 +78,24 @@ def read(name: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """Return the figures that `write` left, none where there are none."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text())["figures"] if path.exists() else []
+
+
+def keep(name: str, figures: Sequence[Figure], folder: Path = RESULTS) -> Path:
+    """Write figures beside those that `folder`/`name`.json has of parts not measured this time."""
+    kept = {figure["what"]: figure for figure in read(name, folder)}
+    kept |= {figure.what: {**asdict(figure), "reached": figure.reached} for figure in figures}
+    return write(name, list(kept.values()), folder)
+
+
+def measure(name: str, parts: Mapping[str, Part], folder: Path = RESULTS) -> None:
+    """Measure every part, print its figures and keep them as `folder`/`name`.json."""
+    say(" ".join(f"{key}={value}" for key, value in machine().items()))
+    say(f"{'what':58s} {'measured':>12s} {'target':12s} {'reached':8s}")
+    for part in parts.values():
+        for figure in part():
+            say(str(figure))
+            keep(name, [figure], folder)
+    say(f"Figures written to {folder / name}.json")
 
 
 def say(text: str) -> None:

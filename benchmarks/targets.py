@@ -10,7 +10,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 
 import cvxpy as cp
 import jax
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import data, report
+from benchmarks.report import Figure
 from brenier import ConvexPotentialFlow
 from brenier.datasets import Moons
 from brenier.inner.objective import ArrayObjective
@@ -33,26 +33,6 @@ LOG_2_PI = float(np.log(2 * np.pi))
 # Highest test NLL (nats, 2 pi included) in coordinates whitened by the training rows.
 NLL_TARGETS = {"garch11": 5.45, "lotka_volterra": 10.74, "gp_regr": 4.17}
 NEAR_GAUSSIAN = ("low_dim_gauss_mix", "arma11")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure beside its target; `target` None where it is only to be printed."""
-
-    what: str
-    measured: float
-    target: float | None
-    detail: str = ""
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether the figure is at most its target."""
-        return None if self.target is None else bool(self.measured <= self.target)
-
-    def __str__(self) -> str:
-        mark = {True: "reached", False: "MISSED", None: ""}[self.reached]
-        target = "" if self.target is None else f"<= {self.target:g}"
-        return f"{self.what:58s} {self.measured:12.5g} {target:12s} {mark:8s} {self.detail}"
 
 
 def moons(seeds: int) -> Iterator[Figure]:
@@ -199,9 +179,7 @@ def main() -> None:
         for figure in PARTS[name](arguments.seeds) if name == "moons" else PARTS[name]():
             figures.append(figure)
             report.say(str(figure))
-    kept = {figure["what"]: figure for figure in report.read("targets")}
-    kept |= {figure.what: {**asdict(figure), "reached": figure.reached} for figure in figures}
-    report.say(f"Figures written to {report.write('targets', list(kept.values()))}")
+    report.say(f"Figures written to {report.keep('targets', figures)}")
 
 
 if __name__ == "__main__":

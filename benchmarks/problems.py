@@ -1,0 +1,91 @@
+"""Separable problems whose parts are timed: features of given widths on given rows."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax.numpy as jnp
+import numpy as np
+
+from brenier.inner.primal_dual import PrimalDual
+from brenier.inner.solution import InnerSolution, WarmStart
+from brenier.outer.parameters import to_vector
+from brenier.outer.reduced import VariableProjection
+from brenier.outer.sample import Sample, chunk_rows
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.head import SeparableFeatures
+from brenier.potential.initialise import kinks_in_data
+from brenier.potential.nonnegativity import NONNEGATIVITY
+
+QUADRATIC_FLOOR = 1e-2
+RIDGE = 1e-8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Standardised rows, the separable problem on them, and where its search starts.
+
+    Attributes
+    ----------
+    X : (N, n)
+        Rows, each column with mean 0 and standard deviation 1.
+    reduced : VariableProjection
+        With quadratics along the columns.
+    """
+
+    X: np.ndarray
+    reduced: VariableProjection
+
+    @staticmethod
+    def of(
+        X: np.ndarray,
+        widths: tuple[int, ...],
+        activation: str = "gaussian-softplus",
+        nonnegativity: str = "bounds",
+        *,
+        normalised: bool = True,
+    ) -> "Problem":
+        """Return the problem with hidden `widths`; call it where float64 is enabled."""
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        n = X.shape[1]
+        network = kinks_in_data(
+            X[:16384],
+            widths,
+            ACTIVATIONS[activation],
+            NONNEGATIVITY[nonnegativity],
+            np.random.default_rng(0),
+        )
+        features = SeparableFeatures(network, np.eye(n), normalised=normalised)
+        floor = np.concatenate(
+            [np.zeros(network.width), np.full(n, QUADRATIC_FLOOR), np.full(n, -np.inf)]
+        )
+        ridge = np.concatenate([np.full(network.width, RIDGE), np.zeros(2 * n)])
+        solver = PrimalDual(tau=1e-5)
+        return Problem(X, VariableProjection(features, floor, ridge, solver, np.asarray(0.0)))
+
+    @property
+    def features(self) -> SeparableFeatures:
+        """The features at the starting weights."""
+        return self.reduced.template
+
+    @cached_property
+    def theta(self) -> np.ndarray:
+        """The starting weights as a vector."""
+        return jnp.asarray(to_vector(self.features.network))
+
+    @cached_property
+    def sample(self) -> Sample:
+        """All rows, in chunks as a fit has them."""
+        N, n = self.X.shape
+        return Sample.of(self.X, np.ones(N), chunk_rows(n, self.features.n_constrained))
+
+    @cached_property
+    def cold(self) -> WarmStart:
+        """Feasible weights of the last layer: nearly the standard normal's."""
+        width, n = self.features.network.width, self.features.n
+        w = np.concatenate([np.full(width, 0.1 / width), np.ones(n), np.zeros(n)])
+        return WarmStart.cold(jnp.asarray(w))
+
+    @cached_property
+    def solution(self) -> InnerSolution:
+        """The inner solution at the starting weights."""
+        return self.reduced.solve(self.theta, self.sample, self.cold)

@@ -71,7 +71,7 @@ def features() -> Iterator[Figure]:
         assert_close(ours.hessians, packed_H)
         kernels = {
             "brenier": lambda: derivatives(theta),
-            "nested differentiation": lambda: nested.features(theta),
+            "nested AD": lambda: nested.features(theta),
         }
         missing = missing_package()
         if missing:
@@ -87,10 +87,10 @@ def features() -> Iterator[Figure]:
             )
             kernels["hessQuik"] = rival.features
         seconds = interleaved(kernels, pause=IDLE_THREADS)
-    what = "features with gradients and Hessians"
+    what = "features' derivatives"
     if "hessQuik" in seconds:
         yield _speedup(what, seconds, "hessQuik", 300)
-    yield _speedup(what, seconds, "nested differentiation", None)
+    yield _speedup(what, seconds, "nested AD", None)
 
 
 def gradient() -> Iterator[Figure]:
@@ -104,7 +104,7 @@ def gradient() -> Iterator[Figure]:
             assert_close(ours, theirs)
         kernels = {
             "brenier": lambda: problem.reduced.value_and_gradient(theta, w, sample),
-            "nested differentiation": lambda: nested.loss_and_gradient(theta, w),
+            "nested AD": lambda: nested.loss_and_gradient(theta, w),
         }
         missing = missing_package()
         if missing:
@@ -115,10 +115,10 @@ def gradient() -> Iterator[Figure]:
                 assert_close(ours, theirs)
             kernels["hessQuik"] = lambda: rival.loss_and_gradient(w)
         seconds = interleaved(kernels, pause=IDLE_THREADS)
-    what = "value and gradient in mu"
+    what = "value and gradient"
     if "hessQuik" in seconds:
         yield _speedup(what, seconds, "hessQuik", 300)
-    yield _speedup(what, seconds, "nested differentiation", 3)
+    yield _speedup(what, seconds, "nested AD", 3)
 
 
 def limit() -> Iterator[Figure]:
@@ -155,7 +155,7 @@ def limit() -> Iterator[Figure]:
     for shape, target in (("at these shapes", 3.0), ("square", None)):
         products = counts.gradient_products(N, n, WIDTHS) / rates[shape]
         yield Figure(
-            f"value and gradient over the arithmetic limit ({shape})",
+            f"value and gradient / arithmetic limit ({shape})",
             seconds["gradient"] / (products + transcendental),
             target,
             f"{_milliseconds(seconds['gradient'])}; products {_milliseconds(products)} at "

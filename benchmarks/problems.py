@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -68,7 +69,7 @@ class Problem:
         return self.reduced.template
 
     @cached_property
-    def theta(self) -> np.ndarray:
+    def theta(self) -> jax.Array:
         """The starting weights as a vector."""
         return jnp.asarray(to_vector(self.features.network))
 

@@ -5,10 +5,12 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+PEERS = ("torch", "zuko", "flowjax")
 PACKAGES = ("brenier", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "equinox", "optax")
 
 
@@ -22,6 +24,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
+        **{name: version(name) for name in PEERS if find_spec(name) is not None},
     }
 
 

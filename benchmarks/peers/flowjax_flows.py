@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -34,7 +35,7 @@ def nsf(rows: Split, seed: int, clock: Clock) -> Fitted:
     whiten, (train, valid, _) = whitened(rows)
     searches = [_search(train, valid, seed, rate, clock) for rate in RATES]
     best = min(searches, key=lambda search: search.loss if np.isfinite(search.loss) else np.inf)
-    score = jax.jit(best.flow.log_prob)
+    score = eqx.filter_jit(best.flow.log_prob)
     log_density = in_data_units(lambda Z: np.asarray(score(jnp.asarray(Z)), dtype=float), whiten)
     return Fitted(log_density, best.found_at, {"learning rate": best.rate})
 

@@ -12,6 +12,8 @@ from benchmarks.fit import FITTED
 from benchmarks.suites import Suite
 
 Records = list[dict[str, Any]]
+# Characters of a printed line: a row of seven peers, wherever it is printed.
+WIDTH = 140
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def peers_in(records: Records) -> list[str]:
 
 def show(suite: Suite, records: Records) -> None:
     """Print the tables."""
-    console = Console()
+    console = Console(width=WIDTH)
     for quantity in quantities(suite, records):
         console.print(_rich(suite, records, quantity))
 

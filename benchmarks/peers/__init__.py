@@ -42,6 +42,13 @@ class Peer:
         return getattr(import_module(f"benchmarks.peers.{self.module}"), self.function)
 
 
+ZUKO = (
+    "Adam with the learning rates 1e-3, 3e-3, 1e-2 one after the other, each dropped twice to a "
+    "third after as many epochs without improvement as the patience says, from the best weights "
+    "so far; the best by validation of all. Whitened rows, float32, one thread (the networks are "
+    "too small for two)."
+)
+
 PEERS = {
     "brenier": Peer(
         "convex",
@@ -73,18 +80,24 @@ PEERS = {
         "zuko_flows",
         "nsf",
         ("torch", "zuko"),
-        "zuko's neural spline flow (autoregressive, 8 bins, 3 transforms, hidden layers 64, 64).",
+        "zuko's neural spline flow: autoregressive, 3 transforms of 8 bins, hidden layers 64, 64; "
+        "batches of 256, patience 20. " + ZUKO,
     ),
     "zuko-maf": Peer(
         "zuko_flows",
         "maf",
         ("torch", "zuko"),
-        "zuko's masked autoregressive flow (5 transforms, hidden layers 64, 64).",
+        "zuko's masked autoregressive flow: 5 transforms, hidden layers 64, 64; batches of 128, "
+        "patience 30. " + ZUKO,
     ),
     "flowjax-nsf": Peer(
         "flowjax_flows",
         "nsf",
         ("flowjax",),
-        "flowjax's masked autoregressive flow with rational quadratic splines.",
+        "flowjax's masked autoregressive flow of rational quadratic splines: 3 layers of 8 knots, "
+        "hidden layers 64, 64. Trained by its own `fit_to_data`: Adam, batches of 256, patience 20 "
+        "epochs, the rates 1e-3, 3e-3, 1e-2 one after the other and the best of them by "
+        "validation. Whitened rows, float32. The moment of the best model is estimated: its epoch, "
+        "all epochs of a rate taken to be equally long.",
     ),
 }

@@ -5,6 +5,7 @@ import math
 import sys
 from pathlib import Path
 
+import jax.random as jr
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -128,6 +129,18 @@ def test_peers_of_the_extra_fit(name, monkeypatch):
     monkeypatch.setattr(module, "RATES", (3e-3,))
     fitted = fit(ROWS, 0, lambda: 1.0)
     assert math.isfinite(fitted.log_density(ROWS.test).mean())
+
+
+def test_flowjax_holds_out_the_validation_rows():
+    train_utils = pytest.importorskip("flowjax.train.train_utils")
+    from benchmarks.peers import flowjax_flows
+
+    key = jr.key(3)
+    rows = flowjax_flows._ordered(key, ROWS.train, ROWS.valid)
+    # As fit_to_data does with its key.
+    train, valid = train_utils.train_val_split(jr.split(key)[1], [rows], 200 / 500)
+    assert np.allclose(train[0], ROWS.train, atol=1e-6)
+    assert np.allclose(valid[0], ROWS.valid, atol=1e-6)
 
 
 def test_what_is_not_installed_is_said_and_skipped(monkeypatch, capsys):

@@ -1,7 +1,9 @@
 """The accuracy suites: every peer on the same rows, each fit in a process of its own.
 
 A finished fit is one file in FOLDER/fits, so that an interrupted run goes on where it was; delete
-them to measure anew. A fit from another machine or other versions is measured anew by itself.
+them to measure anew, above all after a change of the code. A fit from another machine or other
+versions is measured anew by itself. The table is of all fits kept in the folder, whichever of them
+this run was asked for.
 """
 
 import json

@@ -18,6 +18,7 @@ try:
     from benchmarks import accuracy, chart, data, page, summary
     from benchmarks.fit import FITTED, NOT_FINITE, Task
     from benchmarks.peers import PEERS, Peer
+    from benchmarks.peers.protocol import Fitted, check_found
     from benchmarks.suites import MOONS, REAL, SUITES, TOYS
     from benchmarks.whitening import Whitening
 finally:
@@ -131,6 +132,11 @@ def test_peers_of_the_extra_fit(name, monkeypatch):
     assert math.isfinite(fitted.log_density(ROWS.test).mean())
 
 
+def test_a_search_that_found_nothing_is_an_error():
+    with pytest.raises(FloatingPointError, match="no learning rate"):
+        check_found(math.inf)
+
+
 def test_flowjax_holds_out_the_validation_rows():
     train_utils = pytest.importorskip("flowjax.train.train_utils")
     from benchmarks.peers import flowjax_flows
@@ -168,7 +174,6 @@ def test_a_fit_that_takes_too_long_is_given_up():
 
 def test_a_density_that_is_not_finite_is_said_to_be_so(monkeypatch):
     from benchmarks import fit as module
-    from benchmarks.peers.protocol import Fitted
 
     class Broken:
         def load(self):

@@ -96,7 +96,7 @@ PEERS = {
         ("flowjax",),
         "flowjax's masked autoregressive flow of rational quadratic splines: 3 layers of 8 knots, "
         "hidden layers 64, 64. Trained by its own `fit_to_data`: Adam, batches of 250, patience 20 "
-        "epochs, the rates 1e-3, 3e-3, 1e-2 one after the other and the best of them by "
+        "epochs, the constant rates 1e-3, 3e-3, 1e-2 one after the other and the best of them by "
         "validation. Whitened rows, float32. The moment of the best model is estimated: its epoch, "
         "all epochs of a rate taken to be equally long.",
     ),

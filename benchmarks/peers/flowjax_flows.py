@@ -13,7 +13,7 @@ from flowjax.flows import masked_autoregressive_flow
 from flowjax.train import fit_to_data
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted, in_data_units, whitened
+from benchmarks.peers.protocol import Clock, Fitted, check_found, in_data_units, whitened
 
 RATES = (1e-3, 3e-3, 1e-2)
 # fit_to_data drops an incomplete last batch, of the validation rows too: 250 divides their numbers.
@@ -35,7 +35,8 @@ def nsf(rows: Split, seed: int, clock: Clock) -> Fitted:
     """Fit a masked autoregressive flow of rational quadratic splines; the best learning rate."""
     whiten, (train, valid, _) = whitened(rows)
     searches = [_search(train, valid, seed, rate, clock) for rate in RATES]
-    best = min(searches, key=lambda search: search.loss if np.isfinite(search.loss) else np.inf)
+    best = min(searches, key=lambda search: search.loss)
+    check_found(best.loss)
     score = eqx.filter_jit(best.flow.log_prob)
     log_density = in_data_units(lambda Z: np.asarray(score(jnp.asarray(Z)), dtype=float), whiten)
     return Fitted(log_density, best.found_at, {"learning rate": best.rate})
@@ -63,10 +64,12 @@ def _search(train: np.ndarray, valid: np.ndarray, seed: int, rate: float, clock:
         max_epochs=MAX_EPOCHS,
         show_progress=False,
     )
-    epochs = 1 + int(np.argmin(losses["val"]))
+    # Once it is NaN it stays NaN; fit_to_data returns what was best before.
+    valid_losses = np.nan_to_num(losses["val"], nan=np.inf)
+    epochs = 1 + int(np.argmin(valid_losses))
     # fit_to_data tells no times: all epochs are taken to be equally long.
-    found_at = started + (clock() - started) * epochs / len(losses["val"])
-    return Trained(min(losses["val"]), found_at, rate, flow)
+    found_at = started + (clock() - started) * epochs / len(valid_losses)
+    return Trained(float(np.min(valid_losses)), found_at, rate, flow)
 
 
 def _ordered(key: jax.Array, train: np.ndarray, valid: np.ndarray) -> jax.Array:

@@ -36,3 +36,9 @@ def whitened(rows: Split) -> tuple[Whitening, Split]:
 def in_data_units(log_density: LogDensity, whiten: Whitening) -> LogDensity:
     """Return the log-density of rows x from that of whitened rows z."""
     return lambda X: log_density(whiten(X)) - whiten.log_det
+
+
+def check_found(loss: float) -> None:
+    """Raise if no search found a finite validation loss."""
+    if not np.isfinite(loss):
+        raise FloatingPointError("no learning rate led to a finite validation loss")

@@ -18,7 +18,7 @@ import torch
 from zuko.flows import MAF, NSF, Flow
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted, in_data_units, whitened
+from benchmarks.peers.protocol import Clock, Fitted, check_found, in_data_units, whitened
 
 RATES = (1e-3, 3e-3, 1e-2)
 DROPS = 2
@@ -66,6 +66,7 @@ def _fit(recipe: Recipe, rows: Split, seed: int, clock: Clock) -> Fitted:
     flow = recipe.build(train.shape[1])
     searches = [_search(recipe, train, valid, rate, seed, clock) for rate in RATES]
     best = min(searches, key=lambda search: search.loss)
+    check_found(best.loss)
     flow.load_state_dict(best.weights)
     log_density = in_data_units(partial(_log_density, flow), whiten)
     return Fitted(log_density, best.found_at, {"learning rate": best.rate})

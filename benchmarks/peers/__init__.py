@@ -67,7 +67,7 @@ PEERS = {
         (),
         "scikit-learn's `GaussianMixture`, full covariances, 3 starts each; the number of "
         "components by validation from 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, until three rungs "
-        "in a row bring nothing. Whitened rows.",
+        "in a row bring nothing. Whitened rows, one thread (the matrices are too small for two).",
     ),
     "kde": Peer(
         "classical",

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+PEERS = ("torch", "zuko", "flowjax", "hessQuik")
 PACKAGES = ("brenier", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "equinox", "optax")
 
 
@@ -55,6 +57,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
+        **{name: version(name) for name in PEERS if find_spec(name) is not None},
     }
 
 

@@ -1,0 +1,103 @@
+"""The density estimators that are compared, and how each of them is treated.
+
+Every one gets the same rows to train on and to choose by, and the same cores. Their packages are
+imported only where one is fitted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+from benchmarks.data import Split
+from benchmarks.peers.protocol import Clock, Fitted
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A density estimator.
+
+    Parameters
+    ----------
+    module, function : str
+        Where its fit is, in `benchmarks.peers`.
+    packages : tuple of str
+        What it needs besides brenier.
+    treatment : str
+        How it is fitted, in words.
+    """
+
+    module: str
+    function: str
+    packages: tuple[str, ...]
+    treatment: str
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Packages that it needs and that are not installed."""
+        return tuple(name for name in self.packages if find_spec(name) is None)
+
+    def load(self) -> Callable[[Split, int, Clock], Fitted]:
+        """Return its fit, a function of rows, seed and clock; imports its packages."""
+        return getattr(import_module(f"benchmarks.peers.{self.module}"), self.function)
+
+
+ZUKO = (
+    "Adam with the learning rates 1e-3, 3e-3, 1e-2 one after the other, each dropped twice to a "
+    "third after as many epochs without improvement as the patience says, from the best weights "
+    "so far; the best by validation of all. Whitened rows, float32, one thread (the networks are "
+    "too small for two)."
+)
+
+PEERS = {
+    "brenier": Peer(
+        "convex",
+        "brenier",
+        (),
+        "`ConvexPotentialFlow(random_state=seed).fit(train, validation_data=valid)`: the defaults. "
+        "Its model is an average that exists only at the end, so its seconds are those of the "
+        "whole fit, compilation included.",
+    ),
+    "gaussian": Peer(
+        "classical", "gaussian", (), "One Gaussian with the training rows' mean and covariance."
+    ),
+    "mixture": Peer(
+        "classical",
+        "mixture",
+        (),
+        "scikit-learn's `GaussianMixture`, full covariances, 3 starts each; the number of "
+        "components by validation from 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, until three rungs "
+        "in a row bring nothing. Whitened rows, one thread (the matrices are too small for two).",
+    ),
+    "kde": Peer(
+        "classical",
+        "kernel",
+        (),
+        "scikit-learn's `KernelDensity`, Gaussian kernel on whitened rows; the bandwidth by a "
+        "one-dimensional search on the validation rows.",
+    ),
+    "zuko-nsf": Peer(
+        "zuko_flows",
+        "nsf",
+        ("torch", "zuko"),
+        "zuko's neural spline flow: autoregressive, 3 transforms of 8 bins, hidden layers 64, 64; "
+        "batches of 256, patience 20. " + ZUKO,
+    ),
+    "zuko-maf": Peer(
+        "zuko_flows",
+        "maf",
+        ("torch", "zuko"),
+        "zuko's masked autoregressive flow: 5 transforms, hidden layers 64, 64; batches of 128, "
+        "patience 30. " + ZUKO,
+    ),
+    "flowjax-nsf": Peer(
+        "flowjax_flows",
+        "nsf",
+        ("flowjax",),
+        "flowjax's masked autoregressive flow of rational quadratic splines: 3 layers of 8 knots, "
+        "hidden layers 64, 64. Trained by its own `fit_to_data`: Adam, batches of 250, patience 20 "
+        "epochs, the constant rates 1e-3, 3e-3, 1e-2 one after the other and the best of them by "
+        "validation. Whitened rows, float32. The moment of the best model is estimated: its epoch, "
+        "all epochs of a rate taken to be equally long.",
+    ),
+}

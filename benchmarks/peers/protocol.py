@@ -1,0 +1,44 @@
+"""What a density estimator must offer to be measured beside the others."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.data import Split
+from benchmarks.whitening import Whitening
+
+CORES = 2
+
+# Seconds since the fit began.
+Clock = Callable[[], float]
+LogDensity = Callable[[np.ndarray], np.ndarray]
+
+
+class Fitted(NamedTuple):
+    """A fitted density.
+
+    `best_at` is the second at which the model that is returned existed, though the fit may have
+    gone on in search of a better one; `chosen` are settings that the validation rows chose.
+    """
+
+    log_density: LogDensity
+    best_at: float
+    chosen: dict[str, Any]
+
+
+def whitened(rows: Split) -> tuple[Whitening, Split]:
+    """Return the map that whitens the training rows, and all rows through it."""
+    whiten = Whitening.of(rows.train)
+    return whiten, Split(*map(whiten, rows))
+
+
+def in_data_units(log_density: LogDensity, whiten: Whitening) -> LogDensity:
+    """Return the log-density of rows x from that of whitened rows z."""
+    return lambda X: log_density(whiten(X)) - whiten.log_det
+
+
+def check_found(loss: float) -> None:
+    """Raise if no search found a finite validation loss."""
+    if not np.isfinite(loss):
+        raise FloatingPointError("no learning rate led to a finite validation loss")

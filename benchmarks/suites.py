@@ -1,0 +1,93 @@
+"""The data sets of the accuracy suites."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import data
+from brenier.datasets import (
+    AbstractDistribution,
+    CorrelatedGaussian,
+    EightGaussians,
+    MAFMoon,
+    Moons,
+    Rings,
+)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Rows by seed, and the distribution they are from where it is known."""
+
+    rows: Callable[[int], data.Split]
+    truth: AbstractDistribution | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Data sets that are measured together, with so many seeds unless told otherwise.
+
+    `compared` names the field of a fit's record in which the suite is shown first.
+    """
+
+    name: str
+    title: str
+    description: str
+    datasets: dict[str, DataSet]
+    seeds: int
+    compared: str
+
+
+def _moons(n_train: int) -> DataSet:
+    return DataSet(lambda seed: data.moons(n_train, seed), Moons())
+
+
+def _toy(truth: AbstractDistribution) -> DataSet:
+    return DataSet(lambda seed: data.drawn(truth, (2000, 1000, 5000), seed), truth)
+
+
+POSTERIORS = (
+    "garch11",
+    "lotka_volterra",
+    "eight_schools_noncentered",
+    "low_dim_gauss_mix",
+    "gp_regr",
+    "arma11",
+    "diamonds",
+)
+
+MOONS = Suite(
+    "moons",
+    "Two moons",
+    "Two half circles with noise 0.05; 1024 or 4096 rows to train on, 5000 to choose by, 5000 to "
+    "test. J is the test NLL less (n/2) log 2 pi; the gap is the mean of log p_true - log p on the "
+    "test rows.",
+    {f"moons-{n_train}": _moons(n_train) for n_train in (1024, 4096)},
+    5,
+    "gap",
+)
+TOYS = Suite(
+    "toys",
+    "Toy distributions",
+    "2000 rows to train on, 1000 to choose by, 5000 to test. The gap is the mean of "
+    "log p_true - log p on the test rows.",
+    {
+        "eight-gaussians": _toy(EightGaussians()),
+        "rings": _toy(Rings()),
+        "maf-moon": _toy(MAFMoon()),
+        "gaussian-16d": _toy(CorrelatedGaussian(16)),
+    },
+    3,
+    "gap",
+)
+REAL = Suite(
+    "posteriors",
+    "Posterior draws",
+    "Draws of [posteriordb](https://github.com/stan-dev/posteriordb) in coordinates whitened by "
+    "the training rows; 2000 rows to train on, 1000 to choose by, 5000 to test; the seed is that "
+    "of the split.",
+    {name: DataSet(partial(data.posterior, name)) for name in POSTERIORS},
+    3,
+    "nll",
+)
+SUITES = {suite.name: suite for suite in (MOONS, TOYS, REAL)}

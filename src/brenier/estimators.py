@@ -33,7 +33,7 @@ from brenier.outer.monitor import Limits
 from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
 from brenier.outer.schemes import SCHEMES
-from brenier.outer.training import Settings, train
+from brenier.outer.training import Form, Settings, train
 from brenier.persistence import ModelFileError, read_model, write_model
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.nonnegativity import NONNEGATIVITY
@@ -50,9 +50,10 @@ from brenier.version import __version__
 
 # Floor of the quadratic weights, relative to the Gaussian's own.
 W_MIN = 1e-2
-# Weight decays tried where held-out rows can choose, and the one taken where they cannot. Smooth
-# posteriors want the first, thin curved shapes the last.
-DECAYS = (1e-5, 1e-2)
+# Weight decays tried where held-out rows can choose, without and with cones, and the one taken
+# where they cannot. Thin curved shapes want the first, shells the second, smooth posteriors the last.
+DECAYS_WITHOUT_CONES = (1e-5,)
+DECAYS_WITH_CONES = (1e-4, 1e-2)
 BLIND_DECAY = 1e-3
 # Held out where `validation_fraction` of the rows would be fewer than this, up to a quarter.
 LEAST_HELDOUT = 100
@@ -76,6 +77,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     ----------
     widths : tuple of int, default=(16, 16, 16, 16)
         Widths of the hidden layers.
+    n_cones : int, default=8
+        Cones beside the network, sqrt(1 + |B x + e|^2) each: round kinks for heavy tails, shells
+        and funnels.
     activation : {"gaussian-softplus", "softplus", "squareplus"}
         Convex, non-decreasing activation.
     nonnegativity : {"bounds", "softplus"}
@@ -100,8 +104,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     tau : float, default=1e-5
         Final barrier weight (nats): also a mild prior that keeps the last layer's weights positive.
     decay : float, optional
-        Weight decay of the search (nats per squared weight). None: one search with 1e-2 and one
-        with 1e-5, the better one on held-out rows being kept; 1e-3 where no rows are held out.
+        Weight decay of the search (nats per squared weight). None: short searches with 1e-4 and
+        1e-2, and one with 1e-5 and without cones, race, and the best on held-out rows goes on;
+        1e-3 where no rows are held out.
     max_iter : int, default=1000
         Most iterations of the search.
     tol : float, default=1e-5
@@ -165,6 +170,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        "n_cones": [Interval(Integral, 0, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "nonnegativity": [StrOptions(set(NONNEGATIVITY))],
         "quadratic": ["boolean"],
@@ -193,6 +199,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         self,
         *,
         widths=(16, 16, 16, 16),
+        n_cones=8,
         activation="gaussian-softplus",
         nonnegativity="bounds",
         quadratic=True,
@@ -214,6 +221,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         verbose=0,
     ):
         self.widths = widths
+        self.n_cones = n_cones
         self.activation = activation
         self.nonnegativity = nonnegativity
         self.quadratic = quadratic
@@ -249,6 +257,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         """
         form = {
             "widths": (32, 32, 32, 32),
+            "n_cones": 0,
             "activation": "softplus",
             "nonnegativity": "softplus",
             "quadratic": False,
@@ -367,7 +376,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             solver=_inner_solver(self.inner, float(self.tau)),
             scheme=SCHEMES[self.scheme](float(self.tol), seed),
             quadratic=bool(self.quadratic),
-            decays=() if few else self._decays(chosen_on_heldout=heldout is not None),
+            forms=() if few else self._forms(chosen_on_heldout=heldout is not None),
             w_min=W_MIN,
             limits=Limits(
                 int(self.max_iter),
@@ -386,10 +395,14 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         self.report_ = fit_report(result, units, self.flow_, heldout, len(training.X))
         self.n_iter_ = self.report_.n_iter
 
-    def _decays(self, *, chosen_on_heldout: bool) -> tuple[float, ...]:
+    def _forms(self, *, chosen_on_heldout: bool) -> tuple[Form, ...]:
+        n_cones = int(self.n_cones)
         if self.decay is not None:
-            return (float(self.decay),)
-        return DECAYS if chosen_on_heldout else (BLIND_DECAY,)
+            return (Form(float(self.decay), n_cones),)
+        if not chosen_on_heldout:
+            return (Form(BLIND_DECAY, n_cones),)
+        without = [Form(decay, 0) for decay in DECAYS_WITHOUT_CONES]
+        return tuple(dict.fromkeys([*without, *(Form(d, n_cones) for d in DECAYS_WITH_CONES)]))
 
     def score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row.

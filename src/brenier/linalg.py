@@ -70,6 +70,21 @@ def outer_products(v: Float[Array, "n N k"]) -> Float[Array, "P N k"]:
     return v[rows] * v[cols]
 
 
+def weighted_outer_products(
+    q: Float[Array, "N k"], D: Float[Array, "n N k"]
+) -> Float[Array, "P N"]:
+    """Return packed sum_k q_k D_k D_k^T for every sample."""
+    if D.shape[0] <= UNROLL_LIMIT:
+        # Entry by entry, not by indexing with `pairs`: the derivative of that is a scatter.
+        rows = []
+        for a in range(D.shape[0]):
+            qD = q * D[a]
+            rows += [jnp.sum(qD * D[b], axis=-1) for b in range(a + 1)]
+        return jnp.stack(rows)
+    D = jnp.swapaxes(D, 0, 1)
+    return pack((q[:, None, :] * D) @ jnp.swapaxes(D, 1, 2))
+
+
 def cholesky(A: Float[Array, "P N"]) -> Float[Array, "P N"]:
     """Return packed lower triangular L with A = L L^T; NaN where A is not positive definite."""
     n = dimension(A.shape[0])

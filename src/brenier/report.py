@@ -100,11 +100,11 @@ class FitReport:
         Inner solves that did not converge.
     work_units : int
         Forward and backward passes of single samples, winning search.
-    decay : float
-        Weight decay of the winning search.
-    search_decay, search_log_likelihood : tuple of float
-        Weight decay of every search, and what it reached (held out where there are such rows,
-        else training).
+    decay, n_cones : float, int
+        Weight decay and cones of the winning search.
+    search_decay, search_n_cones, search_log_likelihood : tuple
+        Weight decay and cones of every search, and what it reached (held out where there are such
+        rows, else training).
     seconds : dict
         Wall time: `total`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
@@ -130,7 +130,9 @@ class FitReport:
     inner_failures: int
     work_units: int
     decay: float
+    n_cones: int
     search_decay: tuple[float, ...]
+    search_n_cones: tuple[int, ...]
     search_log_likelihood: tuple[float, ...]
     seconds: dict[str, float]
     certificate: Certificate | None
@@ -161,7 +163,7 @@ class FitReport:
             key: tuple(_nan_for_none(value) for value in values)
             for key, values in fields["history"].items()
         }
-        for name in ("newton_steps", "search_decay", "search_log_likelihood"):
+        for name in ("newton_steps", "search_decay", "search_n_cones", "search_log_likelihood"):
             fields[name] = tuple(_nan_for_none(value) for value in fields[name])
         for name in (
             "train_log_likelihood",

@@ -8,9 +8,11 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, Whitening
 from brenier.outer.gaussian import Gaussian
 from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.cones import Cones
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.units import AbstractUnits, SideBySide
 
 Arrays = dict[str, np.ndarray]
 
@@ -18,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
     """Return a flow's arrays by name, and what else it takes to rebuild it."""
     features = flow.potential.features
-    network = features.network
+    network, cones = _parts(features.network)
     whitening, bounds = flow.preprocessing.whitening, flow.preprocessing.bounds
     arrays = {
         "bounds.low": bounds.low,
@@ -31,6 +33,8 @@ def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
     }
     for name, parts in (("K", network.K), ("b", network.b), ("L", network.L)):
         arrays |= {f"{name}.{i}": part for i, part in enumerate(parts)}
+    if cones is not None:
+        arrays |= {"cones.B": cones.B, "cones.e": cones.e}
     structure = {
         "activation": _name_of(network.activation, ACTIVATIONS),
         "nonnegativity": _name_of(network.nonnegativity, NONNEGATIVITY),
@@ -50,7 +54,10 @@ def flow_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> ConvexFlow:
         activation=ACTIVATIONS[structure["activation"]],
         nonnegativity=NONNEGATIVITY[structure["nonnegativity"]],
     )
-    features = SeparableFeatures(network, arrays["axes"], structure["normalised"])
+    units: AbstractUnits = network
+    if "cones.B" in arrays:
+        units = SideBySide((network, Cones(arrays["cones.B"], arrays["cones.e"])))
+    features = SeparableFeatures(units, arrays["axes"], structure["normalised"])
     preprocessing = Preprocessing(
         ColumnBounds(arrays["bounds.low"], arrays["bounds.high"]),
         Whitening(arrays["whitening.mean"], arrays["whitening.scale"], arrays["whitening.factor"]),
@@ -70,6 +77,14 @@ def gaussian_to_arrays(gaussian: Gaussian) -> Arrays:
 def gaussian_from_arrays(arrays: Arrays) -> Gaussian:
     """Return the baseline that `gaussian_to_arrays` took apart."""
     return Gaussian(arrays["baseline.axes"], arrays["baseline.sd"], arrays["baseline.linear"])
+
+
+def _parts(units: AbstractUnits) -> tuple[InputConvexNetwork, Cones | None]:
+    """Return the network, and the cones beside it if there are any."""
+    if not isinstance(units, SideBySide):
+        return units, None
+    network, cones = units.parts
+    return network, cones
 
 
 def _name_of(part: object, registry) -> str:

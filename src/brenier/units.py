@@ -81,7 +81,7 @@ def fit_report(
     result: TrainingResult, units: Units, flow: ConvexFlow, heldout: Rows | None, n_train: int
 ) -> FitReport:
     """Return the report of a training run, in log-likelihoods."""
-    search = result.searches[result.winner]
+    search, form = result.searches[result.winner], result.forms[result.winner]
     history = [asdict(units.progress(iteration)) for iteration in search.iterations]
     gain = heldout_mean = None
     if heldout is not None and units.heldout is not None and units.heldout_log_det is not None:
@@ -110,8 +110,10 @@ def fit_report(
         newton_steps=tuple(search.counters.newton_steps),
         inner_failures=search.counters.failures,
         work_units=search.iterations[-1].work_units if search.iterations else 0,
-        decay=search.decay,
-        search_decay=tuple(s.decay for s in result.searches),
+        decay=form.decay,
+        n_cones=form.n_cones,
+        search_decay=tuple(f.decay for f in result.forms),
+        search_n_cones=tuple(f.n_cones for f in result.forms),
         search_log_likelihood=tuple(
             float("nan") if s.best is None else _criterion(units, s.best) for s in result.searches
         ),

@@ -1,7 +1,6 @@
 """Watches a search: held-out loss, the best iterate, and when to stop."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 import jax.numpy as jnp
@@ -13,11 +12,6 @@ from brenier.outer.reduced import VariableProjection
 from brenier.outer.report import Iteration, ProgressCallback
 from brenier.outer.sample import Sample
 from brenier.status import FitStatus
-
-# Iterations after which of two searches with different weight decays only the better one goes on.
-# By then their order was the final one on moons and, but for a tie, on four posteriors
-# (benchmarks/NOTES.md).
-RACE = 60
 
 
 class StopSearch(Exception):
@@ -76,8 +70,6 @@ class Monitor:
     ----------
     search : int
         Which search of the fit this is, counted from one.
-    rival : sequence of Iteration
-        Those of another search: being behind it after `RACE` iterations ends this one.
     heldout_every : int
         The held-out loss is evaluated at the first and at every so many iterates, so that it
         costs no more than the training; only such iterates can be the best.
@@ -89,7 +81,6 @@ class Monitor:
     on_iteration: ProgressCallback | None = None
     _: KW_ONLY
     search: int = 1
-    rival: Sequence[Iteration] = ()
     heldout_every: int = 1
     started: float = field(default_factory=time.perf_counter)
     iterations: list[Iteration] = field(default_factory=list)
@@ -155,10 +146,4 @@ class Monitor:
     def _out_of_patience(self, number: int) -> bool:
         if self.heldout is None or self.best is None:
             return False
-        if number == RACE and self._is_behind(self.best.heldout_loss):
-            return True
         return number - self.best.number > max(self.limits.patience, 0.25 * number)
-
-    def _is_behind(self, heldout_loss: float) -> bool:
-        losses = [record.heldout_loss for record in self.rival[:RACE]]
-        return bool(losses and heldout_loss > np.nanmin(losses))

@@ -1,4 +1,4 @@
-"""mu as one vector: what the optimiser sees of a network."""
+"""mu as one vector: what the optimiser sees of the units."""
 
 import jax
 import jax.numpy as jnp
@@ -6,17 +6,17 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.units import AbstractUnits
 
 
-def to_vector(network: InputConvexNetwork) -> Float[np.ndarray, " p"]:
-    """Return all trained arrays, one after the other: K, then b, then L."""
+def to_vector(network: AbstractUnits) -> Float[np.ndarray, " p"]:
+    """Return all trained arrays, one after the other."""
     leaves = jax.tree.leaves(network)
     return np.concatenate([np.asarray(leaf, dtype=float).ravel() for leaf in leaves])
 
 
-def from_vector(template: InputConvexNetwork, theta: Float[Array, " p"]) -> InputConvexNetwork:
-    """Return the network of the template's shapes whose trained arrays are `theta`."""
+def from_vector(template: AbstractUnits, theta: Float[Array, " p"]) -> AbstractUnits:
+    """Return the units of the template's shapes whose trained arrays are `theta`."""
     leaves, structure = jax.tree.flatten(template)
     ends = np.cumsum([leaf.size for leaf in leaves])
     parts = [
@@ -26,14 +26,11 @@ def from_vector(template: InputConvexNetwork, theta: Float[Array, " p"]) -> Inpu
     return jax.tree.unflatten(structure, parts)
 
 
-def lower_bounds(network: InputConvexNetwork) -> Float[np.ndarray, " p"]:
+def lower_bounds(network: AbstractUnits) -> Float[np.ndarray, " p"]:
     """Return the least value of every entry of the vector."""
-    bound = network.nonnegativity.lower_bound
-    free = [np.full(np.size(leaf), -np.inf) for leaf in (*network.K, *network.b)]
-    return np.concatenate([*free, *(np.full(np.size(leaf), bound) for leaf in network.L)])
+    return to_vector(network.lower_bounds())
 
 
-def decayed_weights(network: InputConvexNetwork) -> Float[Array, " d"]:
-    """Return all entries of K and L as one vector, what weight decay acts on."""
-    leaves = (*network.K, *network.hidden_weights())
-    return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
+def decayed_weights(network: AbstractUnits) -> Float[Array, " d"]:
+    """Return what weight decay acts on as one vector."""
+    return jnp.concatenate([jnp.ravel(array) for array in network.decayed()])

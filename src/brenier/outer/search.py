@@ -50,20 +50,18 @@ class Clock:
 
 @dataclass(frozen=True)
 class Watch:
-    """When a search must end, who is told of its iterates, and whom it races."""
+    """When a search must end, and who is told of its iterates."""
 
     limits: Limits
     clock: Clock
     on_iteration: ProgressCallback | None
     number: int = 1
-    rival: tuple[Iteration, ...] = ()
 
 
 @dataclass(frozen=True)
 class Search:
-    """One search: its decay, how it ended, its best iterate if it had any, and what it cost."""
+    """One search: how it ended, its best iterate if it had any, and what it cost."""
 
-    decay: float
     status: FitStatus
     best: Iterate | None
     iterations: tuple[Iteration, ...]
@@ -112,7 +110,7 @@ def search(
         ("heldout", monitor.heldout_seconds),
     ):
         watch.clock.seconds[part] += spent
-    return Search(float(problem.decay), status, monitor.best, tuple(monitor.iterations), counters)
+    return Search(status, monitor.best, tuple(monitor.iterations), counters)
 
 
 def _stages(n_rows: int) -> list[int]:
@@ -131,7 +129,6 @@ def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> Monitor:
         watch.on_iteration,
         started=watch.clock.started,
         search=watch.number,
-        rival=watch.rival,
     )
     if data.heldout_X is not None and data.heldout_weights is not None:
         X, weights = data.heldout_X[:MAX_HELDOUT_ROWS], data.heldout_weights[:MAX_HELDOUT_ROWS]

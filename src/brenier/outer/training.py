@@ -2,10 +2,11 @@ r"""The training loop: from whitened rows to the best potential found.
 
 Candidate 0 is the Gaussian: it is inside the model (network weights zero, quadratics along the
 covariance's eigenvectors), and what is returned is never worse than it in training likelihood.
-For the first potential one search starts with each weight decay; the held-out rows, where there
-are any, decide when a search stops, which of its iterates is kept, and which decay. The other
-potentials are searched for with that decay, from other initial weights. Their average is returned
-(`brenier.potential.merge` says why), unless a single one is better on the held-out rows.
+There are several forms of the model, with more or less restraint (`Form`). A short search with each
+is a race: the form that is best on the held-out rows is the one that all potentials have, each
+searched for from other initial weights. The held-out rows also decide when a search stops and which
+of its iterates is kept. The average of the potentials is returned (`brenier.potential.merge` says
+why), unless a single one is better on the held-out rows.
 """
 
 from collections.abc import Sequence
@@ -33,16 +34,38 @@ from brenier.outer.search import (
     search,
 )
 from brenier.potential.activations import AbstractActivation
+from brenier.potential.cones import Cones
 from brenier.potential.head import ConvexPotential, SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.initialise import cones_in_data, kinks_in_data
 from brenier.potential.merge import average
 from brenier.potential.nonnegativity import AbstractNonnegativity
+from brenier.potential.units import AbstractUnits, SideBySide
 from brenier.status import FitStatus, InnerStatus
 
 # Ridge on the network's weights (nats per squared standard deviation of z that a feature can add).
 RIDGE = 1e-8
+# Iterations after which the forms are compared: after 60 the order on rings was not yet the final one
+# (benchmarks/NOTES.md).
+RACE = 100
 # Ends after which no other search begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the held-out rows choose between.
+
+    Attributes
+    ----------
+    decay : float
+        Weight of half the squared slopes (`AbstractUnits.decayed`), nats.
+    n_cones : int
+        Cones beside the network.
+    """
+
+    decay: float
+    n_cones: int
 
 
 @dataclass(frozen=True)
@@ -57,9 +80,8 @@ class Settings:
         The parts.
     quadratic : bool
         Whether the head has quadratics; False is the thesis's form.
-    decays : tuple of float
-        Weights of 1/2 (|K|^2 + |L|^2), nats: one search with each, the best on held-out rows
-        being kept. None: nothing but the Gaussian.
+    forms : tuple of Form
+        Forms of the model. None at all: nothing but the Gaussian.
     w_min : float
         Floor of the quadratic weights, relative to the Gaussian's own.
     limits : Limits
@@ -80,7 +102,7 @@ class Settings:
     solver: AbstractInnerSolver
     scheme: AbstractScheme
     quadratic: bool
-    decays: tuple[float, ...]
+    forms: tuple[Form, ...]
     w_min: float
     limits: Limits
     n_init: int
@@ -112,8 +134,8 @@ class TrainingResult:
         Its J (nats).
     certificate : Certificate or None
         Of the winning search's best iterate.
-    searches : tuple of Search
-        Every search.
+    searches, forms : tuple of Search, tuple of Form
+        Every search, those of the race first, and its form.
     winner : int
         The best search.
     seconds : dict
@@ -130,6 +152,7 @@ class TrainingResult:
     gaussian_heldout_loss: float
     certificate: Certificate | None
     searches: tuple[Search, ...]
+    forms: tuple[Form, ...]
     winner: int
     seconds: dict[str, float]
 
@@ -146,8 +169,9 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Found:
-    """A search and the problem it searched."""
+    """A search, and what it searched."""
 
+    form: Form
     problem: VariableProjection
     search: Search
 
@@ -199,6 +223,8 @@ def train(
     """
     run = _Run(data, settings, Gaussian.fit(data.X, data.weights, settings.shrinkage), Clock())
     searched, members = _search_all(run, on_iteration)
+    if not searched:
+        searched = [_no_search(run)]
     return _conclude(run, searched, members)
 
 
@@ -206,64 +232,101 @@ def _search_all(
     run: _Run, on_iteration: ProgressCallback | None
 ) -> tuple[list[_Found], list[_Found]]:
     """Return every search, and of each potential's searches the best."""
-    rng = np.random.default_rng(run.settings.seed)
-    decays = run.settings.decays
-    searched: list[_Found] = []
+    settings = run.settings
+    if not settings.forms:
+        return [], []
+    rng = np.random.default_rng(settings.seed)
+    start = _Start.draw(run, rng)
+    searched = _race(run, start, on_iteration)
+    fastest = min(searched, key=lambda found: found.criterion, default=None)
+    form = settings.forms[0] if fastest is None else fastest.form
+    finished = fastest is not None and fastest.search.status is not FitStatus.ITERATION_LIMIT
     members: list[_Found] = []
-    if not decays:
-        nothing = Search(0.0, FitStatus.CONVERGED, None, (), Counters())
-        return [_Found(_problem(run, rng), nothing)], []
-    for _ in range(run.settings.n_estimators):
-        first = len(searched)
-        for _ in range(run.settings.n_init):
-            searched += _race(run, _problem(run, rng), decays, len(searched), on_iteration)
-            if searched[-1].search.status in OUT_OF_TIME:
+    for potential in range(settings.n_estimators):
+        first = len(searched) if potential else 0
+        for trial in range(settings.n_init):
+            if _ended(searched):
                 break
-        members.append(min(searched[first:], key=lambda found: found.criterion))
-        decays = (members[0].search.decay,)
-        if searched[-1].search.status in OUT_OF_TIME:
-            break
+            if potential or trial or not finished:
+                number = len(searched) + 1
+                searched.append(_search(run, start, form, settings.limits, number, on_iteration))
+            start = _Start.draw(run, rng)
+        members += sorted(searched[first:], key=lambda found: found.criterion)[:1]
     return searched, [found for found in members if found.search.best is not None]
 
 
-def _race(
+def _no_search(run: _Run) -> _Found:
+    """Return what stands for a search where only the Gaussian is wanted."""
+    form = Form(0.0, 0)
+    start = _Start.draw(run, np.random.default_rng(run.settings.seed))
+    search_of_nothing = Search(FitStatus.CONVERGED, None, (), Counters())
+    return _Found(form, _problem(run, start, form), search_of_nothing)
+
+
+def _race(run: _Run, start: "_Start", on_iteration: ProgressCallback | None) -> list[_Found]:
+    """Return a short search with every form from the same start; none where there is one form."""
+    limits = replace(run.settings.limits, max_iter=min(RACE, run.settings.limits.max_iter))
+    searched: list[_Found] = []
+    for form in run.settings.forms if len(run.settings.forms) > 1 else ():
+        if not _ended(searched):
+            searched.append(_search(run, start, form, limits, len(searched) + 1, on_iteration))
+    return searched
+
+
+def _ended(searched: list[_Found]) -> bool:
+    """Whether no further search may begin."""
+    return bool(searched) and searched[-1].search.status in OUT_OF_TIME
+
+
+def _search(
     run: _Run,
-    problem: VariableProjection,
-    decays: tuple[float, ...],
-    n_before: int,
+    start: "_Start",
+    form: Form,
+    limits: Limits,
+    number: int,
     on_iteration: ProgressCallback | None,
-) -> list[_Found]:
-    """Return the searches from one draw of initial weights, with every decay."""
-    found: list[_Found] = []
-    for decay in decays:
-        decayed = replace(problem, decay=np.asarray(decay))
-        rival = min(found, key=lambda other: other.criterion).search.iterations if found else ()
-        number = n_before + len(found) + 1
-        watch = Watch(run.settings.limits, run.clock, on_iteration, number, rival)
-        cold = _cold_start(run, decayed)
-        found.append(_Found(decayed, search(decayed, run.settings.scheme, run.data, cold, watch)))
-        if found[-1].search.status in OUT_OF_TIME:
-            break
-    return found
+) -> _Found:
+    problem = _problem(run, start, form)
+    watch = Watch(limits, run.clock, on_iteration, number)
+    cold = _cold_start(run, problem)
+    return _Found(form, problem, search(problem, run.settings.scheme, run.data, cold, watch))
 
 
-def _problem(run: _Run, rng: np.random.Generator) -> VariableProjection:
-    """Return the separable problem, without weight decay, at freshly drawn initial weights."""
+@dataclass(frozen=True)
+class _Start:
+    """Initial weights: the network, and as many cones as any form has."""
+
+    network: InputConvexNetwork
+    cones: Cones
+
+    @staticmethod
+    def draw(run: _Run, rng: np.random.Generator) -> "_Start":
+        """Return freshly drawn weights."""
+        settings, X = run.settings, run.data.X[:FIRST_STAGE_ROWS]
+        network = kinks_in_data(
+            X, settings.widths, settings.activation, settings.nonnegativity, rng
+        )
+        n_cones = max((form.n_cones for form in settings.forms), default=0)
+        return _Start(network, cones_in_data(X, n_cones, rng))
+
+    def units(self, n_cones: int) -> AbstractUnits:
+        """Return the network with its first `n_cones` cones beside it."""
+        if n_cones == 0:
+            return self.network
+        return SideBySide((self.network, Cones(self.cones.B[:n_cones], self.cones.e[:n_cones])))
+
+
+def _problem(run: _Run, start: _Start, form: Form) -> VariableProjection:
+    """Return the separable problem of a form at given initial weights."""
     settings, n = run.settings, run.data.X.shape[1]
-    network = kinks_in_data(
-        run.data.X[:FIRST_STAGE_ROWS],
-        settings.widths,
-        settings.activation,
-        settings.nonnegativity,
-        rng,
-    )
+    units = start.units(form.n_cones)
     axes = run.gaussian.axes if settings.quadratic else np.zeros((0, n))
     quadratic_floor = settings.w_min / run.gaussian.sd if settings.quadratic else np.zeros(0)
-    floor = np.concatenate([np.zeros(network.width), quadratic_floor, np.full(n, -np.inf)])
-    features = SeparableFeatures(network, axes, normalised=settings.quadratic)
+    floor = np.concatenate([np.zeros(units.width), quadratic_floor, np.full(n, -np.inf)])
+    features = SeparableFeatures(units, axes, normalised=settings.quadratic)
     ridge = np.zeros(len(floor))
-    ridge[: network.width] = RIDGE
-    return VariableProjection(features, floor, ridge, settings.solver, np.asarray(0.0))
+    ridge[: units.width] = RIDGE
+    return VariableProjection(features, floor, ridge, settings.solver, np.asarray(form.decay))
 
 
 def _cold_start(run: _Run, problem: VariableProjection) -> WarmStart:
@@ -306,6 +369,7 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
         gaussian_heldout_loss=gaussian.heldout_loss,
         certificate=certificate,
         searches=tuple(found.search for found in searched),
+        forms=tuple(found.form for found in searched),
         winner=next(i for i, found in enumerate(searched) if found is winner),
         seconds=run.clock.seconds,
     )

@@ -1,43 +1,98 @@
-r"""Cones: smooth convex units with a kink at a point, where a ridge unit has one along a plane.
+r"""Cones: smooth convex units with a kink at a point, where a unit of a network has one in a plane.
 
-    c_i(x) = sqrt(1 + |B_i x + e_i|^2).
+    u_i(x) = sqrt(1 + |q_i|^2),    q_i = B_i x + e_i,
+
+    grad u_i = g_i = B_i^T q_i / u_i,    hess u_i = (B_i^T B_i - g_i g_i^T) / u_i.
+
+A sum of cones with one apex and several widths is any radial profile, so scale mixtures and
+t-like tails are close at hand in any dimension, where planes would have to be summed over all
+directions. Seen from its side a cone is the perspective of a square, sqrt(t^2 + |y|^2) - t near
+|y|^2 / 2 t, whose gradient y / t is what a funnel needs. B_i of full rank, not diagonal: the
+directions in which the scale does not change are data's, not the coordinates'.
 """
 
-import os
-import equinox as eqx
+from collections.abc import Sequence
+from typing import Self
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.linalg import UNROLL_LIMIT, pack, packed_size, diagonal_entries, pairs
+from brenier.linalg import pairs, weighted_outer_products
 from brenier.potential.jets import Jet
+from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
+from brenier.potential.units import AbstractUnits
 
 
-class Cones(eqx.Module):
-    D: Float[Array, "k r n"]
-    E: Float[Array, "k r"]
+class Cones(AbstractUnits):
+    """Cones.
 
-    def _parts(self, X):
-        q = jnp.einsum("kra,ja->rjk", self.D, X) + self.E.T[:, None, :]
-        v = jnp.sqrt(1.0 + jnp.sum(q * q, axis=0))
-        g = jnp.einsum("kra,rjk->ajk", self.D, q) / v
-        rows, cols = pairs(X.shape[1])
-        BB = jnp.einsum("kra,krb->abk", self.D, self.D)[rows, cols]
-        return BB, v, g
+    Parameters
+    ----------
+    B : (width, n, n)
+        Slopes.
+    e : (width, n)
+        Offsets; the apex of cone i is where B_i x = -e_i.
+    """
 
-    def value(self, X):
-        return self._parts(X)[1]
+    B: Float[Array, "width n n"]
+    e: Float[Array, "width n"]
 
-    def jet(self, X):
-        BB, v, g = self._parts(X)
-        rows, cols = pairs(X.shape[1])
-        return Jet(jnp.concatenate([v[None], g, (BB[:, None, :] - g[rows] * g[cols]) / v]))
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.B.shape[2]
 
-    def weighted(self, w, X):
-        from brenier.potential.icnn import weighted_outer
-        BB, v, g = self._parts(X)
-        u = w / v
-        return g @ w, BB @ u.T - weighted_outer(u, g)
+    @property
+    def width(self) -> int:
+        """Number of cones."""
+        return self.B.shape[0]
 
-    def slope_bound(self):
-        return jnp.sqrt(jnp.sum(self.D * self.D + 1e-24, axis=(1, 2)) / self.D.shape[1])
+    @property
+    def nonnegativity(self) -> AbstractNonnegativity:
+        """Bounds."""
+        return Bounded()
+
+    def slope_bound(self) -> Float[Array, " width"]:
+        """Return the Frobenius norms of B_i: at least their largest singular values."""
+        # The tiny term keeps the derivative finite at a matrix of zeros.
+        return jnp.sqrt(jnp.sum(self.B**2, axis=(1, 2)) + 1e-24)
+
+    def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
+        """Return sqrt(1 + |q|^2)."""
+        return self._with_gradient(X)[0]
+
+    def jet(self, X: Float[Array, "N n"]) -> Jet:
+        """Return value, gradient and Hessian of every cone."""
+        u, g = self._with_gradient(X)
+        rows, cols = pairs(self.n)
+        hessian = (self._gram()[:, None, :] - g[rows] * g[cols]) / u
+        return Jet(jnp.concatenate([u[None], g, hessian]))
+
+    def weighted(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"]
+    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return gradient and packed Hessian in x of v . u(x)."""
+        u, g = self._with_gradient(X)
+        share = v / u
+        return g @ v, self._gram() @ share.T - weighted_outer_products(share, g)
+
+    def lower_bounds(self) -> Self:
+        """Return minus infinity everywhere."""
+        return jax.tree.map(lambda array: np.full(np.shape(array), -np.inf), self)
+
+    def decayed(self) -> Sequence[Float[Array, "..."]]:
+        """Return B / sqrt(n), whose square is that of a cone's mean slope over all directions."""
+        return [self.B / np.sqrt(self.n)]
+
+    def _with_gradient(self, X: Array) -> tuple[Float[Array, "N width"], Float[Array, "n N width"]]:
+        q = jnp.einsum("kra,ja->rjk", self.B, X) + self.e.T[:, None, :]
+        u = jnp.sqrt(1.0 + jnp.sum(q * q, axis=0))
+        return u, jnp.einsum("kra,rjk->ajk", self.B, q) / u
+
+    def _gram(self) -> Float[Array, "P width"]:
+        """Return packed B_i^T B_i."""
+        rows, cols = pairs(self.n)
+        return jnp.einsum("kra,krb->abk", self.B, self.B)[rows, cols]

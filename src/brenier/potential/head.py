@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 from brenier.linalg import outer_products
-from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.units import AbstractUnits
 
 
 class FeatureDerivatives(eqx.Module):
@@ -53,7 +53,7 @@ class SeparableFeatures(eqx.Module):
         Whether network features are divided by their slope bounds.
     """
 
-    network: InputConvexNetwork
+    network: AbstractUnits
     axes: Float[Array, "q n"]
     normalised: bool = eqx.field(static=True, default=True)
 
@@ -75,7 +75,7 @@ class SeparableFeatures(eqx.Module):
     def network_scale(self) -> Float[Array, " width"]:
         """Return 1 / c, or ones where features are not normalised."""
         if not self.normalised:
-            return jnp.ones_like(self.network.b[-1])
+            return jnp.ones(self.network.width)
         return 1.0 / self.network.slope_bound()
 
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:

@@ -18,18 +18,24 @@ References
 .. [1] B. Amos, L. Xu, J. Z. Kolter, "Input Convex Neural Networks", 2016, arXiv 1609.07152, eq. 2.
 """
 
+from collections.abc import Sequence
+from typing import Self
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.linalg import UNROLL_LIMIT, pack, packed_size
+from brenier.linalg import packed_size, weighted_outer_products
 from brenier.potential.activations import AbstractActivation, evaluate
 from brenier.potential.jets import Jet, activate, add, affine, linear
 from brenier.potential.nonnegativity import AbstractNonnegativity
+from brenier.potential.units import AbstractUnits
 
 
-class InputConvexNetwork(eqx.Module):
+class InputConvexNetwork(AbstractUnits):
     """u_{l-1}: convex functions of x, as many as the last hidden layer is wide.
 
     Parameters
@@ -76,6 +82,17 @@ class InputConvexNetwork(eqx.Module):
             c = L @ c + _row_norms(K)
         return c
 
+    def lower_bounds(self) -> Self:
+        """Return minus infinity, but what keeps L >= 0 for the L_i."""
+        least = self.nonnegativity.lower_bound
+        free = jax.tree.map(lambda array: np.full(np.shape(array), -np.inf), self)
+        hidden = tuple(np.full(np.shape(raw), least) for raw in self.L)
+        return eqx.tree_at(lambda network: network.L, free, hidden) if hidden else free
+
+    def decayed(self) -> Sequence[Float[Array, "..."]]:
+        """Return K and L."""
+        return [*self.K, *self.hidden_weights()]
+
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
         """Return u_{l-1}."""
         u = evaluate(self.activation, X @ self.K[0].T + self.b[0])[0]
@@ -108,7 +125,7 @@ class InputConvexNetwork(eqx.Module):
         v = jnp.broadcast_to(v, u.shape)
         A = jnp.zeros((packed_size(n), N), X.dtype)
         for L, D, slope, curvature in reversed(layers):
-            A = A + weighted_outer(v * curvature, D)
+            A = A + weighted_outer_products(v * curvature, D)
             v = (v * slope) @ L
         return z, A
 
@@ -116,16 +133,3 @@ class InputConvexNetwork(eqx.Module):
 def _row_norms(K: Float[Array, "width n"]) -> Float[Array, " width"]:
     # The tiny term keeps the derivative finite at a row of zeros.
     return jnp.sqrt(jnp.sum(K * K, axis=1) + 1e-24)
-
-
-def weighted_outer(q: Float[Array, "N k"], D: Float[Array, "n N k"]) -> Float[Array, "P N"]:
-    """Return packed sum_k q_k D_k D_k^T for every sample."""
-    if D.shape[0] <= UNROLL_LIMIT:
-        # Entry by entry, not by indexing with `pairs`: the derivative of that is a scatter.
-        rows = []
-        for a in range(D.shape[0]):
-            qD = q * D[a]
-            rows += [jnp.sum(qD * D[b], axis=-1) for b in range(a + 1)]
-        return jnp.stack(rows)
-    D = jnp.swapaxes(D, 0, 1)
-    return pack((q[:, None, :] * D) @ jnp.swapaxes(D, 1, 2))

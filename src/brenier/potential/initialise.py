@@ -11,11 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.potential.activations import AbstractActivation, evaluate
+from brenier.potential.cones import Cones
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 # Standard deviations of the pre-activations: from broad to sharp against the data's own scale.
 SPREAD = (0.5, 3.0)
+# How far the cones' matrices are from multiples of the identity, entry by entry.
+CONE_NOISE = 0.1
 
 
 def kinks_in_data(
@@ -52,3 +55,13 @@ def kinks_in_data(
             L.append(nonnegativity.raw(hidden))
         u = np.asarray(evaluate(activation, raw + bias)[0])
     return InputConvexNetwork(tuple(K), tuple(b), tuple(L), activation, nonnegativity)
+
+
+def cones_in_data(X: Float[np.ndarray, "N n"], width: int, rng: np.random.Generator) -> Cones:
+    """Return cones with apices at rows of X, nearly round, of scales drawn as those of kinks."""
+    n = X.shape[1]
+    spread = np.exp(rng.uniform(*np.log(SPREAD), size=width))
+    shape = np.eye(n) + CONE_NOISE * rng.normal(size=(width, n, n))
+    B = (spread / np.sqrt(X.var(axis=0).sum()))[:, None, None] * shape
+    apices = X[rng.integers(len(X), size=width)]
+    return Cones(B, -np.einsum("kra,ka->kr", B, apices))

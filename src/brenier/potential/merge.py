@@ -15,11 +15,29 @@ from collections.abc import Sequence
 import jax.scipy.linalg
 import numpy as np
 
+from brenier.potential.cones import Cones
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.units import AbstractUnits, SideBySide
 
 # Hidden weights between members; through a softplus they cannot be zero.
 NOTHING = 1e-20
+
+
+def merge(
+    units: Sequence[AbstractUnits], weights: Sequence[np.ndarray]
+) -> tuple[AbstractUnits, np.ndarray]:
+    """Return the units whose sum with the weights returned is the sum of all, each with its own."""
+    first = units[0]
+    if isinstance(first, SideBySide):
+        parts = zip(*(member.parts for member in units), strict=True)
+        shares = zip(*(m.split(v) for m, v in zip(units, weights, strict=True)), strict=True)
+        merged = [merge(part, share) for part, share in zip(parts, shares, strict=True)]
+        return SideBySide(tuple(part for part, _ in merged)), np.concatenate([w for _, w in merged])
+    if isinstance(first, Cones):
+        cones = Cones(np.concatenate([c.B for c in units]), np.concatenate([c.e for c in units]))
+        return cones, np.concatenate(weights)
+    return merge_networks(units), np.concatenate(weights)
 
 
 def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork:
@@ -41,8 +59,8 @@ def average(potentials: Sequence[ConvexPotential]) -> ConvexPotential:
     parts = [[np.asarray(part) for part in p.features.split(p.w)] for p in potentials]
     share = 1.0 / len(potentials)
     network, quadratic, free = zip(*parts, strict=True)
-    w = share * np.concatenate([*network, sum(quadratic), sum(free)])
-    merged = merge_networks([p.features.network for p in potentials])
+    merged, weights = merge([p.features.network for p in potentials], network)
+    w = share * np.concatenate([weights, sum(quadratic), sum(free)])
     return ConvexPotential(SeparableFeatures(merged, first.axes, first.normalised), w)
 
 

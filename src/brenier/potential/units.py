@@ -1,0 +1,126 @@
+r"""Convex units: functions of x, each convex, whose non-negative sums make the potential.
+
+Everything the separable head and the search need of them is here, so that kinds of units can stand
+side by side: deep ones (`brenier.potential.icnn`) and cones (`brenier.potential.cones`).
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from brenier.arrays import Array
+from brenier.potential.jets import Jet
+from brenier.potential.nonnegativity import AbstractNonnegativity
+
+
+class AbstractUnits(eqx.Module):
+    """`width` convex functions of n variables; the arrays in it are mu.
+
+    Attributes
+    ----------
+    nonnegativity : AbstractNonnegativity
+        How weights that must be >= 0 are kept so where they are trained.
+    """
+
+    nonnegativity: eqx.AbstractVar[AbstractNonnegativity]
+
+    @property
+    @abstractmethod
+    def n(self) -> int:
+        """Number of inputs."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Number of functions."""
+
+    @abstractmethod
+    def slope_bound(self) -> Float[Array, " width"]:
+        """Return a global bound on every function's slope: |grad u_i(x)| <= c_i for all x."""
+
+    @abstractmethod
+    def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
+        """Return the functions' values."""
+
+    @abstractmethod
+    def jet(self, X: Float[Array, "N n"]) -> Jet:
+        """Return value, gradient and Hessian of every function."""
+
+    @abstractmethod
+    def weighted(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"]
+    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return gradient and packed Hessian in x of v . u(x)."""
+
+    @abstractmethod
+    def lower_bounds(self) -> Self:
+        """Return the least values of the trained arrays, in their places."""
+
+    @abstractmethod
+    def decayed(self) -> Sequence[Float[Array, "..."]]:
+        """Return what weight decay acts on: slopes, not places."""
+
+
+class SideBySide(AbstractUnits):
+    """Units of several kinds, one after the other.
+
+    Parameters
+    ----------
+    parts : tuple of AbstractUnits
+        With the same number of inputs.
+    """
+
+    parts: tuple[AbstractUnits, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.parts[0].n
+
+    @property
+    def width(self) -> int:
+        """Number of functions."""
+        return sum(part.width for part in self.parts)
+
+    @property
+    def nonnegativity(self) -> AbstractNonnegativity:
+        """That of the first part."""
+        return self.parts[0].nonnegativity
+
+    def slope_bound(self) -> Float[Array, " width"]:
+        """Return every part's bounds."""
+        return jnp.concatenate([part.slope_bound() for part in self.parts])
+
+    def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
+        """Return every part's values."""
+        return jnp.concatenate([part.value(X) for part in self.parts], axis=1)
+
+    def jet(self, X: Float[Array, "N n"]) -> Jet:
+        """Return every part's jet as one."""
+        return Jet(jnp.concatenate([part.jet(X).channels for part in self.parts], axis=-1))
+
+    def weighted(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"]
+    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return the sum of the parts' gradients and Hessians."""
+        of_parts = zip(self.parts, self.split(v), strict=True)
+        gradients, hessians = zip(*(part.weighted(u, X) for part, u in of_parts), strict=True)
+        return sum(gradients[1:], gradients[0]), sum(hessians[1:], hessians[0])
+
+    def lower_bounds(self) -> Self:
+        """Return the parts' least values."""
+        return type(self)(tuple(part.lower_bounds() for part in self.parts))
+
+    def decayed(self) -> Sequence[Float[Array, "..."]]:
+        """Return what weight decay acts on in all parts."""
+        return [array for part in self.parts for array in part.decayed()]
+
+    def split(self, v: Float[Array, " width"]) -> list[Float[Array, " _"]]:
+        """Return the entries of v that belong to each part."""
+        ends = np.cumsum([part.width for part in self.parts])
+        return [v[end - part.width : end] for part, end in zip(self.parts, ends, strict=True)]

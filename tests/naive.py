@@ -18,10 +18,26 @@ ACTIVATIONS = {
 }
 NONNEGATIVITY = {"bounds": lambda raw: raw, "softplus": lambda raw: jnp.log(1 + jnp.exp(raw))}
 
-# The potential. K, b, L are lists over layers, L the non-negative matrices themselves.
+# The potential. K, b, L are lists over layers, L the non-negative matrices themselves; `cones` is a
+# list of pairs (B_i, e_i). Either may be empty.
 
 
-def slope_bound(K, L):
+def cone(x, B, e):
+    """Return sqrt(1 + |B x + e|^2) at one x."""
+    square = 1.0
+    for row, offset in zip(B, e, strict=True):
+        square = square + (sum(row[a] * x[a] for a in range(len(x))) + offset) ** 2
+    return jnp.sqrt(square)
+
+
+def slope_bound(K, L, cones=()):
+    """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|, then the Frobenius norms |B_i|."""
+    c = layer_slope_bound(K, L) if len(K) else jnp.zeros(0)
+    of_cones = [jnp.sqrt(sum(entry**2 for entry in B.ravel())) for B, _ in cones]
+    return jnp.concatenate([c, jnp.array(of_cones)])
+
+
+def layer_slope_bound(K, L):
     """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|."""
     c = jnp.array([jnp.linalg.norm(row) for row in K[0]])
     for L_i, K_i in zip(L, K[1:], strict=True):
@@ -29,13 +45,20 @@ def slope_bound(K, L):
     return c
 
 
-def features(x, K, b, L, s, axes, *, normalised):
-    """Return f_mu(x) = [u_{l-1} / c, 1/2 (r_k . x)^2, x] at one x."""
+def last_layer(x, K, b, L, s):
+    """Return u_{l-1}(x) at one x."""
     u = s(K[0] @ x + b[0])
     for L_i, K_i, b_i in zip(L, K[1:], b[1:], strict=True):
         u = s(L_i @ u + K_i @ x + b_i)
+    return u
+
+
+def features(x, K, b, L, s, axes, *, normalised, cones=()):
+    """Return f_mu(x) = [u_{l-1} / c, cones / c, 1/2 (r_k . x)^2, x] at one x."""
+    u = last_layer(x, K, b, L, s) if len(K) else jnp.zeros(0)
+    u = jnp.concatenate([u, jnp.array([cone(x, B, e) for B, e in cones])])
     if normalised:
-        u = u / slope_bound(K, L)
+        u = u / slope_bound(K, L, cones)
     return jnp.concatenate([u, jnp.array([0.5 * (r @ x) ** 2 for r in axes]), x])
 
 

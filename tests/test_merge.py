@@ -7,34 +7,46 @@ import pytest
 from brenier.outer.reduced import loss
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import ConvexPotential, SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.initialise import cones_in_data, kinks_in_data
 from brenier.potential.merge import average
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.units import SideBySide
 
 WIDTHS = (4, 3, 4)
-FORMS = [(name, quadratic) for name in NONNEGATIVITY for quadratic in (True, False)]
+FORMS = [
+    (name, quadratic, n_cones)
+    for name in NONNEGATIVITY
+    for quadratic in (True, False)
+    for n_cones in (0, 3)
+]
 # Sums in another order; with the softplus also 1e-20 between the members.
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 
 
-def potential(nonnegativity, seed, *, quadratic, n=2):
+def potential(nonnegativity, seed, *, quadratic, n_cones=0, n=2):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(64, n))
-    network = kinks_in_data(X, WIDTHS, ACTIVATIONS["softplus"], NONNEGATIVITY[nonnegativity], rng)
+    units = kinks_in_data(X, WIDTHS, ACTIVATIONS["softplus"], NONNEGATIVITY[nonnegativity], rng)
+    if n_cones:
+        units = SideBySide((units, cones_in_data(X, n_cones, rng)))
     axes = np.eye(n) if quadratic else np.zeros((0, n))
-    w = np.concatenate([rng.exponential(size=WIDTHS[-1] + len(axes)), rng.normal(size=n)])
-    return ConvexPotential(SeparableFeatures(network, axes, normalised=quadratic), w)
+    w = np.concatenate([rng.exponential(size=units.width + len(axes)), rng.normal(size=n)])
+    return ConvexPotential(SeparableFeatures(units, axes, normalised=quadratic), w)
 
 
-@pytest.mark.parametrize(("nonnegativity", "quadratic"), FORMS)
+@pytest.mark.parametrize(("nonnegativity", "quadratic", "n_cones"), FORMS)
 def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
-    nonnegativity, quadratic
+    nonnegativity, quadratic, n_cones
 ):
     X = np.random.default_rng(9).normal(size=(50, 2))
     omega = np.full(50, 1 / 50)
     with jax.enable_x64(True):
-        members = [potential(nonnegativity, seed, quadratic=quadratic) for seed in range(3)]
+        members = [
+            potential(nonnegativity, seed, quadratic=quadratic, n_cones=n_cones)
+            for seed in range(3)
+        ]
         merged = average(members)
+        assert merged.features.network.width == 3 * (WIDTHS[-1] + n_cones)
         values = [member.value(X) for member in members]
         maps, jacobians = zip(*(m.gradient_and_hessian(X) for m in members), strict=True)
         z, A = merged.gradient_and_hessian(X)

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brenier.linalg import unpack
+from brenier.outer.parameters import decayed_weights, lower_bounds, to_vector
 from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.cones import Cones
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.units import SideBySide
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -34,9 +37,10 @@ class Family(NamedTuple):
     activation: str
     nonnegativity: str
     quadratic: bool
+    n_cones: int = 0
 
 
-# Every pair of an activation, a form of nonnegativity, and a head.
+# Every pair of an activation, a form of nonnegativity, and a head; networks, cones, and both.
 FAMILIES = {
     "softplus, bounds": Family(2, DEEP, "softplus", "bounds", quadratic=True),
     "thesis": Family(2, DEEP, "softplus", "softplus", quadratic=False),
@@ -49,14 +53,25 @@ FAMILIES = {
     "one column, one layer": Family(1, SHALLOW, "squareplus", "bounds", quadratic=False),
     "eleven columns": Family(11, DEEP, "gaussian-softplus", "bounds", quadratic=True),
     "eleven columns, one layer": Family(11, SHALLOW, "squareplus", "softplus", quadratic=False),
+    "cones beside": Family(2, DEEP, "gaussian-softplus", "bounds", quadratic=True, n_cones=3),
+    "one column, cones beside": Family(1, SHALLOW, "softplus", "bounds", quadratic=True, n_cones=2),
+    "eleven columns, cones beside": Family(
+        11, SHALLOW, "gaussian-softplus", "softplus", quadratic=False, n_cones=2
+    ),
+    "cones alone": Family(2, (), "softplus", "bounds", quadratic=True, n_cones=3),
 }
 on_all = pytest.mark.parametrize("name", FAMILIES)
 
 
-def draw(family, seed, scale=1.0):
-    """Return features with random weights of a scale, head weights w, and rows X."""
-    rng = np.random.default_rng(seed)
+def draw_units(family, rng, scale):
+    """Return a network, cones, or both side by side, with random weights of a scale."""
     n, widths = family.n, family.widths
+    cones = Cones(
+        B=scale * rng.normal(size=(family.n_cones, n, n)),
+        e=scale * rng.normal(size=(family.n_cones, n)),
+    )
+    if not widths:
+        return cones
     nonnegativity = NONNEGATIVITY[family.nonnegativity]
     network = InputConvexNetwork(
         K=tuple(scale * rng.normal(size=(width, n)) for width in widths),
@@ -68,8 +83,15 @@ def draw(family, seed, scale=1.0):
         activation=ACTIVATIONS[family.activation],
         nonnegativity=nonnegativity,
     )
+    return SideBySide((network, cones)) if family.n_cones else network
+
+
+def draw(family, seed, scale=1.0):
+    """Return features with random weights of a scale, head weights w, and rows X."""
+    rng = np.random.default_rng(seed)
+    n, units = family.n, draw_units(family, rng, scale)
     axes = np.linalg.qr(rng.normal(size=(n, n)))[0] if family.quadratic else np.zeros((0, n))
-    features = SeparableFeatures(network, axes, normalised=family.quadratic)
+    features = SeparableFeatures(units, axes, normalised=family.quadratic)
     w = np.abs(rng.normal(size=features.n_features)) + 0.1
     w[features.n_constrained :] -= 0.5
     return features, w, rng.normal(size=(N, n))
@@ -98,13 +120,27 @@ def ours(features, w, X):
     }
 
 
+def parts(units):
+    """Return the network, or None where there are cones alone, and the cones, or None."""
+    members = units.parts if isinstance(units, SideBySide) else (units,)
+    of = {type(member): member for member in members}
+    return of.get(InputConvexNetwork), of.get(Cones)
+
+
+def pairs(cones):
+    """Return the pairs (B_i, e_i)."""
+    return [] if cones is None else list(zip(cones.B, cones.e, strict=True))
+
+
 def plain(features):
     """Return f_mu of one point, in the naive form."""
-    network = features.network
-    L = [NAIVE_L[type(network.nonnegativity)](raw) for raw in network.L]
-    s = NAIVE_S[type(network.activation)]
+    network, cones = parts(features.network)
+    K, b, L, s = (), (), (), None
+    if network is not None:
+        K, b, s = network.K, network.b, NAIVE_S[type(network.activation)]
+        L = [NAIVE_L[type(network.nonnegativity)](raw) for raw in network.L]
     return lambda x: naive.features(
-        x, network.K, network.b, L, s, features.axes, normalised=features.normalised
+        x, K, b, L, s, features.axes, normalised=features.normalised, cones=pairs(cones)
     )
 
 
@@ -187,7 +223,10 @@ def test_jet_and_weighted_form_agree(name):
 @on_all
 def test_gradients_in_the_weights_are_those_of_nested_differentiation(name):
     found, expected = case(name)
-    assert len(found["by weights"]) == 3 * len(FAMILIES[name].widths) - 1 + 2  # K, b, L, axes, w
+    network, cones = parts(draw(FAMILIES[name], seed=0)[0].network)
+    # K, b, L; B, e; axes, w.
+    n_arrays = 3 * len(FAMILIES[name].widths) - (network is not None) + 2 * (cones is not None) + 2
+    assert len(found["by weights"]) == n_arrays
     for ours_, theirs in zip(found["by weights"], expected["by weights"], strict=True):
         np.testing.assert_allclose(ours_, theirs, **ROUNDING)
 
@@ -229,11 +268,17 @@ def test_slope_bound_is_its_formula_and_is_reached_where_all_units_point_one_way
     features, w, X = draw(FAMILIES[name], seed=4)
     one = np.zeros(features.n)
     one[0] = 1.0
-    K = tuple(np.abs(K[:, :1]) * one for K in features.network.K)
-    features = eqx.tree_at(lambda f: f.network.K, features, K)
+    network, cones = parts(features.network)
+    K, L = (), ()
+    if network is not None:
+        K = tuple(np.abs(K[:, :1]) * one for K in network.K)
+        L = [np.asarray(L) for L in network.hidden_weights()]
+        features = eqx.tree_at(lambda f: parts(f.network)[0].K, features, K)
+    if cones is not None:
+        # Of rank one, where the Frobenius norm is the largest singular value.
+        features = eqx.tree_at(lambda f: parts(f.network)[1].B, features, cones.B[..., :1] * one)
     found = to_numpy(ours(features, w, 1e7 * np.abs(X[:, :1]) * one + X))
-    L = [np.asarray(L) for L in features.network.hidden_weights()]
-    expected = naive.slope_bound(K, L)
+    expected = naive.slope_bound(K, L, pairs(parts(features.network)[1]))
     np.testing.assert_allclose(found["slope bound"], expected, **ROUNDING)
     slopes = found["gradients"][:, : features.network.width, 0]
     # Squareplus, the slowest, is within 1 / a^2 of its slope.
@@ -250,6 +295,32 @@ def test_a_row_does_not_see_the_others(name):
     for quantity in ("values", "gradients", "hessians", "potential", "z", "A"):
         np.testing.assert_array_equal(here[quantity][0], there[quantity][0])
         assert (here[quantity][1:] != there[quantity][1:]).any()
+
+
+@on_all
+def test_bounds_and_weight_decay_have_each_part_in_its_place(name):
+    units = draw(FAMILIES[name], seed=6)[0].network
+    network, cones = parts(units)
+    least, squares = [], 0.0
+    if network is not None:
+        bound = network.nonnegativity.lower_bound
+        least += [np.full(np.size(a), -np.inf) for a in (*network.K, *network.b)]
+        least += [np.full(np.size(a), bound) for a in network.L]
+        L = [NAIVE_L[type(network.nonnegativity)](raw) for raw in network.L]
+        squares += sum(np.sum(np.asarray(a) ** 2) for a in (*network.K, *L))
+    if cones is not None:
+        least += [np.full(np.size(a), -np.inf) for a in (cones.B, cones.e)]
+        squares += np.sum(cones.B**2) / units.n
+    np.testing.assert_array_equal(lower_bounds(units), np.concatenate(least))
+    assert len(to_vector(units)) == len(lower_bounds(units))
+    assert float(np.sum(decayed_weights(units) ** 2)) == pytest.approx(squares, rel=1e-13)
+
+
+def test_a_cone_of_no_slope_has_finite_derivatives():
+    def slope(B):
+        return Cones(B, jnp.zeros((1, 2))).slope_bound()[0]
+
+    assert np.isfinite(jax.grad(slope)(jnp.zeros((1, 2, 2)))).all()
 
 
 @pytest.mark.parametrize("name", NONNEGATIVITY)

@@ -12,7 +12,6 @@ directions in which the scale does not change are data's, not the coordinates'.
 """
 
 from collections.abc import Sequence
-from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -79,7 +78,7 @@ class Cones(AbstractUnits):
         share = v / u
         return g @ v, self._gram() @ share.T - weighted_outer_products(share, g)
 
-    def lower_bounds(self) -> Self:
+    def lower_bounds(self) -> "Cones":
         """Return minus infinity everywhere."""
         return jax.tree.map(lambda array: np.full(np.shape(array), -np.inf), self)
 

@@ -45,8 +45,8 @@ class SeparableFeatures(eqx.Module):
 
     Parameters
     ----------
-    network : InputConvexNetwork
-        mu lives here.
+    network : AbstractUnits
+        A network, with cones beside it or without; mu lives here.
     axes : (q, n)
         Directions r_k of the quadratics, orthonormal rows; q = n, or 0 for the thesis's form.
     normalised : bool

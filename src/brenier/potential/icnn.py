@@ -19,7 +19,6 @@ References
 """
 
 from collections.abc import Sequence
-from typing import Self
 
 import equinox as eqx
 import jax
@@ -82,7 +81,7 @@ class InputConvexNetwork(AbstractUnits):
             c = L @ c + _row_norms(K)
         return c
 
-    def lower_bounds(self) -> Self:
+    def lower_bounds(self) -> "InputConvexNetwork":
         """Return minus infinity, but what keeps L >= 0 for the L_i."""
         least = self.nonnegativity.lower_bound
         free = jax.tree.map(lambda array: np.full(np.shape(array), -np.inf), self)

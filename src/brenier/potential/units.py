@@ -6,7 +6,6 @@ side by side: deep ones (`brenier.potential.icnn`) and cones (`brenier.potential
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -58,7 +57,7 @@ class AbstractUnits(eqx.Module):
         """Return gradient and packed Hessian in x of v . u(x)."""
 
     @abstractmethod
-    def lower_bounds(self) -> Self:
+    def lower_bounds(self) -> "AbstractUnits":
         """Return the least values of the trained arrays, in their places."""
 
     @abstractmethod
@@ -112,9 +111,9 @@ class SideBySide(AbstractUnits):
         gradients, hessians = zip(*(part.weighted(u, X) for part, u in of_parts), strict=True)
         return sum(gradients[1:], gradients[0]), sum(hessians[1:], hessians[0])
 
-    def lower_bounds(self) -> Self:
+    def lower_bounds(self) -> "SideBySide":
         """Return the parts' least values."""
-        return type(self)(tuple(part.lower_bounds() for part in self.parts))
+        return SideBySide(tuple(part.lower_bounds() for part in self.parts))
 
     def decayed(self) -> Sequence[Float[Array, "..."]]:
         """Return what weight decay acts on in all parts."""

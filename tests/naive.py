@@ -26,14 +26,14 @@ def cone(x, B, e):
     """Return sqrt(1 + |B x + e|^2) at one x."""
     square = 1.0
     for row, offset in zip(B, e, strict=True):
-        square = square + (sum(row[a] * x[a] for a in range(len(x))) + offset) ** 2
+        square = square + (row @ x + offset) ** 2
     return jnp.sqrt(square)
 
 
 def slope_bound(K, L, cones=()):
     """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|, then the Frobenius norms |B_i|."""
     c = layer_slope_bound(K, L) if len(K) else jnp.zeros(0)
-    of_cones = [jnp.sqrt(sum(entry**2 for entry in B.ravel())) for B, _ in cones]
+    of_cones = [jnp.sqrt(sum(row @ row for row in B)) for B, _ in cones]
     return jnp.concatenate([c, jnp.array(of_cones)])
 
 

@@ -20,21 +20,31 @@ from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import unpack
-from brenier.outer import lbfgs
+from brenier.outer import lbfgs, training
 from brenier.outer.descent import GradientDescent
-from brenier.outer.function import AbstractFunction, Evaluated, FullFunction, ReducedFunction
+from brenier.outer.function import (
+    AbstractFunction,
+    Counters,
+    Evaluated,
+    FullFunction,
+    ReducedFunction,
+)
 from brenier.outer.gauss_newton import GaussNewton
 from brenier.outer.lbfgs import LBFGS
-from brenier.outer.monitor import RACE, Limits, Monitor, StopSearch
+from brenier.outer.monitor import Iterate, Limits, Monitor
 from brenier.outer.parameters import from_vector, lower_bounds, to_vector
 from brenier.outer.reduced import VariableProjection
 from brenier.outer.report import Iteration
 from brenier.outer.rows import canonical_rows
-from brenier.outer.sample import Sample, chunk_rows, padded_length
+from brenier.outer.sample import Data, Sample, chunk_rows, padded_length
+from brenier.outer.search import Search
+from brenier.outer.training import RACE, Form, Settings, train
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.initialise import cones_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.units import SideBySide
 from brenier.status import FitStatus
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -74,12 +84,21 @@ def network(form, widths=WIDTHS, n=2, seed=2):
     )
 
 
-def problem(solver, form):
-    floor = np.array([0.0] * WIDTHS[-1] + [1e-2] * 2 + [-np.inf] * 2)
+def units(form, n_cones):
+    """Return the network, with cones beside it if there are any."""
+    if not n_cones:
+        return network(form)
+    cones = cones_in_data(rows()[0], n_cones, np.random.default_rng(4))
+    return SideBySide((network(form), cones))
+
+
+def problem(solver, form, n_cones=0):
+    width = WIDTHS[-1] + n_cones
+    floor = np.array([0.0] * width + [1e-2] * 2 + [-np.inf] * 2)
     return VariableProjection(
-        SeparableFeatures(network(form), np.eye(2)),
+        SeparableFeatures(units(form, n_cones), np.eye(2)),
         floor,
-        ridge=np.where(np.arange(7) < WIDTHS[-1], 1e-8, 0.0),
+        ridge=np.where(np.arange(len(floor)) < width, 1e-8, 0.0),
         solver=SOLVERS[solver],
         decay=np.asarray(1e-3),
     )
@@ -89,39 +108,16 @@ def sample():
     return Sample.of(*rows(), chunk_rows=128)
 
 
-def function(kind=ReducedFunction, solver="primal-dual", form="bounds"):
+def function(kind=ReducedFunction, solver="primal-dual", form="bounds", n_cones=0):
     """Return a function to search, and where from."""
-    cold = WarmStart.cold(jnp.array([0.1, 0.1, 0.1, 1.0, 1.0, 0.0, 0.0]))
-    made = kind(problem(solver, form), sample(), cold, N_ROWS)
-    return made, made.start(to_vector(network(form)))
+    cold = WarmStart.cold(jnp.array([0.1] * (WIDTHS[-1] + n_cones) + [1.0, 1.0, 0.0, 0.0]))
+    made = kind(problem(solver, form, n_cones), sample(), cold, N_ROWS)
+    return made, made.start(to_vector(units(form, n_cones)))
 
 
 def monitor(**limits):
     limits = {"max_iter": 100, "patience": 1000, "max_seconds": None} | limits
     return Monitor(problem("primal-dual", "bounds"), None, Limits(**limits))
-
-
-@pytest.mark.parametrize(("losses", "last"), [([0.1] * RACE, RACE), ([9.0] * RACE, 100), ((), 100)])
-def test_a_search_behind_its_rival_ends_where_the_race_does(losses, last):
-    watcher = monitor()
-    watcher.heldout = sample()
-    watcher.heldout_loss = lambda theta, w: 1.0
-    watcher.rival = tuple(
-        Iteration(1, i + 1, N_ROWS, 0.0, loss, 1, 1, 0.0) for i, loss in enumerate(losses)
-    )
-    searched, x = function()
-    here = searched.evaluate(x)
-
-    def observe_for_ever():
-        while True:
-            watcher.observe(here, searched)
-
-    with pytest.raises(StopSearch) as stop:
-        observe_for_ever()
-    assert len(watcher.iterations) == last
-    behind = last == RACE
-    expected = FitStatus.STOPPED_ON_VALIDATION if behind else FitStatus.ITERATION_LIMIT
-    assert stop.value.status is expected
 
 
 # The gradient.
@@ -137,11 +133,16 @@ def orders(table, field):
 
 @both_forms
 @pytest.mark.parametrize(
-    ("kind", "solver"),
-    [*((ReducedFunction, solver) for solver in SOLVERS), (FullFunction, "primal-dual")],
+    ("kind", "solver", "n_cones"),
+    [
+        *((ReducedFunction, solver, 0) for solver in SOLVERS),
+        (FullFunction, "primal-dual", 0),
+        (ReducedFunction, "primal-dual", 3),
+        (FullFunction, "primal-dual", 3),
+    ],
 )
-def test_taylor_remainders_have_their_orders(kind, solver, form):
-    searched, x = function(kind, solver, form)
+def test_taylor_remainders_have_their_orders(kind, solver, n_cones, form):
+    searched, x = function(kind, solver, form, n_cones)
     direction = np.random.default_rng(3).normal(size=len(x))
     # L > 0.5 and s > 0 stay where the bounds have them, and so does the objective's domain.
     table = taylor_check(searched, x, 0.1 * direction / np.abs(direction).max())
@@ -312,6 +313,17 @@ def test_vector_round_trip(form, widths):
     bounds = from_vector(net, lower_bounds(net))
     assert all((free == -np.inf).all() for free in (*bounds.K, *bounds.b))
     assert all((L == NONNEGATIVITY[form].lower_bound).all() for L in bounds.L)
+
+
+def test_vector_has_the_network_before_the_cones():
+    both = units("bounds", 2)
+    net, cones = both.parts
+    theta = to_vector(both)
+    np.testing.assert_array_equal(theta, np.concatenate([to_vector(net), to_vector(cones)]))
+    back = from_vector(both, jnp.asarray(theta))
+    assert jax.tree.structure(back) == jax.tree.structure(both)
+    np.testing.assert_array_equal(back.parts[1].B, cones.B)
+    np.testing.assert_array_equal(back.parts[1].e, cones.e)
 
 
 # Rows.
@@ -545,3 +557,109 @@ def test_lbfgs_on_the_reduced_function(form):
     assert watch.iterations[-1].loss < watch.iterations[0].loss < searched.evaluate(x).loss
     assert watch.iterations[-1].work_units % N_ROWS == 0
     assert sum(i.newton_steps for i in watch.iterations) <= sum(searched.counters.newton_steps)
+
+
+# The race of forms, with searches whose ends are given.
+
+PLAIN, CONES, STIFF = FORMS = (Form(1e-5, 0), Form(1e-4, 2), Form(1e-2, 2))
+LIMIT, STOPPED = FitStatus.ITERATION_LIMIT, FitStatus.STOPPED_ON_VALIDATION
+MANY = 1000
+
+
+def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, **changes):
+    """Return a training run, and the form and iteration limit of every search in it.
+
+    Parameters
+    ----------
+    ends : dict
+        By form: status and held-out loss of its first search. None for the loss: no iterate.
+    """
+    calls = []
+
+    def search(problem, scheme, data, cold, watch):
+        form = Form(float(problem.decay), problem.template.network.width - WIDTHS[-1])
+        status, loss = ends[form] if (form, RACE) not in calls else (STOPPED, ends[form][1])
+        calls.append((form, watch.limits.max_iter))
+        theta, w = to_vector(problem.template.network), np.asarray(cold.w)
+        best = None if loss is None else Iterate(theta, w, loss, loss, 1)
+        n = watch.limits.max_iter if status is LIMIT else 1
+        record = Iteration(watch.number, 1, N_ROWS, 0.0, 0.0, 1, 1, 0.0)
+        return Search(status, best, (record,) * n if best else (), Counters())
+
+    monkeypatch.setattr(training, "search", search)
+    X, weights = rows()
+    run = {
+        "widths": WIDTHS,
+        "activation": ACTIVATIONS["gaussian-softplus"],
+        "nonnegativity": NONNEGATIVITY["bounds"],
+        "solver": SOLVERS["primal-dual"],
+        "scheme": LBFGS(),
+        "quadratic": True,
+        "forms": forms,
+        "w_min": 1e-2,
+        "limits": Limits(max_iter, 50, None),
+        "n_init": 1,
+        "n_estimators": 3,
+        "seed": 0,
+    }
+    data = Data(X, weights, X[:40], weights[:40])
+    return train(data, Settings(**run | changes)), calls
+
+
+IN_RACE = [(form, RACE) for form in FORMS]
+
+
+@pytest.mark.parametrize("best", FORMS)
+def test_all_potentials_have_the_form_that_won_the_race(best, monkeypatch):
+    ends = {form: (LIMIT, 1.0 + (form != best)) for form in FORMS}
+    result, calls = race(monkeypatch, ends)
+    assert calls == [*IN_RACE, *[(best, MANY)] * 3]
+    assert result.forms == tuple(form for form, _ in calls)
+    assert result.forms[result.winner] == best
+    assert [s.iterations[0].search for s in result.searches] == [1, 2, 3, 4, 5, 6]
+    width = WIDTHS[-1] + best.n_cones
+    assert result.potential.features.network.width in (width, 3 * width)
+
+
+def test_a_race_that_ended_by_itself_is_not_run_again(monkeypatch):
+    ends = {PLAIN: (LIMIT, 2.0), CONES: (STOPPED, 1.0), STIFF: (LIMIT, 3.0)}
+    result, calls = race(monkeypatch, ends)
+    assert calls == [*IN_RACE, *[(CONES, MANY)] * 2]
+    assert result.status is STOPPED
+
+
+@pytest.mark.parametrize("max_iter", [5, RACE])
+def test_no_search_is_run_again_that_was_not_cut_short(max_iter, monkeypatch):
+    ends = dict.fromkeys(FORMS, (LIMIT, 1.0))
+    result, calls = race(monkeypatch, ends, max_iter=max_iter, n_estimators=1)
+    assert calls == [(form, max_iter) for form in FORMS]
+    assert result.status is LIMIT
+
+
+def test_one_form_runs_no_race(monkeypatch):
+    result, calls = race(monkeypatch, {CONES: (STOPPED, 1.0)}, forms=(CONES,), n_init=2)
+    assert calls == [(CONES, MANY)] * 6
+    assert result.forms == (CONES,) * 6
+
+
+@pytest.mark.parametrize("status", [FitStatus.TIME_LIMIT, FitStatus.INTERRUPTED])
+@pytest.mark.parametrize("loss", [None, 0.5])
+def test_an_end_during_the_race_leaves_the_best_so_far(status, loss, monkeypatch):
+    ends = {PLAIN: (LIMIT, 1.0), CONES: (status, loss)}
+    result, calls = race(monkeypatch, ends)
+    assert calls == IN_RACE[:2]
+    # Not that of the search that won, which the race alone has ended.
+    assert result.status is status
+    assert result.forms[result.winner] == (PLAIN if loss is None else CONES)
+    assert np.isfinite(result.potential.value(rows()[0])).all()
+
+
+def test_starts_have_the_same_network_and_the_first_cones(monkeypatch):
+    forms = (Form(1e-5, 0), Form(1e-5, 1), Form(1e-5, 2))
+    result, _ = race(monkeypatch, dict.fromkeys(forms, (STOPPED, 1.0)), forms, n_estimators=1)
+    thetas = [search.best.theta for search in result.searches]
+    n = len(to_vector(network("bounds")))
+    for theta in thetas:
+        np.testing.assert_array_equal(theta[:n], thetas[0])
+    # B of the first of two cones, then of the second; then their e.
+    np.testing.assert_array_equal(thetas[1][n : n + 4], thetas[2][n : n + 4])

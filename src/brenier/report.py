@@ -71,7 +71,7 @@ class FitReport:
     Attributes
     ----------
     status : FitStatus
-        How the search that won ended.
+        How the search that won ended; interrupted or out of time where the fit as a whole was.
     message : str
         One sentence about it.
     is_gaussian : bool

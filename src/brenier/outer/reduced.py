@@ -1,7 +1,9 @@
 r"""The reduced objective J_tau(mu): the inner problem solved, its minimiser substituted.
 
     J_tau(mu) = min_w [ J(mu, w) - tau sum_i log s_i + rho / 2 |w_network|^2 ]
-                + decay / 2 (|K|^2 + |L|^2).
+                + decay / 2 |D mu|^2,
+
+with D mu the slopes in mu (`AbstractUnits.decayed`): K and L, and a cone's B / sqrt(n).
 
 Its gradient is the partial derivative dJ/dmu at the minimiser (envelope theorem): the barrier does
 not contain mu, so nothing is differentiated through the inner solver. The thesis's (3.4) has a
@@ -48,7 +50,7 @@ class VariableProjection(eqx.Module):
     Parameters
     ----------
     template : SeparableFeatures
-        Features whose network gives the shapes of mu; its values do not matter.
+        Features whose units give the shapes of mu; its values do not matter.
     floor : (m,)
         Lower bounds of w, minus infinity where free.
     ridge : (m,)
@@ -56,7 +58,7 @@ class VariableProjection(eqx.Module):
     solver : AbstractInnerSolver
         Solves for w.
     decay : float
-        Weight of 1/2 (|K|^2 + |L|^2), nats.
+        Weight of half the squared slopes, nats.
     """
 
     template: SeparableFeatures

@@ -45,8 +45,8 @@ from brenier.status import FitStatus, InnerStatus
 
 # Ridge on the network's weights (nats per squared standard deviation of z that a feature can add).
 RIDGE = 1e-8
-# Iterations after which the forms are compared: after 60 the order on rings was not yet the final one
-# (benchmarks/NOTES.md).
+# Iterations after which the forms are compared: after 60 the order on rings was not yet the final
+# one (benchmarks/NOTES.md).
 RACE = 100
 # Ends after which no other search begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
@@ -120,7 +120,7 @@ class TrainingResult:
     potential : ConvexPotential
         With NumPy arrays.
     status : FitStatus
-        Of the search that won.
+        Of the search that won; of the last one where no time was left for more.
     n_members : int
         Potentials averaged in it; 0 for the Gaussian.
     is_gaussian : bool
@@ -240,7 +240,7 @@ def _search_all(
     searched = _race(run, start, on_iteration)
     fastest = min(searched, key=lambda found: found.criterion, default=None)
     form = settings.forms[0] if fastest is None else fastest.form
-    finished = fastest is not None and fastest.search.status is not FitStatus.ITERATION_LIMIT
+    finished = fastest is not None and not _cut_short(fastest.search, settings.limits)
     members: list[_Found] = []
     for potential in range(settings.n_estimators):
         first = len(searched) if potential else 0
@@ -271,6 +271,12 @@ def _race(run: _Run, start: "_Start", on_iteration: ProgressCallback | None) -> 
         if not _ended(searched):
             searched.append(_search(run, start, form, limits, len(searched) + 1, on_iteration))
     return searched
+
+
+def _cut_short(search: Search, limits: Limits) -> bool:
+    """Whether a search of the race would have gone on without it."""
+    at_limit = search.status is FitStatus.ITERATION_LIMIT
+    return at_limit and len(search.iterations) == RACE < limits.max_iter
 
 
 def _ended(searched: list[_Found]) -> bool:
@@ -348,7 +354,8 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
     gaussian = _gaussian_candidate(run, winner.problem)
     chosen = _unfinished(run, winner.problem) if first is None else _choose(run, members, first)
     is_gaussian = run.settings.quadratic and _is_worse(chosen, gaussian)
-    best, certificate, status = None, None, winner.search.status
+    best, certificate = None, None
+    status = (searched[-1] if _ended(searched) else winner).search.status
     if is_gaussian:
         chosen = gaussian
     elif first is not None:

@@ -20,6 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from brenier import ConvexPotentialFlow, load
 from brenier.datasets import CorrelatedGaussian, EightGaussians, MAFMoon, Moons, Rings
+from brenier.persistence import read_model, write_model
 from brenier.report import FitReport, Progress
 from brenier.status import FitStatus, InputWarning, InversionWarning
 
@@ -44,10 +45,9 @@ on_data = pytest.mark.parametrize("name", DATA)
 
 
 def small(**changes):
-    """Return a quick estimator; no rows held out unless the changes say so."""
-    return ConvexPotentialFlow(
-        **{"widths": (8,), "max_iter": 15, "validation_fraction": 0.0, "n_estimators": 1} | changes
-    )
+    """Return a quick estimator; no rows held out, and no cones, unless the changes say so."""
+    settings = {"widths": (8,), "n_cones": 0, "max_iter": 15, "n_estimators": 1}
+    return ConvexPotentialFlow(**settings | {"validation_fraction": 0.0} | changes)
 
 
 def rows(name="maf-moon", n_rows=N, seed=0):
@@ -67,9 +67,15 @@ def flow(X):
 
 
 @pytest.fixture(scope="module")
+def coned(X):
+    """A flow with cones."""
+    return small(n_cones=2, decay=1e-3, validation_fraction=0.3).fit(X)
+
+
+@pytest.fixture(scope="module")
 def fits():
-    """One fit for each distribution."""
-    return {name: small().fit(rows(name)) for name in DATA}
+    """One fit for each distribution, that of rings with cones."""
+    return {name: small(n_cones=2 * (name == "rings")).fit(rows(name)) for name in DATA}
 
 
 BOUNDED = {"share": (0, 1), "rate": (0, None)}
@@ -93,7 +99,9 @@ def bounded(table):
 
 # Its check of sample weights fits copies of 9 rows of 30 columns.
 @pytest.mark.filterwarnings("ignore:Expected more distinct rows:brenier.status.InputWarning")
-@parametrize_with_checks([ConvexPotentialFlow(widths=(4,), max_iter=3, n_estimators=2)])
+@parametrize_with_checks(
+    [ConvexPotentialFlow(widths=(4,), n_cones=2, decay=1e-3, max_iter=3, n_estimators=2)]
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -105,7 +113,9 @@ def test_clone_is_unfitted_and_has_the_same_settings(flow):
         copy.score_samples(rows())
 
 
-def test_pickle_and_model_file_give_the_same_estimator(flow, X, tmp_path):
+@pytest.mark.parametrize("fixture", ["flow", "coned"])
+def test_pickle_and_model_file_give_the_same_estimator(fixture, X, tmp_path, request):
+    flow = request.getfixturevalue(fixture)
     flow.save(tmp_path / "m")
     for copy in (pickle.loads(pickle.dumps(flow)), load(tmp_path / "m")):
         np.testing.assert_array_equal(copy.score_samples(X), flow.score_samples(X))
@@ -116,6 +126,18 @@ def test_pickle_and_model_file_give_the_same_estimator(flow, X, tmp_path):
         assert copy.get_params() == flow.get_params()
         assert copy.report_.to_dict() == flow.report_.to_dict()
         assert copy.n_iter_ == flow.n_iter_
+
+
+def test_model_file_from_before_there_were_cones(flow, X, tmp_path):
+    flow.save(tmp_path / "m")
+    metadata, arrays = read_model(tmp_path / "m")
+    del metadata["parameters"]["n_cones"]
+    del metadata["report"]["n_cones"], metadata["report"]["search_n_cones"]
+    write_model(tmp_path / "m", metadata, arrays)
+    copy = load(tmp_path / "m")
+    np.testing.assert_array_equal(copy.score_samples(X), flow.score_samples(X))
+    assert copy.get_params() == flow.get_params()
+    assert copy.report_.to_dict() == flow.report_.to_dict()
 
 
 def test_model_file_keeps_names_and_bounds(bounded, table, tmp_path):
@@ -199,19 +221,22 @@ def test_same_seed_same_fit_to_the_last_bit_and_another_seed_another(flow, X):
     )
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.3])
-def test_row_order_and_copies_against_weights_do_not_matter(fraction, X):
+@pytest.mark.parametrize(("fraction", "n_cones"), [(0.0, 0), (0.3, 2)])
+def test_row_order_and_copies_against_weights_do_not_matter(fraction, n_cones, X):
+    def fresh():
+        return small(validation_fraction=fraction, n_cones=n_cones)
+
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 4, size=N)
-    weighted = small(validation_fraction=fraction).fit(X, sample_weight=counts)
+    weighted = fresh().fit(X, sample_weight=counts)
     repeated = np.repeat(X, counts, axis=0)
-    same_fit(weighted, small(validation_fraction=fraction).fit(repeated), X)
+    same_fit(weighted, fresh().fit(repeated), X)
     shuffled = rng.permutation(repeated)
-    same_fit(weighted, small(validation_fraction=fraction).fit(shuffled), X)
+    same_fit(weighted, fresh().fit(shuffled), X)
     assert (weighted.report_.n_heldout > 0) == (fraction > 0)
     assert weighted.report_.n_train + weighted.report_.n_heldout == N
     # Not by ignoring the weights.
-    unweighted = small(validation_fraction=fraction).fit(X)
+    unweighted = fresh().fit(X)
     assert np.abs(weighted.score_samples(X) - unweighted.score_samples(X)).max() > 1e-3
 
 
@@ -363,7 +388,7 @@ def test_samples_come_from_the_density_that_is_reported(name, fits):
 def test_gaussian_data_get_a_gaussian_to_a_hundredth_of_a_nat():
     truth = CorrelatedGaussian(2)
     X = truth.sample(2000, random_state=0)
-    fitted = ConvexPotentialFlow(widths=(8,), max_iter=200, validation_fraction=0.2).fit(X)
+    fitted = small(n_cones=2, max_iter=200, validation_fraction=0.2, n_estimators=3).fit(X)
     fresh = truth.sample(50_000, random_state=1)
     assert fitted.score(fresh) >= fitted.baseline_score_samples(fresh).mean() - 0.01
 
@@ -382,6 +407,7 @@ def test_thesis_form_is_what_the_thesis_says():
     thesis = ConvexPotentialFlow.thesis()
     assert thesis.get_params() == ConvexPotentialFlow().get_params() | {
         "widths": (32, 32, 32, 32),
+        "n_cones": 0,
         "activation": "softplus",
         "nonnegativity": "softplus",
         "quadratic": False,
@@ -444,6 +470,8 @@ def test_restarts_keep_the_best(flow, X):
     ("settings", "message"),
     [
         ({"widths": ()}, r"widths to be positive integers.*\(\)"),
+        ({"n_cones": -1}, "'n_cones' parameter"),
+        ({"n_cones": 1.5}, "'n_cones' parameter"),
         ({"widths": (4, 0)}, r"\(4, 0\)"),
         ({"widths": 8}, "one a hidden layer; got 8"),
         ({"widths": "8"}, "got '8'"),
@@ -505,19 +533,31 @@ def test_convergence_is_silent(X):
     assert fitted.n_iter_ < 1000
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.3])
-def test_interruption_leaves_a_fitted_estimator(fraction, X):
+@pytest.mark.parametrize(
+    ("settings", "at"),
+    [
+        ({}, (1, 3)),
+        ({"validation_fraction": 0.3}, (1, 3)),
+        # While the second form of the race is searched, and while the second potential is.
+        ({"validation_fraction": 0.3, "n_cones": 2}, (2, 3)),
+        ({"n_estimators": 3}, (2, 3)),
+    ],
+    ids=str,
+)
+def test_interruption_leaves_a_fitted_estimator(settings, at, X):
     def interrupt(progress):
-        if progress.iteration == 3:
+        if (progress.search, progress.iteration) == at:
             raise KeyboardInterrupt
 
-    estimator = small(validation_fraction=fraction)
+    estimator = small(**settings)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X, callback=interrupt)
     report = estimator.report_
     assert report.status is FitStatus.INTERRUPTED
     assert "interrupted" in report.message
-    assert estimator.n_iter_ == 3
+    assert len(report.search_decay) == at[0]
+    # Of the better of the searches so far.
+    assert estimator.n_iter_ in ((3,) if at[0] == 1 else (3, 15))
     assert report.train_log_likelihood >= report.gaussian_train_log_likelihood - ROUNDING
     assert np.isfinite(estimator.score_samples(X)).all()
     assert estimator.sample(5).shape == (5, 2)
@@ -548,9 +588,9 @@ def test_verbose_prints_every_so_many_iterations(X, capsys):
     assert all("train" in line and "nats/row" in line for line in lines)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.3])
-def test_report_is_complete_and_consistent(fraction, X):
-    fitted = small(validation_fraction=fraction).fit(X)
+@pytest.mark.parametrize(("fraction", "n_cones"), [(0.0, 0), (0.3, 0), (0.3, 2)])
+def test_report_is_complete_and_consistent(fraction, n_cones, X):
+    fitted = small(validation_fraction=fraction, n_cones=n_cones).fit(X)
     report = fitted.report_
     history = report.history
     assert {len(values) for values in history.values()} == {report.n_iter} == {fitted.n_iter_}
@@ -562,10 +602,12 @@ def test_report_is_complete_and_consistent(fraction, X):
     assert report.work_units >= history["work_units"][-1] >= report.n_train * report.n_iter
     assert sum(history["newton_steps"]) <= sum(report.newton_steps)
     assert report.n_evaluations >= len(report.newton_steps) >= report.n_iter
-    assert report.search_decay == ((1e-5, 1e-2) if fraction else (1e-3,))
-    assert report.search_log_likelihood[report.search_decay.index(report.decay)] == max(
-        report.search_log_likelihood
-    )
+    # The race; as short as it is nothing runs twice.
+    assert report.search_decay == ((1e-5, 1e-4, 1e-2) if fraction else (1e-3,))
+    assert report.search_n_cones == ((0, n_cones, n_cones) if fraction else (n_cones,))
+    forms = list(zip(report.search_decay, report.search_n_cones, strict=True))
+    winner = forms.index((report.decay, report.n_cones))
+    assert report.search_log_likelihood[winner] == max(report.search_log_likelihood)
     assert report.inner_failures == 0
     assert 1 <= report.best_iteration <= report.n_iter
     returned = history["train_log_likelihood"][report.best_iteration - 1]

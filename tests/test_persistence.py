@@ -9,6 +9,7 @@ import stat
 import string
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from brenier import persistence
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
 from brenier.persistence import (
     FORMAT,
     FORMAT_VERSION,
@@ -26,6 +29,12 @@ from brenier.persistence import (
     write_atomically,
     write_model,
 )
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.initialise import cones_in_data, kinks_in_data
+from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.units import SideBySide
+from brenier.storage import flow_from_arrays, flow_to_arrays
 
 METADATA = {"widths": [32, 32], "tau": 1e-4, "columns": None, "report": {"status": "converged"}}
 ARRAYS = {
@@ -161,6 +170,40 @@ def test_arguments_are_left_alone(tmp_path):
     write_model(tmp_path / "m", metadata, {"a": array})
     assert list(metadata) == ["b", "a"]
     assert read_model(tmp_path / "m")[0] == {"a": 1, "b": [1, 2]}
+
+
+# Flows.
+
+
+def flow(n_cones):
+    """Return a flow of two columns, a network with cones beside it or without."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 2))
+    units = kinks_in_data(X, (4, 3), ACTIVATIONS["gaussian-softplus"], NONNEGATIVITY["bounds"], rng)
+    if n_cones:
+        units = SideBySide((units, cones_in_data(X, n_cones, rng)))
+    w = np.concatenate([rng.exponential(size=units.width + 2), rng.normal(size=2)])
+    potential = ConvexPotential(SeparableFeatures(units, np.eye(2)), w)
+    bounds = ColumnBounds(np.array([-np.inf, -9.0]), np.array([np.inf, 9.0]))
+    whitened = whitening(np.asarray(bounds.forward(X)[0]), np.ones(50), "full")
+    return ConvexFlow(Preprocessing(bounds, whitened), potential)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("n_cones", [0, 1, 3])
+def test_a_flow_comes_back_with_its_cones(n_cones, tmp_path):
+    saved = flow(n_cones)
+    arrays, structure = flow_to_arrays(saved)
+    write_model(tmp_path / "m", {"structure": structure}, arrays)
+    metadata, arrays = read_model(tmp_path / "m")
+    # A flow without cones has the file that it had before there were any.
+    assert {name for name in arrays if "cones" in name} == (
+        {"cones.B", "cones.e"} if n_cones else set()
+    )
+    back = flow_from_arrays(arrays, metadata["structure"])
+    assert jax.tree.structure(back) == jax.tree.structure(saved)
+    for one, other in zip(jax.tree.leaves(back), jax.tree.leaves(saved), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # What has no place in the file.

@@ -51,7 +51,8 @@ from brenier.version import __version__
 # Floor of the quadratic weights, relative to the Gaussian's own.
 W_MIN = 1e-2
 # Weight decays tried where held-out rows can choose, without and with cones, and the one taken
-# where they cannot. Thin curved shapes want the first, shells the second, smooth posteriors the last.
+# where they cannot. Thin curved shapes want the first, shells the second, smooth posteriors the
+# last.
 DECAYS_WITHOUT_CONES = (1e-5,)
 DECAYS_WITH_CONES = (1e-4, 1e-2)
 BLIND_DECAY = 1e-3
@@ -712,7 +713,8 @@ def _from_file(
             "brenier, or fit again."
         )
     try:
-        parameters = dict(metadata["parameters"])
+        # Files from before there were cones do not speak of them.
+        parameters = {"n_cones": 0} | metadata["parameters"]
         parameters["widths"] = tuple(parameters["widths"])
         if parameters["bounds"] is not None:
             parameters["bounds"] = [tuple(pair) for pair in parameters["bounds"]]

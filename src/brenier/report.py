@@ -154,7 +154,9 @@ class FitReport:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
-        fields = dict(plain)
+        # Files from before there were cones do not speak of them.
+        no_cones = {"n_cones": 0, "search_n_cones": [0] * len(plain["search_decay"])}
+        fields = no_cones | plain
         fields["status"] = FitStatus[fields["status"]]
         for name in ("heldout_log_likelihood", "heldout_gain"):
             fields[name] = fields[name] and MeanAndError(**_with_nan(fields[name]))

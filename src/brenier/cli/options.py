@@ -168,6 +168,15 @@ WidthsOption = Annotated[
         show_default=False,
     ),
 ]
+NConesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="INT",
+        help="Cones beside the network; 0 for none. [default: 8]",
+        show_default=False,
+    ),
+]
 ActivationOption = Annotated[
     Activation | None,
     typer.Option(help="Activation function. [default: gaussian-softplus]", show_default=False),
@@ -193,7 +202,8 @@ DecayOption = Annotated[
     typer.Option(
         parser=_non_negative,
         metavar="FLOAT",
-        help="Weight decay, in nats per squared weight. Without it, chosen on held-out rows.",
+        help="Weight decay, in nats per squared weight. Without it, held-out rows choose it, and "
+        "whether to use cones.",
         show_default=False,
     ),
 ]

@@ -75,8 +75,10 @@ def _status(report: "FitReport") -> str:
 
 
 def _decay(report: "FitReport") -> str:
-    tried = len(set(report.search_decay))
-    return f"{report.decay:g}" + (f", best of {tried} on held-out rows" if tried > 1 else "")
+    forms = set(zip(report.search_decay, report.search_n_cones, strict=True))
+    cones = f", {report.n_cones} cone{'s' * (report.n_cones != 1)}" if report.n_cones else ""
+    best = f"; best of {len(forms)} forms on held-out rows" if len(forms) > 1 else ""
+    return f"{report.decay:g}{cones or ', no cones'}{best}"
 
 
 def _certificate(certificate: "Certificate | None") -> str:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from brenier.arrays import Array
 
 # Up to this n the entry-wise programs compile in about a second and run faster than batched LAPACK.
-UNROLL_LIMIT = 10
+UNROLL_LIMIT = 4
 
 
 def packed_size(n: int) -> int:

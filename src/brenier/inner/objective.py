@@ -32,6 +32,7 @@ from brenier.linalg import (
     diagonal_entries,
     dimension,
     gram,
+    gram_of_inverse,
     packed_identity,
     pairs,
     triangular_inverse,
@@ -46,12 +47,23 @@ class Evaluation(eqx.Module):
     hessian: Float[Array, "m m"]
 
 
+class Slope(eqx.Module):
+    """J and its gradient at one w; J is infinite outside the domain."""
+
+    value: Float[Array, ""]
+    gradient: Float[Array, " m"]
+
+
 class AbstractObjective(eqx.Module):
     """A smooth convex function of w with exact second derivatives."""
 
     @abstractmethod
     def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return J(w), infinite outside the domain."""
+
+    @abstractmethod
+    def slope(self, w: Float[Array, " m"]) -> Slope:
+        """Return J(w) and its gradient, at a small part of the cost of its Hessian."""
 
     @abstractmethod
     def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
@@ -84,6 +96,20 @@ class LogDetTerm(eqx.Module):
         """Return the term, infinite where some A_j is not positive definite."""
         value = self._factor(w)[1]
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
+
+    def slope(self, w: Float[Array, " m"]) -> Slope:
+        """Return the term and its gradient, - sum_j omega_j <A_j^{-1}, H_ji>."""
+        L, value = self._factor(w)
+        P, N, k = self.H.shape
+        rows, cols = pairs(dimension(P))
+        # A packed off-diagonal entry stands for two entries of the matrix.
+        multiplicity = jnp.where(rows == cols, 1.0, 2.0)[:, None]
+        per_entry = multiplicity * self.omega * gram_of_inverse(triangular_inverse(L))
+        gradient = -(per_entry.reshape(P * N) @ self.H.reshape(P * N, k))
+        return Slope(
+            value=jnp.where(jnp.isfinite(value), value, jnp.inf),
+            gradient=jnp.zeros(w.shape[0], w.dtype).at[:k].set(gradient),
+        )
 
     def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
         """Return the term and its derivatives, zero in the entries of w beyond k."""
@@ -124,6 +150,10 @@ class ArrayObjective(AbstractObjective):
     def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return J(w)."""
         return 0.5 * w @ (self.M @ w) + self.term.value(w)
+
+    def slope(self, w: Float[Array, " m"]) -> Slope:
+        """Return J(w) and its gradient."""
+        return _slope_with_quadratic(self.M, w, self.term.slope(w))
 
     def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
         """Return J(w), its gradient and its Hessian."""
@@ -175,10 +205,20 @@ class ChunkedObjective(AbstractObjective):
         total = sum_over_chunks(lambda c: self._term(c).value(w), (self.chunks, self.omega))
         return 0.5 * w @ (self.M @ w) + total
 
+    def slope(self, w: Float[Array, " m"]) -> Slope:
+        """Return J(w) and its gradient."""
+        total = sum_over_chunks(lambda c: self._term(c).slope(w), (self.chunks, self.omega))
+        return _slope_with_quadratic(self.M, w, total)
+
     def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
         """Return J(w), its gradient and its Hessian."""
         total = sum_over_chunks(lambda c: self._term(c).evaluate(w), (self.chunks, self.omega))
         return _with_quadratic(self.M, w, total)
+
+
+def _slope_with_quadratic(M: Array, w: Array, term: Slope) -> Slope:
+    Mw = M @ w
+    return Slope(0.5 * w @ Mw + term.value, Mw + term.gradient)
 
 
 def _with_quadratic(M: Array, w: Array, term: Evaluation) -> Evaluation:

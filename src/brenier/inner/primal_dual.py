@@ -30,7 +30,7 @@ from jaxtyping import Bool, Float, Int
 
 from brenier.arrays import Array
 from brenier.inner.newton import backtrack, ending, newton_direction
-from brenier.inner.objective import AbstractObjective
+from brenier.inner.objective import AbstractObjective, Evaluation
 from brenier.inner.solution import (
     AbstractInnerSolver,
     InnerSolution,
@@ -45,12 +45,21 @@ FRACTION_TO_BOUNDARY = 0.995
 # Target complementarity as a fraction of the present one.
 CENTRING = 0.1
 KAPPA = 10.0
+# The Hessian of J is kept for the next step once the squared decrement (nats) is below the first,
+# and as long as each step with it brings the decrement down by the second.
+NEAR = 1e-2
+CONTRACTION = 0.05
+# A step with a kept Hessian leaves a share of the decrement, not its square.
+KEPT_TOLERANCE = 1e-4
 
 
 class _State(eqx.Module):
     w: Float[Array, " m"]
     multipliers: Float[Array, " m"]
     tau: Float[Array, ""]
+    # Of J, from this step's point or an earlier one's.
+    hessian: Float[Array, "m m"]
+    keeps_hessian: Bool[Array, ""]
     decrement: Float[Array, ""]
     iterations: Int[Array, ""]
     status: Int[Array, ""]
@@ -107,6 +116,8 @@ class PrimalDual(AbstractInnerSolver):
             w=start.w,
             multipliers=_safeguard(multipliers, s, tau, constrained),
             tau=tau,
+            hessian=jnp.zeros((len(floor), len(floor)), start.w.dtype),
+            keeps_hessian=jnp.asarray(False),
             decrement=jnp.full((), jnp.inf, start.w.dtype),
             iterations=jnp.asarray(0),
             status=jnp.asarray(int(InnerStatus.RUNNING)),
@@ -119,7 +130,7 @@ class PrimalDual(AbstractInnerSolver):
         constrained: Bool[Array, " m"],
         state: _State,
     ) -> _State:
-        here = objective.evaluate(state.w)
+        here = _evaluate(objective, state)
         s = slack(state.w, floor)
         mean_complementarity = jnp.sum(
             jnp.where(constrained, s * state.multipliers, 0.0)
@@ -133,7 +144,9 @@ class PrimalDual(AbstractInnerSolver):
         decrement = -(dw @ barrier_gradient)
 
         longest = step_to_boundary(s, jnp.where(constrained, dw, 0.0), FRACTION_TO_BOUNDARY)
-        closing = (tau <= self.tau) & (decrement <= self.tolerance)
+        kept = state.keeps_hessian
+        enough = jnp.where(kept, self.tolerance * KEPT_TOLERANCE, self.tolerance)
+        closing = (tau <= self.tau) & (decrement <= enough)
         step, accepted = jax.lax.cond(
             closing,
             lambda: (longest, jnp.asarray(True)),
@@ -154,10 +167,22 @@ class PrimalDual(AbstractInnerSolver):
             w=w,
             multipliers=_safeguard(multipliers, slack(w, floor), tau, constrained),
             tau=tau,
+            hessian=here.hessian,
+            keeps_hessian=decrement <= jnp.where(kept, CONTRACTION * state.decrement, NEAR),
             decrement=decrement,
             iterations=iterations,
             status=ending(decrement, closing, accepted, iterations >= self.max_steps),
         )
+
+
+def _evaluate(objective: AbstractObjective, state: _State) -> Evaluation:
+    """Return J, its gradient and its Hessian, the latter an earlier one where that will do."""
+
+    def with_kept_hessian() -> Evaluation:
+        here = objective.slope(state.w)
+        return Evaluation(here.value, here.gradient, state.hessian)
+
+    return jax.lax.cond(state.keeps_hessian, with_kept_hessian, lambda: objective.evaluate(state.w))
 
 
 def _safeguard(multipliers: Array, s: Array, tau: Array, constrained: Array) -> Array:

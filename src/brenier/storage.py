@@ -81,10 +81,12 @@ def gaussian_from_arrays(arrays: Arrays) -> Gaussian:
 
 def _parts(units: AbstractUnits) -> tuple[InputConvexNetwork, Cones | None]:
     """Return the network, and the cones beside it if there are any."""
-    if not isinstance(units, SideBySide):
-        return units, None
-    network, cones = units.parts
-    return network, cones
+    match units.parts if isinstance(units, SideBySide) else (units,):
+        case (InputConvexNetwork() as network,):
+            return network, None
+        case (InputConvexNetwork() as network, Cones() as cones):
+            return network, cones
+    raise TypeError(f"Expected a network, with cones beside it or without; got {units}.")
 
 
 def _name_of(part: object, registry) -> str:

@@ -241,7 +241,7 @@ class FullFunction(AbstractFunction):
         """Lower bounds of mu, then of the last layer's variables."""
         network = self.problem.template.network
         floor = np.asarray(self.problem.floor)
-        last = np.where(np.isfinite(floor), network.nonnegativity.lower_bound, -np.inf)
+        last = np.where(np.isfinite(floor), network.nonnegative_by.lower_bound, -np.inf)
         return np.concatenate([lower_bounds(network), last])
 
     def start(self, theta: Float[np.ndarray, " q"]) -> Float[np.ndarray, " p"]:
@@ -251,7 +251,7 @@ class FullFunction(AbstractFunction):
         slack = np.where(constrained, w - np.where(constrained, floor, 0.0), 1.0)
         # On its floor a softplus would stay for ever.
         slack = np.maximum(slack, LEAST_SLACK)
-        raw = self.problem.template.network.nonnegativity.raw(slack)
+        raw = self.problem.template.network.nonnegative_by.raw(slack)
         return np.concatenate([theta, np.where(constrained, raw, w)])
 
     def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:

@@ -136,7 +136,7 @@ class VariableProjection(eqx.Module):
         floor = jnp.asarray(self.floor)
         theta, last = x[: -floor.shape[0]], x[-floor.shape[0] :]
         constrained = jnp.isfinite(floor)
-        above = jnp.where(constrained, floor, 0.0) + self.template.network.nonnegativity.weights(
+        above = jnp.where(constrained, floor, 0.0) + self.template.network.nonnegative_by.weights(
             jnp.where(constrained, last, 0.0)
         )
         return theta, jnp.where(constrained, above, last)

@@ -50,7 +50,7 @@ class Cones(AbstractUnits):
         return self.B.shape[0]
 
     @property
-    def nonnegativity(self) -> AbstractNonnegativity:
+    def nonnegative_by(self) -> AbstractNonnegativity:
         """Bounds."""
         return Bounded()
 

@@ -66,6 +66,11 @@ class InputConvexNetwork(AbstractUnits):
         """Number of outputs."""
         return self.K[-1].shape[0]
 
+    @property
+    def nonnegative_by(self) -> AbstractNonnegativity:
+        """What keeps L >= 0."""
+        return self.nonnegativity
+
     def hidden_weights(self) -> tuple[Float[Array, "_ _"], ...]:
         """Return the matrices L_i >= 0 themselves."""
         return tuple(self.nonnegativity.weights(raw) for raw in self.L)

@@ -28,16 +28,18 @@ def merge(
     units: Sequence[AbstractUnits], weights: Sequence[np.ndarray]
 ) -> tuple[AbstractUnits, np.ndarray]:
     """Return the units whose sum with the weights returned is the sum of all, each with its own."""
-    first = units[0]
-    if isinstance(first, SideBySide):
-        parts = zip(*(member.parts for member in units), strict=True)
-        shares = zip(*(m.split(v) for m, v in zip(units, weights, strict=True)), strict=True)
+    composed = [member for member in units if isinstance(member, SideBySide)]
+    if composed:
+        parts = zip(*(member.parts for member in composed), strict=True)
+        shares = zip(*(m.split(v) for m, v in zip(composed, weights, strict=True)), strict=True)
         merged = [merge(part, share) for part, share in zip(parts, shares, strict=True)]
         return SideBySide(tuple(part for part, _ in merged)), np.concatenate([w for _, w in merged])
-    if isinstance(first, Cones):
-        cones = Cones(np.concatenate([c.B for c in units]), np.concatenate([c.e for c in units]))
-        return cones, np.concatenate(weights)
-    return merge_networks(units), np.concatenate(weights)
+    cones = [member for member in units if isinstance(member, Cones)]
+    if cones:
+        B, e = [c.B for c in cones], [c.e for c in cones]
+        return Cones(np.concatenate(B), np.concatenate(e)), np.concatenate(weights)
+    networks = [member for member in units if isinstance(member, InputConvexNetwork)]
+    return merge_networks(networks), np.concatenate(weights)
 
 
 def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork:

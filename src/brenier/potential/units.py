@@ -18,15 +18,12 @@ from brenier.potential.nonnegativity import AbstractNonnegativity
 
 
 class AbstractUnits(eqx.Module):
-    """`width` convex functions of n variables; the arrays in it are mu.
+    """`width` convex functions of n variables; the arrays in it are mu."""
 
-    Attributes
-    ----------
-    nonnegativity : AbstractNonnegativity
-        How weights that must be >= 0 are kept so where they are trained.
-    """
-
-    nonnegativity: eqx.AbstractVar[AbstractNonnegativity]
+    @property
+    @abstractmethod
+    def nonnegative_by(self) -> AbstractNonnegativity:
+        """How weights that must be >= 0 are kept so where they are trained."""
 
     @property
     @abstractmethod
@@ -87,9 +84,9 @@ class SideBySide(AbstractUnits):
         return sum(part.width for part in self.parts)
 
     @property
-    def nonnegativity(self) -> AbstractNonnegativity:
-        """That of the first part."""
-        return self.parts[0].nonnegativity
+    def nonnegative_by(self) -> AbstractNonnegativity:
+        """What the first part has."""
+        return self.parts[0].nonnegative_by
 
     def slope_bound(self) -> Float[Array, " width"]:
         """Return every part's bounds."""
@@ -108,8 +105,10 @@ class SideBySide(AbstractUnits):
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return the sum of the parts' gradients and Hessians."""
         of_parts = zip(self.parts, self.split(v), strict=True)
-        gradients, hessians = zip(*(part.weighted(u, X) for part, u in of_parts), strict=True)
-        return sum(gradients[1:], gradients[0]), sum(hessians[1:], hessians[0])
+        (z, A), *others = [part.weighted(u, X) for part, u in of_parts]
+        for z_part, A_part in others:
+            z, A = z + z_part, A + A_part
+        return z, A
 
     def lower_bounds(self) -> "SideBySide":
         """Return the parts' least values."""

@@ -35,9 +35,8 @@ TIMEOUT = 300
 
 
 def small(**changes):
-    return ConvexPotentialFlow(
-        **{"widths": (8,), "max_iter": 15, "validation_fraction": 0.0, "n_estimators": 1} | changes
-    )
+    settings = {"widths": (8,), "n_cones": 0, "max_iter": 15, "n_estimators": 1}
+    return ConvexPotentialFlow(**settings | {"validation_fraction": 0.0} | changes)
 
 
 def table(columns=3, n_rows=N, seed=0):

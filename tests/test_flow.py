@@ -69,7 +69,9 @@ def flow_of(name):
     if spec is None:
         X = MAFMoon().sample(300, random_state=0)
         # A search this loose ends by itself.
-        fitted = ConvexPotentialFlow(widths=(8,), tol=0.03, validation_fraction=0.0).fit(X)
+        fitted = ConvexPotentialFlow(widths=(8,), n_cones=2, tol=0.03, validation_fraction=0.0).fit(
+            X
+        )
         return fitted.flow_, X[:60]
     rng = np.random.default_rng(spec.seed)
     n, widths = spec.n, (4, 3)

@@ -42,7 +42,7 @@ TINY = Setting(
     published=MappingProxyType({"adam": Spread(-1.13, 0.03)}),
     schemes=("adam", "lbfgs-varpro"),
     thesis_form={"widths": (6, 6)},
-    default_form={"widths": (6,), "max_iter": 8, "n_estimators": 1},
+    default_form={"widths": (6,), "n_cones": 2, "max_iter": 8, "n_estimators": 1},
 )
 FIGURES = (
     "figure-2-1",

@@ -12,7 +12,13 @@ import pytest
 
 from brenier.datasets import Moons
 from brenier.inner.barrier import Barrier
-from brenier.inner.objective import AbstractObjective, ArrayObjective, ChunkedObjective, Evaluation
+from brenier.inner.objective import (
+    AbstractObjective,
+    ArrayObjective,
+    ChunkedObjective,
+    Evaluation,
+    Slope,
+)
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import (
     AbstractInnerSolver,
@@ -110,6 +116,9 @@ class Bowl(AbstractObjective):
     def value(self, w):
         return 0.5 * jnp.sum((w - self.centre) ** 2)
 
+    def slope(self, w):
+        return Slope(self.value(w), w - self.centre)
+
     def evaluate(self, w):
         return Evaluation(self.value(w), w - self.centre, jnp.eye(len(w)))
 
@@ -123,6 +132,9 @@ class Differentiated(AbstractObjective):
     def value(self, w):
         value = self.function(w)
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
+
+    def slope(self, w):
+        return Slope(self.value(w), jax.grad(self.function)(w))
 
     def evaluate(self, w):
         return Evaluation(self.value(w), jax.grad(self.function)(w), jax.hessian(self.function)(w))
@@ -425,11 +437,19 @@ def test_objective_is_the_naive_one_in_arrays_and_in_chunks(name):
         at = evaluate(objective, w)
         for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
             np.testing.assert_allclose(found, reference, **ROUNDING)
+        assert_slope_is(objective, w, expected)
         assert float(value(objective, w)) == pytest.approx(float(at.value), rel=1e-14)
 
 
 evaluate = eqx.filter_jit(lambda objective, w: objective.evaluate(w))
 value = eqx.filter_jit(lambda objective, w: objective.value(w))
+slope = eqx.filter_jit(lambda objective, w: objective.slope(w))
+
+
+def assert_slope_is(objective, w, expected):
+    at = slope(objective, w)
+    for found, reference in zip((at.value, at.gradient), expected[:2], strict=True):
+        np.testing.assert_allclose(found, reference, **ROUNDING)
 
 
 @eqx.filter_jit
@@ -484,3 +504,34 @@ def test_rows_of_weight_zero_change_nothing(name, padding):
         at = evaluate(objective, w)
         for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
             np.testing.assert_allclose(found, reference, **ROUNDING)
+        assert_slope_is(objective, w, expected)
+
+
+# The kept Hessian.
+
+
+class Counted(Differentiated):
+    """A function whose Hessian says, on the host, every time it is formed."""
+
+    inner: Differentiated
+    said: list = eqx.field(static=True)
+
+    def function(self, w):
+        return self.inner.function(w)
+
+    def evaluate(self, w):
+        jax.debug.callback(lambda: self.said.append(1))
+        return super().evaluate(w)
+
+
+@pytest.mark.parametrize("name", ["analytic centre, all free", "log-sum-exp"])
+def test_a_warm_start_forms_few_hessians_and_ends_at_the_same_point(name):
+    problem, cold = problem_of(name), solved(name, "primal-dual")
+    counted = Counted(problem.objective, [])
+    floor = jnp.asarray(problem.floor)
+    nearby = WarmStart(1.001 * cold.w, cold.multipliers, jnp.asarray(True))
+    warm = solve(SOLVERS["primal-dual"], counted, floor, nearby)
+    jax.effects_barrier()
+    assert warm.status == InnerStatus.CONVERGED
+    assert len(counted.said) < int(warm.iterations)
+    np.testing.assert_allclose(warm.w, cold.w, rtol=STATIONARY, atol=STATIONARY)

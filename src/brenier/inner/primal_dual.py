@@ -16,6 +16,10 @@ Warm starts: a neighbour's multipliers may be stale, and then tau, tied to s . l
 reach its end. As IPOPT does ([2]_, eq. 16), lambda is put back into
 [tau / (kappa s), kappa tau / s] at every step.
 
+Near the solution the Hessian of J changes little, and costs many times what the gradient does: a
+warm-started solve forms it once or twice and takes its other steps with the one it has (the chord
+method), each of them still towards a zero of the exact gradient.
+
 References
 ----------
 .. [1] S. Boyd, L. Vandenberghe, "Convex Optimization", 2004, section 11.7.
@@ -45,8 +49,8 @@ FRACTION_TO_BOUNDARY = 0.995
 # Target complementarity as a fraction of the present one.
 CENTRING = 0.1
 KAPPA = 10.0
-# The Hessian of J is kept for the next step once the squared decrement (nats) is below the first,
-# and as long as each step with it brings the decrement down by the second.
+# From a warm start the Hessian of J is kept for the next step once the squared decrement (nats) is
+# below the first, and as long as each step with it brings the decrement down by the second.
 NEAR = 1e-2
 CONTRACTION = 0.05
 # A step with a kept Hessian leaves a share of the decrement, not its square.
@@ -94,7 +98,7 @@ class PrimalDual(AbstractInnerSolver):
         constrained = jnp.isfinite(floor)
         state = jax.lax.while_loop(
             lambda state: state.status == InnerStatus.RUNNING,
-            lambda state: self._step(objective, floor, constrained, state),
+            lambda state: self._step(objective, floor, constrained, start.warm, state),
             self._first(floor, constrained, start),
         )
         s = slack(state.w, floor)
@@ -128,6 +132,7 @@ class PrimalDual(AbstractInnerSolver):
         objective: AbstractObjective,
         floor: Array,
         constrained: Bool[Array, " m"],
+        warm: Bool[Array, ""],
         state: _State,
     ) -> _State:
         here = _evaluate(objective, state)
@@ -168,7 +173,8 @@ class PrimalDual(AbstractInnerSolver):
             multipliers=_safeguard(multipliers, slack(w, floor), tau, constrained),
             tau=tau,
             hessian=here.hessian,
-            keeps_hessian=decrement <= jnp.where(kept, CONTRACTION * state.decrement, NEAR),
+            keeps_hessian=warm
+            & (decrement <= jnp.where(kept, CONTRACTION * state.decrement, NEAR)),
             decrement=decrement,
             iterations=iterations,
             status=ending(decrement, closing, accepted, iterations >= self.max_steps),

@@ -38,7 +38,8 @@ from brenier.outer.report import Iteration
 from brenier.outer.rows import canonical_rows
 from brenier.outer.sample import Data, Sample, chunk_rows, padded_length
 from brenier.outer.search import Search
-from brenier.outer.training import RACE, Form, Settings, train
+from brenier.outer.settings import Form, Settings
+from brenier.outer.training import RACE, train
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork

@@ -33,7 +33,8 @@ from brenier.outer.monitor import Limits
 from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
 from brenier.outer.schemes import SCHEMES
-from brenier.outer.training import Form, Settings, train
+from brenier.outer.settings import Form, Settings
+from brenier.outer.training import train
 from brenier.persistence import ModelFileError, read_model, write_model
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.nonnegativity import NONNEGATIVITY

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.inner.solution import AbstractInnerSolver, WarmStart
+from brenier.inner.solution import WarmStart
 from brenier.outer.function import Counters
 from brenier.outer.gaussian import Gaussian
 from brenier.outer.monitor import Iterate, Limits
@@ -24,7 +24,7 @@ from brenier.outer.parameters import lower_bounds
 from brenier.outer.reduced import VariableProjection, potential_loss
 from brenier.outer.report import Certificate, ProgressCallback
 from brenier.outer.sample import Data, Sample, chunk_rows
-from brenier.outer.scheme import AbstractScheme, projected_gradient
+from brenier.outer.scheme import projected_gradient
 from brenier.outer.search import (
     FIRST_STAGE_ROWS,
     MAX_SEARCH_ROWS,
@@ -33,82 +33,17 @@ from brenier.outer.search import (
     Watch,
     search,
 )
-from brenier.potential.activations import AbstractActivation
-from brenier.potential.cones import Cones
-from brenier.potential.head import ConvexPotential, SeparableFeatures
-from brenier.potential.icnn import InputConvexNetwork
-from brenier.potential.initialise import cones_in_data, kinks_in_data
+from brenier.outer.settings import Form, Settings
+from brenier.outer.start import Start, cold_start
+from brenier.potential.head import ConvexPotential
 from brenier.potential.merge import average
-from brenier.potential.nonnegativity import AbstractNonnegativity
-from brenier.potential.units import AbstractUnits, SideBySide
 from brenier.status import FitStatus, InnerStatus
 
-# Ridge on the network's weights (nats per squared standard deviation of z that a feature can add).
-RIDGE = 1e-8
 # Iterations after which the forms are compared: after 60 the order on rings was not yet the final
 # one (benchmarks/NOTES.md).
 RACE = 100
 # Ends after which no other search begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
-
-
-@dataclass(frozen=True)
-class Form:
-    """What the held-out rows choose between.
-
-    Attributes
-    ----------
-    decay : float
-        Weight of half the squared slopes (`AbstractUnits.decayed`), nats.
-    n_cones : int
-        Cones beside the network.
-    """
-
-    decay: float
-    n_cones: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training run needs to know besides the data.
-
-    Attributes
-    ----------
-    widths : tuple of int
-        Hidden widths.
-    activation, nonnegativity, solver, scheme
-        The parts.
-    quadratic : bool
-        Whether the head has quadratics; False is the thesis's form.
-    forms : tuple of Form
-        Forms of the model. None at all: nothing but the Gaussian.
-    w_min : float
-        Floor of the quadratic weights, relative to the Gaussian's own.
-    limits : Limits
-        Iterations, patience, time.
-    n_init : int
-        Initial weights tried for each potential.
-    n_estimators : int
-        Potentials that are averaged, from different initial weights.
-    seed : int
-        Seed of the initial weights.
-    shrinkage : float
-        Of the Gaussian's covariance towards its diagonal.
-    """
-
-    widths: tuple[int, ...]
-    activation: AbstractActivation
-    nonnegativity: AbstractNonnegativity
-    solver: AbstractInnerSolver
-    scheme: AbstractScheme
-    quadratic: bool
-    forms: tuple[Form, ...]
-    w_min: float
-    limits: Limits
-    n_init: int
-    n_estimators: int
-    seed: int
-    shrinkage: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -165,6 +100,10 @@ class _Run:
     settings: Settings
     gaussian: Gaussian
     clock: Clock
+
+    def draw(self, rng: np.random.Generator) -> Start:
+        """Return freshly drawn initial weights."""
+        return Start.draw(self.data.X[:FIRST_STAGE_ROWS], self.settings, rng)
 
 
 @dataclass(frozen=True)
@@ -236,7 +175,7 @@ def _search_all(
     if not settings.forms:
         return [], []
     rng = np.random.default_rng(settings.seed)
-    start = _Start.draw(run, rng)
+    start = run.draw(rng)
     searched = _race(run, start, on_iteration)
     fastest = min(searched, key=lambda found: found.criterion, default=None)
     form = settings.forms[0] if fastest is None else fastest.form
@@ -250,7 +189,7 @@ def _search_all(
             if potential or trial or not finished:
                 number = len(searched) + 1
                 searched.append(_search(run, start, form, settings.limits, number, on_iteration))
-            start = _Start.draw(run, rng)
+            start = run.draw(rng)
         members += sorted(searched[first:], key=lambda found: found.criterion)[:1]
     return searched, [found for found in members if found.search.best is not None]
 
@@ -258,12 +197,12 @@ def _search_all(
 def _no_search(run: _Run) -> _Found:
     """Return what stands for a search where only the Gaussian is wanted."""
     form = Form(0.0, 0)
-    start = _Start.draw(run, np.random.default_rng(run.settings.seed))
+    start = run.draw(np.random.default_rng(run.settings.seed))
     search_of_nothing = Search(FitStatus.CONVERGED, None, (), Counters())
-    return _Found(form, _problem(run, start, form), search_of_nothing)
+    return _Found(form, start.problem(form, run.settings, run.gaussian), search_of_nothing)
 
 
-def _race(run: _Run, start: "_Start", on_iteration: ProgressCallback | None) -> list[_Found]:
+def _race(run: _Run, start: Start, on_iteration: ProgressCallback | None) -> list[_Found]:
     """Return a short search with every form from the same start; none where there is one form."""
     limits = replace(run.settings.limits, max_iter=min(RACE, run.settings.limits.max_iter))
     searched: list[_Found] = []
@@ -286,64 +225,16 @@ def _ended(searched: list[_Found]) -> bool:
 
 def _search(
     run: _Run,
-    start: "_Start",
+    start: Start,
     form: Form,
     limits: Limits,
     number: int,
     on_iteration: ProgressCallback | None,
 ) -> _Found:
-    problem = _problem(run, start, form)
+    problem = start.problem(form, run.settings, run.gaussian)
     watch = Watch(limits, run.clock, on_iteration, number)
-    cold = _cold_start(run, problem)
+    cold = cold_start(problem, run.gaussian)
     return _Found(form, problem, search(problem, run.settings.scheme, run.data, cold, watch))
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Initial weights: the network, and as many cones as any form has."""
-
-    network: InputConvexNetwork
-    cones: Cones
-
-    @staticmethod
-    def draw(run: _Run, rng: np.random.Generator) -> "_Start":
-        """Return freshly drawn weights."""
-        settings, X = run.settings, run.data.X[:FIRST_STAGE_ROWS]
-        network = kinks_in_data(
-            X, settings.widths, settings.activation, settings.nonnegativity, rng
-        )
-        n_cones = max((form.n_cones for form in settings.forms), default=0)
-        return _Start(network, cones_in_data(X, n_cones, rng))
-
-    def units(self, n_cones: int) -> AbstractUnits:
-        """Return the network with its first `n_cones` cones beside it."""
-        if n_cones == 0:
-            return self.network
-        return SideBySide((self.network, Cones(self.cones.B[:n_cones], self.cones.e[:n_cones])))
-
-
-def _problem(run: _Run, start: _Start, form: Form) -> VariableProjection:
-    """Return the separable problem of a form at given initial weights."""
-    settings, n = run.settings, run.data.X.shape[1]
-    units = start.units(form.n_cones)
-    axes = run.gaussian.axes if settings.quadratic else np.zeros((0, n))
-    quadratic_floor = settings.w_min / run.gaussian.sd if settings.quadratic else np.zeros(0)
-    floor = np.concatenate([np.zeros(units.width), quadratic_floor, np.full(n, -np.inf)])
-    features = SeparableFeatures(units, axes, normalised=settings.quadratic)
-    ridge = np.zeros(len(floor))
-    ridge[: units.width] = RIDGE
-    return VariableProjection(features, floor, ridge, settings.solver, np.asarray(form.decay))
-
-
-def _cold_start(run: _Run, problem: VariableProjection) -> WarmStart:
-    """Return strictly feasible weights: the Gaussian's, with a little of every network feature."""
-    width = problem.template.network.width
-    if not run.settings.quadratic:
-        w = np.concatenate([np.ones(width), np.zeros(problem.template.n)])
-        return WarmStart.cold(jnp.asarray(w))
-    w = run.gaussian.weights(width)
-    w[:width] = 0.1 / width
-    return WarmStart.cold(jnp.asarray(w))
 
 
 def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> TrainingResult:
@@ -402,7 +293,7 @@ def _is_worse(one: _Candidate, other: _Candidate) -> bool:
 
 def _unfinished(run: _Run, problem: VariableProjection) -> _Candidate:
     """Return the potential at the initial weights, for want of any other."""
-    w = np.asarray(_cold_start(run, problem).w)
+    w = np.asarray(cold_start(problem, run.gaussian).w)
     return _Candidate(ConvexPotential(problem.template, w), 0, np.inf, np.inf)
 
 
@@ -411,7 +302,7 @@ def _gaussian_candidate(run: _Run, problem: VariableProjection) -> _Candidate:
     w = run.gaussian.weights(problem.template.network.width)
     if not run.settings.quadratic:
         # The baseline only: it is not in the model.
-        w = np.asarray(_cold_start(run, problem).w)
+        w = np.asarray(cold_start(problem, run.gaussian).w)
     potential = ConvexPotential(problem.template, w)
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = run.gaussian.loss(data.heldout_X, data.heldout_weights)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brenier.cache import use_compilation_cache
     from brenier.estimators import ConvexPotentialFlow, load
     from brenier.outer.taylor import taylor_check
     from brenier.version import __version__
@@ -15,10 +16,11 @@ _HOME = {
     "ConvexPotentialFlow": "brenier.estimators",
     "load": "brenier.estimators",
     "taylor_check": "brenier.outer.taylor",
+    "use_compilation_cache": "brenier.cache",
     "__version__": "brenier.version",
 }
 
-__all__ = ["ConvexPotentialFlow", "__version__", "load", "taylor_check"]
+__all__ = ["ConvexPotentialFlow", "__version__", "load", "taylor_check", "use_compilation_cache"]
 
 
 def __getattr__(name: str) -> Any:

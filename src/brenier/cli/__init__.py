@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from brenier.cache import offer_compilation_cache
 from brenier.cli.apply import inverse, sample, score, transform
 from brenier.cli.fit import fit
 from brenier.cli.info import info
@@ -30,7 +31,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Data files: .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet; - is standard input or "
     "output, as CSV. Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 the fit failed and there "
-    "is no model, 130 interrupted.",
+    "is no model, 130 interrupted. Compiled programs are kept in the user's cache folder; "
+    "JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
 )
 for command in (fit, score, sample, transform, inverse, info, reproduce):
     app.command()(command)
@@ -63,4 +65,5 @@ def brenier(
 
 def main() -> None:
     """Run the command line and exit."""
+    offer_compilation_cache()
     app(prog_name="brenier")

@@ -62,7 +62,20 @@ def _section(suite: Suite, kept: dict[str, Any]) -> list[str]:
         parts += summary.markdown(records, quantity)
     parts += _failures(records)
     versions = ", ".join(f"{name} {machine[name]}" for name in VERSIONS if name in machine)
-    return [*parts, "", f"{machine['cores']} cores of {machine['processor']}; {versions}."]
+    parts += ["", f"{machine['cores']} cores of {machine['processor']}; {versions}."]
+    return [*parts, *_busy(kept)]
+
+
+def _busy(kept: dict[str, Any]) -> list[str]:
+    """Return a warning about the seconds if other jobs ran beside the fits."""
+    # One fit at a time keeps the load at about the number of cores.
+    if (kept.get("load") or 0.0) <= 1.5 * kept["machine"]["cores"]:
+        return []
+    return [
+        "",
+        f"The machine was busy with other jobs as well (load {kept['load']:g}): all seconds are "
+        "too long, by factors that differ from fit to fit.",
+    ]
 
 
 def _failures(records: summary.Records) -> list[str]:

@@ -61,6 +61,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def load() -> float | None:
+    """Return the number of jobs that ran or waited, mean of the last quarter of an hour."""
+    return round(os.getloadavg()[2], 1) if hasattr(os, "getloadavg") else None
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -70,10 +75,12 @@ def _processor() -> str:
 
 
 def write(name: str, figures: Any, folder: Path = RESULTS) -> Path:
-    """Write figures with the machine to `folder`/`name`.json."""
+    """Write figures with the machine, and how busy it was, to `folder`/`name`.json."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), "figures": figures}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({"machine": machine(), "load": load(), "figures": figures}, indent=1) + "\n"
+    )
     return path
 
 

@@ -89,6 +89,7 @@ class Barrier(AbstractInnerSolver):
             decrement=state.decrement,
             complementarity=jnp.sum(multipliers * slack(state.w, floor)),
             iterations=state.iterations,
+            chord_steps=jnp.zeros_like(state.iterations),
             status=state.status,
         )
 

@@ -65,7 +65,9 @@ class _State(eqx.Module):
     hessian: Float[Array, "m m"]
     keeps_hessian: Bool[Array, ""]
     decrement: Float[Array, ""]
+    # All of them, and those with a kept Hessian.
     iterations: Int[Array, ""]
+    chord_steps: Int[Array, ""]
     status: Int[Array, ""]
 
 
@@ -108,7 +110,8 @@ class PrimalDual(AbstractInnerSolver):
             multipliers=multipliers,
             decrement=state.decrement,
             complementarity=jnp.sum(jnp.where(constrained, s * multipliers, 0.0)),
-            iterations=state.iterations,
+            iterations=state.iterations - state.chord_steps,
+            chord_steps=state.chord_steps,
             status=state.status,
         )
 
@@ -124,6 +127,7 @@ class PrimalDual(AbstractInnerSolver):
             keeps_hessian=jnp.asarray(False),
             decrement=jnp.full((), jnp.inf, start.w.dtype),
             iterations=jnp.asarray(0),
+            chord_steps=jnp.asarray(0),
             status=jnp.asarray(int(InnerStatus.RUNNING)),
         )
 
@@ -177,6 +181,7 @@ class PrimalDual(AbstractInnerSolver):
             & (decrement <= jnp.where(kept, CONTRACTION * state.decrement, NEAR)),
             decrement=decrement,
             iterations=iterations,
+            chord_steps=state.chord_steps + kept,
             status=ending(decrement, closing, accepted, iterations >= self.max_steps),
         )
 

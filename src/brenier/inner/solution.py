@@ -53,6 +53,8 @@ class InnerSolution(eqx.Module):
         s . lambda: the duality gap at a stationary point, m_plus tau at the end of the path.
     iterations : ()
         Newton steps, one evaluation of the Hessian each.
+    chord_steps : ()
+        Steps with the Hessian of an earlier one, which cost a gradient each.
     status : ()
         An `InnerStatus`.
     """
@@ -62,6 +64,7 @@ class InnerSolution(eqx.Module):
     decrement: Float[Array, ""]
     complementarity: Float[Array, ""]
     iterations: Int[Array, ""]
+    chord_steps: Int[Array, ""]
     status: Int[Array, ""]
 
     @property

@@ -70,7 +70,7 @@ def _panel(ax: Axes, suite: Suite, records: Records, data: str) -> None:
         else:
             _marker(ax, peer, seconds, losses[peer])
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_locator(LogLocator())
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(labelbottom=True)

@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 
-# Up to this n the entry-wise programs compile in about a second and run faster than batched LAPACK.
+# Up to this n programs are entry-wise. Beyond it batched LAPACK was as fast on blocks of rows, and
+# compiled several times faster (benchmarks/NOTES.md).
 UNROLL_LIMIT = 4
 
 

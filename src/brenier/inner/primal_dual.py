@@ -17,8 +17,8 @@ reach its end. As IPOPT does ([2]_, eq. 16), lambda is put back into
 [tau / (kappa s), kappa tau / s] at every step.
 
 Near the solution the Hessian of J changes little, and costs many times what the gradient does: a
-warm-started solve forms it once or twice and takes its other steps with the one it has (the chord
-method), each of them still towards a zero of the exact gradient.
+warm-started solve takes its last steps with the one it has (the chord method), each of them still
+towards a zero of the exact gradient.
 
 References
 ----------

@@ -28,16 +28,16 @@ def feature_operations(N: int, n: int, widths: tuple[int, ...]) -> int:
     return products + N * units * (4 * P + n)
 
 
-def newton_operations(N: int, n: int, k: int) -> int:
+def newton_operations(N: int, n: int, k: int, r: int) -> int:
     """Return the operations of J, its gradient and its Hessian in w, features given.
 
-    A = sum_i w_i H_i; S_i = L^{-1} H_i L^{-T}, its lower triangle only, from the triangle of
-    L^{-1} H_i; and S^T S.
+    A = sum_i w_i H_i; for k features S_i = L^{-1} H_i L^{-T}, its lower triangle only, from the
+    triangle of L^{-1} H_i; for the r of rank one t_i = L^{-1} d_i and t_i t_i^T; and S^T S.
     """
     P = packed(n)
     half = n * (n + 1) * (2 * n + 1) // 6
     whole = n * (n + 1) * (n + 2) // 6
-    return 2 * N * k * (P + half + whole + P * k)
+    return 2 * N * (P * (k + r) + k * (half + whole) + 2 * r * P + P * (k + r) ** 2)
 
 
 def gradient_products(N: int, n: int, widths: tuple[int, ...]) -> int:

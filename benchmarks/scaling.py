@@ -131,7 +131,7 @@ def _operations(n: int) -> dict[str, int]:
     N = ROWS_OF_COLUMNS
     return {
         "features": counts.feature_operations(N, n, WIDTHS),
-        "Newton step": counts.newton_operations(N, n, WIDTHS[-1] + n),
+        "Newton step": counts.newton_operations(N, n, WIDTHS[-1], n),
         "value and gradient": counts.gradient_operations(N, n, WIDTHS),
     }
 
@@ -147,9 +147,7 @@ def _parts(n: int) -> dict[str, float]:
             lambda theta: problem.reduced.features(theta).derivatives(block.X)
         )
         held = derivatives(theta)
-        objective = ArrayObjective.of(
-            held.gradients, held.hessians, block.omega, jnp.full(len(w), 1e-8)
-        )
+        objective = ArrayObjective.of(held, block.omega, jnp.full(len(w), 1e-8))
         seconds = interleaved(
             {
                 "features": lambda: derivatives(theta),

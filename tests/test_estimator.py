@@ -602,6 +602,8 @@ def test_report_is_complete_and_consistent(fraction, n_cones, X):
     assert report.work_units >= history["work_units"][-1] >= report.n_train * report.n_iter
     assert sum(history["newton_steps"]) <= sum(report.newton_steps)
     assert report.n_evaluations >= len(report.newton_steps) >= report.n_iter
+    assert len(report.chord_steps) == len(report.newton_steps)
+    assert 0 < sum(report.chord_steps) < sum(report.newton_steps)
     # The race; as short as it is nothing runs twice.
     assert report.search_decay == ((1e-5, 1e-4, 1e-2) if fraction else (1e-3,))
     assert report.search_n_cones == ((0, n_cones, n_cones) if fraction else (n_cones,))

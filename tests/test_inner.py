@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from brenier.datasets import Moons
+from brenier.derivatives import FeatureDerivatives
 from brenier.inner.barrier import Barrier
 from brenier.inner.objective import (
     AbstractObjective,
@@ -64,48 +65,56 @@ def packed(full):
 
 
 class Rows(NamedTuple):
-    """Features' derivatives at N rows in the naive layout, G (N, m, n) and H (N, k, n, n)."""
+    """Features' derivatives at N rows in the naive layout, G (N, m, n) and H (N, k, n, n).
+
+    The last Hessians are d d^T for the directions d (N, r, n).
+    """
 
     G: np.ndarray
     H: np.ndarray
+    d: np.ndarray
     omega: np.ndarray
     ridge: np.ndarray
 
     @property
-    def arrays(self):
-        return ArrayObjective.of(
-            self.G.transpose(2, 0, 1), packed(self.H), self.omega, jnp.asarray(self.ridge)
+    def features(self):
+        return FeatureDerivatives(
+            gradients=self.G.transpose(2, 0, 1),
+            hessians=packed(self.H[:, : -self.d.shape[1]]),
+            directions=self.d.transpose(2, 0, 1),
         )
+
+    @property
+    def arrays(self):
+        return ArrayObjective.of(self.features, self.omega, jnp.asarray(self.ridge))
 
     def chunked(self, C):
         """Return the objective over C chunks, whose "features" are slices of the arrays."""
-        chunks = [
-            np.stack(np.split(array, C)) for array in (self.G, np.moveaxis(packed(self.H), 0, -1))
-        ]
+        chunks = jax.tree.map(lambda array: np.stack(np.split(array, C, axis=1)), self.features)
         omega = self.omega.reshape(C, -1)
-        return ChunkedObjective.of(layout, tuple(chunks), omega, jnp.asarray(self.ridge))
-
-
-def layout(chunk):
-    """Return G and H of one chunk as `ChunkedObjective` wants them."""
-    G, H = chunk
-    return jnp.moveaxis(G, 2, 0), jnp.moveaxis(H, 2, 0)
+        return ChunkedObjective.of(lambda chunk: chunk, chunks, omega, jnp.asarray(self.ridge))
 
 
 N, K = 12, 4
 
 
 def random_rows(n, seed, ridge=1e-3):
-    """Return rows of K random convex features and n linear ones, unequal weights."""
+    """Return rows of K random convex features and n linear ones, unequal weights.
+
+    The last of the K has Hessians of rank one.
+    """
     rng = np.random.default_rng(seed)
     B = rng.normal(size=(N, K, n, n)) / np.sqrt(n)
+    d = rng.normal(size=(N, 1, n))
+    B[:, -1:] = 0.0
+    B[:, -1:, :, 0] = d
     H = B @ B.swapaxes(-1, -2)
     G = np.concatenate([rng.normal(size=(N, K, n)), np.broadcast_to(np.eye(n), (N, n, n))], axis=1)
     omega = rng.uniform(0.5, 1.5, size=N)
-    return Rows(G, H, omega / omega.sum(), np.where(np.arange(K + n) < K, ridge, 0.0))
+    return Rows(G, H, d, omega / omega.sum(), np.where(np.arange(K + n) < K, ridge, 0.0))
 
 
-ROWS = {f"n = {n}": random_rows(n, seed=n) for n in (1, 2, 11)}
+ROWS = {f"n = {n}": random_rows(n, seed) for n, seed in ((1, 1), (2, 2), (11, 15))}
 
 
 class Bowl(AbstractObjective):
@@ -200,7 +209,7 @@ def thesis_size(*, quadratic):
     start = np.concatenate([np.full(32, 0.1 / 32 if quadratic else 1.0), np.ones(q), np.zeros(2)])
     ridge = jnp.where(np.arange(m) < 32, 1e-8, 0.0)
     omega = np.full(1024, 1 / 1024)
-    return Problem(ArrayObjective.of(d.gradients, d.hessians, omega, ridge), floor, start)
+    return Problem(ArrayObjective.of(d, omega, ridge), floor, start)
 
 
 FREE = np.full(3, -np.inf)
@@ -348,7 +357,7 @@ def test_gap_bounds_the_error_of_the_barrier(solver):
 def test_conic_solver_agrees(solver):
     cvxpy = pytest.importorskip("cvxpy")
     problem = problem_of("n = 2")
-    G, H, omega, ridge = problem.rows
+    G, H, _, omega, ridge = problem.rows
     w = cvxpy.Variable(K + 2)
     J = cvxpy.sum(
         [
@@ -432,7 +441,7 @@ def test_objective_is_the_naive_one_in_arrays_and_in_chunks(name):
     rows = ROWS[name]
     m = rows.G.shape[1]
     w = np.random.default_rng(1).uniform(0.2, 2.0, size=m)
-    expected = naive.loss(w, *rows)
+    expected = naive.loss(w, rows.G, rows.H, rows.omega, rows.ridge)
     for objective in (rows.arrays, rows.chunked(3), rows.chunked(1)):
         at = evaluate(objective, w)
         for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
@@ -457,7 +466,7 @@ def plain_loss_and_derivatives(rows, w):
     """Return J by its formula, its gradient and its Hessian by automatic differentiation."""
 
     def J(w):
-        G, H, omega, ridge = rows
+        G, H, _, omega, ridge = rows
         z = jnp.einsum("jia,i->ja", G, w)
         A = jnp.einsum("jiab,i->jab", H, w[: H.shape[1]])
         per_row = 0.5 * jnp.sum(z**2, axis=1) - jnp.linalg.slogdet(A)[1]
@@ -498,8 +507,8 @@ def test_rows_of_weight_zero_change_nothing(name, padding):
     padded.omega[-3:] = 0.0
     padded.G[-3:] *= fill
     padded.H[-3:] *= fill
-    alone = Rows(rows.G[:-3], rows.H[:-3], rows.omega[:-3], rows.ridge)
-    expected = naive.loss(w, *alone)
+    padded.d[-3:] *= fill
+    expected = naive.loss(w, rows.G[:-3], rows.H[:-3], rows.omega[:-3], rows.ridge)
     for objective in (padded.arrays, padded.chunked(3)):
         at = evaluate(objective, w)
         for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):

@@ -44,7 +44,7 @@ def program(A, bad, H, v):
         "inverse": linalg.gram_of_inverse(inverse),
         "congruence": linalg.congruence(inverse, H),
         "A v": linalg.matvec(A, v),
-        "L v": linalg.triangular_matvec(L, v),
+        "L v": linalg.triangular_products(L, v[..., None])[..., 0],
         "L^T v": linalg.triangular_rmatvec(L, v),
         "log det": linalg.log_det(A),
         "d log det": jax.vjp(linalg.log_det, A)[1](v[0])[0],

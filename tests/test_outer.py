@@ -289,6 +289,8 @@ def test_work_units_count_rows_that_are_no_padding():
     # Warm starts: the second and third solves are at the first's solution.
     assert len(counters.newton_steps) == 3
     assert counters.newton_steps[0] > 3 >= max(counters.newton_steps[1:])
+    assert all(np.array(counters.chord_steps) < counters.newton_steps)
+    assert counters.chord_steps[0] == 0
     batch = searched.on(searched.sample, 10)
     batch.evaluate(x)
     assert counters.work_units == 3 * N_ROWS + 10

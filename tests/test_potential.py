@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brenier.linalg import unpack
+from brenier.linalg import outer_products, unpack
 from brenier.outer.parameters import decayed_weights, lower_bounds, to_vector
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.cones import Cones
@@ -106,12 +106,14 @@ def ours(features, w, X):
     potential = ConvexPotential(features, w)
     d = features.derivatives(X)
     z, A = potential.gradient_and_hessian(X)
-    k = d.hessians.shape[-1]
+    hessians = jnp.concatenate([d.hessians, outer_products(d.directions)], axis=-1)
     return {
         "values": features.value(X),
         # (N, m, n), (N, k, n, n)
         "gradients": jnp.moveaxis(d.gradients, 0, -1),
-        "hessians": jnp.stack([unpack(d.hessians[..., i]) for i in range(k)], axis=1),
+        "hessians": jnp.stack(
+            [unpack(hessians[..., i]) for i in range(hessians.shape[-1])], axis=1
+        ),
         "potential": potential.value(X),
         "z": z.T,
         "A": unpack(A),

@@ -168,16 +168,19 @@ def congruence(inverse: Float[Array, "P N"], H: Float[Array, "P N k"]) -> Float[
     )
 
 
+def triangular_products(L: Float[Array, "P N"], V: Float[Array, "n N k"]) -> Float[Array, "n N k"]:
+    """Return L v for packed lower triangular matrices, k vectors a sample."""
+    n = V.shape[0]
+    at = full_index(n)
+    if n > UNROLL_LIMIT:
+        full = jnp.tril(jnp.moveaxis(L[at], -1, 0))
+        return jnp.moveaxis(full @ jnp.moveaxis(V, 0, 1), 1, 0)
+    return jnp.stack([sum(L[at[a, b]][:, None] * V[b] for b in range(a + 1)) for a in range(n)])
+
+
 def matvec(A: Float[Array, "P N"], v: Float[Array, "n N"]) -> Float[Array, "n N"]:
     """Return A v for packed symmetric matrices, sample by sample."""
     return jnp.sum(A[full_index(v.shape[0])] * v, axis=1)
-
-
-def triangular_matvec(L: Float[Array, "P N"], v: Float[Array, "n N"]) -> Float[Array, "n N"]:
-    """Return L v for packed lower triangular matrices, sample by sample."""
-    n = v.shape[0]
-    mask = jnp.tril(jnp.ones((n, n), L.dtype))[..., None]
-    return jnp.sum(mask * L[full_index(n)] * v, axis=1)
 
 
 def triangular_rmatvec(L: Float[Array, "P N"], v: Float[Array, "n N"]) -> Float[Array, "n N"]:

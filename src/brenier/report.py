@@ -94,8 +94,9 @@ class FitReport:
         The iteration that was returned; 0 for the Gaussian.
     n_evaluations : int
         Evaluations of the objective and its gradient, all searches together.
-    newton_steps : tuple of int
-        Of the winning search, evaluation by evaluation.
+    newton_steps, chord_steps : tuple of int
+        Inner steps of the winning search, evaluation by evaluation, and how many of them kept an
+        earlier Hessian.
     inner_failures : int
         Inner solves that did not converge.
     work_units : int
@@ -127,6 +128,7 @@ class FitReport:
     best_iteration: int
     n_evaluations: int
     newton_steps: tuple[int, ...]
+    chord_steps: tuple[int, ...]
     inner_failures: int
     work_units: int
     decay: float
@@ -154,9 +156,13 @@ class FitReport:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
-        # Files from before there were cones do not speak of them.
-        no_cones = {"n_cones": 0, "search_n_cones": [0] * len(plain["search_decay"])}
-        fields = no_cones | plain
+        # Files from before there were cones do not speak of them, nor do others of chord steps.
+        added: dict[str, Any] = {
+            "n_cones": 0,
+            "search_n_cones": [0] * len(plain["search_decay"]),
+            "chord_steps": [0] * len(plain["newton_steps"]),
+        }
+        fields = added | plain
         fields["status"] = FitStatus[fields["status"]]
         for name in ("heldout_log_likelihood", "heldout_gain"):
             fields[name] = fields[name] and MeanAndError(**_with_nan(fields[name]))
@@ -165,8 +171,10 @@ class FitReport:
             key: tuple(_nan_for_none(value) for value in values)
             for key, values in fields["history"].items()
         }
-        for name in ("newton_steps", "search_decay", "search_n_cones", "search_log_likelihood"):
+        for name in ("search_decay", "search_n_cones", "search_log_likelihood"):
             fields[name] = tuple(_nan_for_none(value) for value in fields[name])
+        for name in ("newton_steps", "chord_steps"):
+            fields[name] = tuple(fields[name])
         for name in (
             "train_log_likelihood",
             "gaussian_train_log_likelihood",

@@ -108,6 +108,7 @@ def fit_report(
         best_iteration=0 if result.best is None else result.best.number,
         n_evaluations=sum(s.counters.evaluations for s in result.searches),
         newton_steps=tuple(search.counters.newton_steps),
+        chord_steps=tuple(search.counters.chord_steps),
         inner_failures=search.counters.failures,
         work_units=search.iterations[-1].work_units if search.iterations else 0,
         decay=form.decay,

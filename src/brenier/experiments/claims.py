@@ -223,10 +223,11 @@ def _negligible(setting: Setting, runs: Sequence[Run]) -> Claim:
 
 def _inner_steps(runs: Sequence[Run]) -> Claim:
     steps = spread_of(run.warm_steps for run in good(runs, DEFAULT)).mean
+    hessians = spread_of(run.warm_hessians for run in good(runs, DEFAULT)).mean
     return Claim(
         f"Ours: at most {DEFAULT_STEPS:g} inner steps an evaluation, warm, default estimator",
         _judge(holds=steps <= DEFAULT_STEPS if _seen(steps) else None),
-        f"{steps:.1f} on average",
+        f"{steps:.1f} on average, {hessians:.1f} of them with a Hessian of their own",
     )
 
 

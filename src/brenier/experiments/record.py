@@ -60,6 +60,8 @@ class Run:
     cold_steps, warm_steps : float
         Newton steps of the first inner solve, and of all others on average, in the search that won;
         NaN where w is not eliminated.
+    warm_hessians : float
+        Those of `warm_steps` that formed a Hessian of their own.
     inner_failures : int
         Inner solves that did not converge.
     best_iteration : int
@@ -82,6 +84,7 @@ class Run:
     shares: dict[str, float]
     cold_steps: float
     warm_steps: float
+    warm_hessians: float
     inner_failures: int
     best_iteration: int
 

@@ -166,6 +166,7 @@ def measured(
         for part, value in log_densities.items()
     }
     gaps = setting.distribution.log_density(rows.test) - log_densities["test"]
+    steps, chord_steps = np.array(report.newton_steps), np.array(report.chord_steps)
     return Run(
         label=label,
         seed=seed,
@@ -181,13 +182,16 @@ def measured(
         units=_units(report, history, label),
         seconds=report.seconds["total"],
         shares=report.seconds,
-        cold_steps=float(report.newton_steps[0]) if report.newton_steps else math.nan,
-        warm_steps=(
-            float(np.mean(report.newton_steps[1:])) if len(report.newton_steps) > 1 else math.nan
-        ),
+        cold_steps=_mean(steps[:1]),
+        warm_steps=_mean(steps[1:]),
+        warm_hessians=_mean((steps - chord_steps)[1:]),
         inner_failures=report.inner_failures,
         best_iteration=report.best_iteration,
     )
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
 
 
 def first_at(history: dict[str, list[float]], target: float, key: str) -> float:
@@ -231,6 +235,7 @@ def _without_model(
         shares={},
         cold_steps=math.nan,
         warm_steps=math.nan,
+        warm_hessians=math.nan,
         inner_failures=0,
         best_iteration=0,
     )

@@ -211,13 +211,17 @@ def table_inner_share(setting: Setting, runs: Sequence[Run]) -> Table:
             entries.append(Entry.of(label, name, "share", shares))
         entries.append(Entry.of(label, "first solve", "steps", (r.cold_steps for r in ended)))
         entries.append(Entry.of(label, "warm solves", "steps", (r.warm_steps for r in ended)))
+        entries.append(Entry.of(label, "warm solves", "Hessians", (r.warm_hessians for r in ended)))
         failures = (float(r.inner_failures) for r in ended)
         entries.append(Entry.of(label, "failed inner solves", "solves", failures))
     return Table(
         "inner-share",
         "The inner solve's share of the time of a fit",
         entries,
-        ["Newton steps: of the first inner solve of a fit, and the mean over all others."],
+        [
+            "Newton steps: of the first inner solve of a fit, and the mean over all others; some "
+            "of them keep the Hessian of the step before."
+        ],
     )
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from brenier.arrays import Array
-from brenier.linalg import cholesky, triangular_inverse, triangular_matvec, triangular_rmatvec
+from brenier.linalg import cholesky, triangular_inverse, triangular_products, triangular_rmatvec
 from brenier.potential.head import ConvexPotential
 
 ARMIJO = 1e-4
@@ -102,7 +102,8 @@ def _norm(v: Array) -> Array:
 
 def _newton_direction(A: Array, gradient: Array) -> Array:
     inverse = triangular_inverse(cholesky(A))
-    return -triangular_rmatvec(inverse, triangular_matvec(inverse, gradient))
+    scaled = triangular_products(inverse, gradient[..., None])[..., 0]
+    return -triangular_rmatvec(inverse, scaled)
 
 
 def _start(potential: ConvexPotential, z: Array) -> Array:

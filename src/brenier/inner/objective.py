@@ -2,10 +2,11 @@ r"""The convex objective of the inner problem, as a function of w alone.
 
     J(w) = sum_j omega_j [ 1/2 |G_j w|^2 - log det A_j ] + 1/2 sum_i rho_i w_i^2,
 
-    A_j = sum_{i <= k} w_i H_ji,
+    A_j = sum_{i <= k} w_i H_ji + sum_{i <= r} w_{k+i} d_ji d_ji^T,
 
 with omega_j >= 0 summing to one (thesis 2.3, 3.2; the tiny ridge rho is ours, see
-`brenier.outer.reduced`). With A_j = L_j L_j^T and the packed
+`brenier.outer.reduced`). Hessians of rank one, as quadratics have, are given by their directions
+d_ji: L^{-1} d is n times cheaper than L^{-1} H L^{-T}. With A_j = L_j L_j^T and the packed
 S_ji = L_j^{-1} H_ji L_j^{-T}, off-diagonals times sqrt 2,
 
     gradient = M w - sum_j omega_j tr S_ji,    Hessian = M + S^T S  (rows scaled by sqrt omega_j),
@@ -26,6 +27,7 @@ from jaxtyping import Float, PyTree
 
 from brenier.arrays import Array
 from brenier.chunks import sum_over_chunks
+from brenier.derivatives import FeatureDerivatives
 from brenier.linalg import (
     cholesky,
     congruence,
@@ -33,9 +35,12 @@ from brenier.linalg import (
     dimension,
     gram,
     gram_of_inverse,
+    outer_products,
     packed_identity,
     pairs,
     triangular_inverse,
+    triangular_products,
+    weighted_outer_products,
 )
 
 
@@ -71,22 +76,31 @@ class AbstractObjective(eqx.Module):
 
 
 class LogDetTerm(eqx.Module):
-    """- sum_j omega_j log det( sum_i w_i H_ji ) over the samples it holds.
+    """- sum_j omega_j log det A_j over the samples it holds.
 
     Attributes
     ----------
     H : (P, N, k)
-        Packed Hessians; A depends on the first k entries of w only.
+        Packed Hessians of the first k features.
+    d : (n, N, r)
+        Directions of the next r features' Hessians d d^T.
     omega : (N,)
         Weights; rows of weight zero are padding and never count, whatever they hold.
     """
 
     H: Float[Array, "P N k"]
+    d: Float[Array, "n N r"]
     omega: Float[Array, " N"]
+
+    def _split(self, w: Array) -> tuple[Array, Array]:
+        k, r = self.H.shape[2], self.d.shape[2]
+        return w[:k], w[k : k + r]
 
     def _factor(self, w: Array) -> tuple[Array, Array]:
         P, N, k = self.H.shape
-        A = (self.H.reshape(P * N, k) @ w[:k]).reshape(P, N)
+        of_hessians, of_directions = self._split(w)
+        A = (self.H.reshape(P * N, k) @ of_hessians).reshape(P, N)
+        A = A + weighted_outer_products(jnp.broadcast_to(of_directions, self.d.shape[1:]), self.d)
         # Where a row does not count its A need not be positive definite, and 0 x NaN is NaN.
         L = cholesky(jnp.where(self.omega > 0, A, packed_identity(dimension(P))[:, None]))
         log_det = 2.0 * jnp.sum(jnp.log(L[diagonal_entries(dimension(P))]), axis=0)
@@ -104,26 +118,35 @@ class LogDetTerm(eqx.Module):
         rows, cols = pairs(dimension(P))
         # A packed off-diagonal entry stands for two entries of the matrix.
         multiplicity = jnp.where(rows == cols, 1.0, 2.0)[:, None]
-        per_entry = multiplicity * self.omega * gram_of_inverse(triangular_inverse(L))
-        gradient = -(per_entry.reshape(P * N) @ self.H.reshape(P * N, k))
+        inverse = triangular_inverse(L)
+        per_entry = multiplicity * self.omega * gram_of_inverse(inverse)
+        traces = per_entry.reshape(P * N) @ self.H.reshape(P * N, k)
+        t = triangular_products(inverse, self.d)
+        squares = self.omega @ jnp.sum(t * t, axis=0)
         return Slope(
             value=jnp.where(jnp.isfinite(value), value, jnp.inf),
-            gradient=jnp.zeros(w.shape[0], w.dtype).at[:k].set(gradient),
+            gradient=_padded(-jnp.concatenate([traces, squares]), w),
         )
 
     def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
-        """Return the term and its derivatives, zero in the entries of w beyond k."""
+        """Return the term and its derivatives, zero in the entries of w beyond k + r."""
         L, value = self._factor(w)
-        S = congruence(triangular_inverse(L), self.H)
+        inverse = triangular_inverse(L)
+        t = triangular_products(inverse, self.d)
+        S = jnp.concatenate([congruence(inverse, self.H), outer_products(t)], axis=-1)
         rows, cols = pairs(dimension(S.shape[0]))
         trace = jnp.sum(S[rows == cols], axis=0)
-        m, k = w.shape[0], self.H.shape[2]
         scale = jnp.where(rows == cols, 1.0, jnp.sqrt(2.0))[:, None] * jnp.sqrt(self.omega)
         return Evaluation(
             value=jnp.where(jnp.isfinite(value), value, jnp.inf),
-            gradient=jnp.zeros(m, w.dtype).at[:k].set(-(self.omega @ trace)),
-            hessian=jnp.zeros((m, m), w.dtype).at[:k, :k].set(gram(scale[..., None] * S)),
+            gradient=_padded(-(self.omega @ trace), w),
+            hessian=_padded(gram(scale[..., None] * S), w),
         )
+
+
+def _padded(part: Array, w: Array) -> Array:
+    """Return an array with zeros added up to the length of w along every axis."""
+    return jnp.pad(part, [(0, len(w) - length) for length in part.shape])
 
 
 def second_moment(G: Float[Array, "n N m"], omega: Float[Array, " N"]) -> Float[Array, "m m"]:
@@ -139,13 +162,11 @@ class ArrayObjective(AbstractObjective):
 
     @staticmethod
     def of(
-        G: Float[Array, "n N m"],
-        H: Float[Array, "P N k"],
-        omega: Float[Array, " N"],
-        ridge: Float[Array, " m"],
+        features: FeatureDerivatives, omega: Float[Array, " N"], ridge: Float[Array, " m"]
     ) -> "ArrayObjective":
-        """Return J for gradients G, packed Hessians H, weights omega and ridge rho."""
-        return ArrayObjective(second_moment(G, omega) + jnp.diag(ridge), LogDetTerm(H, omega))
+        """Return J for features of these derivatives, weights omega and ridge rho."""
+        M = second_moment(features.gradients, omega) + jnp.diag(ridge)
+        return ArrayObjective(M, LogDetTerm(features.hessians, features.directions, omega))
 
     def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return J(w)."""
@@ -167,8 +188,8 @@ class ChunkedObjective(AbstractObjective):
     ----------
     M : (m, m)
         sum_j omega_j G_j^T G_j over all chunks, plus the ridge.
-    derivatives : callable, chunk -> (G, H)
-        Gradients (n, B, m) and packed Hessians (P, B, k) of one chunk's B samples.
+    derivatives : callable, chunk -> FeatureDerivatives
+        Of one chunk's B samples.
     chunks : pytree with leading axis C
         What `derivatives` takes, chunk by chunk.
     omega : (C, B)
@@ -176,13 +197,13 @@ class ChunkedObjective(AbstractObjective):
     """
 
     M: Float[Array, "m m"]
-    derivatives: Callable[[Any], tuple[Array, Array]]
+    derivatives: Callable[[Any], FeatureDerivatives]
     chunks: PyTree
     omega: Float[Array, "C B"]
 
     @staticmethod
     def of(
-        derivatives: Callable[[Any], tuple[Array, Array]],
+        derivatives: Callable[[Any], FeatureDerivatives],
         chunks: PyTree,
         omega: Float[Array, "C B"],
         ridge: Float[Array, " m"],
@@ -191,14 +212,15 @@ class ChunkedObjective(AbstractObjective):
 
         def moment(chunk_and_omega):
             chunk, weights = chunk_and_omega
-            return second_moment(derivatives(chunk)[0], weights)
+            return second_moment(derivatives(chunk).gradients, weights)
 
         M = sum_over_chunks(moment, (chunks, omega)) + jnp.diag(ridge)
         return ChunkedObjective(M, derivatives, chunks, omega)
 
     def _term(self, chunk_and_omega) -> LogDetTerm:
         chunk, omega = chunk_and_omega
-        return LogDetTerm(self.derivatives(chunk)[1], omega)
+        features = self.derivatives(chunk)
+        return LogDetTerm(features.hessians, features.directions, omega)
 
     def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return J(w)."""

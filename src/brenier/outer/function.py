@@ -70,7 +70,9 @@ class Counters:
     evaluations : int
         Of value and gradient, on the whole sample or a mini-batch.
     newton_steps : list of int
-        Newton steps of the inner solver, solve by solve.
+        Steps of the inner solver, solve by solve.
+    chord_steps : list of int
+        Those of them that kept an earlier Hessian (`brenier.inner.primal_dual`).
     failures : int
         Inner solves that did not converge, from a warm and then a cold start.
     work_units : int
@@ -81,6 +83,7 @@ class Counters:
 
     evaluations: int = 0
     newton_steps: list[int] = field(default_factory=list)
+    chord_steps: list[int] = field(default_factory=list)
     failures: int = 0
     work_units: int = 0
     inner_seconds: float = 0.0
@@ -201,14 +204,17 @@ class ReducedFunction(AbstractFunction):
         """Return the inner solution: warm-started, and once more from cold if that fails."""
         before = time.perf_counter()
         point = jnp.asarray(theta)
-        solution = self.problem.solve(point, self.sample, self._warm or self.cold)
-        steps = int(solution.iterations)
-        if solution.status != InnerStatus.CONVERGED and self._warm is not None:
-            solution = self.problem.solve(point, self.sample, self.cold)
-            steps += int(solution.iterations)
+        solutions = [self.problem.solve(point, self.sample, self._warm or self.cold)]
+        if solutions[0].status != InnerStatus.CONVERGED and self._warm is not None:
+            solutions.append(self.problem.solve(point, self.sample, self.cold))
+        solution = solutions[-1]
+        chord_steps = sum(int(solved.chord_steps) for solved in solutions)
         converged = int(solution.status) == InnerStatus.CONVERGED
         self.counters.failures += not converged
-        self.counters.newton_steps.append(steps)
+        self.counters.chord_steps.append(chord_steps)
+        self.counters.newton_steps.append(
+            chord_steps + sum(int(solved.iterations) for solved in solutions)
+        )
         # A failed solve's weights are no place to start from.
         self._warm = solution.start if converged else None
         self.counters.inner_seconds += time.perf_counter() - before

@@ -86,16 +86,11 @@ class VariableProjection(eqx.Module):
 
     def objective(self, theta: Float[Array, " p"], sample: Sample) -> AbstractObjective:
         """Return J(mu, .) as a function of w: features held for one chunk, formed anew for more."""
-        features = self.features(theta)
-
-        def derivatives(X):
-            d = features.derivatives(X)
-            return d.gradients, d.hessians
-
+        derivatives = self.features(theta).derivatives
         ridge = jnp.asarray(self.ridge)
         blocks = sample.blocks()
         if blocks.n_chunks == 1:
-            return ArrayObjective.of(*derivatives(blocks.X[0]), blocks.omega[0], ridge)
+            return ArrayObjective.of(derivatives(blocks.X[0]), blocks.omega[0], ridge)
         if sample.n_chunks == 1:
             held = jax.lax.map(derivatives, blocks.X)
             return ChunkedObjective.of(lambda block: block, held, blocks.omega, ridge)

@@ -21,23 +21,9 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array
+from brenier.derivatives import FeatureDerivatives
 from brenier.linalg import outer_products
 from brenier.potential.units import AbstractUnits
-
-
-class FeatureDerivatives(eqx.Module):
-    """What the convex problem in w needs of the features at N points.
-
-    Attributes
-    ----------
-    gradients : (n, N, m)
-        G: gradients of all features.
-    hessians : (P, N, k)
-        H: packed Hessians of the first k <= m features; the others are affine.
-    """
-
-    gradients: Float[Array, "n N m"]
-    hessians: Float[Array, "P N k"]
 
 
 class SeparableFeatures(eqx.Module):
@@ -91,11 +77,10 @@ class SeparableFeatures(eqx.Module):
         scale = self.network_scale()
         along = (X @ self.axes.T) * self.axes.T[:, None, :]
         free = jnp.broadcast_to(jnp.eye(n, dtype=X.dtype)[:, None, :], (n, N, n))
-        constant = outer_products(self.axes.T[:, None, :])
-        constant = jnp.broadcast_to(constant, (constant.shape[0], N, self.axes.shape[0]))
         return FeatureDerivatives(
             gradients=jnp.concatenate([scale * jet.gradient, along, free], axis=-1),
-            hessians=jnp.concatenate([scale * jet.hessian, constant], axis=-1),
+            hessians=scale * jet.hessian,
+            directions=jnp.broadcast_to(self.axes.T[:, None, :], (n, N, self.axes.shape[0])),
         )
 
     def split(self, w: Float[Array, " m"]) -> tuple[Array, Array, Array]:

@@ -8,7 +8,7 @@ from brenier.outer.reduced import loss
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.initialise import cones_in_data, kinks_in_data
-from brenier.potential.merge import average
+from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.units import SideBySide
 
@@ -45,7 +45,7 @@ def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
             potential(nonnegativity, seed, quadratic=quadratic, n_cones=n_cones)
             for seed in range(3)
         ]
-        merged = average(members)
+        merged = combine(members, np.full(3, 1 / 3))
         assert merged.features.network.width == 3 * (WIDTHS[-1] + n_cones)
         values = [member.value(X) for member in members]
         maps, jacobians = zip(*(m.gradient_and_hessian(X) for m in members), strict=True)
@@ -59,8 +59,26 @@ def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
         assert float(merged.strong_convexity) >= np.mean(convexity) - 1e-15
 
 
-def test_average_of_one_is_itself():
+def test_sum_of_one_is_itself():
     X = np.random.default_rng(9).normal(size=(5, 2))
     with jax.enable_x64(True):
         one = potential("bounds", 0, quadratic=True)
-        np.testing.assert_array_equal(average([one]).value(X), one.value(X))
+        np.testing.assert_array_equal(combine([one], [1.0]).value(X), one.value(X))
+
+
+def test_weighted_sum_of_potentials_with_and_without_cones_and_without_units_at_all():
+    X = np.random.default_rng(9).normal(size=(5, 2))
+    n_cones, shares = (0, 3, 0, 2), np.array([0.5, 0.2, 0.4, 0.0])
+    with jax.enable_x64(True):
+        members = [
+            potential("bounds", seed, quadratic=True, n_cones=n) for seed, n in enumerate(n_cones)
+        ]
+        # As the Gaussian: no weight on any unit.
+        members[2].w[: WIDTHS[-1]] = 0.0
+        merged = combine(members, shares)
+        network, cones = merged.features.network.parts
+        assert (network.width, cones.width) == (2 * WIDTHS[-1], 3)
+        expected = shares @ [member.value(X) for member in members]
+        np.testing.assert_allclose(merged.value(X), expected, **ROUNDING)
+        alone = combine(members[2:3], [0.3])
+        np.testing.assert_allclose(alone.value(X), 0.3 * members[2].value(X), **ROUNDING)

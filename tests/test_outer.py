@@ -569,15 +569,17 @@ LIMIT, STOPPED = FitStatus.ITERATION_LIMIT, FitStatus.STOPPED_ON_VALIDATION
 MANY = 1000
 
 
-def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, **changes):
+def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, earlier=None, **changes):
     """Return a training run, and the form and iteration limit of every search in it.
 
     Parameters
     ----------
     ends : dict
         By form: status and held-out loss of its first search. None for the loss: no iterate.
+    earlier : dict, optional
+        By form: the held-out loss in the first half of a search, if it was not that of its end.
     """
-    calls = []
+    calls, earlier = [], earlier or {}
 
     def search(problem, scheme, data, cold, watch):
         form = Form(float(problem.decay), problem.template.network.width - WIDTHS[-1])
@@ -586,8 +588,10 @@ def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, **changes):
         theta, w = to_vector(problem.template.network), np.asarray(cold.w)
         best = None if loss is None else Iterate(theta, w, loss, loss, 1)
         n = watch.limits.max_iter if status is LIMIT else 1
-        record = Iteration(watch.number, 1, N_ROWS, 0.0, 0.0, 1, 1, 0.0)
-        return Search(status, best, (record,) * n if best else (), Counters())
+        losses = np.full(n, loss if best else np.nan)
+        losses[: n // 2] = earlier.get(form, losses[-1])
+        records = tuple(Iteration(watch.number, 1, N_ROWS, 0.0, J, 1, 1, 0.0) for J in losses)
+        return Search(status, best, records if best else (), Counters())
 
     monkeypatch.setattr(training, "search", search)
     X, weights = rows()
@@ -599,6 +603,7 @@ def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, **changes):
         "scheme": LBFGS(),
         "quadratic": True,
         "forms": forms,
+        "jitter": 0.0,
         "w_min": 1e-2,
         "limits": Limits(max_iter, 50, None),
         "n_init": 1,
@@ -621,7 +626,18 @@ def test_all_potentials_have_the_form_that_won_the_race(best, monkeypatch):
     assert result.forms[result.winner] == best
     assert [s.iterations[0].search for s in result.searches] == [1, 2, 3, 4, 5, 6]
     width = WIDTHS[-1] + best.n_cones
-    assert result.potential.features.network.width in (width, 3 * width)
+    assert result.potential.features.network.width == result.n_members * width
+
+
+@pytest.mark.parametrize(("before", "winner"), [(1.3, CONES), (1.15, PLAIN)])
+def test_a_form_that_still_falls_wins_the_race_by_its_prospects(before, winner, monkeypatch):
+    # At 1.1, and at 1.1 - (before - 1.1) after as many iterations again.
+    ends = {PLAIN: (LIMIT, 1.0), CONES: (LIMIT, 1.1), STIFF: (LIMIT, 2.0)}
+    earlier = {PLAIN: 1.0, CONES: before}
+    _, calls = race(monkeypatch, ends, earlier=earlier)
+    assert calls[3] == (winner, MANY)
+    # The search that was behind in the race stays behind: the rest have the other form.
+    assert calls[4:] == [(PLAIN, MANY)] * 2
 
 
 def test_a_race_that_ended_by_itself_is_not_run_again(monkeypatch):

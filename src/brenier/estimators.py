@@ -109,6 +109,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Weight decay of the search (nats per squared weight). None: short searches with 1e-4 and
         1e-2, and one with 1e-5 and without cones, race, and the best on held-out rows goes on;
         1e-3 where no rows are held out.
+    jitter : float, optional
+        Standard deviation, in those of the data, of the noise on copies of the rows that the
+        search sees; 0 for none. None: chosen from the data, and none where their structure is
+        coarse or the rows are many.
     max_iter : int, default=1000
         Most iterations of the search.
     tol : float, default=1e-5
@@ -126,9 +130,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     n_init : int, default=1
         Initial weights tried for each potential; the best is kept.
     n_estimators : int, default=3
-        Potentials from different initial weights whose average is the model's. The average of
-        convex potentials is one, so the map stays an optimal-transport map, and its loss is at
-        most the mean of theirs on any rows.
+        Potentials from different initial weights whose weighted sum is the model's. The sum of
+        convex potentials is one, so the map stays an optimal-transport map. The weights, and that
+        of the Gaussian's potential beside them, are the best on the held-out rows; without such
+        rows they are equal.
     random_state : int, RandomState or None, default=0
         Seed of the initial weights, the split, and of `sample` by default.
     verbose : int, default=0
@@ -181,6 +186,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         "inner": [StrOptions({"primal-dual", "barrier"})],
         "tau": [Interval(Real, 0, None, closed="neither")],
         "decay": [None, Interval(Real, 0, None, closed="left")],
+        "jitter": [None, Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_seconds": [None, Interval(Real, 0, None, closed="left")],
@@ -211,6 +217,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         inner="primal-dual",
         tau=1e-5,
         decay=None,
+        jitter=None,
         max_iter=1000,
         tol=1e-5,
         max_seconds=None,
@@ -233,6 +240,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         self.inner = inner
         self.tau = tau
         self.decay = decay
+        self.jitter = jitter
         self.max_iter = max_iter
         self.tol = tol
         self.max_seconds = max_seconds
@@ -249,8 +257,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         """Return an estimator of the thesis's exact form, with any settings changed.
 
         Four hidden layers of 32, softplus, hidden weights through a softplus, no quadratics, raw
-        coordinates, no weight decay, one potential, the barrier method inside (thesis 2.2,
-        3.2, 4.1).
+        coordinates, no weight decay, no jitter, one potential, the barrier method inside (thesis
+        2.2, 3.2, 4.1).
 
         Parameters
         ----------
@@ -266,6 +274,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             "whiten": "none",
             "inner": "barrier",
             "decay": 0.0,
+            "jitter": 0.0,
             "n_estimators": 1,
         }
         return cls(**{**form, **changes})
@@ -379,6 +388,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             scheme=SCHEMES[self.scheme](float(self.tol), seed),
             quadratic=bool(self.quadratic),
             forms=() if few else self._forms(chosen_on_heldout=heldout is not None),
+            jitter=None if self.jitter is None else float(self.jitter),
             w_min=W_MIN,
             limits=Limits(
                 int(self.max_iter),
@@ -714,8 +724,8 @@ def _from_file(
             "brenier, or fit again."
         )
     try:
-        # Files from before there were cones do not speak of them.
-        parameters = {"n_cones": 0} | metadata["parameters"]
+        # Files from before there were cones and jitter do not speak of them.
+        parameters = {"n_cones": 0, "jitter": 0.0} | metadata["parameters"]
         parameters["widths"] = tuple(parameters["widths"])
         if parameters["bounds"] is not None:
             parameters["bounds"] = [tuple(pair) for pair in parameters["bounds"]]

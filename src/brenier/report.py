@@ -77,7 +77,7 @@ class FitReport:
     is_gaussian : bool
         Whether the Gaussian itself was returned, no search having done better.
     n_members : int
-        Potentials whose average was returned; 0 for the Gaussian.
+        Potentials whose weighted sum was returned; 0 for the Gaussian.
     n_train, n_heldout : int
         Distinct rows trained on and held out.
     train_log_likelihood : float
@@ -106,6 +106,9 @@ class FitReport:
     search_decay, search_n_cones, search_log_likelihood : tuple
         Weight decay and cones of every search, and what it reached (held out where there are such
         rows, else training).
+    jitter : float
+        Standard deviation, in those of the data, of the noise on the rows that were searched on;
+        the training losses in `history` are of such rows.
     seconds : dict
         Wall time: `total`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
@@ -136,6 +139,7 @@ class FitReport:
     search_decay: tuple[float, ...]
     search_n_cones: tuple[int, ...]
     search_log_likelihood: tuple[float, ...]
+    jitter: float
     seconds: dict[str, float]
     certificate: Certificate | None
 
@@ -156,8 +160,9 @@ class FitReport:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
-        # Files from before there were cones do not speak of them, nor do others of chord steps.
+        # Files from before there were cones, chord steps or jitter do not speak of them.
         added: dict[str, Any] = {
+            "jitter": 0.0,
             "n_cones": 0,
             "search_n_cones": [0] * len(plain["search_decay"]),
             "chord_steps": [0] * len(plain["newton_steps"]),

@@ -118,6 +118,7 @@ def fit_report(
         search_log_likelihood=tuple(
             float("nan") if s.best is None else _criterion(units, s.best) for s in result.searches
         ),
+        jitter=result.jitter,
         seconds=dict(result.seconds),
         certificate=result.certificate,
     )
@@ -144,7 +145,7 @@ def _message(result: TrainingResult) -> str:
     where = (
         "the Gaussian was returned, no iterate being better"
         if result.best is None
-        else f"the iterate returned is number {result.best.number}{_average_of(result.n_members)}"
+        else f"the iterate returned is number {result.best.number}{_sum_of(result.n_members)}"
     )
     text = f"The fit ended with status '{result.status.value}' after {len(search.iterations)} "
     text += f"iterations and {result.seconds['total']:.1f} s; {where}"
@@ -154,8 +155,8 @@ def _message(result: TrainingResult) -> str:
     return f"{text}: {remedy}." if remedy else f"{text}."
 
 
-def _average_of(n_members: int) -> str:
-    return f" (of the best search; the model is the average of {n_members})" * (n_members > 1)
+def _sum_of(n_members: int) -> str:
+    return f" (of the best search; the model is the sum of {n_members})" * (n_members > 1)
 
 
 def gaussian_log_density(

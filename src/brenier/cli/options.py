@@ -207,6 +207,16 @@ DecayOption = Annotated[
         show_default=False,
     ),
 ]
+JitterOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=_non_negative,
+        metavar="FLOAT",
+        help="Noise on copies of the rows that are searched on, in standard deviations of the "
+        "data; 0 for none. Without it, chosen from the data.",
+        show_default=False,
+    ),
+]
 MaxIterOption = Annotated[
     int | None,
     typer.Option(min=1, metavar="INT", help="Most iterations. [default: 1000]", show_default=False),
@@ -253,7 +263,7 @@ NEstimatorsOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Potentials from different initial weights that are averaged. [default: 3]",
+        help="Potentials from different initial weights that are summed. [default: 3]",
         show_default=False,
     ),
 ]

@@ -59,8 +59,10 @@ def report_lines(report: "FitReport") -> Lines:
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
     yield "weight decay", _decay(report)
+    if report.jitter:
+        yield "jitter", f"{report.jitter:.3g} standard deviations of the data"
     if report.n_members > 1:
-        yield "potentials", f"the average of {report.n_members}"
+        yield "potentials", f"the weighted sum of {report.n_members}"
     yield (
         "time",
         f"{report.seconds['total']:.1f} s, of which compiling {report.seconds['compile']:.1f} s",

@@ -39,6 +39,8 @@ class Settings:
         Whether the head has quadratics; False is the thesis's form.
     forms : tuple of Form
         Forms of the model. None at all: nothing but the Gaussian.
+    jitter : float or None
+        Noise on the rows that are searched on (`brenier.outer.jitter`); None: chosen from the data.
     w_min : float
         Floor of the quadratic weights, relative to the Gaussian's own.
     limits : Limits
@@ -46,7 +48,7 @@ class Settings:
     n_init : int
         Initial weights tried for each potential.
     n_estimators : int
-        Potentials that are averaged, from different initial weights.
+        Potentials that are summed, from different initial weights.
     seed : int
         Seed of the initial weights.
     shrinkage : float
@@ -60,6 +62,7 @@ class Settings:
     scheme: AbstractScheme
     quadratic: bool
     forms: tuple[Form, ...]
+    jitter: float | None
     w_min: float
     limits: Limits
     n_init: int

@@ -3,10 +3,12 @@ r"""The training loop: from whitened rows to the best potential found.
 Candidate 0 is the Gaussian: it is inside the model (network weights zero, quadratics along the
 covariance's eigenvectors), and what is returned is never worse than it in training likelihood.
 There are several forms of the model, with more or less restraint (`Form`). A short search with each
-is a race: the form that is best on the held-out rows is the one that all potentials have, each
-searched for from other initial weights. The held-out rows also decide when a search stops and which
-of its iterates is kept. The average of the potentials is returned (`brenier.potential.merge` says
-why), unless a single one is better on the held-out rows.
+is a race: the form with the best prospects on the held-out rows is the one that all potentials
+have, each searched for from other initial weights. The held-out rows also decide when a search
+stops, which of its iterates is kept, and how much of each potential, and of the Gaussian, is in the
+weighted sum that is returned (`brenier.outer.stacking`); without such rows it is the average
+(`brenier.potential.merge` says why). Where the data's structure is fine, the searches see every row
+in several jittered copies (`brenier.outer.jitter`).
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ import numpy as np
 from brenier.inner.solution import WarmStart
 from brenier.outer.function import Counters
 from brenier.outer.gaussian import Gaussian
+from brenier.outer.jitter import chosen_jitter, jittered
 from brenier.outer.monitor import Iterate, Limits
 from brenier.outer.parameters import lower_bounds
 from brenier.outer.reduced import VariableProjection, potential_loss
@@ -34,14 +37,17 @@ from brenier.outer.search import (
     search,
 )
 from brenier.outer.settings import Form, Settings
+from brenier.outer.stacking import stack
 from brenier.outer.start import Start, cold_start
 from brenier.potential.head import ConvexPotential
-from brenier.potential.merge import average
+from brenier.potential.merge import combine
 from brenier.status import FitStatus, InnerStatus
 
 # Iterations after which the forms are compared: after 60 the order on rings was not yet the final
 # one (benchmarks/NOTES.md).
 RACE = 100
+# Shares of the sum below which a potential is left out.
+NEGLIGIBLE = 1e-3
 # Ends after which no other search begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 
@@ -57,7 +63,7 @@ class TrainingResult:
     status : FitStatus
         Of the search that won; of the last one where no time was left for more.
     n_members : int
-        Potentials averaged in it; 0 for the Gaussian.
+        Potentials in it; 0 for the Gaussian.
     is_gaussian : bool
         Whether no search did better than the Gaussian.
     best : Iterate or None
@@ -73,6 +79,8 @@ class TrainingResult:
         Every search, those of the race first, and its form.
     winner : int
         The best search.
+    jitter : float
+        Standard deviation of the noise on the rows that were searched on, in those of the data.
     seconds : dict
         Wall time by part.
     """
@@ -89,16 +97,19 @@ class TrainingResult:
     searches: tuple[Search, ...]
     forms: tuple[Form, ...]
     winner: int
+    jitter: float
     seconds: dict[str, float]
 
 
 @dataclass
 class _Run:
-    """What the searches of one fit share."""
+    """What the searches of one fit share: the rows as they are, and as the searches see them."""
 
     data: Data
+    search_data: Data
     settings: Settings
     gaussian: Gaussian
+    jitter: float
     clock: Clock
 
     def draw(self, rng: np.random.Generator) -> Start:
@@ -125,6 +136,13 @@ class _Found:
     def criterion(self) -> float:
         """What searches are compared by."""
         return np.inf if self.search.best is None else self.search.best.criterion
+
+    @property
+    def prospect(self) -> float:
+        """What the criterion would be, did it go on falling as in the second half of the search."""
+        judged = [i.heldout_loss for i in self.search.iterations if np.isfinite(i.heldout_loss)]
+        earlier = min(judged[: len(judged) // 2], default=self.criterion)
+        return self.criterion - max(0.0, earlier - self.criterion)
 
 
 @dataclass(frozen=True)
@@ -160,7 +178,12 @@ def train(
     Call it where float64 is enabled. A KeyboardInterrupt ends the search and the best potential so
     far is returned, with the status saying so.
     """
-    run = _Run(data, settings, Gaussian.fit(data.X, data.weights, settings.shrinkage), Clock())
+    clock, gaussian = Clock(), Gaussian.fit(data.X, data.weights, settings.shrinkage)
+    jitter = settings.jitter if settings.forms else 0.0
+    if jitter is None:
+        jitter = chosen_jitter(data, gaussian)
+    seen = jittered(data, gaussian, jitter, settings.seed)
+    run = _Run(data, seen, settings, gaussian, jitter if seen is not data else 0.0, clock)
     searched, members = _search_all(run, on_iteration)
     if not searched:
         searched = [_no_search(run)]
@@ -177,9 +200,9 @@ def _search_all(
     rng = np.random.default_rng(settings.seed)
     start = run.draw(rng)
     searched = _race(run, start, on_iteration)
-    fastest = min(searched, key=lambda found: found.criterion, default=None)
-    form = settings.forms[0] if fastest is None else fastest.form
-    finished = fastest is not None and not _cut_short(fastest.search, settings.limits)
+    leader = min(searched, key=lambda found: found.prospect, default=None)
+    form = settings.forms[0] if leader is None else leader.form
+    finished = leader is not None and not _cut_short(leader.search, settings.limits)
     members: list[_Found] = []
     for potential in range(settings.n_estimators):
         first = len(searched) if potential else 0
@@ -191,6 +214,7 @@ def _search_all(
                 searched.append(_search(run, start, form, settings.limits, number, on_iteration))
             start = run.draw(rng)
         members += sorted(searched[first:], key=lambda found: found.criterion)[:1]
+        form = members[0].form if members else form
     return searched, [found for found in members if found.search.best is not None]
 
 
@@ -234,16 +258,19 @@ def _search(
     problem = start.problem(form, run.settings, run.gaussian)
     watch = Watch(limits, run.clock, on_iteration, number)
     cold = cold_start(problem, run.gaussian)
-    return _Found(form, problem, search(problem, run.settings.scheme, run.data, cold, watch))
+    return _Found(form, problem, search(problem, run.settings.scheme, run.search_data, cold, watch))
 
 
 def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> TrainingResult:
-    """Return the best single potential, the average, or the Gaussian."""
+    """Return the best single potential, the sum of all, or the Gaussian."""
     members = [_polish(run, found) for found in winners]
     first = min(members, key=lambda member: member.best.criterion, default=None)
     winner = min(searched, key=lambda found: found.criterion) if first is None else first.found
     gaussian = _gaussian_candidate(run, winner.problem)
-    chosen = _unfinished(run, winner.problem) if first is None else _choose(run, members, first)
+    if first is None:
+        chosen = _unfinished(run, winner.problem)
+    else:
+        chosen = _choose(run, members, first, gaussian.potential)
     is_gaussian = run.settings.quadratic and _is_worse(chosen, gaussian)
     best, certificate = None, None
     status = (searched[-1] if _ended(searched) else winner).search.status
@@ -269,20 +296,31 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
         searches=tuple(found.search for found in searched),
         forms=tuple(found.form for found in searched),
         winner=next(i for i, found in enumerate(searched) if found is winner),
+        jitter=run.jitter,
         seconds=run.clock.seconds,
     )
 
 
-def _choose(run: _Run, members: Sequence[_Member], first: _Member) -> _Candidate:
-    """Return the average of all members, or the best of them where that is better."""
-    single = _candidate(run, first.potential, 1)
+def _choose(
+    run: _Run, members: Sequence[_Member], best: _Member, gaussian: ConvexPotential
+) -> _Candidate:
+    """Return the sum of all members and the Gaussian, or the best of them where that is nothing."""
+    single = _candidate(run, best.potential, 1)
     if len(members) == 1:
         return single
-    averaged = _candidate(run, average([member.potential for member in members]), len(members))
-    if run.data.heldout_X is None:
-        # The average is trusted: it has overfitted less than any of them.
-        return averaged if np.isfinite(averaged.loss) else single
-    return averaged if averaged.heldout_loss <= single.heldout_loss else single
+    potentials = [member.potential for member in members]
+    shares = np.full(len(members), 1.0 / len(members))
+    if run.data.heldout_X is not None and run.data.heldout_weights is not None:
+        if run.settings.quadratic:
+            potentials.append(gaussian)
+        found = stack(potentials, run.data.heldout_X, run.data.heldout_weights)
+        if found is None:
+            return single
+        shares = found
+    shares = np.where(shares > NEGLIGIBLE, shares, 0.0)
+    n_members = int(np.count_nonzero(shares[: len(members)]))
+    summed = _candidate(run, combine(potentials, shares), n_members)
+    return summed if n_members and np.isfinite(summed.loss) else single
 
 
 def _is_worse(one: _Candidate, other: _Candidate) -> bool:
@@ -322,8 +360,8 @@ def _loss(potential: ConvexPotential, X: np.ndarray, weights: np.ndarray) -> flo
 
 
 def _polish(run: _Run, found: _Found) -> _Member:
-    """Return a search's best iterate, its w solved for on all rows, with its certificate."""
-    data, problem, best = run.data, found.problem, found.best
+    """Return a search's best iterate, w solved for on all rows that it saw, with certificate."""
+    data, problem, best = run.search_data, found.problem, found.best
     sample = Sample.of(
         data.X, data.weights, chunk_rows(data.X.shape[1], problem.template.n_constrained)
     )

@@ -1,19 +1,20 @@
-r"""The average of potentials, as one potential.
+r"""The weighted sum of potentials, as one potential.
 
-J is convex in Phi, for z and A are linear in it: so the average of potentials is, on any rows
+J is convex in Phi, for z and A are linear in it: so an average of potentials is, on any rows
 whatever, at least as good as the average of their losses,
 
     J(sum_k a_k Phi_k) <= sum_k a_k J(Phi_k),    a_k >= 0,  sum_k a_k = 1,
 
 and its gradient is still the gradient of a convex function, an optimal-transport map. (A mixture of
-the densities would have no such map.) The average of networks is one network, with the members'
-weights in diagonal blocks.
+the densities would have no such map.) The sum of networks is one network, with the members' weights
+in diagonal blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.scipy.linalg
 import numpy as np
+from jaxtyping import Float
 
 from brenier.potential.cones import Cones
 from brenier.potential.head import ConvexPotential, SeparableFeatures
@@ -27,19 +28,18 @@ NOTHING = 1e-20
 def merge(
     units: Sequence[AbstractUnits], weights: Sequence[np.ndarray]
 ) -> tuple[AbstractUnits, np.ndarray]:
-    """Return the units whose sum with the weights returned is the sum of all, each with its own."""
-    composed = [member for member in units if isinstance(member, SideBySide)]
-    if composed:
-        parts = zip(*(member.parts for member in composed), strict=True)
-        shares = zip(*(m.split(v) for m, v in zip(composed, weights, strict=True)), strict=True)
-        merged = [merge(part, share) for part, share in zip(parts, shares, strict=True)]
-        return SideBySide(tuple(part for part, _ in merged)), np.concatenate([w for _, w in merged])
-    cones = [member for member in units if isinstance(member, Cones)]
-    if cones:
-        B, e = [c.B for c in cones], [c.e for c in cones]
-        return Cones(np.concatenate(B), np.concatenate(e)), np.concatenate(weights)
-    networks = [member for member in units if isinstance(member, InputConvexNetwork)]
-    return merge_networks(networks), np.concatenate(weights)
+    """Return the units whose sum with the weights returned is the sum of all, each with its own.
+
+    Units of one kind become one; some may have kinds that others lack.
+    """
+    kinds: dict[type[AbstractUnits], list[tuple[AbstractUnits, np.ndarray]]] = {}
+    for member, v in zip(units, weights, strict=True):
+        side_by_side = member if isinstance(member, SideBySide) else SideBySide((member,))
+        for part, share in zip(side_by_side.parts, side_by_side.split(v), strict=True):
+            kinds.setdefault(type(part), []).append((part, np.asarray(share)))
+    merged = tuple(_MERGED[kind]([part for part, _ in of_kind]) for kind, of_kind in kinds.items())
+    w = np.concatenate([share for of_kind in kinds.values() for _, share in of_kind])
+    return (merged[0] if len(merged) == 1 else SideBySide(merged)), w
 
 
 def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork:
@@ -55,14 +55,35 @@ def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork
     )
 
 
-def average(potentials: Sequence[ConvexPotential]) -> ConvexPotential:
-    """Return the average of potentials with the same quadratic axes and depth."""
+def merge_cones(cones: Sequence[Cones]) -> Cones:
+    """Return all cones, one after the other."""
+    return Cones(np.concatenate([c.B for c in cones]), np.concatenate([c.e for c in cones]))
+
+
+_MERGED: dict[type[AbstractUnits], Callable[[Sequence], AbstractUnits]] = {
+    InputConvexNetwork: merge_networks,
+    Cones: merge_cones,
+}
+
+
+def combine(
+    potentials: Sequence[ConvexPotential], shares: Sequence[float] | Float[np.ndarray, " K"]
+) -> ConvexPotential:
+    """Return sum_k a_k Phi_k of potentials with the same quadratic axes and depth.
+
+    The units of potentials whose share is zero, or that give their units no weight, are left out.
+    """
     first = potentials[0].features
-    parts = [[np.asarray(part) for part in p.features.split(p.w)] for p in potentials]
-    share = 1.0 / len(potentials)
+    parts = [
+        [share * np.asarray(part) for part in p.features.split(p.w)]
+        for share, p in zip(shares, potentials, strict=True)
+    ]
     network, quadratic, free = zip(*parts, strict=True)
-    merged, weights = merge([p.features.network for p in potentials], network)
-    w = share * np.concatenate([weights, sum(quadratic), sum(free)])
+    present = [k for k, weights in enumerate(network) if np.any(weights)] or [0]
+    merged, weights = merge(
+        [potentials[k].features.network for k in present], [network[k] for k in present]
+    )
+    w = np.concatenate([weights, sum(quadratic), sum(free)])
     return ConvexPotential(SeparableFeatures(merged, first.axes, first.normalised), w)
 
 

@@ -414,6 +414,7 @@ def test_thesis_form_is_what_the_thesis_says():
         "whiten": "none",
         "inner": "barrier",
         "decay": 0.0,
+        "jitter": 0.0,
         "n_estimators": 1,
     }
     assert ConvexPotentialFlow.thesis(widths=(4,)).widths == (4,)

@@ -156,13 +156,14 @@ def test_fit_quiet_prints_nothing(folder, tmp_path):
 def test_options_reach_the_estimator(folder, tmp_path):
     given = "--tau .01 --decay .1 --tol .1 --max-seconds 9 --n-init 2 --seed 3 --inner barrier"
     given += " --activation softplus --whiten standardize --scheme lbfgs-varpro --bounds mass=0:99"
-    given += " --n-cones 2"
+    given += " --n-cones 2 --jitter .2"
     done("fit", folder / "train.csv.gz", "-o", tmp_path / "m", *SMALL, *given.split())
     parameters = json.loads(done("info", tmp_path / "m", "--json").stdout)["parameters"]
     expected = {"tau": 0.01, "decay": 0.1, "tol": 0.1, "max_seconds": 9.0, "n_init": 2}
     expected |= {"random_state": 3, "inner": "barrier", "activation": "softplus", "widths": [4]}
     expected |= {
         "n_cones": 2,
+        "jitter": 0.2,
         "whiten": "standardize",
         "bounds": [[None, None], [0.0, 99.0]],
         "max_iter": 5,

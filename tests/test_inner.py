@@ -67,7 +67,7 @@ def packed(full):
 class Rows(NamedTuple):
     """Features' derivatives at N rows in the naive layout, G (N, m, n) and H (N, k, n, n).
 
-    The last Hessians are d d^T for the directions d (N, r, n).
+    The last r Hessians are d d^T for the directions d (N, r, n).
     """
 
     G: np.ndarray
@@ -80,7 +80,7 @@ class Rows(NamedTuple):
     def features(self):
         return FeatureDerivatives(
             gradients=self.G.transpose(2, 0, 1),
-            hessians=packed(self.H[:, : -self.d.shape[1]]),
+            hessians=packed(self.H[:, : K - self.d.shape[1]]),
             directions=self.d.transpose(2, 0, 1),
         )
 
@@ -98,23 +98,24 @@ class Rows(NamedTuple):
 N, K = 12, 4
 
 
-def random_rows(n, seed, ridge=1e-3):
+def random_rows(n, seed, ridge=1e-3, r=0):
     """Return rows of K random convex features and n linear ones, unequal weights.
 
-    The last of the K has Hessians of rank one.
+    The last r of the K have Hessians of rank one.
     """
     rng = np.random.default_rng(seed)
     B = rng.normal(size=(N, K, n, n)) / np.sqrt(n)
-    d = rng.normal(size=(N, 1, n))
-    B[:, -1:] = 0.0
-    B[:, -1:, :, 0] = d
+    B[:, K - r :, :, 1:] = 0.0
+    d = B[:, K - r :, :, 0]
     H = B @ B.swapaxes(-1, -2)
     G = np.concatenate([rng.normal(size=(N, K, n)), np.broadcast_to(np.eye(n), (N, n, n))], axis=1)
     omega = rng.uniform(0.5, 1.5, size=N)
     return Rows(G, H, d, omega / omega.sum(), np.where(np.arange(K + n) < K, ridge, 0.0))
 
 
-ROWS = {f"n = {n}": random_rows(n, seed) for n, seed in ((1, 1), (2, 2), (11, 15))}
+ROWS = {f"n = {n}": random_rows(n, seed=n) for n in (1, 2, 11)} | {
+    f"rank one, n = {n}": random_rows(n, seed=n, r=2) for n in (1, 2, 11)
+}
 
 
 class Bowl(AbstractObjective):

@@ -58,6 +58,9 @@ def test_noise_is_for_fine_structure_and_few_rows():
     # In standard deviations of the data, whatever their units and correlations.
     skewed = data_of(fine.X @ np.array([[3.0, 1.0], [0.0, 0.02]]))
     assert chosen_jitter(skewed, gaussian_of(skewed)) == h
+    # A distant origin.
+    shifted = data_of(fine.X + 1e6)
+    assert chosen_jitter(shifted, gaussian_of(shifted)) == h
     coarse = data_of(CorrelatedGaussian(2).sample(500, random_state=0))
     assert chosen_jitter(coarse, gaussian_of(coarse)) == 0
     many = data_of(Moons().sample(MAX_ROWS, random_state=0))

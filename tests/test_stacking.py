@@ -77,6 +77,6 @@ def test_the_gaussian_alone_is_itself_on_its_own_rows():
     member = potential(1.0)
     w = gaussian.weights(WIDTH)
     features = SeparableFeatures(member.features.network, gaussian.axes)
-    # d J / d a = 2 - 2 / a at the Gaussian, against 1 / (M a).
+    # d J / d a = 2 a - 2 / a on these rows, against 1 / (M a).
     a = stack([ConvexPotential(features, w)], X, np.ones(M))
     np.testing.assert_allclose(a, np.sqrt(1 + 1 / (2 * M)), rtol=1e-8)

@@ -107,8 +107,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Final barrier weight (nats): also a mild prior that keeps the last layer's weights positive.
     decay : float, optional
         Weight decay of the search (nats per squared weight). None: short searches with 1e-4 and
-        1e-2, and one with 1e-5 and without cones, race, and the best on held-out rows goes on;
-        1e-3 where no rows are held out.
+        1e-2, and one with 1e-5 and without cones, race, and the most promising on held-out rows
+        goes on; 1e-3 where no rows are held out.
     jitter : float, optional
         Standard deviation, in those of the data, of the noise on copies of the rows that the
         search sees; 0 for none. None: chosen from the data, and none where their structure is
@@ -133,7 +133,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Potentials from different initial weights whose weighted sum is the model's. The sum of
         convex potentials is one, so the map stays an optimal-transport map. The weights, and that
         of the Gaussian's potential beside them, are the best on the held-out rows; without such
-        rows they are equal.
+        rows they are equal. A single one is returned as it was found.
     random_state : int, RandomState or None, default=0
         Seed of the initial weights, the split, and of `sample` by default.
     verbose : int, default=0

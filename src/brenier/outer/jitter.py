@@ -44,18 +44,32 @@ def chosen_jitter(data: Data, gaussian: Gaussian) -> float:
     """
     if _copies(len(data.X)) == 0:
         return 0.0
-    standardised = data.X @ gaussian.axes.T / gaussian.sd
-    bandwidth = kernel_bandwidth(standardised, data.weights)
+    # Distances do not know the mean, but their rounding does.
+    centred = data.X - np.average(data.X, axis=0, weights=data.weights)
+    bandwidth = kernel_bandwidth(centred @ gaussian.axes.T / gaussian.sd, data.weights)
     return SHARE * bandwidth if bandwidth <= NARROW else 0.0
 
 
 def jittered(data: Data, gaussian: Gaussian, h: float, seed: int) -> Data:
-    """Return the data with jittered copies in place of the training rows."""
+    """Return the data with jittered copies in place of the training rows.
+
+    Parameters
+    ----------
+    data : Data
+        Rows to train on and to hold out; the latter stay as they are.
+    gaussian : Gaussian
+        The Gaussian fit to the training rows.
+    h : float
+        The noise's standard deviation, in those of the data; with 0 nothing changes.
+    seed : int
+        Of the noise.
+    """
     N, n = data.X.shape
     copies = _copies(N)
     if h == 0 or copies == 0:
         return data
-    rng = np.random.default_rng(seed)
+    # A stream of its own: the seed's first numbers are the initial weights' directions.
+    rng = np.random.default_rng((seed, 1))
     noise = h * (rng.normal(size=(copies // 2, N, n)) * gaussian.sd) @ gaussian.axes
     X = data.X + np.concatenate([noise, -noise])
     return replace(data, X=X.reshape(-1, n), weights=np.tile(data.weights, copies))

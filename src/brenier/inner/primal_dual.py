@@ -51,10 +51,11 @@ CENTRING = 0.1
 KAPPA = 10.0
 # From a warm start the Hessian of J is kept for the next step once the squared decrement (nats) is
 # below the first, and as long as each step with it brings the decrement down by the second.
-NEAR = 1e-2
+NEAR = 1e-3
 CONTRACTION = 0.05
-# A step with a kept Hessian leaves a share of the decrement, not its square.
-KEPT_TOLERANCE = 1e-4
+# The last step with a kept Hessian may leave a squared decrement of so many tolerances: J_tau is then
+# wrong by half of that.
+LEFT = 1e-3
 
 
 class _State(eqx.Module):
@@ -79,9 +80,9 @@ class PrimalDual(AbstractInnerSolver):
     tau : float
         Final barrier weight, nats.
     tolerance : float
-        The search ends with a full Newton step from a point whose squared Newton decrement of
-        J_tau (nats) is below this; J_tau is then wrong by about its square times the number of
-        samples.
+        The search ends with a step from a point whose squared Newton decrement of J_tau (nats) is
+        below this. After a full Newton step J_tau is then wrong by about its square times the
+        number of samples, after one with a kept Hessian by less than a thousandth of it.
     max_steps : int
         Most Newton steps.
     tau_start : float
@@ -154,8 +155,9 @@ class PrimalDual(AbstractInnerSolver):
 
         longest = step_to_boundary(s, jnp.where(constrained, dw, 0.0), FRACTION_TO_BOUNDARY)
         kept = state.keeps_hessian
-        enough = jnp.where(kept, self.tolerance * KEPT_TOLERANCE, self.tolerance)
-        closing = (tau <= self.tau) & (decrement <= enough)
+        left = jnp.where(kept, _left_by_chord_step(decrement, state.decrement), 0.0)
+        near_enough = (decrement <= self.tolerance) & (left <= LEFT * self.tolerance)
+        closing = (tau <= self.tau) & near_enough
         step, accepted = jax.lax.cond(
             closing,
             lambda: (longest, jnp.asarray(True)),
@@ -194,6 +196,17 @@ def _evaluate(objective: AbstractObjective, state: _State) -> Evaluation:
         return Evaluation(here.value, here.gradient, state.hessian)
 
     return jax.lax.cond(state.keeps_hessian, with_kept_hessian, lambda: objective.evaluate(state.w))
+
+
+def _left_by_chord_step(decrement: Array, before: Array) -> Array:
+    """Return what will be left of the squared decrement, from it and the one a step before.
+
+    Newton's error goes from e to c e^2 in one step, and with the Hessian kept from there by the
+    factor 2 c e in each further one: the decrement, which is of second order, by up to four times
+    the ratio that the first of these steps sees.
+    """
+    smallest = jnp.finfo(decrement.dtype).tiny
+    return 4.0 * decrement * (decrement / jnp.maximum(before, smallest))
 
 
 def _safeguard(multipliers: Array, s: Array, tau: Array, constrained: Array) -> Array:

@@ -570,9 +570,9 @@ def test_interruption_leaves_a_fitted_estimator(settings, at, X):
     report = estimator.report_
     assert report.status is FitStatus.INTERRUPTED
     assert "interrupted" in report.message
-    assert len(report.search_decay) == at[0]
-    # Of the better of the searches so far.
-    assert estimator.n_iter_ in ((3,) if at[0] == 1 else (3, 15))
+    # Others of them may have been under way.
+    assert len(report.search_decay) >= at[0]
+    assert estimator.n_iter_ <= 15
     assert report.train_log_likelihood >= report.gaussian_train_log_likelihood - ROUNDING
     assert np.isfinite(estimator.score_samples(X)).all()
     assert estimator.sample(5).shape == (5, 2)
@@ -630,8 +630,9 @@ def test_report_is_complete_and_consistent(fraction, n_cones, X):
     returned = history["train_log_likelihood"][report.best_iteration - 1]
     assert report.train_log_likelihood == pytest.approx(returned, **approx)
     parts = ("compile", "inner", "gradient", "heldout")
-    assert set(report.seconds) == {"total", *parts}
-    assert 0 < sum(report.seconds[part] for part in parts) <= report.seconds["total"]
+    assert set(report.seconds) == {"total", "searches", *parts}
+    assert 0 < sum(report.seconds[part] for part in parts) <= report.seconds["searches"]
+    assert report.seconds["searches"] <= len(report.search_decay) * report.seconds["total"]
     assert history["seconds"][-1] <= report.seconds["total"]
     certificate = report.certificate
     assert 0 <= certificate.stationarity < STATIONARITY

@@ -158,7 +158,7 @@ def test_history_is_in_the_units_of_the_table(made):
     validation = [J for J in run.history["validation"] if not math.isnan(J)]
     assert run.loss["validation"] == pytest.approx(min(validation), **ROUNDING)
     assert run.units == run.history["work_units"][-1] >= TINY.budget
-    assert 0 < run.inner_share < 1
+    assert 0 < run.share("inner") < 1
     assert run.cold_steps > run.warm_steps >= run.warm_hessians > 0
 
 
@@ -252,7 +252,8 @@ def test_train_loss_at_a_budget_is_that_of_the_last_iterate_within(made):
 
 def test_recorder_adds_up_the_searches_of_a_fit():
     recorder = Recorder(n=2)
-    rows = ((1, 1, 96, -0.5), (1, 2, 192, math.nan), (2, 1, 96, 0.5))
+    # The second begins before the first has ended.
+    rows = ((1, 1, 96, -0.5), (2, 1, 96, math.nan), (1, 2, 192, 0.5))
     for search, iteration, units, heldout in rows:
         recorder(
             Progress(
@@ -266,6 +267,7 @@ def test_recorder_adds_up_the_searches_of_a_fit():
                 seconds=0.5,
             )
         )
+    assert recorder.history["search"] == [1, 2, 1]
     assert recorder.history["work_units"] == [96, 192, 288]
     assert recorder.history["train"] == pytest.approx([-LOG_2_PI] * 3)
     assert first_at(recorder.history, -0.5 - LOG_2_PI, "work_units") == 288

@@ -110,7 +110,8 @@ class FitReport:
         Standard deviation, in those of the data, of the noise on the rows that were searched on;
         the training losses in `history` are of such rows.
     seconds : dict
-        Wall time: `total`, and of it `compile`, `inner`, `gradient`, `heldout`.
+        Wall time: `total`; and summed over all searches, several of which run at once, that of the
+        `searches`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
         Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap
         bounds nothing where the stationarity is not small, as after schemes that search w.

@@ -210,7 +210,7 @@ def _warm_up(runs: Sequence[Run]) -> Claim:
 def _negligible(setting: Setting, runs: Sequence[Run]) -> Claim:
     shares: dict[str, float] = {}
     for label in setting.schemes:
-        values = [run.inner_share for run in good(runs, label) if not math.isnan(run.cold_steps)]
+        values = [run.share("inner") for run in good(runs, label) if not math.isnan(run.cold_steps)]
         if values:
             shares[label] = float(np.mean(values))
     shown = ", ".join(f"{label} {share:.0%}" for label, share in shares.items())

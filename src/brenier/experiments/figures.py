@@ -249,11 +249,10 @@ def _limit(ax: Axes, setting: Setting, runs: Sequence[Run], labels: Sequence[str
 
 
 def searches(run: Run) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return work units, training and validation loss of every search of a run, one by one."""
+    """Return the work units of all, and training and validation loss, of every search of a run."""
     h = {key: np.asarray(values, dtype=float) for key, values in run.history.items()}
-    starts = np.flatnonzero(h["iteration"] == 1)[1:]
-    columns = (np.split(h[key], starts) for key in ("work_units", "train", "validation"))
-    return list(zip(*columns, strict=True))
+    of_each = [h["search"] == search for search in np.unique(h["search"])]
+    return [(h["work_units"][one], h["train"][one], h["validation"][one]) for one in of_each]
 
 
 def median_run(runs: Sequence[Run]) -> Run:

@@ -48,8 +48,8 @@ class Run:
         Mean of log p_true - log p over the test rows, and its standard error: an estimate of the
         KL divergence (nats).
     history : dict of lists
-        By accepted iterate: `iteration`, `work_units`, `seconds`, `train` and `validation` J; all
-        searches of the fit, one after the other.
+        By accepted iterate: `search`, `iteration`, `work_units`, `seconds`, `train` and
+        `validation` J; of all searches of the fit, in the order of time.
     units_to, seconds_to : list of float
         Work units and seconds until the validation J was first seen at each target; NaN where it
         never was.
@@ -93,10 +93,9 @@ class Run:
         """Whether there is a model with finite losses."""
         return self.outcome is Outcome.FINISHED
 
-    @property
-    def inner_share(self) -> float:
-        """Share of the inner solves in the wall time of the fit."""
-        return self.shares["inner"] / self.shares["total"] if self.shares else float("nan")
+    def share(self, part: str) -> float:
+        """Return the share of a part in the wall time of the searches."""
+        return self.shares[part] / self.shares["searches"] if self.shares else float("nan")
 
 
 @dataclass(frozen=True)

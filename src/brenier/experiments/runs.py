@@ -26,7 +26,7 @@ from brenier.version import __version__
 LOG_2_PI = math.log(2 * math.pi)
 # Characters kept of an exception's message, and of its traceback.
 MOST_TEXT = 4000
-HISTORY = ("iteration", "work_units", "seconds", "train", "validation")
+HISTORY = ("search", "iteration", "work_units", "seconds", "train", "validation")
 Follow = Callable[[str], AbstractContextManager[Callable[[Progress], None] | None]]
 """Given the title of a run: yields what shall be called after its iterations, or None."""
 
@@ -47,23 +47,23 @@ class Teller:
 
 @dataclass
 class Recorder:
-    """Collects the iterations of all searches of a fit, one after the other.
+    """Collects the iterations of all searches of a fit, several of which may run at once.
 
-    `Progress` counts work units from the beginning of its search; here they go on.
+    `Progress` counts the work units of its search; here they are those of all.
     """
 
     n: int
     also: Callable[[Progress], None] | None = None
     history: dict[str, list[float]] = field(default_factory=lambda: {key: [] for key in HISTORY})
-    _before: int = 0
+    _units: dict[int, int] = field(default_factory=dict)
 
     def __call__(self, progress: Progress) -> None:
         """Record an iteration."""
         h = self.history
-        if h["iteration"] and progress.iteration == 1:
-            self._before = int(h["work_units"][-1])
+        self._units[progress.search] = progress.work_units
+        h["search"].append(float(progress.search))
         h["iteration"].append(float(progress.iteration))
-        h["work_units"].append(float(self._before + progress.work_units))
+        h["work_units"].append(float(sum(self._units.values())))
         h["seconds"].append(progress.seconds)
         h["train"].append(loss(progress.train_log_likelihood, self.n))
         h["validation"].append(loss(progress.heldout_log_likelihood, self.n))

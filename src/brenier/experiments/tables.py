@@ -28,6 +28,7 @@ FORMATS = {
     "": "#.3g",
 }
 CSV_COLUMNS = ("table", "row", "quantity", "unit", "mean", "sd", "n", "note")
+SHARES = {"inner": "inner solves", "gradient": "gradients", "heldout": "validation loss"}
 PAIRS = (
     ("lbfgs-varpro", "lbfgs-full"),
     ("gauss-newton-varpro", "gauss-newton-full"),
@@ -205,10 +206,8 @@ def table_inner_share(setting: Setting, runs: Sequence[Run]) -> Table:
         ended = [run for run in good(runs, label) if not math.isnan(run.cold_steps)]
         if not ended:
             continue
-        entries.append(Entry.of(label, "inner solves", "share", (r.inner_share for r in ended)))
-        for part, name in (("gradient", "gradients"), ("heldout", "validation loss")):
-            shares = (r.shares[part] / r.shares["total"] for r in ended)
-            entries.append(Entry.of(label, name, "share", shares))
+        for part, name in SHARES.items():
+            entries.append(Entry.of(label, name, "share", (r.share(part) for r in ended)))
         entries.append(Entry.of(label, "first solve", "steps", (r.cold_steps for r in ended)))
         entries.append(Entry.of(label, "warm solves", "steps", (r.warm_steps for r in ended)))
         entries.append(Entry.of(label, "warm solves", "Hessians", (r.warm_hessians for r in ended)))

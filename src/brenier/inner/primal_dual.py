@@ -53,8 +53,8 @@ KAPPA = 10.0
 # below the first, and as long as each step with it brings the decrement down by the second.
 NEAR = 1e-3
 CONTRACTION = 0.05
-# The last step with a kept Hessian may leave a squared decrement of so many tolerances: J_tau is then
-# wrong by half of that.
+# The last step with a kept Hessian may leave a squared decrement of so many tolerances; J_tau is
+# then wrong by half of that.
 LEFT = 1e-3
 
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import KW_ONLY, dataclass, field
+from threading import Event
 
 import jax.numpy as jnp
 import numpy as np
@@ -68,6 +69,8 @@ class Monitor:
 
     Attributes
     ----------
+    stop : threading.Event
+        Set once no search of the fit may go on.
     search : int
         Which search of the fit this is, counted from one.
     heldout_every : int
@@ -83,6 +86,7 @@ class Monitor:
     search: int = 1
     heldout_every: int = 1
     started: float = field(default_factory=time.perf_counter)
+    stop: Event = field(default_factory=Event)
     iterations: list[Iteration] = field(default_factory=list)
     best: Iterate | None = None
     heldout_seconds: float = 0.0
@@ -101,9 +105,11 @@ class Monitor:
         return spent or len(self.iterations) >= self.limits.max_iter
 
     def check_time(self) -> None:
-        """Raise `StopSearch` when the time is up."""
+        """Raise `StopSearch` when the time is up, or when another search was interrupted."""
         if self.limits.max_seconds is not None and self.elapsed > self.limits.max_seconds:
             raise StopSearch(FitStatus.TIME_LIMIT)
+        if self.stop.is_set():
+            raise StopSearch(FitStatus.INTERRUPTED)
 
     def heldout_loss(self, theta: np.ndarray, w: np.ndarray) -> float:
         """Return J on the held-out rows; NaN where there are none."""

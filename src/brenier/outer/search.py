@@ -7,6 +7,7 @@ rough gradient. Every stage is a fixed sample (SAA), so every stage is determini
 
 import time
 from dataclasses import dataclass, field
+from threading import Event
 
 import jax.numpy as jnp
 
@@ -29,43 +30,61 @@ MAX_SEARCH_ROWS = 131072
 # Held-out rows beyond this many would only refine a number that is precise enough.
 MAX_HELDOUT_ROWS = 32768
 
-# Ends after which a further stage would be cut short too.
-FINAL = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT, FitStatus.ITERATION_LIMIT)
-
-
-@dataclass
-class Clock:
-    """Wall time of a fit since it began, and its parts."""
-
-    started: float = field(default_factory=time.perf_counter)
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("compile", "inner", "gradient", "heldout"), 0.0)
-    )
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the fit began."""
-        return time.perf_counter() - self.started
+# Ends after which no other search begins, and after which no further stage does.
+OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
+FINAL = (*OUT_OF_TIME, FitStatus.ITERATION_LIMIT)
+# Parts of a search's wall time.
+PARTS: tuple[str, ...] = ("searches", "compile", "inner", "gradient", "heldout")
 
 
 @dataclass(frozen=True)
 class Watch:
-    """When a search must end, and who is told of its iterates."""
+    """When a search must end, and who is told of its iterates.
+
+    Attributes
+    ----------
+    limits : Limits
+        Its own.
+    started : float
+        When the fit began, by `time.perf_counter`.
+    on_iteration : callable or None
+        Who is told.
+    number : int
+        Which search of the fit it is, counted from one.
+    stop : threading.Event
+        Set once no search of the fit may go on; set by the one that is interrupted or out of time.
+    """
 
     limits: Limits
-    clock: Clock
-    on_iteration: ProgressCallback | None
+    started: float = field(default_factory=time.perf_counter)
+    on_iteration: ProgressCallback | None = None
     number: int = 1
+    stop: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True)
 class Search:
-    """One search: how it ended, its best iterate if it had any, and what it cost."""
+    """One search.
+
+    Attributes
+    ----------
+    status : FitStatus
+        How it ended.
+    best : Iterate or None
+        Its best iterate, if it had any.
+    iterations : tuple of Iteration
+        All of them.
+    counters : Counters
+        What its evaluations cost.
+    seconds : dict
+        Wall time: `searches`, and of it `compile`, `inner`, `gradient`, `heldout`.
+    """
 
     status: FitStatus
     best: Iterate | None
     iterations: tuple[Iteration, ...]
     counters: Counters
+    seconds: dict[str, float]
 
 
 def search(
@@ -84,8 +103,9 @@ def search(
     cold : WarmStart
         Feasible weights of the last layer.
     watch : Watch
-        Limits, clock, progress.
+        Limits, progress.
     """
+    begun, compiling = time.perf_counter(), 0.0
     monitor = _monitor(problem, data, watch)
     counters, theta = Counters(), to_vector(problem.template.network)
     status = FitStatus.NO_PROGRESS
@@ -96,7 +116,7 @@ def search(
             monitor.best = None
         try:
             x = function.start(theta)
-            watch.clock.seconds["compile"] += function.warm_up(x)
+            compiling += function.warm_up(x)
             status = scheme.search(function, x, monitor).status
         except KeyboardInterrupt:
             status = FitStatus.INTERRUPTED
@@ -104,13 +124,17 @@ def search(
             theta, cold = monitor.best.theta, WarmStart.cold(jnp.asarray(monitor.best.w))
         if status in FINAL:
             break
-    for part, spent in (
-        ("inner", counters.inner_seconds),
-        ("gradient", counters.gradient_seconds),
-        ("heldout", monitor.heldout_seconds),
-    ):
-        watch.clock.seconds[part] += spent
-    return Search(status, monitor.best, tuple(monitor.iterations), counters)
+    if status in OUT_OF_TIME:
+        watch.stop.set()
+    spent = (
+        time.perf_counter() - begun,
+        compiling,
+        counters.inner_seconds,
+        counters.gradient_seconds,
+        monitor.heldout_seconds,
+    )
+    seconds = dict(zip(PARTS, spent, strict=True))
+    return Search(status, monitor.best, tuple(monitor.iterations), counters, seconds)
 
 
 def _stages(n_rows: int) -> list[int]:
@@ -127,7 +151,8 @@ def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> Monitor:
         None,
         watch.limits,
         watch.on_iteration,
-        started=watch.clock.started,
+        started=watch.started,
+        stop=watch.stop,
         search=watch.number,
     )
     if data.heldout_X is not None and data.heldout_weights is not None:

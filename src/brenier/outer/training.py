@@ -3,16 +3,20 @@ r"""The training loop: from whitened rows to the best potential found.
 Candidate 0 is the Gaussian: it is inside the model (network weights zero, quadratics along the
 covariance's eigenvectors), and what is returned is never worse than it in training likelihood.
 There are several forms of the model, with more or less restraint (`Form`). A short search with each
-is a race: the form with the best prospects on the held-out rows is the one that all potentials
-have, each searched for from other initial weights. The held-out rows also decide when a search
+is a race: the form with the best prospects on the held-out rows is the one that all potentials are
+searched for with, each from other initial weights. Searches that do not depend on each other run
+side by side (`brenier.outer.side_by_side`). The held-out rows also decide when a search
 stops, which of its iterates is kept, and how much of each potential, and of the Gaussian, is in the
 weighted sum that is returned (`brenier.outer.stacking`); without such rows it is the average
 (`brenier.potential.merge` says why). Where the data's structure is fine, the searches see every row
 in several jittered copies (`brenier.outer.jitter`).
 """
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Event
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +35,14 @@ from brenier.outer.scheme import projected_gradient
 from brenier.outer.search import (
     FIRST_STAGE_ROWS,
     MAX_SEARCH_ROWS,
-    Clock,
+    OUT_OF_TIME,
+    PARTS,
     Search,
     Watch,
     search,
 )
 from brenier.outer.settings import Form, Settings
+from brenier.outer.side_by_side import one_at_a_time, side_by_side
 from brenier.outer.stacking import stack
 from brenier.outer.start import Start, cold_start
 from brenier.potential.head import ConvexPotential
@@ -48,8 +54,6 @@ from brenier.status import FitStatus, InnerStatus
 RACE = 100
 # Shares of the sum below which a potential is left out.
 NEGLIGIBLE = 1e-3
-# Ends after which no other search begins.
-OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class TrainingResult:
     jitter : float
         Standard deviation of the noise on the rows that were searched on, in those of the data.
     seconds : dict
-        Wall time by part.
+        Wall time: `total`, and by part (`Search.seconds`), summed over all searches.
     """
 
     potential: ConvexPotential
@@ -110,17 +114,23 @@ class _Run:
     settings: Settings
     gaussian: Gaussian
     jitter: float
-    clock: Clock
+    on_iteration: ProgressCallback | None
+    started: float
+    stop: Event = field(default_factory=Event)
 
-    def draw(self, rng: np.random.Generator) -> Start:
-        """Return freshly drawn initial weights."""
-        return Start.draw(self.data.X[:FIRST_STAGE_ROWS], self.settings, rng)
+    def starts(self) -> list[Start]:
+        """Return initial weights for every search of every potential, one after the other."""
+        rng = np.random.default_rng(self.settings.seed)
+        X = self.data.X[:FIRST_STAGE_ROWS]
+        n_starts = self.settings.n_estimators * self.settings.n_init
+        return [Start.draw(X, self.settings, rng) for _ in range(n_starts)]
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A search, and what it searched."""
+    """A search, what it searched, and for which of the potentials."""
 
+    potential: int
     form: Form
     problem: VariableProjection
     search: Search
@@ -178,62 +188,59 @@ def train(
     Call it where float64 is enabled. A KeyboardInterrupt ends the search and the best potential so
     far is returned, with the status saying so.
     """
-    clock, gaussian = Clock(), Gaussian.fit(data.X, data.weights, settings.shrinkage)
+    started = time.perf_counter()
+    gaussian = Gaussian.fit(data.X, data.weights, settings.shrinkage)
     jitter = settings.jitter if settings.forms else 0.0
     if jitter is None:
         jitter = chosen_jitter(data, gaussian)
     seen = jittered(data, gaussian, jitter, settings.seed)
-    run = _Run(data, seen, settings, gaussian, jitter if seen is not data else 0.0, clock)
-    searched, members = _search_all(run, on_iteration)
-    if not searched:
-        searched = [_no_search(run)]
-    return _conclude(run, searched, members)
+    jitter = jitter if seen is not data else 0.0
+    told = None if on_iteration is None else one_at_a_time(on_iteration)
+    run = _Run(data, seen, settings, gaussian, jitter, told, started)
+    searched = _search_all(run) or [_no_search(run)]
+    return _conclude(run, searched)
 
 
-def _search_all(
-    run: _Run, on_iteration: ProgressCallback | None
-) -> tuple[list[_Found], list[_Found]]:
-    """Return every search, and of each potential's searches the best."""
+def _search_all(run: _Run) -> list[_Found]:
+    """Return every search: those of the race, then those of every potential."""
     settings = run.settings
     if not settings.forms:
-        return [], []
-    rng = np.random.default_rng(settings.seed)
-    start = run.draw(rng)
-    searched = _race(run, start, on_iteration)
+        return []
+    starts = run.starts()
+    searched = _race(run, starts[0])
     leader = min(searched, key=lambda found: found.prospect, default=None)
     form = settings.forms[0] if leader is None else leader.form
     finished = leader is not None and not _cut_short(leader.search, settings.limits)
-    members: list[_Found] = []
-    for potential in range(settings.n_estimators):
-        first = len(searched) if potential else 0
-        for trial in range(settings.n_init):
-            if _ended(searched):
-                break
-            if potential or trial or not finished:
-                number = len(searched) + 1
-                searched.append(_search(run, start, form, settings.limits, number, on_iteration))
-            start = run.draw(rng)
-        members += sorted(searched[first:], key=lambda found: found.criterion)[:1]
-        form = members[0].form if members else form
-    return searched, [found for found in members if found.search.best is not None]
+    if run.stop.is_set():
+        return searched
+    jobs = [
+        partial(_search, run, starts[i], form, settings.limits, potential=i // settings.n_init)
+        for i in range(int(finished), len(starts))
+    ]
+    return searched + _side_by_side(run, jobs, first=len(searched) + 1)
 
 
 def _no_search(run: _Run) -> _Found:
-    """Return what stands for a search where only the Gaussian is wanted."""
+    """Return what stands for a search where only the Gaussian is wanted, or no time was left."""
     form = Form(0.0, 0)
-    start = run.draw(np.random.default_rng(run.settings.seed))
-    search_of_nothing = Search(FitStatus.CONVERGED, None, (), Counters())
-    return _Found(form, start.problem(form, run.settings, run.gaussian), search_of_nothing)
+    start = Start.draw(run.data.X, run.settings, np.random.default_rng(run.settings.seed))
+    status = FitStatus.INTERRUPTED if run.stop.is_set() else FitStatus.CONVERGED
+    search_of_nothing = Search(status, None, (), Counters(), dict.fromkeys(PARTS, 0.0))
+    return _Found(0, form, start.problem(form, run.settings, run.gaussian), search_of_nothing)
 
 
-def _race(run: _Run, start: Start, on_iteration: ProgressCallback | None) -> list[_Found]:
+def _race(run: _Run, start: Start) -> list[_Found]:
     """Return a short search with every form from the same start; none where there is one form."""
+    forms = run.settings.forms
     limits = replace(run.settings.limits, max_iter=min(RACE, run.settings.limits.max_iter))
-    searched: list[_Found] = []
-    for form in run.settings.forms if len(run.settings.forms) > 1 else ():
-        if not _ended(searched):
-            searched.append(_search(run, start, form, limits, len(searched) + 1, on_iteration))
-    return searched
+    jobs = [partial(_search, run, start, form, limits, potential=0) for form in forms]
+    return _side_by_side(run, jobs, first=1) if len(forms) > 1 else []
+
+
+def _side_by_side(run: _Run, searches: list[partial[_Found]], *, first: int) -> list[_Found]:
+    """Return the searches, numbered from `first`."""
+    numbered = [partial(search, number=number) for number, search in enumerate(searches, first)]
+    return side_by_side(numbered, run.stop)
 
 
 def _cut_short(search: Search, limits: Limits) -> bool:
@@ -242,28 +249,27 @@ def _cut_short(search: Search, limits: Limits) -> bool:
     return at_limit and len(search.iterations) == RACE < limits.max_iter
 
 
-def _ended(searched: list[_Found]) -> bool:
-    """Whether no further search may begin."""
-    return bool(searched) and searched[-1].search.status in OUT_OF_TIME
-
-
 def _search(
-    run: _Run,
-    start: Start,
-    form: Form,
-    limits: Limits,
-    number: int,
-    on_iteration: ProgressCallback | None,
+    run: _Run, start: Start, form: Form, limits: Limits, *, potential: int, number: int
 ) -> _Found:
     problem = start.problem(form, run.settings, run.gaussian)
-    watch = Watch(limits, run.clock, on_iteration, number)
+    watch = Watch(limits, run.started, run.on_iteration, number, run.stop)
     cold = cold_start(problem, run.gaussian)
-    return _Found(form, problem, search(problem, run.settings.scheme, run.search_data, cold, watch))
+    found = search(problem, run.settings.scheme, run.search_data, cold, watch)
+    return _Found(potential, form, problem, found)
 
 
-def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> TrainingResult:
+def _winners(searched: Sequence[_Found]) -> list[_Found]:
+    """Return the best search of every potential that has one with an iterate."""
+    potentials = sorted({found.potential for found in searched})
+    of_each = ([found for found in searched if found.potential == i] for i in potentials)
+    best = [min(some, key=lambda found: found.criterion) for some in of_each]
+    return [found for found in best if found.search.best is not None]
+
+
+def _conclude(run: _Run, searched: Sequence[_Found]) -> TrainingResult:
     """Return the best single potential, the sum of all, or the Gaussian."""
-    members = [_polish(run, found) for found in winners]
+    members = [_polish(run, found) for found in _winners(searched)]
     first = min(members, key=lambda member: member.best.criterion, default=None)
     winner = min(searched, key=lambda found: found.criterion) if first is None else first.found
     gaussian = _gaussian_candidate(run, winner.problem)
@@ -273,7 +279,8 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
         chosen = _choose(run, members, first, gaussian.potential)
     is_gaussian = run.settings.quadratic and _is_worse(chosen, gaussian)
     best, certificate = None, None
-    status = (searched[-1] if _ended(searched) else winner).search.status
+    cut_short = (f.search.status for f in searched if f.search.status in OUT_OF_TIME)
+    status = next(cut_short, winner.search.status)
     if is_gaussian:
         chosen = gaussian
     elif first is not None:
@@ -282,7 +289,7 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
     elif status is not FitStatus.INTERRUPTED:
         # Without quadratics the Gaussian is not in the model: there is nothing to fall back on.
         status = FitStatus.NUMERICAL_FAILURE
-    run.clock.seconds["total"] = run.clock.elapsed
+    seconds = {part: sum(found.search.seconds[part] for found in searched) for part in PARTS}
     return TrainingResult(
         potential=chosen.potential,
         status=status,
@@ -297,7 +304,7 @@ def _conclude(run: _Run, searched: list[_Found], winners: list[_Found]) -> Train
         forms=tuple(found.form for found in searched),
         winner=next(i for i, found in enumerate(searched) if found is winner),
         jitter=run.jitter,
-        seconds=run.clock.seconds,
+        seconds={"total": time.perf_counter() - run.started, **seconds},
     )
 
 

@@ -1,0 +1,89 @@
+"""Searches side by side, each in a thread of its own.
+
+Compiled programs run outside Python's lock, and a search's are too small to keep several cores busy
+by themselves. BLAS gets one thread meanwhile: its matrices are small, and between two calls its
+others would spin on a core that a search could use.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from threading import Event, Lock
+from typing import ParamSpec, TypeVar
+
+import jax
+from threadpoolctl import threadpool_limits
+
+# Where a thread that waits cannot be interrupted, Ctrl-C is seen after so long (seconds).
+POLL = 0.2
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+def n_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def side_by_side(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Result]:
+    """Return the jobs' results in their order, without jobs that had not begun by the stop.
+
+    Call it where float64 is enabled: so it is in the threads.
+
+    Parameters
+    ----------
+    jobs : sequence of callable
+        None of them depends on another.
+    stop : threading.Event
+        Set by a job after which no other is to begin, and here on Ctrl-C; the jobs watch it.
+
+    Raises
+    ------
+    Exception
+        A job's own, once the others have ended.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        if n_cores() == 1 or len(jobs) == 1:
+            return [result for job in jobs for result in _run(job, stop)]
+        return _in_threads(jobs, stop)
+
+
+def _run(job: Callable[[], Result], stop: Event) -> list[Result]:
+    """Return the job's result; nothing where it is too late to begin."""
+    return [] if stop.is_set() else [job()]
+
+
+def _in_threads(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Result]:
+    def run(job: Callable[[], Result]) -> list[Result]:
+        with jax.enable_x64(True):
+            return _run(job, stop)
+
+    # More of them than cores, so that no core is idle while the last ones run.
+    workers = min(len(jobs), 2 * n_cores())
+    futures: list[Future[list[Result]]] = []
+    with ThreadPoolExecutor(workers, thread_name_prefix="brenier") as pool:
+        try:
+            for job in jobs:
+                futures.append(pool.submit(run, job))
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, POLL, FIRST_EXCEPTION)
+                if any(future.exception() for future in done):
+                    stop.set()
+        except KeyboardInterrupt:
+            stop.set()
+    return [result for future in futures for result in future.result()]
+
+
+def one_at_a_time(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Return the function with a lock around it."""
+    lock = Lock()
+
+    def locked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        with lock:
+            function(*args, **kwargs)
+
+    return locked

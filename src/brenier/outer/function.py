@@ -157,11 +157,9 @@ class AbstractFunction(ABC):
         """Return the same function with counters of its own."""
         return replace(self, counters=Counters(), last=None)
 
-    def warm_up(self, x: Float[np.ndarray, " p"]) -> float:
-        """Compile by evaluating once, leaving no trace; return the seconds it took."""
-        before = time.perf_counter()
+    def warm_up(self, x: Float[np.ndarray, " p"]) -> None:
+        """Compile by evaluating once, leaving no trace."""
         self.uncounted().evaluate(x)
-        return time.perf_counter() - before
 
     def _count(self, since: float) -> None:
         self.counters.gradient_seconds += time.perf_counter() - since

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from brenier.arrays import Array
 from brenier.outer.function import AbstractFunction, Evaluated
+from brenier.outer.parameters import to_vector
 from brenier.outer.reduced import VariableProjection
 from brenier.outer.report import Iteration, ProgressCallback
 from brenier.outer.sample import Sample
@@ -119,6 +121,12 @@ class Monitor:
         value = float(self.problem.loss(jnp.asarray(theta), jnp.asarray(w), self.heldout))
         self.heldout_seconds += time.perf_counter() - before
         return value if np.isfinite(value) else np.inf
+
+    def warm_up(self, w: np.ndarray | Array) -> None:
+        """Compile the held-out loss by evaluating it once, leaving no trace."""
+        if self.heldout is not None:
+            theta = jnp.asarray(to_vector(self.problem.template.network))
+            self.problem.loss(theta, jnp.asarray(w), self.heldout)
 
     def observe(self, here: Evaluated, function: AbstractFunction) -> None:
         """Record an accepted iterate, keep it if it is the best, stop when a limit is reached."""

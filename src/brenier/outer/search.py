@@ -6,10 +6,13 @@ rough gradient. Every stage is a fixed sample (SAA), so every stage is determini
 """
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from brenier.inner.solution import WarmStart
 from brenier.outer.function import AbstractFunction, Counters, FullFunction, ReducedFunction
@@ -33,6 +36,8 @@ MAX_HELDOUT_ROWS = 32768
 # Ends after which no other search begins, and after which no further stage does.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 FINAL = (*OUT_OF_TIME, FitStatus.ITERATION_LIMIT)
+# By what is compiled: held while it is.
+_compiling: dict[Hashable, Lock] = {}
 # Parts of a search's wall time.
 PARTS: tuple[str, ...] = ("searches", "compile", "inner", "gradient", "heldout")
 
@@ -116,7 +121,7 @@ def search(
             monitor.best = None
         try:
             x = function.start(theta)
-            compiling += function.warm_up(x)
+            compiling += _compile(function, monitor, x)
             status = scheme.search(function, x, monitor).status
         except KeyboardInterrupt:
             status = FitStatus.INTERRUPTED
@@ -135,6 +140,19 @@ def search(
     )
     seconds = dict(zip(PARTS, spent, strict=True))
     return Search(status, monitor.best, tuple(monitor.iterations), counters, seconds)
+
+
+def _compile(function: AbstractFunction, monitor: Monitor, x: np.ndarray) -> float:
+    """Compile what the search will call; return the seconds it took.
+
+    Of searches side by side whose arrays have the same shapes one compiles, the others wait for it.
+    """
+    before = time.perf_counter()
+    leaves, structure = jax.tree.flatten((function.problem, function.sample))
+    with _compiling.setdefault((structure, *(np.shape(leaf) for leaf in leaves)), Lock()):
+        function.warm_up(x)
+        monitor.warm_up(function.cold.w)
+    return time.perf_counter() - before
 
 
 def _stages(n_rows: int) -> list[int]:

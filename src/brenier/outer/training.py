@@ -18,7 +18,7 @@ import numpy as np
 
 from brenier.inner.solution import WarmStart
 from brenier.outer.function import Counters
-from brenier.outer.gaussian import Gaussian
+from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.monitor import Iterate, Limits
 from brenier.outer.parameters import lower_bounds
 from brenier.outer.reduced import VariableProjection, potential_loss
@@ -34,7 +34,8 @@ from brenier.outer.search import (
     search,
 )
 from brenier.outer.settings import Form, Settings
-from brenier.outer.start import Start, cold_start
+from brenier.outer.start import AbstractModel, AbstractStart, JointModel
+from brenier.potential.features import AbstractPotential
 from brenier.potential.head import ConvexPotential
 from brenier.potential.merge import average
 from brenier.status import FitStatus, InnerStatus
@@ -42,6 +43,8 @@ from brenier.status import FitStatus, InnerStatus
 # Iterations after which the forms are compared: after 60 the order on rings was not yet the final
 # one (benchmarks/NOTES.md).
 RACE = 100
+# The density of all columns.
+JOINT = JointModel()
 # Ends after which no other search begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 
@@ -52,7 +55,7 @@ class TrainingResult:
 
     Attributes
     ----------
-    potential : ConvexPotential
+    potential : AbstractPotential
         With NumPy arrays.
     status : FitStatus
         Of the search that won; of the last one where no time was left for more.
@@ -63,7 +66,7 @@ class TrainingResult:
     best : Iterate or None
         The winning search's best iterate, with the losses of the returned potential; None for the
         Gaussian.
-    gaussian : Gaussian
+    gaussian : AbstractGaussian
         Candidate 0.
     gaussian_loss, gaussian_heldout_loss : float
         Its J (nats).
@@ -77,12 +80,12 @@ class TrainingResult:
         Wall time by part.
     """
 
-    potential: ConvexPotential
+    potential: AbstractPotential
     status: FitStatus
     n_members: int
     is_gaussian: bool
     best: Iterate | None
-    gaussian: Gaussian
+    gaussian: AbstractGaussian
     gaussian_loss: float
     gaussian_heldout_loss: float
     certificate: Certificate | None
@@ -98,12 +101,18 @@ class _Run:
 
     data: Data
     settings: Settings
-    gaussian: Gaussian
+    model: AbstractModel
+    gaussian: AbstractGaussian
     clock: Clock
 
-    def draw(self, rng: np.random.Generator) -> Start:
+    def draw(self, rng: np.random.Generator) -> AbstractStart:
         """Return freshly drawn initial weights."""
-        return Start.draw(self.data.X[:FIRST_STAGE_ROWS], self.settings, rng)
+        return self.model.start(self.data.X[:FIRST_STAGE_ROWS], self.settings, rng)
+
+    def cold(self, problem: VariableProjection) -> WarmStart:
+        """Return strictly feasible w."""
+        w = self.model.cold_weights(problem.template, self.gaussian)
+        return WarmStart.cold(jnp.asarray(w))
 
 
 @dataclass(frozen=True)
@@ -146,21 +155,26 @@ class _Member:
 class _Candidate:
     """A potential that could be returned, with its J on the training and the held-out rows."""
 
-    potential: ConvexPotential
+    potential: AbstractPotential
     n_members: int
     loss: float
     heldout_loss: float
 
 
 def train(
-    data: Data, settings: Settings, on_iteration: ProgressCallback | None = None
+    data: Data,
+    settings: Settings,
+    on_iteration: ProgressCallback | None = None,
+    *,
+    model: AbstractModel = JOINT,
 ) -> TrainingResult:
     """Return the best potential found, never worse in training than the Gaussian.
 
     Call it where float64 is enabled. A KeyboardInterrupt ends the search and the best potential so
     far is returned, with the status saying so.
     """
-    run = _Run(data, settings, Gaussian.fit(data.X, data.weights, settings.shrinkage), Clock())
+    gaussian = model.gaussian(data.X, data.weights, settings.shrinkage)
+    run = _Run(data, settings, model, gaussian, Clock())
     searched, members = _search_all(run, on_iteration)
     if not searched:
         searched = [_no_search(run)]
@@ -202,7 +216,7 @@ def _no_search(run: _Run) -> _Found:
     return _Found(form, start.problem(form, run.settings, run.gaussian), search_of_nothing)
 
 
-def _race(run: _Run, start: Start, on_iteration: ProgressCallback | None) -> list[_Found]:
+def _race(run: _Run, start: AbstractStart, on_iteration: ProgressCallback | None) -> list[_Found]:
     """Return a short search with every form from the same start; none where there is one form."""
     limits = replace(run.settings.limits, max_iter=min(RACE, run.settings.limits.max_iter))
     searched: list[_Found] = []
@@ -225,7 +239,7 @@ def _ended(searched: list[_Found]) -> bool:
 
 def _search(
     run: _Run,
-    start: Start,
+    start: AbstractStart,
     form: Form,
     limits: Limits,
     number: int,
@@ -233,7 +247,7 @@ def _search(
 ) -> _Found:
     problem = start.problem(form, run.settings, run.gaussian)
     watch = Watch(limits, run.clock, on_iteration, number)
-    cold = cold_start(problem, run.gaussian)
+    cold = run.cold(problem)
     return _Found(form, problem, search(problem, run.settings.scheme, run.data, cold, watch))
 
 
@@ -293,31 +307,31 @@ def _is_worse(one: _Candidate, other: _Candidate) -> bool:
 
 def _unfinished(run: _Run, problem: VariableProjection) -> _Candidate:
     """Return the potential at the initial weights, for want of any other."""
-    w = np.asarray(cold_start(problem, run.gaussian).w)
+    w = np.asarray(run.cold(problem).w)
     return _Candidate(ConvexPotential(problem.template, w), 0, np.inf, np.inf)
 
 
 def _gaussian_candidate(run: _Run, problem: VariableProjection) -> _Candidate:
     data, heldout = run.data, float("nan")
-    w = run.gaussian.weights(problem.template.network.width)
+    w = run.model.gaussian_weights(problem.template, run.gaussian)
     if not run.settings.quadratic:
         # The baseline only: it is not in the model.
-        w = np.asarray(cold_start(problem, run.gaussian).w)
+        w = np.asarray(run.cold(problem).w)
     potential = ConvexPotential(problem.template, w)
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = run.gaussian.loss(data.heldout_X, data.heldout_weights)
     return _Candidate(potential, 0, run.gaussian.loss(data.X, data.weights), heldout)
 
 
-def _candidate(run: _Run, potential: ConvexPotential, n_members: int) -> _Candidate:
+def _candidate(run: _Run, potential: AbstractPotential, n_members: int) -> _Candidate:
     data, heldout = run.data, float("nan")
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = _loss(potential, data.heldout_X, data.heldout_weights)
     return _Candidate(potential, n_members, _loss(potential, data.X, data.weights), heldout)
 
 
-def _loss(potential: ConvexPotential, X: np.ndarray, weights: np.ndarray) -> float:
-    rows = chunk_rows(X.shape[1], potential.features.n_constrained)
+def _loss(potential: AbstractPotential, X: np.ndarray, weights: np.ndarray) -> float:
+    rows = chunk_rows(potential.n, potential.n_constrained)
     return float(potential_loss(potential, Sample.of(X, weights, rows)))
 
 
@@ -325,7 +339,7 @@ def _polish(run: _Run, found: _Found) -> _Member:
     """Return a search's best iterate, its w solved for on all rows, with its certificate."""
     data, problem, best = run.data, found.problem, found.best
     sample = Sample.of(
-        data.X, data.weights, chunk_rows(data.X.shape[1], problem.template.n_constrained)
+        data.X, data.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
     )
     theta, w = jnp.asarray(best.theta), jnp.asarray(best.w)
     if len(data.X) > MAX_SEARCH_ROWS and found.search.status is not FitStatus.INTERRUPTED:

@@ -16,6 +16,7 @@ import jax.scipy.linalg
 import numpy as np
 
 from brenier.potential.cones import Cones
+from brenier.potential.features import AbstractPotential, AveragePotential
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.units import AbstractUnits, SideBySide
@@ -55,13 +56,20 @@ def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork
     )
 
 
-def average(potentials: Sequence[ConvexPotential]) -> ConvexPotential:
-    """Return the average of potentials with the same quadratic axes and depth."""
-    first = potentials[0].features
-    parts = [[np.asarray(part) for part in p.features.split(p.w)] for p in potentials]
+def average(potentials: Sequence[ConvexPotential]) -> AbstractPotential:
+    """Return the average of potentials with the same quadratic axes and depth.
+
+    One potential where the features are separable ones; member by member for other features.
+    """
+    separable = [p.features for p in potentials if isinstance(p.features, SeparableFeatures)]
+    if len(separable) < len(potentials):
+        return AveragePotential(tuple(potentials))
+    first = separable[0]
+    weights = [np.asarray(p.w) for p in potentials]
+    parts = [features.split(w) for features, w in zip(separable, weights, strict=True)]
     share = 1.0 / len(potentials)
     network, quadratic, free = zip(*parts, strict=True)
-    merged, weights = merge([p.features.network for p in potentials], network)
+    merged, weights = merge([features.network for features in separable], network)
     w = share * np.concatenate([weights, sum(quadratic), sum(free)])
     return ConvexPotential(SeparableFeatures(merged, first.axes, first.normalised), w)
 

@@ -198,7 +198,7 @@ def _score(flow: "ConvexPotentialFlow", X: "np.ndarray") -> _Score:
 
 def _zero_row(flow: "ConvexPotentialFlow", X: "np.ndarray", row: int) -> str:
     """Return a row's number, counted from 1, and the bounds it violates."""
-    bounds = flow.flow_.preprocessing.bounds
+    bounds = flow.flow_.preprocessing.column_bounds
     outside = [
         f"{name} = {x:g} is not in ({low:g}, {high:g})"
         for name, x, low, high in zip(

@@ -106,7 +106,10 @@ class Whitening(eqx.Module):
 class AbstractPreprocessing(eqx.Module):
     """An exact invertible map of the columns of a density; a context's columns follow in a row."""
 
-    bounds: eqx.AbstractVar[ColumnBounds]
+    @property
+    @abstractmethod
+    def column_bounds(self) -> ColumnBounds:
+        """Bounds of the columns, the context's not among them."""
 
     @property
     @abstractmethod
@@ -135,6 +138,11 @@ class Preprocessing(AbstractPreprocessing):
 
     bounds: ColumnBounds
     whitening: Whitening
+
+    @property
+    def column_bounds(self) -> ColumnBounds:
+        """Bounds."""
+        return self.bounds
 
     @property
     def n(self) -> int:
@@ -205,7 +213,7 @@ class ConditionalPreprocessing(AbstractPreprocessing):
     scaling: ContextScaling
 
     @property
-    def bounds(self) -> ColumnBounds:
+    def column_bounds(self) -> ColumnBounds:
         """The targets' bounds."""
         return self.targets.bounds
 

@@ -1,0 +1,692 @@
+"""The density of targets given what is known: p(y | x)."""
+
+import warnings
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.special
+from jaxtyping import Float
+from scipy.stats import qmc
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from brenier.bounds import check_inside, column_bounds
+from brenier.checks import (
+    check_columns,
+    check_finite,
+    constant_columns,
+    raise_if_text,
+    repeated_values,
+)
+from brenier.estimators.common import (
+    W_MIN,
+    check_widths,
+    inner_solver,
+    inversion_message,
+    normal_points,
+    seed_of,
+    split_rows,
+)
+from brenier.estimators.files import to_file
+from brenier.evaluation import in_batches, inverse, log_density, transform
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.preprocessing import (
+    ColumnBounds,
+    ConditionalPreprocessing,
+    ContextScaling,
+    Preprocessing,
+    whitening,
+)
+from brenier.outer.conditional import ConditionalModel
+from brenier.outer.monitor import Limits
+from brenier.outer.rows import Rows, canonical_rows
+from brenier.outer.sample import Data
+from brenier.outer.schemes import SCHEMES
+from brenier.outer.settings import Form, Settings
+from brenier.outer.training import train
+from brenier.persistence import write_model
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.nonnegativity import Bounded
+from brenier.report import FitReport
+from brenier.status import FitStatus, InputWarning, InversionWarning
+from brenier.units import Units, fit_report, gaussian_log_density, progress_callback
+
+# Weight decays tried where held-out rows can choose, and the one taken where they cannot.
+DECAYS = (1e-4, 1e-3, 1e-2)
+BLIND_DECAY = 1e-2
+# Nodes of z for conditional means: of Gauss-Hermite quadrature, and Sobol' points.
+N_HERMITE, N_SOBOL = 32, 256
+SOBOL_SEED = 0
+
+
+class AbstractConditional(BaseEstimator):
+    """What the estimators of p(y | x) share: settings, the fit, and all that follows from it."""
+
+    _parameter_constraints = {
+        "n_gates": [Interval(Integral, 0, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "whiten": [StrOptions({"full", "standardize"})],
+        "scheme": [StrOptions(set(SCHEMES))],
+        "inner": [StrOptions({"primal-dual", "barrier"})],
+        "tau": [Interval(Real, 0, None, closed="neither")],
+        "decay": [None, Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_seconds": [None, Interval(Real, 0, None, closed="left")],
+        "max_work_units": [None, Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Set by scikit-learn's `validate_data`.
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    flow_: ConvexFlow
+    report_: FitReport
+    target_names_: np.ndarray
+
+    def __init__(
+        self,
+        *,
+        widths=(16, 16),
+        context_widths=(16, 16),
+        n_gates=4,
+        activation="gaussian-softplus",
+        whiten="full",
+        bounds=None,
+        scheme="lbfgs-varpro",
+        inner="primal-dual",
+        tau=1e-5,
+        decay=None,
+        max_iter=1000,
+        tol=1e-5,
+        max_seconds=None,
+        max_work_units=None,
+        n_iter_no_change=50,
+        validation_fraction=0.1,
+        n_init=1,
+        n_estimators=3,
+        random_state=0,
+        verbose=0,
+    ):
+        self.widths = widths
+        self.context_widths = context_widths
+        self.n_gates = n_gates
+        self.activation = activation
+        self.whiten = whiten
+        self.bounds = bounds
+        self.scheme = scheme
+        self.inner = inner
+        self.tau = tau
+        self.decay = decay
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_seconds = max_seconds
+        self.max_work_units = max_work_units
+        self.n_iter_no_change = n_iter_no_change
+        self.validation_fraction = validation_fraction
+        self.n_init = n_init
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def sample(self, X, n_samples=1, random_state=None) -> Float[np.ndarray, "N n_samples n"]:
+        """Return targets drawn from the density at every row of X.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        n_samples : int, default=1
+            How many for each row.
+        random_state : int, RandomState or None
+            Seed; None takes the estimator's own, so that the same call gives the same targets.
+        """
+        X = self._known(X)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
+        seed = self.random_state if random_state is None else random_state
+        rng = np.random.default_rng(seed_of(seed))
+        Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
+        return self._preimages(X, Z)
+
+    def mean(self, X) -> Float[np.ndarray, "N n"]:
+        """Return the conditional mean of the targets at every row of X.
+
+        The mean of the inverse map over fixed points z: of Gauss-Hermite quadrature for one target,
+        scrambled Sobol' points of a fixed seed for several. A row's mean depends on nothing but the
+        row.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        """
+        X = self._known(X)
+        nodes, weights = _normal_nodes(self.flow_.n)
+        Z = np.broadcast_to(nodes, (len(X), *nodes.shape))
+        return np.einsum("k,jkn->jn", weights, self._preimages(X, Z))
+
+    def quantile(self, X, p) -> np.ndarray:
+        """Return conditional quantiles of the one target, exactly: images of normal quantiles.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        p : float or (k,)
+            Probabilities strictly between 0 and 1.
+
+        Returns
+        -------
+        (N,), or (N, k) for several probabilities
+        """
+        X = self._known(X)
+        self._one_target("quantile")
+        p = np.asarray(p, dtype=np.float64)
+        if p.ndim > 1 or not np.all((p > 0) & (p < 1)):
+            raise ValueError(
+                f"Expected probabilities strictly between 0 and 1, one or a list; got {p.tolist()}."
+            )
+        z = scipy.special.ndtri(np.atleast_1d(p))
+        Z = np.broadcast_to(z[:, None], (len(X), len(z), 1))
+        Y = self._preimages(X, Z)[..., 0]
+        return Y if p.ndim else Y[:, 0]
+
+    def interval(self, X, level=0.9) -> Float[np.ndarray, "N 2"]:
+        """Return the central interval that holds the one target with probability `level`.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        level : float, default=0.9
+            Probability, between 0 and 1; as much is left below as above.
+        """
+        if not (isinstance(level, Real) and 0 < level < 1):
+            raise ValueError(f"Expected a level strictly between 0 and 1; got {level!r}.")
+        return self.quantile(X, [0.5 - 0.5 * float(level), 0.5 + 0.5 * float(level)])
+
+    def cdf(self, X, Y) -> Float[np.ndarray, " N"]:
+        """Return the conditional probability of at most Y, row by row, of the one target.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        Y : array or table, (N,) or (N, 1)
+            Targets; 0 or 1 on and beyond their bounds.
+        """
+        rows = self._pairs(X, Y)
+        self._one_target("cdf")
+        p = scipy.special.ndtr(in_batches(transform, self.flow_, rows)[:, 0])
+        bounds = self.flow_.preprocessing.column_bounds
+        below, above = rows[:, 0] <= bounds.low[0], rows[:, 0] >= bounds.high[0]
+        return np.where(below, 0.0, np.where(above, 1.0, p))
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the fitted estimator to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; an existing file is replaced only once the new one is complete.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was there before is untouched.
+        """
+        check_is_fitted(self)
+        write_model(path, *to_file(self))
+
+    def _fit(self, X, Y, sample_weight, validation, callback) -> None:
+        """Fit to checked rows (N, q) and targets (N, n), and set the fitted attributes.
+
+        `validation` is None, or checked rows, targets, and weights or None.
+        """
+        check_widths(self.widths)
+        check_widths(self.context_widths)
+        names, n = list(self.target_names_), Y.shape[1]
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+            if not np.any(weights > 0):
+                raise ValueError("Expected a positive sample_weight; got zero for every row.")
+        with jax.enable_x64(True):
+            bounds = column_bounds(self.bounds, names)
+            check_inside(Y, bounds, names, "training data")
+            seed = seed_of(self.random_state)
+            rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
+            check_columns(np.asarray(bounds.forward(rows.X[:, :n])[0]), names)
+            self._warn_of_columns(rows.X, n)
+            if validation is None:
+                training, heldout = split_rows(rows, float(self.validation_fraction), bounds)
+            else:
+                X_held, Y_held, held_weights = validation
+                check_inside(Y_held, bounds, names, "validation_data")
+                held = np.concatenate([Y_held, X_held], axis=1)
+                training, heldout = rows, canonical_rows(held, held_weights, seed)
+            self._fit_rows(training, heldout, n, bounds, seed, callback)
+        status = self.report_.status
+        if status is FitStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+        if not status.finished:
+            warnings.warn(self.report_.message, ConvergenceWarning, stacklevel=3)
+
+    def _warn_of_columns(self, rows: np.ndarray, n: int) -> None:
+        constant = constant_columns(rows[:, n:], self._column_names())
+        if constant:
+            warnings.warn(
+                f"Expected columns of X that vary; got constant {constant}: they have no influence "
+                "on the model.",
+                InputWarning,
+                stacklevel=4,
+            )
+        repeated = repeated_values(rows[:, :n], list(self.target_names_))
+        if repeated:
+            warnings.warn(
+                f"Expected targets with a density; got many equal values in {repeated}. Where "
+                "values repeat, any density can grow spikes and its likelihood means nothing. If "
+                "they are rounded or counted, add uniform noise of one step's width first "
+                "(dequantisation).",
+                InputWarning,
+                stacklevel=4,
+            )
+
+    def _fit_rows(
+        self,
+        training: Rows,
+        heldout: Rows | None,
+        n: int,
+        bounds: ColumnBounds,
+        seed: int,
+        callback,
+    ) -> None:
+        """Train on canonical rows (y, x) and set the fitted attributes."""
+        bounded = np.asarray(bounds.forward(training.X[:, :n])[0])
+        N, d = training.X.shape
+        few = N <= d + 1
+        if few:
+            warnings.warn(
+                f"Expected more distinct rows than columns; got {N} rows with {d} columns, targets "
+                "included. The model is a linear regression with shrunk coefficients: give more "
+                "rows or fewer columns.",
+                InputWarning,
+                stacklevel=4,
+            )
+        how = "standardize" if N <= n else self.whiten
+        preprocessing = ConditionalPreprocessing(
+            Preprocessing(bounds, whitening(bounded, training.weights, how)),
+            ContextScaling.of(training.X[:, n:], training.weights),
+        )
+        units = Units.of(preprocessing, training, heldout)
+        heldout_weights = None if heldout is None else heldout.weights
+        data = Data(units.train, training.weights, units.heldout, heldout_weights)
+        settings = Settings(
+            widths=tuple(int(width) for width in self.widths),
+            activation=ACTIVATIONS[self.activation],
+            nonnegativity=Bounded(),
+            solver=inner_solver(self.inner, float(self.tau)),
+            scheme=SCHEMES[self.scheme](float(self.tol), seed),
+            quadratic=True,
+            forms=() if few else self._forms(chosen_on_heldout=heldout is not None),
+            w_min=W_MIN,
+            limits=Limits(
+                int(self.max_iter),
+                int(self.n_iter_no_change),
+                self.max_seconds,
+                self.max_work_units,
+            ),
+            n_init=int(self.n_init),
+            n_estimators=int(self.n_estimators),
+            seed=seed,
+            shrinkage=d / (N + d) if few else 0.0,
+        )
+        model = ConditionalModel(
+            n, tuple(int(width) for width in self.context_widths), int(self.n_gates)
+        )
+        on_iteration = progress_callback(units, callback, int(self.verbose))
+        result = train(data, settings, on_iteration, model=model)
+        self.flow_ = ConvexFlow(preprocessing, result.potential)
+        self.baseline_ = result.gaussian
+        self.report_ = fit_report(result, units, self.flow_, heldout, N)
+        self.n_iter_ = self.report_.n_iter
+
+    def _forms(self, *, chosen_on_heldout: bool) -> tuple[Form, ...]:
+        if self.decay is not None:
+            return (Form(float(self.decay), 0),)
+        return tuple(Form(d, 0) for d in (DECAYS if chosen_on_heldout else (BLIND_DECAY,)))
+
+    def _preimages(
+        self, X: Float[np.ndarray, "N q"], Z: Float[np.ndarray, "N k n"]
+    ) -> Float[np.ndarray, "N k n"]:
+        """Return the targets whose images at row j are Z[j]; NaN, with a warning, where none is."""
+        N, k, n = Z.shape
+        rows = np.concatenate([Z.reshape(N * k, n), np.repeat(X, k, axis=0)], axis=1)
+        Y, inversion = in_batches(inverse, self.flow_, rows)
+        failed = np.flatnonzero(~inversion.converged)
+        if len(failed):
+            Y[failed] = np.nan
+            warnings.warn(inversion_message(inversion, failed), InversionWarning, stacklevel=3)
+        return Y.reshape(N, k, n)
+
+    def _one_target(self, what: str) -> None:
+        if self.flow_.n > 1:
+            raise ValueError(
+                f"Expected one target for {what}; got {self.flow_.n}. Several have no order: take "
+                "quantiles of `sample`, or fit a flow to each target."
+            )
+
+    def _known(self, X, *, reset: bool = False) -> Float[np.ndarray, "N q"]:
+        """Return finite float64 rows of X; `reset` learns its columns rather than compare them."""
+        if not reset:
+            check_is_fitted(self)
+        shape = np.shape(X)
+        if len(shape) == 2 and shape[1] == 0:
+            raise ValueError(
+                f"Expected at least one column of X; got 0 feature(s) (shape={shape}) while a "
+                "minimum of 1 is required. ConvexPotentialFlow fits densities without context."
+            )
+        try:
+            rows: Any = validate_data(
+                self,
+                X,
+                dtype=np.float64,
+                reset=reset,
+                ensure_all_finite=False,
+                ensure_min_samples=2 if reset else 1,
+            )
+        except ValueError as error:
+            raise_if_text(X, error)
+            raise
+        check_finite(rows, self._column_names())
+        if not reset:
+            self._warn_if_far(rows)
+        return rows
+
+    def _warn_if_far(self, rows: Float[np.ndarray, "N q"]) -> None:
+        preprocessing: Any = self.flow_.preprocessing
+        with jax.enable_x64(True):
+            far = np.flatnonzero(np.asarray(preprocessing.scaling.far(rows)))
+        if len(far):
+            warnings.warn(
+                f"{len(far)} of {len(rows)} rows of X lie far outside the training rows (first: "
+                f"row {far[0]}): they are taken for rows at the edge, one range beyond the "
+                "training rows, and say little.",
+                InputWarning,
+                stacklevel=4,
+            )
+
+    def _targets(self, Y, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
+        """Return finite float64 targets; `reset` learns their columns."""
+        names = _names_of(Y)
+        try:
+            values = np.asarray(Y, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            cells = np.asarray(Y, dtype=object)
+            table = Y if cells.ndim == 2 else cells[:, None]
+            raise_if_text(table, ValueError(str(error)))
+            raise
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2 or not values.shape[1]:
+            raise ValueError(f"Expected Y of shape (N,) or (N, n); got {np.shape(Y)}.")
+        if reset:
+            n = values.shape[1]
+            default = ["y"] if n == 1 else [f"y{i}" for i in range(n)]
+            self.target_names_ = np.array(names or default, dtype=object)
+        elif values.shape[1] != len(self.target_names_):
+            raise ValueError(
+                f"Expected Y with {len(self.target_names_)} column(s), as in fit; got "
+                f"{values.shape[1]}."
+            )
+        check_finite(values, list(self.target_names_))
+        return values
+
+    def _pairs(self, X, Y) -> Float[np.ndarray, "N d"]:
+        """Return rows (y, x) of a fitted estimator's data."""
+        X, Y = self._known(X), self._targets(Y)
+        check_same_length(X, Y)
+        return np.concatenate([Y, X], axis=1)
+
+    def _column_names(self) -> list[str]:
+        names = getattr(self, "feature_names_in_", None)
+        return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
+
+
+class ConditionalConvexPotentialFlow(AbstractConditional):
+    """Density of targets Y given X, as the pull-back of a normal by a map convex in the targets.
+
+    The log-density of y at x is that of a standard normal at z = grad_y Phi(y; x), plus the
+    log-determinants. Phi is a partially input convex network: convex in y for every x, which enters
+    through a network of its own. Its last layer is solved for exactly at every step of the search
+    (variable projection), as in `ConvexPotentialFlow`. The fit is deterministic, and never worse in
+    training likelihood than a linear regression with Gaussian noise.
+
+    Parameters
+    ----------
+    widths, context_widths : tuple of int, default=(16, 16)
+        Widths of the layers that are convex in y, and of those that see x alone.
+    n_gates : int, default=4
+        Quadratic terms along each axis whose weight depends on x, for noise that does.
+    activation : {"gaussian-softplus", "softplus", "squareplus"}
+        Convex, non-decreasing activation of the convex layers; those of x have tanh.
+    whiten : {"full", "standardize"}
+        What is removed from the targets first. X is always standardised.
+    bounds : mapping or sequence, optional
+        Bounds of the targets in data units: `{name_or_index: (low, high)}`, or one pair a column.
+    scheme, inner, tau, max_iter, tol, max_seconds, max_work_units, n_iter_no_change
+        As in `ConvexPotentialFlow`.
+    decay : float, optional
+        Weight decay of the search (nats per squared weight). None: short searches with 1e-4, 1e-3
+        and 1e-2 race, and the best on held-out rows goes on; 1e-2 where no rows are held out.
+    validation_fraction, n_init, n_estimators, random_state, verbose
+        As in `ConvexPotentialFlow`.
+
+    Attributes
+    ----------
+    flow_ : ConvexFlow
+        The fitted flow on rows (y, x).
+    report_ : FitReport
+        Status, certificate, log-likelihoods, history, times. Its Gaussian is the regression.
+    n_iter_ : int
+        Iterations of the search.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_, target_names_ : ndarray of str
+        Column names of X, if it had any, and of Y.
+
+    Notes
+    -----
+    Rounded or counted targets have no density: where values repeat, likelihood can be had for
+    nothing, by spikes at these values. `fit` warns. Add uniform noise of one step's width
+    (dequantisation) to such targets, and compare likelihoods with others' only where theirs were
+    made so too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brenier import ConditionalConvexPotentialFlow
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, size=(200, 1))
+    >>> y = np.sin(3 * X[:, 0]) + 0.1 * rng.normal(size=200)
+    >>> flow = ConditionalConvexPotentialFlow(widths=(8,), context_widths=(8,), max_iter=20)
+    >>> flow = flow.fit(X, y)
+    >>> flow.score_samples(X, y).shape
+    (200,)
+    >>> flow.sample(X[:3], 5).shape
+    (3, 5, 1)
+    >>> flow.interval(X[:3], 0.9).shape
+    (3, 2)
+    """
+
+    def fit(self, X, Y, *, sample_weight=None, validation_data=None, callback=None):
+        """Fit the density of Y given X.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known; numbers.
+        Y : array or table, (N,) or (N, n)
+            Targets in data units.
+        sample_weight : (N,), optional
+            Non-negative weights; an integer weight is the same as that many copies of the row.
+        validation_data : tuple (X, Y) or (X, Y, weights), optional
+            Rows that decide when to stop. Without them some rows are split off.
+        callback : callable, optional
+            Called with a `Progress` after every iteration.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the rows cannot have a conditional density; the message names rows and columns.
+        KeyboardInterrupt
+            After Ctrl-C: the estimator is then fitted with the best model so far, and
+            `report_.status` says so.
+        """
+        self._validate_params()
+        X, Y = self._known(X, reset=True), self._targets(Y, reset=True)
+        check_same_length(X, Y)
+        self._fit(X, Y, sample_weight, self._validation(validation_data), callback)
+        return self
+
+    def score_samples(self, X, Y) -> Float[np.ndarray, " N"]:
+        """Return the log-density of every row of Y given that of X.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        Y : array or table, (N,) or (N, n)
+            Targets in data units.
+
+        Returns
+        -------
+        (N,)
+            Log-densities in nats per data unit^n; minus infinity outside the bounds.
+        """
+        return in_batches(log_density, self.flow_, self._pairs(X, Y))
+
+    def score(self, X, Y, sample_weight=None) -> float:
+        """Return the MEAN log-density of the rows of Y given those of X (nats).
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        Y : array or table, (N,) or (N, n)
+            Targets in data units.
+        sample_weight : (N,), optional
+            Weights of the mean.
+        """
+        return float(np.average(self.score_samples(X, Y), weights=sample_weight))
+
+    def baseline_score_samples(self, X, Y) -> Float[np.ndarray, " N"]:
+        """Return every row's log-density under linear regression with Gaussian noise.
+
+        Bounded targets go through their maps first, so the baseline knows the bounds too.
+        """
+        rows, preprocessing = self._pairs(X, Y), self.flow_.preprocessing
+        with jax.enable_x64(True):
+            scaled, log_det = (np.asarray(a) for a in preprocessing.forward(rows))
+            inside = np.asarray(preprocessing.inside(rows))
+        return np.where(inside, gaussian_log_density(self.baseline_, scaled, log_det), -np.inf)
+
+    def transform(self, X, Y) -> Float[np.ndarray, "N n"]:
+        """Return z, the targets' images at X: standard normal at every X if the fit is right.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        Y : array or table, (N,) or (N, n)
+            Targets in data units.
+        """
+        Z = in_batches(transform, self.flow_, self._pairs(X, Y))
+        outside = np.flatnonzero(np.isnan(Z).any(axis=1))
+        if len(outside):
+            warnings.warn(
+                f"{len(outside)} of {len(Z)} targets lie on or beyond their bounds (first: row "
+                f"{outside[0]}) and have no image; they are NaN.",
+                InputWarning,
+                stacklevel=2,
+            )
+        return Z
+
+    def inverse_transform(self, X, Z) -> Float[np.ndarray, "N n"]:
+        """Return the targets whose images at X are Z.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        Z : (N, n)
+            Points of the normal space.
+        """
+        X = self._known(X)
+        Z = normal_points(Z, self.flow_.n)
+        check_same_length(X, Z, "Z")
+        return self._preimages(X, Z[:, None, :])[:, 0]
+
+    def _validation(self, validation_data):
+        if validation_data is None:
+            return None
+        if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
+            raise ValueError(
+                "Expected validation_data as a tuple (X, Y) or (X, Y, weights); got "
+                f"{type(validation_data).__name__}."
+            )
+        X, Y, *weights = validation_data
+        X, Y = self._validation_rows(X), self._targets(Y)
+        check_same_length(X, Y)
+        if not weights:
+            return X, Y, None
+        checked = _check_sample_weight(weights[0], X, dtype=np.float64, ensure_non_negative=True)
+        return X, Y, checked
+
+    def _validation_rows(self, X) -> Float[np.ndarray, "M q"]:
+        rows: Any = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
+        check_finite(rows, self._column_names())
+        return rows
+
+
+def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "Y") -> None:
+    """Raise `ValueError` where two tables do not have the same number of rows."""
+    if len(X) != len(Y):
+        raise ValueError(
+            f"Expected as many rows of {name} as of X; got {len(X)} rows of X and {len(Y)} of "
+            f"{name}. Give each row of X its row of {name}."
+        )
+
+
+def _names_of(Y) -> list[str] | None:
+    """Return the names of a table's columns, or a series' own."""
+    columns = getattr(Y, "columns", None)
+    if columns is not None:
+        return [str(name) for name in columns]
+    name = getattr(Y, "name", None)
+    return [str(name)] if name else None
+
+
+def _normal_nodes(n: int) -> tuple[Float[np.ndarray, "k n"], Float[np.ndarray, " k"]]:
+    """Return points and weights of a mean over the standard normal in n dimensions."""
+    if n == 1:
+        nodes, weights = np.polynomial.hermite_e.hermegauss(N_HERMITE)
+        return nodes[:, None], weights / weights.sum()
+    points = qmc.Sobol(n, scramble=True, rng=np.random.default_rng(SOBOL_SEED)).random(N_SOBOL)
+    return scipy.special.ndtri(points), np.full(N_SOBOL, 1.0 / N_SOBOL)

@@ -31,12 +31,32 @@ def repeated_values(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> str:
     return _quoted([name for name, s in zip(names, share, strict=True) if s < LEAST_DISTINCT])
 
 
-def raise_if_text(X: Any, error: ValueError) -> None:
-    """Raise `ValueError` naming the first cell of a table that is no number, if there is one."""
+def raise_if_categorical(X: Any, error: ValueError) -> None:
+    """Raise `ValueError` naming the columns of a table that hold text, if there are any."""
     cells = np.asarray(X, dtype=object)
     if cells.ndim != 2:
         return
     columns = getattr(X, "columns", [f"x{j}" for j in range(cells.shape[1])])
+    text = {
+        str(name): next((c for c in column if isinstance(c, str) and not _is_number(c)), None)
+        for name, column in zip(columns, cells.T, strict=True)
+    }
+    found = {name: cell for name, cell in text.items() if cell is not None}
+    if found:
+        first = next(iter(found.values()))
+        raise ValueError(
+            f"Expected numbers; got text in column(s) {_quoted(list(found))} (such as {first!r}). "
+            "Put in place of each one column of 0 and 1 for each value but one (pandas.get_dummies "
+            "and polars.DataFrame.to_dummies do so), or drop it."
+        ) from error
+
+
+def raise_if_text(X: Any, error: ValueError, names: Sequence[str] | None = None) -> None:
+    """Raise `ValueError` naming the first cell of a table that is no number, if there is one."""
+    cells = np.asarray(X, dtype=object)
+    if cells.ndim != 2:
+        return
+    columns = names or getattr(X, "columns", [f"x{j}" for j in range(cells.shape[1])])
     for (row, column), cell in np.ndenumerate(cells):
         if isinstance(cell, str) and not _is_number(cell):
             raise ValueError(

@@ -20,6 +20,7 @@ from brenier.checks import (
     check_columns,
     check_finite,
     constant_columns,
+    raise_if_categorical,
     raise_if_text,
     repeated_values,
 )
@@ -409,7 +410,7 @@ class AbstractConditional(BaseEstimator):
                 ensure_min_samples=2 if reset else 1,
             )
         except ValueError as error:
-            raise_if_text(X, error)
+            raise_if_categorical(X, error)
             raise
         check_finite(rows, self._column_names())
         if not reset:
@@ -436,15 +437,14 @@ class AbstractConditional(BaseEstimator):
             values = np.asarray(Y, dtype=np.float64)
         except (TypeError, ValueError) as error:
             cells = np.asarray(Y, dtype=object)
-            table = Y if cells.ndim == 2 else cells[:, None]
-            raise_if_text(table, ValueError(str(error)))
+            cells = cells[:, None] if cells.ndim == 1 else cells
+            raise_if_text(cells, ValueError(str(error)), names or _target_names(cells.shape[-1]))
             raise
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or not values.shape[1]:
             raise ValueError(f"Expected Y of shape (N,) or (N, n); got {np.shape(Y)}.")
         if reset:
-            n = values.shape[1]
-            default = ["y"] if n == 1 else [f"y{i}" for i in range(n)]
+            default = _target_names(values.shape[1])
             self.target_names_ = np.array(names or default, dtype=object)
         elif values.shape[1] != len(self.target_names_):
             raise ValueError(
@@ -672,6 +672,10 @@ def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "Y") -> None:
             f"Expected as many rows of {name} as of X; got {len(X)} rows of X and {len(Y)} of "
             f"{name}. Give each row of X its row of {name}."
         )
+
+
+def _target_names(n: int) -> list[str]:
+    return ["y"] if n == 1 else [f"y{i}" for i in range(n)]
 
 
 def _names_of(Y) -> list[str] | None:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from brenier.checks import check_finite, raise_if_text
+from brenier.checks import check_finite, raise_if_categorical
 from brenier.estimators.conditional import AbstractConditional
 from brenier.evaluation import in_batches, log_density
 
@@ -76,7 +76,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
                 ensure_min_samples=2,
             )
         except ValueError as error:
-            raise_if_text(X, error)
+            raise_if_categorical(X, error)
             raise
         check_finite(rows, self._column_names())
         self.target_names_ = np.array([str(name) if name else "y"], dtype=object)

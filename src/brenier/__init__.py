@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
         ConvexPotentialRegressor,
+        TriangularConvexPotentialFlow,
         load,
     )
     from brenier.outer.taylor import taylor_check
@@ -21,6 +22,7 @@ _HOME = {
     "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
+    "TriangularConvexPotentialFlow": "brenier.estimators",
     "load": "brenier.estimators",
     "taylor_check": "brenier.outer.taylor",
     "use_compilation_cache": "brenier.cache",
@@ -31,6 +33,7 @@ __all__ = [
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
     "ConvexPotentialRegressor",
+    "TriangularConvexPotentialFlow",
     "__version__",
     "load",
     "taylor_check",

@@ -9,10 +9,12 @@ from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.loading import load
 from brenier.estimators.regressor import ConvexPotentialRegressor
+from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
     "ConvexPotentialRegressor",
+    "TriangularConvexPotentialFlow",
     "load",
 ]

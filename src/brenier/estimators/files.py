@@ -111,6 +111,35 @@ def from_file(
     return estimator
 
 
+def blocks_to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return metadata and arrays of a fitted estimator that consists of others, `flows_`."""
+    parts = [to_file(flow) for flow in estimator.flows_]
+    metadata = {
+        "estimator": type(estimator).__name__,
+        "brenier_version": __version__,
+        "random_state": seed_of(estimator.random_state),
+        "column_names": _texts(estimator, "feature_names_in_"),
+        "blocks": estimator.blocks_,
+        "parts": [part for part, _ in parts],
+    }
+    arrays = {
+        f"block{k}.{name}": array
+        for k, (_, part) in enumerate(parts)
+        for name, array in part.items()
+    }
+    return metadata, arrays
+
+
+def part_arrays(arrays: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
+    """Return the arrays of one of the estimators in a file of several."""
+    prefix = f"block{k}."
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
 def _texts(estimator: Any, attribute: str) -> list[str] | None:
     names = getattr(estimator, attribute, None)
     return None if names is None else [str(name) for name in names]

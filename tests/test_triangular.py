@@ -46,6 +46,9 @@ def test_log_density_is_the_sum_of_the_blocks(flow):
     expected = leading.score_samples(X[["mu"]]) + following.score_samples(X[["mu"]], X[["a", "b"]])
     np.testing.assert_allclose(flow.score_samples(X), expected, rtol=1e-12)
     assert flow.score(X) == pytest.approx(expected.mean(), rel=1e-12)
+    baseline = leading.baseline_score_samples(X[["mu"]])
+    baseline = baseline + following.baseline_score_samples(X[["mu"]], X[["a", "b"]])
+    np.testing.assert_allclose(flow.baseline_score_samples(X), baseline, rtol=1e-12)
     # Trained by itself, on the same rows.
     alone = ConvexPotentialFlow(**LEADING.get_params()).fit(table()[["mu"]])
     np.testing.assert_array_equal(alone.score_samples(X[["mu"]]), leading.score_samples(X[["mu"]]))

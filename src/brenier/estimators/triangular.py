@@ -130,6 +130,16 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         """Return the MEAN log-density of the rows (nats)."""
         return float(np.average(self.score_samples(X), weights=sample_weight))
 
+    def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
+        """Return every row's log-density under the blocks' Gaussians and linear regressions."""
+        check_is_fitted(self)
+        rows = self._rows(X)
+        total = self.flows_[0].baseline_score_samples(self._part(rows, self.blocks_[0]))
+        for k in range(1, len(self.blocks_)):
+            known, targets = self._before(rows, k), self._part(rows, self.blocks_[k])
+            total = total + self.flows_[k].baseline_score_samples(known, targets)
+        return total
+
     def transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return z, the rows' images under the block-triangular map, block after block."""
         check_is_fitted(self)
@@ -195,7 +205,7 @@ class TriangularConvexPotentialFlow(BaseEstimator):
             if set(before) == set(given):
                 return ConditionedFlow(self, k, np.array([given[name] for name in before]))
         rest = [name for name in names if name not in given]
-        remedy = f"blocks={[list(given), rest]}" if rest and given else "fewer columns"
+        remedy = f"blocks={[list(given), rest]}" if rest and given else "values of fewer columns"
         raise ValueError(
             f"Expected values of all columns of the leading block or blocks, of "
             f"{self.blocks_}, and of no others; got values of {_quoted(list(given))}. "

@@ -47,17 +47,20 @@ def seed_of(random_state) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-def split_rows(rows: Rows, fraction: float, bounds: ColumnBounds) -> tuple[Rows, Rows | None]:
+def split_rows(
+    rows: Rows, fraction: float, bounds: ColumnBounds, turn: int = 0
+) -> tuple[Rows, Rows | None]:
     """Return training and held-out rows; nothing is held out where too little would be left.
 
-    The first columns, those that have bounds, are the density's own; a context's may follow.
+    The first columns, those that have bounds, are the density's own; a context's may follow. Every
+    `turn` holds out other rows, as long as there are such.
     """
     if not fraction:
         return rows, None
     N, d = rows.X.shape
     n = len(bounds.low)
     share = max(fraction, min(0.25, LEAST_HELDOUT / N))
-    held = rows.position < share
+    held = (rows.position - turn * share) % 1.0 < share
     training, heldout = rows[~held], rows[held]
     if len(heldout.X) < 2 or len(training.X) <= d + 1:
         return rows, None

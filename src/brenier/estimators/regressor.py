@@ -8,7 +8,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from brenier.checks import check_finite, raise_if_categorical
-from brenier.estimators.conditional import AbstractConditional
+from brenier.estimators.given import AbstractConditional
 from brenier.evaluation import in_batches, log_density
 
 

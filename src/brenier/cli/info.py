@@ -19,6 +19,12 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
         from brenier.report import FitReport
 
         metadata, arrays = read_model(model)
+        if "parts" in metadata:
+            raise ModelFileError(
+                f"Expected a model of one flow in {model}; got a {metadata.get('estimator')} of "
+                f"several, with blocks {metadata.get('blocks')}. Its flows tell of themselves from "
+                "Python: brenier.load(...).flows_."
+            )
         try:
             report = FitReport.from_dict(metadata["report"])
             known, columns = _columns(metadata, n=arrays["probes"].shape[1])

@@ -364,6 +364,8 @@ class AbstractConditional(BaseEstimator):
             on_iteration = progress_callback(units, callback, int(self.verbose))
             result = train(data, settings, on_iteration, model=model)
             members.append(Member(result, units, training, heldout))
+            # The first potential's race is that of all.
+            settings = replace(settings, forms=(result.forms[result.winner],) if not few else ())
             if result.status in OUT_OF_TIME:
                 break
         potentials = tuple(member.result.potential for member in members)

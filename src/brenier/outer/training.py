@@ -204,7 +204,8 @@ def _search_all(
                 number = len(searched) + 1
                 searched.append(_search(run, start, form, settings.limits, number, on_iteration))
             start = run.draw(rng)
-        members += sorted(searched[first:], key=lambda found: found.criterion)[:1]
+        # Of a search of the race and its repetition, which went on, the latter.
+        members += sorted(reversed(searched[first:]), key=lambda found: found.criterion)[:1]
     return searched, [found for found in members if found.search.best is not None]
 
 

@@ -8,7 +8,6 @@ derivatives are with respect to the targets only.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -88,7 +87,7 @@ class AbstractFeatures(eqx.Module):
     def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return a lower bound on the eigenvalues of every Hessian of w . f_mu, or 0."""
 
-    def with_network(self, network: AbstractTrained) -> Self:
+    def with_network(self, network: AbstractTrained) -> "AbstractFeatures":
         """Return the same features of other trained arrays."""
         return replace(self, network=network)
 

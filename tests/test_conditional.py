@@ -226,7 +226,8 @@ def test_only_weights_between_layers_are_bounded_and_the_shift_is_not_decayed(na
     assert decayed == pytest.approx(sum(np.sum(a**2) for a in matrices) - shift, rel=1e-12)
 
 
-def test_average_has_the_mean_map_and_jacobian(name="two targets"):
+@pytest.mark.parametrize("name", ["two targets"])
+def test_average_has_the_mean_map_and_jacobian(name):
     members = [ConvexPotential(*draw(FAMILIES[name], seed)[:2]) for seed in range(3)]
     merged, X = average(members), draw(FAMILIES[name], seed=0)[2]
     assert isinstance(merged, AveragePotential)

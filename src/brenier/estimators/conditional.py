@@ -131,7 +131,8 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         (N,)
             Log-densities in nats per data unit^n; minus infinity outside the bounds.
         """
-        return in_batches(log_density, self.flow_, self._pairs(X, Y))
+        rows = self._pairs(X, Y)
+        return in_batches(log_density, self.flow_, rows)
 
     def score(self, X, Y, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows of Y given those of X (nats).
@@ -152,7 +153,8 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
 
         Bounded targets go through their maps first, so the baseline knows the bounds too.
         """
-        rows, preprocessing = self._pairs(X, Y), self.flow_.preprocessing
+        rows = self._pairs(X, Y)
+        preprocessing = self.flow_.preprocessing
         with jax.enable_x64(True):
             scaled, log_det = (np.asarray(a) for a in preprocessing.forward(rows))
             inside = np.asarray(preprocessing.inside(rows))
@@ -168,7 +170,8 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         Y : array or table, (N,) or (N, n)
             Targets in data units.
         """
-        Z = in_batches(transform, self.flow_, self._pairs(X, Y))
+        rows = self._pairs(X, Y)
+        Z = in_batches(transform, self.flow_, rows)
         outside = np.flatnonzero(np.isnan(Z).any(axis=1))
         if len(outside):
             warnings.warn(

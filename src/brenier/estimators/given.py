@@ -424,7 +424,7 @@ class AbstractConditional(BaseEstimator):
         """Return finite float64 rows of X; `reset` learns its columns rather than compare them."""
         if not reset:
             check_is_fitted(self)
-        shape = np.shape(X)
+        shape = tuple(getattr(X, "shape", ()))
         if len(shape) == 2 and shape[1] == 0:
             raise ValueError(
                 f"Expected at least one column of X; got 0 feature(s) (shape={shape}) while a "

@@ -105,4 +105,5 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         y : (N,)
             Targets.
         """
-        return in_batches(log_density, self.flow_, self._pairs(X, y))
+        rows = self._pairs(X, y)
+        return in_batches(log_density, self.flow_, rows)

@@ -40,8 +40,8 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
     scheme, inner, tau, max_iter, tol, max_seconds, max_work_units, n_iter_no_change
         As in `ConvexPotentialFlow`.
     decay : float, optional
-        Weight decay of the search (nats per squared weight). None: short searches with 1e-4, 1e-3
-        and 1e-2 race, and the best on held-out rows goes on; 1e-2 where no rows are held out.
+        Weight decay of the search (nats per squared weight). None: short searches with 1e-2 and
+        1e-1 race, and the best on held-out rows goes on; 3e-2 where no rows are held out.
     validation_fraction, n_init, n_estimators, random_state, verbose
         As in `ConvexPotentialFlow`.
 

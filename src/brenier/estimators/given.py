@@ -64,8 +64,8 @@ from brenier.units import Units, progress_callback
 Splits = Sequence[tuple[Rows, Rows | None]]
 
 # Weight decays tried where held-out rows can choose, and the one taken where they cannot.
-DECAYS = (1e-4, 1e-3, 1e-2)
-BLIND_DECAY = 1e-2
+DECAYS = (1e-2, 1e-1)
+BLIND_DECAY = 3e-2
 # Nodes of z for conditional means: of Gauss-Hermite quadrature, and Sobol' points.
 N_HERMITE, N_SOBOL = 32, 256
 SOBOL_SEED = 0

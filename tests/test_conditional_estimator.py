@@ -198,6 +198,19 @@ def test_validation_data_and_its_weights_decide():
     assert flow.report_.heldout_log_likelihood.mean == pytest.approx(flow.score(held_X, held_y))
 
 
+@pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
+@pytest.mark.parametrize("max_seconds", [0.0, 1.0])
+def test_out_of_time_leaves_the_best_so_far(max_seconds):
+    X, y = data()
+    flow = small(validation_fraction=0.2, max_seconds=max_seconds, max_iter=10**6, tol=0.0)
+    flow.set_params(n_iter_no_change=10**6).fit(X, y)
+    assert flow.report_.status is FitStatus.TIME_LIMIT
+    assert np.isfinite(flow.score_samples(X, y)).all()
+    # No potential that was not searched for is in the average.
+    assert flow.report_.is_gaussian == (max_seconds == 0.0)
+    assert flow.report_.n_members <= 1
+
+
 @pytest.mark.parametrize("name", ["flow", "bounded", "pair"])
 def test_pickle_and_model_file_give_the_same_estimator(name, tmp_path, request):
     flow = request.getfixturevalue(name)

@@ -43,7 +43,9 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         Weight decay of the search (nats per squared weight). None: short searches with 1e-2 and
         1e-1 race, and the best on held-out rows goes on; 3e-2 where no rows are held out.
     validation_fraction, n_init, n_estimators, random_state, verbose
-        As in `ConvexPotentialFlow`.
+        As in `ConvexPotentialFlow`, but without `validation_data` every potential holds out other
+        rows, so that their average has learnt from all. `report_` tells what each reached on its
+        own.
 
     Attributes
     ----------

@@ -36,7 +36,7 @@ from brenier.estimators.common import (
     split_rows,
 )
 from brenier.estimators.files import to_file
-from brenier.estimators.members import Member, average_report
+from brenier.estimators.members import Member, average_report, with_a_search
 from brenier.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
@@ -368,11 +368,12 @@ class AbstractConditional(BaseEstimator):
             settings = replace(settings, forms=(result.forms[result.winner],) if not few else ())
             if result.status in OUT_OF_TIME:
                 break
-        potentials = tuple(member.result.potential for member in members)
+        kept = with_a_search(members)
+        potentials = tuple(member.result.potential for member in kept)
         potential = potentials[0] if len(potentials) == 1 else AveragePotential(potentials)
         self.flow_ = ConvexFlow(preprocessing, potential)
-        self.baseline_ = members[0].result.gaussian
-        self.report_ = average_report(members, preprocessing, self.flow_, rows)
+        self.baseline_ = kept[0].result.gaussian
+        self.report_ = average_report(kept, members[-1], preprocessing, self.flow_, rows)
         self.n_iter_ = self.report_.n_iter
 
     def _settings(self, seed: int, *, few: bool, heldout: bool, shrinkage: float) -> Settings:

@@ -1,6 +1,7 @@
 """Potentials that held out different rows, and the report of their average."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,15 @@ class Member:
         return fit_report(self.result, self.units, flow, self.heldout, len(self.training.X))
 
 
+def with_a_search(members: list[Member]) -> list[Member]:
+    """Return the members but those whose search time or a keyboard interrupt cut off at once."""
+    found = [m for m in members if not (m.result.is_gaussian and m.result.status in OUT_OF_TIME)]
+    return found or members[:1]
+
+
 def average_report(
     members: list[Member],
+    last: Member,
     preprocessing: ConditionalPreprocessing,
     flow: ConvexFlow,
     rows: Rows,
@@ -37,11 +45,12 @@ def average_report(
     """Return the report of the average of potentials.
 
     Held-out log-likelihoods are those of each potential on the rows that it has not seen: of the
-    average nothing is known on unseen rows but that it is no worse than their mean.
+    average nothing is known on unseen rows but that it is no worse than their mean. `last` is the
+    member after which the fit ended, in the average or not.
     """
     reports = [member.report(preprocessing) for member in members]
     if len(members) == 1:
-        return reports[0]
+        return replace(reports[0], **_end(last, reports[0], preprocessing))
     best = int(np.argmax([report.train_log_likelihood for report in reports]))
     heldout = [member.heldout for member in members if member.heldout is not None]
     weights = np.concatenate([part.weights for part in heldout])
@@ -50,11 +59,9 @@ def average_report(
         for parts in zip(*(_on_heldout(m, preprocessing) for m in members), strict=True)
     )
     seconds = {part: sum(report.seconds[part] for report in reports) for part in reports[0].seconds}
-    last = reports[-1] if members[-1].result.status in OUT_OF_TIME else reports[best]
     return replace(
         reports[best],
-        status=last.status,
-        message=last.message,
+        **_end(last, reports[best], preprocessing),
         is_gaussian=all(report.is_gaussian for report in reports),
         n_members=sum(report.n_members for report in reports),
         n_train=len(rows.X),
@@ -72,6 +79,12 @@ def average_report(
         search_log_likelihood=sum((report.search_log_likelihood for report in reports), ()),
         seconds=seconds,
     )
+
+
+def _end(last: Member, best: FitReport, preprocessing: ConditionalPreprocessing) -> dict[str, Any]:
+    """Return how the fit as a whole ended: as its best search, unless it was cut off."""
+    ended = last.report(preprocessing) if last.result.status in OUT_OF_TIME else best
+    return {"status": ended.status, "message": ended.message}
 
 
 def _on_heldout(

@@ -62,6 +62,44 @@ def features(x, K, b, L, s, axes, *, normalised, cones=()):
     return jnp.concatenate([u, jnp.array([0.5 * (r @ x) ** 2 for r in axes]), x])
 
 
+def context_view(c, units):
+    """Return h and e = [c, h] at one context."""
+    h = c
+    for layer in units.context:
+        h = jnp.tanh(layer.W @ h + layer.b)
+    return h, jnp.concatenate([c, h])
+
+
+def sigmoid(a):
+    """Return 1 / (1 + exp(-a))."""
+    return 1 / (1 + jnp.exp(-a))
+
+
+def conditional_features(y, c, network, s, axes):
+    """Return f_mu(y; c) = [u g / c, 1/2 (r . y^)^2, 1/2 (r . y^)^2 q, y, y e_1, ...] at one row."""
+    units = network.units
+    h, e = context_view(c, units)
+    shifted = y - units.shift.W @ e - units.shift.b
+    scale = jnp.exp(units.S @ h)
+    u, bound = None, None
+    for i, (K, bias) in enumerate(zip(units.K, units.bias, strict=True)):
+        a = K @ (shifted * scale) + bias.W @ h + bias.b
+        slope = jnp.array([jnp.linalg.norm(row * scale) for row in K])
+        if i:
+            gate = sigmoid(units.gate[i - 1].W @ h + units.gate[i - 1].b)
+            a, slope = a + units.L[i - 1] @ (gate * u), slope + units.L[i - 1] @ (gate * bound)
+        u, bound = s(a), slope
+    gated = u * sigmoid(network.unit_gates.W @ h + network.unit_gates.b) / bound
+    gates = sigmoid(network.quadratic_gates.W @ h + network.quadratic_gates.b)
+    n_gates = len(gates) // len(axes)
+    along = [0.5 * (r @ shifted) ** 2 for r in axes]
+    quadratics = [
+        gates[k * n_gates + i] * along[k] for k in range(len(axes)) for i in range(n_gates)
+    ]
+    free = [y * factor for factor in (1.0, *e)]
+    return jnp.concatenate([gated, jnp.array(along + quadratics), *free])
+
+
 def derivatives(f, X):
     """Return the gradients (N, m, n) and Hessians (N, m, n, n) of all features."""
     return jax.vmap(jax.jacfwd(f))(X), jax.vmap(jax.hessian(f))(X)

@@ -32,7 +32,7 @@ ALLOWED = {
     "evaluation": BOTTOM | {"flow", "outer.sample"},
     # A file is metadata and arrays, and knows no estimator; `storage` says which arrays.
     "persistence": {"version"},
-    "storage": {"flow", "potential", "outer.gaussian"},
+    "storage": {"arrays", "flow", "potential", "outer.conditional", "outer.gaussian"},
     "tables": {"persistence"},
     "datasets": set(),
     "report": {"status", "outer.report"},
@@ -42,7 +42,7 @@ ALLOWED = {
     "units": {"evaluation", "flow", "outer", "report", "status"},
     "estimators": BOTTOM
     | {"potential", "inner", "outer", "flow", "checks", "bounds", "evaluation"}
-    | {"persistence", "storage", "report", "units", "diagnostics"},
+    | {"persistence", "storage", "report", "units", "diagnostics", "estimators"},
     "experiments": BOTTOM
     | {"potential", "inner", "outer", "flow", "datasets", "estimators", "experiments"}
     | {"evaluation", "report", "diagnostics", "plots", "tables", "persistence"},

@@ -8,19 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brenier.cache import use_compilation_cache
-    from brenier.estimators import ConvexPotentialFlow, load
+    from brenier.estimators import (
+        ConditionalConvexPotentialFlow,
+        ConvexPotentialFlow,
+        ConvexPotentialRegressor,
+        TriangularConvexPotentialFlow,
+        load,
+    )
     from brenier.outer.taylor import taylor_check
     from brenier.version import __version__
 
 _HOME = {
+    "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
+    "ConvexPotentialRegressor": "brenier.estimators",
+    "TriangularConvexPotentialFlow": "brenier.estimators",
     "load": "brenier.estimators",
     "taylor_check": "brenier.outer.taylor",
     "use_compilation_cache": "brenier.cache",
     "__version__": "brenier.version",
 }
 
-__all__ = ["ConvexPotentialFlow", "__version__", "load", "taylor_check", "use_compilation_cache"]
+__all__ = [
+    "ConditionalConvexPotentialFlow",
+    "ConvexPotentialFlow",
+    "ConvexPotentialRegressor",
+    "TriangularConvexPotentialFlow",
+    "__version__",
+    "load",
+    "taylor_check",
+    "use_compilation_cache",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,14 +13,50 @@ DEPENDENCE = 1e-7
 # Coefficients of a dependence below this are rounding.
 COEFFICIENT = 1e-6
 SHOWN = 5
+# A column has repeated values where fewer than this share of them are distinct, in this many rows
+# or more.
+LEAST_DISTINCT, LEAST_ROWS = 0.5, 20
 
 
-def raise_if_text(X: Any, error: ValueError) -> None:
-    """Raise `ValueError` naming the first cell of a table that is no number, if there is one."""
+def constant_columns(X: Float[np.ndarray, "N q"], names: Sequence[str]) -> str:
+    """Return the names of the constant columns, quoted; empty where all vary."""
+    return _quoted([names[i] for i in np.flatnonzero(_is_constant(X)).tolist()])
+
+
+def repeated_values(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> str:
+    """Return the names of columns where most values repeat; empty where there are none."""
+    if len(Y) < LEAST_ROWS:
+        return ""
+    share = [len(np.unique(column)) / len(Y) for column in Y.T]
+    return _quoted([name for name, s in zip(names, share, strict=True) if s < LEAST_DISTINCT])
+
+
+def raise_if_categorical(X: Any, error: ValueError) -> None:
+    """Raise `ValueError` naming the columns of a table that hold text, if there are any."""
     cells = np.asarray(X, dtype=object)
     if cells.ndim != 2:
         return
     columns = getattr(X, "columns", [f"x{j}" for j in range(cells.shape[1])])
+    text = {
+        str(name): next((c for c in column if isinstance(c, str) and not _is_number(c)), None)
+        for name, column in zip(columns, cells.T, strict=True)
+    }
+    found = {name: cell for name, cell in text.items() if cell is not None}
+    if found:
+        first = next(iter(found.values()))
+        raise ValueError(
+            f"Expected numbers; got text in column(s) {_quoted(list(found))} (such as {first!r}). "
+            "Put in place of each one column of 0 and 1 for each value but one (pandas.get_dummies "
+            "and polars.DataFrame.to_dummies do so), or drop it."
+        ) from error
+
+
+def raise_if_text(X: Any, error: ValueError, names: Sequence[str] | None = None) -> None:
+    """Raise `ValueError` naming the first cell of a table that is no number, if there is one."""
+    cells = np.asarray(X, dtype=object)
+    if cells.ndim != 2:
+        return
+    columns = names or getattr(X, "columns", [f"x{j}" for j in range(cells.shape[1])])
     for (row, column), cell in np.ndenumerate(cells):
         if isinstance(cell, str) and not _is_number(cell):
             raise ValueError(
@@ -79,12 +115,16 @@ def _quoted(names: Sequence[str]) -> str:
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
+def _is_constant(Y: np.ndarray) -> np.ndarray:
+    """Return which columns are constant up to rounding."""
     low, high = Y.min(axis=0), Y.max(axis=0)
-    rounding = 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
-    constant = [i for i, still in enumerate(high - low <= rounding) if still]
+    return high - low <= 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
+
+
+def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
+    constant = np.flatnonzero(_is_constant(Y)).tolist()
     if constant:
-        values = _quoted([f"{low[i]:g}" for i in constant])
+        values = _quoted([f"{Y[:, i].min():g}" for i in constant])
         raise ValueError(
             f"Expected columns that vary; got constant column(s) "
             f"{_quoted([names[i] for i in constant])} (value "

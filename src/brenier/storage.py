@@ -1,17 +1,31 @@
 """A fitted flow as named arrays and plain metadata, and back: what a model file holds."""
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, cast
 
+import equinox as eqx
+import jax
 import numpy as np
 
+from brenier.arrays import Array
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.preprocessing import ColumnBounds, Preprocessing, Whitening
-from brenier.outer.gaussian import Gaussian
+from brenier.flow.preprocessing import (
+    ColumnBounds,
+    ConditionalPreprocessing,
+    ContextScaling,
+    Preprocessing,
+    Whitening,
+)
+from brenier.outer.conditional import ConditionalGaussian
+from brenier.outer.gaussian import AbstractGaussian, Gaussian
 from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.cones import Cones
+from brenier.potential.features import AbstractPotential, SumPotential
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.picnn import Affine, PartiallyConvexNetwork
 from brenier.potential.units import AbstractUnits, SideBySide
 
 Arrays = dict[str, np.ndarray]
@@ -19,18 +33,60 @@ Arrays = dict[str, np.ndarray]
 
 def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
     """Return a flow's arrays by name, and what else it takes to rebuild it."""
-    features = flow.potential.features
+    match flow:
+        case ConvexFlow(preprocessing=ConditionalPreprocessing() as preprocessing):
+            arrays = _preprocessing_to_arrays(preprocessing.targets)
+            arrays |= _by_path(preprocessing.scaling, "context")
+            others, structure = _members_to_arrays(flow.potential)
+        case ConvexFlow(
+            preprocessing=Preprocessing() as preprocessing,
+            potential=ConvexPotential(features=SeparableFeatures() as features) as potential,
+        ):
+            arrays = _preprocessing_to_arrays(preprocessing)
+            others, structure = _separable_to_arrays(features, potential.w)
+        case _:
+            raise TypeError(f"Expected a flow that has a place in a file; got {flow}.")
+    return _as_floats(arrays | others), structure
+
+
+def flow_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> ConvexFlow:
+    """Return the flow that `flow_to_arrays` took apart."""
+    preprocessing = Preprocessing(
+        ColumnBounds(arrays["bounds.low"], arrays["bounds.high"]),
+        Whitening(arrays["whitening.mean"], arrays["whitening.scale"], arrays["whitening.factor"]),
+    )
+    if "n_members" not in structure:
+        features = _separable_from_arrays(arrays, structure)
+        return ConvexFlow(preprocessing, ConvexPotential(features, arrays["w"]))
+    scaling = ContextScaling(
+        arrays["context.mean"],
+        arrays["context.scale"],
+        arrays["context.low"],
+        arrays["context.high"],
+    )
+    conditional = ConditionalPreprocessing(preprocessing, scaling)
+    members = tuple(
+        ConvexPotential(
+            ConditionalFeatures(_gated_from_arrays(arrays, f"{i}", structure), arrays[f"{i}.axes"]),
+            arrays[f"{i}.w"],
+        )
+        for i in range(structure["n_members"])
+    )
+    if "shares" in arrays:
+        return ConvexFlow(conditional, SumPotential(members, arrays["shares"]))
+    return ConvexFlow(conditional, members[0])
+
+
+def _preprocessing_to_arrays(preprocessing: Preprocessing) -> dict[str, Array]:
+    whitening, bounds = preprocessing.whitening, preprocessing.bounds
+    return _by_path(bounds, "bounds") | _by_path(whitening, "whitening")
+
+
+def _separable_to_arrays(
+    features: SeparableFeatures, w: Array
+) -> tuple[dict[str, Array], dict[str, Any]]:
     network, cones = _parts(features.network)
-    whitening, bounds = flow.preprocessing.whitening, flow.preprocessing.bounds
-    arrays = {
-        "bounds.low": bounds.low,
-        "bounds.high": bounds.high,
-        "whitening.mean": whitening.mean,
-        "whitening.scale": whitening.scale,
-        "whitening.factor": whitening.factor,
-        "axes": features.axes,
-        "w": flow.potential.w,
-    }
+    arrays: dict[str, Array] = {"axes": features.axes, "w": w}
     for name, parts in (("K", network.K), ("b", network.b), ("L", network.L)):
         arrays |= {f"{name}.{i}": part for i, part in enumerate(parts)}
     if cones is not None:
@@ -41,11 +97,10 @@ def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
         "normalised": features.normalised,
         "n_layers": len(network.K),
     }
-    return {name: np.asarray(array, dtype=float) for name, array in arrays.items()}, structure
+    return arrays, structure
 
 
-def flow_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> ConvexFlow:
-    """Return the flow that `flow_to_arrays` took apart."""
+def _separable_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> SeparableFeatures:
     layers = range(structure["n_layers"])
     network = InputConvexNetwork(
         K=tuple(arrays[f"K.{i}"] for i in layers),
@@ -57,26 +112,76 @@ def flow_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> ConvexFlow:
     units: AbstractUnits = network
     if "cones.B" in arrays:
         units = SideBySide((network, Cones(arrays["cones.B"], arrays["cones.e"])))
-    features = SeparableFeatures(units, arrays["axes"], structure["normalised"])
-    preprocessing = Preprocessing(
-        ColumnBounds(arrays["bounds.low"], arrays["bounds.high"]),
-        Whitening(arrays["whitening.mean"], arrays["whitening.scale"], arrays["whitening.factor"]),
+    return SeparableFeatures(units, arrays["axes"], structure["normalised"])
+
+
+def _members_to_arrays(
+    potential: AbstractPotential,
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    members: tuple[AbstractPotential, ...] = (potential,)
+    arrays: dict[str, Array] = {}
+    if isinstance(potential, SumPotential):
+        members, arrays = potential.members, {"shares": potential.shares}
+    structure: dict[str, Any] = {"n_members": len(members)}
+    for i, member in enumerate(members):
+        match member:
+            case ConvexPotential(features=ConditionalFeatures() as features):
+                arrays |= _by_path(features.network, f"{i}")
+                arrays |= {f"{i}.axes": features.axes, f"{i}.w": member.w}
+                units = features.network.units
+                structure |= {
+                    "activation": _name_of(units.activation, ACTIVATIONS),
+                    "n_layers": len(units.K),
+                    "n_context_layers": len(units.context),
+                }
+            case _:
+                raise TypeError(f"Expected a conditional potential; got {member}.")
+    return arrays, structure
+
+
+def _gated_from_arrays(arrays: Arrays, prefix: str, structure: dict[str, Any]) -> GatedNetwork:
+    def affine(path: str) -> Affine:
+        return Affine(arrays[f"{prefix}.{path}.W"], arrays[f"{prefix}.{path}.b"])
+
+    layers, inside = range(structure["n_layers"]), f"{prefix}.units"
+    units = PartiallyConvexNetwork(
+        context=tuple(affine(f"units.context.{i}") for i in range(structure["n_context_layers"])),
+        shift=affine("units.shift"),
+        S=arrays[f"{inside}.S"],
+        K=tuple(arrays[f"{inside}.K.{i}"] for i in layers),
+        bias=tuple(affine(f"units.bias.{i}") for i in layers),
+        L=tuple(arrays[f"{inside}.L.{i}"] for i in layers[:-1]),
+        gate=tuple(affine(f"units.gate.{i}") for i in layers[:-1]),
+        activation=ACTIVATIONS[structure["activation"]],
     )
-    return ConvexFlow(preprocessing, ConvexPotential(features, arrays["w"]))
+    return GatedNetwork(units, affine("unit_gates"), affine("quadratic_gates"))
 
 
-def gaussian_to_arrays(gaussian: Gaussian) -> Arrays:
+def gaussian_to_arrays(gaussian: AbstractGaussian) -> Arrays:
     """Return the baseline's arrays by name."""
     return {
-        "baseline.axes": gaussian.axes,
-        "baseline.sd": gaussian.sd,
-        "baseline.linear": gaussian.linear,
+        f"baseline.{field.name}": getattr(gaussian, field.name)
+        for field in fields(cast(Any, gaussian))
     }
 
 
-def gaussian_from_arrays(arrays: Arrays) -> Gaussian:
+def gaussian_from_arrays(arrays: Arrays) -> AbstractGaussian:
     """Return the baseline that `gaussian_to_arrays` took apart."""
-    return Gaussian(arrays["baseline.axes"], arrays["baseline.sd"], arrays["baseline.linear"])
+    kind = Gaussian if "baseline.linear" in arrays else ConditionalGaussian
+    return kind(**{field.name: arrays[f"baseline.{field.name}"] for field in fields(kind)})
+
+
+def _by_path(module: eqx.Module, prefix: str) -> dict[str, Array]:
+    """Return a module's arrays, named by their places in it."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(module)
+    return {
+        f"{prefix}.{jax.tree_util.keystr(path, simple=True, separator='.')}": leaf
+        for path, leaf in leaves
+    }
+
+
+def _as_floats(arrays: dict[str, Array]) -> Arrays:
+    return {name: np.asarray(array, dtype=float) for name, array in arrays.items()}
 
 
 def _parts(units: AbstractUnits) -> tuple[InputConvexNetwork, Cones | None]:

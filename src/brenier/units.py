@@ -7,8 +7,8 @@ from jaxtyping import Float
 
 from brenier.evaluation import in_batches, log_density
 from brenier.flow.flow import LOG_2_PI, ConvexFlow
-from brenier.flow.preprocessing import Preprocessing
-from brenier.outer.gaussian import Gaussian
+from brenier.flow.preprocessing import AbstractPreprocessing
+from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.monitor import Iterate
 from brenier.outer.report import Iteration
 from brenier.outer.rows import Rows
@@ -21,17 +21,17 @@ from brenier.status import FitStatus
 class Units:
     """The rows in the potential's coordinates, and what turns J there into log-likelihoods."""
 
-    train: Float[np.ndarray, "N n"]
-    heldout: Float[np.ndarray, "M n"] | None
+    train: Float[np.ndarray, "N d"]
+    heldout: Float[np.ndarray, "M d"] | None
     train_log_det: Float[np.ndarray, " N"]
     heldout_log_det: Float[np.ndarray, " M"] | None
     train_constant: float
     heldout_constant: float
 
     @staticmethod
-    def of(preprocessing: Preprocessing, training: Rows, heldout: Rows | None) -> "Units":
+    def of(preprocessing: AbstractPreprocessing, training: Rows, heldout: Rows | None) -> "Units":
         """Return the rows after preprocessing, with what preprocessing adds to log p."""
-        half_log_2_pi = 0.5 * training.X.shape[1] * LOG_2_PI
+        half_log_2_pi = 0.5 * preprocessing.n * LOG_2_PI
         Y, log_det = (np.asarray(a) for a in preprocessing.forward(training.X))
         constant = float(np.average(log_det, weights=training.weights)) - half_log_2_pi
         if heldout is None:
@@ -160,7 +160,7 @@ def _sum_of(n_members: int) -> str:
 
 
 def gaussian_log_density(
-    gaussian: Gaussian, Y: Float[np.ndarray, "N n"], log_det: Float[np.ndarray, " N"]
+    gaussian: AbstractGaussian, Y: Float[np.ndarray, "N d"], log_det: Float[np.ndarray, " N"]
 ) -> Float[np.ndarray, " N"]:
     """Return log p under the Gaussian of preprocessed rows, `log_det` that of preprocessing."""
-    return log_det - gaussian.losses(Y) - 0.5 * Y.shape[1] * LOG_2_PI
+    return log_det - gaussian.losses(Y) - 0.5 * gaussian.n * LOG_2_PI

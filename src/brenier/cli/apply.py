@@ -11,7 +11,10 @@ from brenier.cli.door import door
 from brenier.cli.files import (
     STANDARD,
     check_output,
+    density_names,
     display_name,
+    is_conditional,
+    known_names,
     read_rows,
     stored_names,
     variable_names,
@@ -22,7 +25,6 @@ from brenier.cli.summary import print_json, print_lines
 if TYPE_CHECKING:
     import numpy as np
 
-    from brenier.estimators import ConvexPotentialFlow
     from brenier.report import MeanAndError
 
 # Rows of density zero that are listed.
@@ -75,8 +77,24 @@ def sample(
     model: o.ModelArgument,
     *,
     n: Annotated[
-        int, typer.Option("-n", "--number", min=1, metavar="INT", help="How many rows to draw.")
+        int,
+        typer.Option(
+            "-n",
+            "--number",
+            min=1,
+            metavar="INT",
+            help="How many rows to draw; for each row of --given where there is one.",
+        ),
     ] = 1000,
+    given: Annotated[
+        str | None,
+        typer.Option(
+            "--given",
+            metavar="FILE",
+            help="Rows of the known columns of a conditional model.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -90,11 +108,21 @@ def sample(
     output: o.RowsOutput = STANDARD,
     debug: o.Debug = False,
 ) -> None:
-    """Draw new rows from a model's density."""
+    """Draw new rows from a model's density.
+
+    From a conditional model, rows of the known columns and of what was drawn given them.
+    """
     with door(debug=debug):
-        check_output(output, inputs=(model,))
+        check_output(output, inputs=(model, given))
         flow = _load(model)
-        _write(output, flow.sample(n, random_state=seed), variable_names(flow))
+        if is_conditional(flow) != (given is not None):
+            raise ValueError(_needs_given(model, flow))
+        if given is None:
+            rows = flow.sample(n, random_state=seed)
+        else:
+            known = read_rows(given, known_names(flow))
+            rows = _drawn(known, flow.sample(_named(flow, known), n, random_state=seed))
+        _write(output, rows, variable_names(flow))
 
 
 def transform(
@@ -112,7 +140,7 @@ def transform(
         check_output(output, inputs=(model, data))
         flow = _load(model)
         X = read_rows(data, variable_names(flow))
-        Z = flow.transform(_named(flow, X))
+        Z = flow.transform(*_arguments(flow, X))
         _write(output, Z, _normal_names(flow))
 
 
@@ -125,27 +153,65 @@ def inverse(
 ) -> None:
     """Map rows of normal space back to the data's columns.
 
-    The columns of DATA are z0, z1, ..., as `brenier transform` writes them.
+    The columns of DATA are z0, z1, ..., as `brenier transform` writes them, and before them the
+    known ones of a conditional model.
     """
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = _load(model)
-        Z = read_rows(data, _normal_names(flow))
-        _write(output, flow.inverse_transform(Z), variable_names(flow))
+        known = known_names(flow)
+        rows = read_rows(data, [*known, *_normal_names(flow)])
+        X, Z = rows[:, : len(known)], rows[:, len(known) :]
+        if known:
+            Y = flow.inverse_transform(_named(flow, X.copy()), Z)
+        else:
+            Y = flow.inverse_transform(Z)
+        _write(output, Y, density_names(flow))
 
 
-def _load(path: str) -> "ConvexPotentialFlow":
-    from brenier.estimators import load
+def _load(path: str) -> Any:
+    """Return the density in a model file."""
+    from brenier.estimators import ConvexPotentialRegressor, load
 
-    return load(path)
+    model = load(path)
+    if isinstance(model, ConvexPotentialRegressor):
+        raise ValueError(
+            f"Expected a density in {path}; got a ConvexPotentialRegressor. Use it from Python, or "
+            "fit with --given."
+        )
+    return model
 
 
-def _named(flow: "ConvexPotentialFlow", X: "np.ndarray") -> Any:
+def _named(flow: Any, X: "np.ndarray") -> Any:
     return with_names(X, stored_names(flow))
 
 
-def _normal_names(flow: "ConvexPotentialFlow") -> list[str]:
-    return [str(name) for name in flow.get_feature_names_out()]
+def _arguments(flow: Any, rows: "np.ndarray") -> tuple[Any, ...]:
+    """Return rows of all columns as what the model's methods take: with known columns, two."""
+    n_known = len(known_names(flow))
+    if not n_known:
+        return (_named(flow, rows),)
+    X, Y = rows[:, :n_known].copy(), rows[:, n_known:].copy()
+    return _named(flow, X), with_names(Y, density_names(flow))
+
+
+def _normal_names(flow: Any) -> list[str]:
+    return [f"z{i}" for i in range(len(density_names(flow)))]
+
+
+def _needs_given(path: str, flow: Any) -> str:
+    known = ", ".join(known_names(flow))
+    if known:
+        return f"Expected --given FILE, rows of {known}: the density in {path} is given these."
+    return f"Expected no --given; the density in {path} is that of all its columns. Leave it out."
+
+
+def _drawn(known: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
+    """Return rows of known columns and of the targets drawn for them."""
+    import numpy as np
+
+    drawn = Y.reshape(-1, Y.shape[2])
+    return np.concatenate([np.repeat(known, Y.shape[1], axis=0), drawn], axis=1)
 
 
 def _write(path: str, values: "np.ndarray", names: list[str]) -> None:
@@ -174,13 +240,14 @@ class _Score:
         return verdict(self.gain, rows=f"these {len(self.log_density)} rows")
 
 
-def _score(flow: "ConvexPotentialFlow", X: "np.ndarray") -> _Score:
+def _score(flow: Any, X: "np.ndarray") -> _Score:
     import numpy as np
 
     from brenier.report import MeanAndError
 
-    log_density = flow.score_samples(_named(flow, X))
-    baseline = flow.baseline_score_samples(_named(flow, X))
+    rows = _arguments(flow, X)
+    log_density = flow.score_samples(*rows)
+    baseline = flow.baseline_score_samples(*rows)
     positive = log_density > -np.inf
     gain = np.full(len(X), -np.inf)
     gain[positive] = log_density[positive] - baseline[positive]
@@ -196,17 +263,31 @@ def _score(flow: "ConvexPotentialFlow", X: "np.ndarray") -> _Score:
     )
 
 
-def _zero_row(flow: "ConvexPotentialFlow", X: "np.ndarray", row: int) -> str:
+def _zero_row(flow: Any, X: "np.ndarray", row: int) -> str:
     """Return a row's number, counted from 1, and the bounds it violates."""
-    bounds = flow.flow_.preprocessing.bounds
+    values = dict(zip(variable_names(flow), X[row], strict=True))
     outside = [
-        f"{name} = {x:g} is not in ({low:g}, {high:g})"
-        for name, x, low, high in zip(
-            variable_names(flow), X[row], bounds.low, bounds.high, strict=True
-        )
-        if not low < x < high
+        f"{name} = {values[name]:g} is not in ({low:g}, {high:g})"
+        for name, (low, high) in _bounds(flow).items()
+        if not low < values[name] < high
     ]
     return f"row {row + 1}: {', '.join(outside) or 'too far from the training data'}"
+
+
+def _bounds(flow: Any) -> dict[str, tuple[float, float]]:
+    """Return the bounds of the columns that a model is a density of."""
+    from brenier.estimators import TriangularConvexPotentialFlow
+
+    if isinstance(flow, TriangularConvexPotentialFlow):
+        parts = zip(flow.flows_, flow.blocks_, strict=True)
+    else:
+        parts = [(flow, density_names(flow))]
+    bounds = [(part.flow_.preprocessing.column_bounds, names) for part, names in parts]
+    return {
+        name: (float(low), float(high))
+        for of_part, names in bounds
+        for name, low, high in zip(names, of_part.low, of_part.high, strict=True)
+    }
 
 
 def _print_score(result: _Score, title: str, *, output: str | None) -> None:

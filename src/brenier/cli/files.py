@@ -10,7 +10,6 @@ from brenier.cli.door import note
 if TYPE_CHECKING:
     import numpy as np
 
-    from brenier.estimators import ConvexPotentialFlow
     from brenier.tables import Table
 
 STANDARD = "-"
@@ -65,16 +64,41 @@ def display_name(path: str) -> str:
     return "standard input" if path == STANDARD else path
 
 
-def stored_names(flow: "ConvexPotentialFlow") -> list[str] | None:
-    """Return the names of the columns a model was fitted to; None where they had none."""
+def stored_names(flow: Any) -> list[str] | None:
+    """Return the names of the columns a model was fitted to; None where they had none.
+
+    Of a conditional model these are the known columns.
+    """
     names = getattr(flow, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 
-def variable_names(flow: "ConvexPotentialFlow") -> list[str]:
-    """Return the names of the model's columns, x0, x1, ... where it was fitted without."""
+def known_names(flow: Any) -> list[str]:
+    """Return the names of the columns that a density is conditional on; none of most."""
+    return _names(flow) if is_conditional(flow) else []
+
+
+def density_names(flow: Any) -> list[str]:
+    """Return the names of the columns that a model is a density of."""
+    return [str(name) for name in flow.target_names_] if is_conditional(flow) else _names(flow)
+
+
+def variable_names(flow: Any) -> list[str]:
+    """Return the names of all columns of a model's rows: those it is conditional on come first."""
+    return [*known_names(flow), *density_names(flow)]
+
+
+def is_conditional(flow: Any) -> bool:
+    """Whether a model is the density of some columns given others."""
+    from brenier.estimators import ConditionalConvexPotentialFlow
+
+    return isinstance(flow, ConditionalConvexPotentialFlow)
+
+
+def _names(flow: Any) -> list[str]:
+    """Return the names of a model's columns, x0, x1, ... where it was fitted without."""
     names = stored_names(flow)
-    return [f"x{j}" for j in range(flow.flow_.n)] if names is None else names
+    return [f"x{j}" for j in range(flow.n_features_in_)] if names is None else names
 
 
 def read_rows(path: str, names: Sequence[str], *, quiet: bool = False) -> "np.ndarray":

@@ -26,7 +26,7 @@ from brenier.cli.summary import print_json, print_lines, report_json, report_lin
 if TYPE_CHECKING:
     import numpy as np
 
-    from brenier.estimators import ConvexPotentialFlow
+    from brenier.estimators import ConditionalConvexPotentialFlow, ConvexPotentialFlow
     from brenier.report import FitReport
 
 
@@ -36,6 +36,7 @@ def fit(
     output: o.ModelOutput = None,
     validation: o.ValidationOption = None,
     weights: o.WeightsOption = None,
+    given: o.GivenOption = None,
     bounds: o.BoundsOption = None,
     whiten: o.WhitenOption = None,
     widths: o.WidthsOption = None,
@@ -82,12 +83,17 @@ def fit(
         inner=inner,
     )
     model = _model(data, output)
+    if given is not None and (thesis or (n_cones, jitter) != (None, None)):
+        raise typer.BadParameter("--given goes with neither --thesis nor --n-cones nor --jitter.")
     if data == validation == STANDARD:
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
         check_output(model, inputs=(data, validation))
         inputs = _read(data, validation, weights, quiet=quiet)
-        flow = _fit(inputs, settings, thesis=thesis, quiet=quiet)
+        if given is None:
+            flow = _fit(inputs, settings, thesis=thesis, quiet=quiet)
+        else:
+            flow = _fit_given(inputs, settings, _columns(given), quiet=quiet)
         written = model if has_model(flow.report_) else None
         if written is not None:
             flow.save(written)
@@ -179,24 +185,76 @@ def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool
 def _fit(
     inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, quiet: bool
 ) -> "ConvexPotentialFlow":
-    """Return the fitted estimator, also where Ctrl-C ended the fit after it had something."""
+    """Return the fitted density of all columns."""
     from brenier.estimators import ConvexPotentialFlow
 
     flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
+    rows = with_names(inputs.values, inputs.names)
+    _run(flow, inputs, (rows,), inputs.validation_data, quiet=quiet)
+    return flow
+
+
+def _columns(given: str) -> list[str]:
+    names = [name.strip() for name in given.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise typer.BadParameter(
+            f"expected names of different columns separated by commas for --given; got {given!r}."
+        )
+    return names
+
+
+def _fit_given(
+    inputs: _Inputs, settings: dict[str, Any], known: list[str], *, quiet: bool
+) -> "ConditionalConvexPotentialFlow":
+    """Return the fitted density of the other columns given the known ones."""
+    import numpy as np
+
+    from brenier.estimators import ConditionalConvexPotentialFlow
+
+    names = list(inputs.shown_names)
+    missing = [name for name in known if name not in names]
+    targets = [name for name in names if name not in known]
+    if missing or not targets:
+        got = ", ".join(map(repr, missing)) if missing else "all of them"
+        raise ValueError(
+            f"Expected --given to name some columns of {display_name(inputs.data)} "
+            f"({', '.join(map(repr, names))}); got {got}."
+        )
+
+    def parts(rows: Any) -> tuple[Any, Any]:
+        values = np.asarray(rows)
+        places = [[names.index(name) for name in part] for part in (known, targets)]
+        X, Y = (np.ascontiguousarray(values[:, columns]) for columns in places)
+        return with_names(X, known), with_names(Y, targets)
+
+    validation = None
+    if isinstance(inputs.validation_data, tuple):
+        rows, weights = inputs.validation_data
+        validation = (*parts(rows), weights)
+    elif inputs.validation_data is not None:
+        validation = parts(inputs.validation_data)
+    flow = ConditionalConvexPotentialFlow(**settings)
+    _run(flow, inputs, parts(inputs.values), validation, quiet=quiet)
+    return flow
+
+
+def _run(
+    flow: Any, inputs: _Inputs, rows: tuple[Any, ...], validation_data: Any, *, quiet: bool
+) -> None:
+    """Fit, also where Ctrl-C ends the fit after it has something."""
     with shown_progress(f"Fitting {inputs.size}", quiet=quiet) as callback, _naming(inputs):
         # How the fit ended is said after its summary, from the report.
         warnings.filterwarnings("ignore", message="The fit ended with status")
         try:
             flow.fit(
-                with_names(inputs.values, inputs.names),
+                *rows,
                 sample_weight=inputs.weights,
-                validation_data=inputs.validation_data,
+                validation_data=validation_data,
                 callback=callback,
             )
         except KeyboardInterrupt:
             if not hasattr(flow, "report_"):
                 raise
-    return flow
 
 
 @contextmanager

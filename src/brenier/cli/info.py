@@ -19,9 +19,15 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
         from brenier.report import FitReport
 
         metadata, arrays = read_model(model)
+        if "parts" in metadata:
+            raise ModelFileError(
+                f"Expected a model of one flow in {model}; got a {metadata.get('estimator')} of "
+                f"several, with blocks {metadata.get('blocks')}. Its flows tell of themselves from "
+                "Python: brenier.load(...).flows_."
+            )
         try:
             report = FitReport.from_dict(metadata["report"])
-            columns = _columns(metadata, n=arrays["probes"].shape[1])
+            known, columns = _columns(metadata, n=arrays["probes"].shape[1])
             settings = dict(metadata["parameters"])
             version = str(metadata["brenier_version"])
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -34,6 +40,7 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
                 {
                     "model": model,
                     "brenier_version": version,
+                    "known": known,
                     "columns": columns,
                     "parameters": settings,
                     **report_json(report),
@@ -41,14 +48,19 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
                 }
             )
         else:
-            _print(model, version, columns, settings, report)
+            _print(model, version, known, columns, settings, report)
 
 
-def _columns(metadata: dict[str, Any], *, n: int) -> list[dict[str, Any]]:
-    """Return names and bounds; None where a bound is infinite."""
-    names = metadata["column_names"] or [f"x{j}" for j in range(n)]
-    bounds = metadata["parameters"]["bounds"] or [(None, None)] * n
-    return [
+def _columns(metadata: dict[str, Any], *, n: int) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the known columns, and names and bounds of the density's own, None if infinite."""
+    targets = metadata.get("target_names")
+    n_own = n if targets is None else len(targets)
+    others = metadata["column_names"] or [
+        f"x{j}" for j in range(n if targets is None else n - n_own)
+    ]
+    known, names = ([], others) if targets is None else (others, targets)
+    bounds = metadata["parameters"]["bounds"] or [(None, None)] * n_own
+    return known, [
         {"name": name, "low": low, "high": high}
         for name, (low, high) in zip(names, bounds, strict=True)
     ]
@@ -57,11 +69,14 @@ def _columns(metadata: dict[str, Any], *, n: int) -> list[dict[str, Any]]:
 def _print(
     model: str,
     version: str,
+    known: list[str],
     columns: list[dict[str, Any]],
     settings: dict[str, Any],
     report: "FitReport",
 ) -> None:
     lines = [("written by", f"brenier {version}")]
+    if known:
+        lines.append(("given", ", ".join(known)))
     lines += [("columns" if j == 0 else "", _column(column)) for j, column in enumerate(columns)]
     shown = {name: value for name, value in settings.items() if name != "bounds"}
     lines.append(("settings", ", ".join(f"{name}={_text(v)}" for name, v in shown.items())))

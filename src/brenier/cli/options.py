@@ -311,6 +311,15 @@ ValidationOption = Annotated[
         show_default=False,
     ),
 ]
+GivenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--given",
+        metavar="COLUMN,COLUMN,...",
+        help="Known columns of DATA: the model is the density of the others given these.",
+        show_default=False,
+    ),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from brenier.arrays import Array
 from brenier.linalg import cholesky, triangular_inverse, triangular_products, triangular_rmatvec
-from brenier.potential.head import ConvexPotential
+from brenier.potential.features import AbstractPotential
 
 ARMIJO = 1e-4
 MAX_HALVINGS = 30
@@ -57,18 +57,23 @@ class _State(eqx.Module):
     steps: Int[Array, ""]
 
 
-def invert(potential: ConvexPotential, Z: Float[Array, "N n"]) -> Inversion:
-    """Return x with grad Phi(x) = z for every row of Z."""
+def invert(
+    potential: AbstractPotential,
+    Z: Float[Array, "N n"],
+    context: Float[Array, "N q"] | None = None,
+) -> Inversion:
+    """Return x with grad Phi(x) = z for every row of Z, at the row's context if there is one."""
+    context = Z[:, :0] if context is None else context
     z = Z.T
     target = TOLERANCE * jnp.maximum(1.0, jnp.linalg.norm(z, axis=0))
 
     def at(x, active, steps):
-        image, A = potential.gradient_and_hessian(x.T)
+        image, A = potential.gradient_and_hessian(_rows(x, context))
         gradient = image - z
         return _State(x, gradient, A, active & (_norm(gradient) > target), steps)
 
     def objective(x):
-        return potential.value(x.T) - jnp.sum(z * x, axis=0)
+        return potential.value(_rows(x, context)) - jnp.sum(z * x, axis=0)
 
     def step(state: _State) -> _State:
         direction = _newton_direction(state.A, state.gradient)
@@ -80,7 +85,7 @@ def invert(potential: ConvexPotential, Z: Float[Array, "N n"]) -> Inversion:
         stuck = jnp.all(x == state.x, axis=0)
         return at(x, state.active & ~stuck, state.steps + 1)
 
-    start = at(_start(potential, z), jnp.ones(z.shape[1], bool), jnp.asarray(0))
+    start = at(_start(potential, z, context), jnp.ones(z.shape[1], bool), jnp.asarray(0))
     end = jax.lax.while_loop(
         lambda state: jnp.any(state.active) & (state.steps < MAX_STEPS), step, start
     )
@@ -106,10 +111,16 @@ def _newton_direction(A: Array, gradient: Array) -> Array:
     return -triangular_rmatvec(inverse, scaled)
 
 
-def _start(potential: ConvexPotential, z: Array) -> Array:
+def _rows(x: Array, context: Array) -> Array:
+    return jnp.concatenate([x.T, context], axis=1) if context.shape[1] else x.T
+
+
+def _start(potential: AbstractPotential, z: Array, context: Array) -> Array:
     """Return one Newton step from the origin: the inverse of the map's linearisation there."""
-    origin = jnp.zeros((1, z.shape[0]), z.dtype)
-    image, A = potential.gradient_and_hessian(origin)
+    # Without context the linearisation is the same for every row.
+    n_origins = z.shape[1] if context.shape[1] else 1
+    origin = jnp.zeros((z.shape[0], n_origins), z.dtype)
+    image, A = potential.gradient_and_hessian(_rows(origin, context))
     step = _newton_direction(jnp.broadcast_to(A, (A.shape[0], z.shape[1])), image - z)
     return jnp.where(jnp.all(jnp.isfinite(step), axis=0), step, 0.0)
 

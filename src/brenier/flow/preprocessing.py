@@ -9,6 +9,8 @@ each increasing; then whitening y -> C^{-1} (y - m): C the Cholesky factor of th
 which alone keeps the Euclidean Brenier map in the data's coordinates).
 """
 
+from abc import abstractmethod
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.scipy
@@ -103,11 +105,51 @@ class Whitening(eqx.Module):
         return -jnp.sum(jnp.log(self.scale)) - jnp.sum(jnp.log(jnp.diagonal(self.factor)))
 
 
-class Preprocessing(eqx.Module):
+class AbstractPreprocessing(eqx.Module):
+    """An exact invertible map of the columns of a density; a context's columns follow in a row."""
+
+    @property
+    @abstractmethod
+    def column_bounds(self) -> ColumnBounds:
+        """Bounds of the columns, the context's not among them."""
+
+    @property
+    @abstractmethod
+    def n(self) -> int:
+        """Number of columns, the context's not counted."""
+
+    @abstractmethod
+    def inside(self, X: Float[Array, "N d"]) -> Array:
+        """Return which rows lie strictly within all bounds, (N,)."""
+
+    @abstractmethod
+    def forward(self, X: Float[Array, "N d"]) -> tuple[Float[Array, "N d"], Float[Array, " N"]]:
+        """Return the preprocessed rows and log |det| of the map there."""
+
+    @abstractmethod
+    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return the rows in data units, without context."""
+
+    @abstractmethod
+    def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
+        """Return the preprocessed context."""
+
+
+class Preprocessing(AbstractPreprocessing):
     """Bounds, then whitening."""
 
     bounds: ColumnBounds
     whitening: Whitening
+
+    @property
+    def column_bounds(self) -> ColumnBounds:
+        """Bounds."""
+        return self.bounds
+
+    @property
+    def n(self) -> int:
+        """Number of columns."""
+        return self.whitening.mean.shape[0]
 
     def inside(self, X: Float[Array, "N n"]) -> Array:
         """Return which rows lie strictly within all bounds, (N,)."""
@@ -123,6 +165,84 @@ class Preprocessing(eqx.Module):
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the rows in data units."""
         return self.bounds.inverse(self.whitening.inverse(Y))
+
+    def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
+        """Return the context as it is: there is none."""
+        return X
+
+
+class ContextScaling(eqx.Module):
+    """c = (x - mean) / scale, kept within a range.
+
+    Beyond the range of the training rows, widened on either side by its own width, the context is
+    taken for that at the edge: what a network says farther out means nothing.
+
+    Attributes
+    ----------
+    mean, scale : (q,)
+        In data units. The scale of a constant column is infinite, so that it has no influence.
+    low, high : (q,)
+        Edges, in data units.
+    """
+
+    mean: Float[Array, " q"]
+    scale: Float[Array, " q"]
+    low: Float[Array, " q"]
+    high: Float[Array, " q"]
+
+    @staticmethod
+    def of(X: Float[np.ndarray, "N q"], weights: Float[np.ndarray, " N"]) -> "ContextScaling":
+        """Return the scaling of weighted rows."""
+        mean, scale, _ = standardise(X, weights)
+        low, high = X.min(axis=0), X.max(axis=0)
+        rounding = 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
+        constant = high - low <= rounding
+        width = high - low
+        return ContextScaling(mean, np.where(constant, np.inf, scale), low - width, high + width)
+
+    def far(self, X: Float[Array, "N q"]) -> Array:
+        """Return which rows lie beyond the edges, (N,)."""
+        varies = jnp.isfinite(self.scale)
+        return jnp.any(varies & ((X < self.low) | (X > self.high)), axis=1)
+
+    def forward(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
+        """Return the scaled context."""
+        return (jnp.clip(X, self.low, self.high) - self.mean) / self.scale
+
+
+class ConditionalPreprocessing(AbstractPreprocessing):
+    """Bounds and whitening of the targets, scaling of the context after them."""
+
+    targets: Preprocessing
+    scaling: ContextScaling
+
+    @property
+    def column_bounds(self) -> ColumnBounds:
+        """The targets' bounds."""
+        return self.targets.bounds
+
+    @property
+    def n(self) -> int:
+        """Number of targets."""
+        return self.targets.n
+
+    def inside(self, X: Float[Array, "N d"]) -> Array:
+        """Return which rows' targets lie strictly within all bounds, (N,)."""
+        return self.targets.inside(X[:, : self.n])
+
+    @eqx.filter_jit
+    def forward(self, X: Float[Array, "N d"]) -> tuple[Float[Array, "N d"], Float[Array, " N"]]:
+        """Return the preprocessed rows and log |det| of the targets' map there."""
+        Y, log_det = self.targets.forward(X[:, : self.n])
+        return jnp.concatenate([Y, self.context(X[:, self.n :])], axis=1), log_det
+
+    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return the targets in data units."""
+        return self.targets.inverse(Y)
+
+    def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
+        """Return the scaled context."""
+        return self.scaling.forward(X)
 
 
 def whitening(Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str) -> Whitening:

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from brenier.outer.gaussian import Gaussian
+from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.sample import Data
 
 # Bandwidths that are tried, in standard deviations of the data.
@@ -31,14 +31,14 @@ COPIES = 4
 MAX_ROWS = 16384
 
 
-def chosen_jitter(data: Data, gaussian: Gaussian) -> float:
+def chosen_jitter(data: Data, gaussian: AbstractGaussian) -> float:
     """Return the noise's standard deviation h, in those of the data; 0 where there is to be none.
 
     Parameters
     ----------
     data : Data
         Rows to train on and to hold out; the training rows decide.
-    gaussian : Gaussian
+    gaussian : AbstractGaussian
         The Gaussian fit to the training rows.
     """
     if _copies(len(data.X)) == 0:
@@ -49,14 +49,14 @@ def chosen_jitter(data: Data, gaussian: Gaussian) -> float:
     return SHARE * bandwidth if bandwidth <= NARROW else 0.0
 
 
-def jittered(data: Data, gaussian: Gaussian, h: float, seed: int) -> Data:
+def jittered(data: Data, gaussian: AbstractGaussian, h: float, seed: int) -> Data:
     """Return the data with jittered copies in place of the training rows.
 
     Parameters
     ----------
     data : Data
         Rows to train on and to hold out; the latter stay as they are.
-    gaussian : Gaussian
+    gaussian : AbstractGaussian
         The Gaussian fit to the training rows.
     h : float
         The noise's standard deviation, in those of the data; with 0 nothing changes.

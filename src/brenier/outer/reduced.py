@@ -3,7 +3,7 @@ r"""The reduced objective J_tau(mu): the inner problem solved, its minimiser sub
     J_tau(mu) = min_w [ J(mu, w) - tau sum_i log s_i + rho / 2 |w_network|^2 ]
                 + decay / 2 |D mu|^2,
 
-with D mu the slopes in mu (`AbstractUnits.decayed`): K and L, and a cone's B / sqrt(n).
+with D mu the slopes in mu (`AbstractTrained.decayed`): K and L, and a cone's B / sqrt(n).
 
 Its gradient is the partial derivative dJ/dmu at the minimiser (envelope theorem): the barrier does
 not contain mu, so nothing is differentiated through the inner solver. The thesis's (3.4) has a
@@ -41,7 +41,8 @@ from brenier.inner.solution import (
 from brenier.linalg import log_det, packed_identity
 from brenier.outer.parameters import decayed_weights, from_vector
 from brenier.outer.sample import Sample
-from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.features import AbstractFeatures, AbstractPotential
+from brenier.potential.head import ConvexPotential
 
 
 class VariableProjection(eqx.Module):
@@ -49,31 +50,28 @@ class VariableProjection(eqx.Module):
 
     Parameters
     ----------
-    template : SeparableFeatures
-        Features whose units give the shapes of mu; its values do not matter.
+    template : AbstractFeatures
+        Features whose trained arrays give the shapes of mu; its values do not matter.
     floor : (m,)
         Lower bounds of w, minus infinity where free.
     ridge : (m,)
-        rho of every weight, zero but for the network's.
+        rho of every weight; see above where it is not zero.
     solver : AbstractInnerSolver
         Solves for w.
     decay : float
         Weight of half the squared slopes, nats.
     """
 
-    template: SeparableFeatures
+    template: AbstractFeatures
     floor: Float[Array, " m"]
     ridge: Float[Array, " m"]
     solver: AbstractInnerSolver = eqx.field(static=True)
     decay: Float[Array, ""]
 
-    def features(self, theta: Float[Array, " p"]) -> SeparableFeatures:
+    def features(self, theta: Float[Array, " p"]) -> AbstractFeatures:
         """Return the features at mu = theta."""
-        return SeparableFeatures(
-            from_vector(self.template.network, theta),
-            jnp.asarray(self.template.axes),
-            self.template.normalised,
-        )
+        template = jax.tree.map(jnp.asarray, self.template)
+        return template.with_network(from_vector(self.template.network, theta))
 
     def potential(self, theta: Array, w: Array) -> ConvexPotential:
         """Return the potential at (mu, w)."""
@@ -180,14 +178,14 @@ class VariableProjection(eqx.Module):
 
 
 def loss(
-    potential: ConvexPotential, X: Float[Array, "N n"], omega: Float[Array, " N"]
+    potential: AbstractPotential, X: Float[Array, "N d"], omega: Float[Array, " N"]
 ) -> Float[Array, ""]:
     """Return J = sum_j omega_j [ 1/2 |z_j|^2 - log det A_j ] (thesis 2.3), nats."""
     return loss_of_map(*potential.gradient_and_hessian(X), omega)
 
 
 @eqx.filter_jit
-def potential_loss(potential: ConvexPotential, sample: Sample) -> Float[Array, ""]:
+def potential_loss(potential: AbstractPotential, sample: Sample) -> Float[Array, ""]:
     """Return J of a potential on a sample."""
     return sum_over_chunks(lambda chunk: loss(potential, chunk.X, chunk.omega), sample.blocks())
 

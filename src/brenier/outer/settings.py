@@ -16,7 +16,7 @@ class Form:
     Attributes
     ----------
     decay : float
-        Weight of half the squared slopes (`AbstractUnits.decayed`), nats.
+        Weight of half the squared slopes (`AbstractTrained.decayed`), nats.
     n_cones : int
         Cones beside the network.
     """

@@ -24,7 +24,7 @@ from brenier.inner.objective import ChunkedObjective
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.outer.sample import BLOCK_ROWS, Sample
-from brenier.potential.head import ConvexPotential
+from brenier.potential.features import AbstractPotential
 from brenier.status import InnerStatus
 
 # More rows than this would only refine a handful of numbers that are precise enough.
@@ -32,17 +32,17 @@ MAX_ROWS = 8192
 
 
 def stack(
-    potentials: Sequence[ConvexPotential],
-    X: Float[np.ndarray, "M n"],
+    potentials: Sequence[AbstractPotential],
+    X: Float[np.ndarray, "M d"],
     weights: Float[np.ndarray, " M"],
 ) -> Float[np.ndarray, " K"] | None:
     """Return the potentials' shares in their sum; None where the problem has no solution.
 
     Parameters
     ----------
-    potentials : sequence of K ConvexPotential
+    potentials : sequence of K AbstractPotential
         On the same coordinates.
-    X : (M, n)
+    X : (M, d)
         Rows that none of them was fitted to.
     weights : (M,)
         Their weights.
@@ -56,7 +56,7 @@ def stack(
 
 
 @eqx.filter_jit
-def _maps(potential: ConvexPotential, blocks: Array) -> tuple[Array, Array]:
+def _maps(potential: AbstractPotential, blocks: Array) -> tuple[Array, Array]:
     """Return z (C, n, B) and packed A (C, P, B), block by block."""
     return jax.lax.map(potential.gradient_and_hessian, blocks)
 

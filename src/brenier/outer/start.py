@@ -1,13 +1,13 @@
 """Where a search starts: initial weights, the separable problem there, and feasible w."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.inner.solution import WarmStart
-from brenier.outer.gaussian import Gaussian
+from brenier.outer.gaussian import AbstractGaussian, Gaussian
 from brenier.outer.reduced import VariableProjection
 from brenier.outer.settings import Form, Settings
 from brenier.potential.cones import Cones
@@ -20,8 +20,40 @@ from brenier.potential.units import AbstractUnits, SideBySide
 RIDGE = 1e-8
 
 
+class AbstractStart(ABC):
+    """Initial weights of all forms of a model."""
+
+    @abstractmethod
+    def problem(self, form: Form, settings: Settings, gaussian: Any) -> VariableProjection:
+        """Return the separable problem of a form at these weights."""
+
+
+class AbstractModel(ABC):
+    """What kind of features is trained: its candidate 0, and where a search for it starts."""
+
+    @abstractmethod
+    def gaussian(
+        self, X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"], shrinkage: float
+    ) -> AbstractGaussian:
+        """Return candidate 0 of weighted rows; `shrinkage` of its correlations."""
+
+    @abstractmethod
+    def start(
+        self, X: Float[np.ndarray, "N d"], settings: Settings, rng: np.random.Generator
+    ) -> AbstractStart:
+        """Return freshly drawn initial weights, placed by the rows X."""
+
+    @abstractmethod
+    def gaussian_weights(self, features: Any, gaussian: Any) -> Float[np.ndarray, " m"]:
+        """Return the w that makes the features candidate 0, where it is inside the model."""
+
+    @abstractmethod
+    def cold_weights(self, features: Any, gaussian: Any) -> Float[np.ndarray, " m"]:
+        """Return strictly feasible w near candidate 0, with a little of every feature."""
+
+
 @dataclass(frozen=True)
-class Start:
+class Start(AbstractStart):
     """Initial weights: the network, and as many cones as any form has."""
 
     network: InputConvexNetwork
@@ -54,13 +86,34 @@ class Start:
         return VariableProjection(features, floor, ridge, settings.solver, np.asarray(form.decay))
 
 
-def cold_start(problem: VariableProjection, gaussian: Gaussian) -> WarmStart:
-    """Return strictly feasible w: the Gaussian's, with a little of every network feature."""
-    features = problem.template
-    width = features.network.width
-    if not len(features.axes):
-        w = np.concatenate([np.ones(width), np.zeros(features.n)])
-        return WarmStart.cold(jnp.asarray(w))
-    w = gaussian.weights(width)
-    w[:width] = 0.1 / width
-    return WarmStart.cold(jnp.asarray(w))
+class JointModel(AbstractModel):
+    """The density of all columns: `SeparableFeatures`."""
+
+    def gaussian(
+        self, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], shrinkage: float
+    ) -> Gaussian:
+        """Return the Gaussian fit."""
+        return Gaussian.fit(X, weights, shrinkage)
+
+    def start(
+        self, X: Float[np.ndarray, "N n"], settings: Settings, rng: np.random.Generator
+    ) -> Start:
+        """Return a network and cones placed by the rows."""
+        return Start.draw(X, settings, rng)
+
+    def gaussian_weights(
+        self, features: SeparableFeatures, gaussian: Gaussian
+    ) -> Float[np.ndarray, " m"]:
+        """Return no weight on the network, and the Gaussian's."""
+        return gaussian.weights(features.network.width)
+
+    def cold_weights(
+        self, features: SeparableFeatures, gaussian: Gaussian
+    ) -> Float[np.ndarray, " m"]:
+        """Return the Gaussian's w, with a little of every network feature."""
+        width = features.network.width
+        if not len(features.axes):
+            return np.concatenate([np.ones(width), np.zeros(features.n)])
+        w = gaussian.weights(width)
+        w[:width] = 0.1 / width
+        return w

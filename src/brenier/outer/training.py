@@ -24,7 +24,7 @@ import numpy as np
 
 from brenier.inner.solution import WarmStart
 from brenier.outer.function import Counters
-from brenier.outer.gaussian import Gaussian
+from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.jitter import chosen_jitter, jittered
 from brenier.outer.monitor import Iterate, Limits
 from brenier.outer.parameters import lower_bounds
@@ -44,7 +44,8 @@ from brenier.outer.search import (
 from brenier.outer.settings import Form, Settings
 from brenier.outer.side_by_side import one_at_a_time, side_by_side
 from brenier.outer.stacking import stack
-from brenier.outer.start import Start, cold_start
+from brenier.outer.start import AbstractModel, AbstractStart, JointModel
+from brenier.potential.features import AbstractPotential
 from brenier.potential.head import ConvexPotential
 from brenier.potential.merge import combine
 from brenier.status import FitStatus, InnerStatus
@@ -54,6 +55,8 @@ from brenier.status import FitStatus, InnerStatus
 RACE = 100
 # Shares of the sum below which a potential is left out.
 NEGLIGIBLE = 1e-3
+# The density of all columns.
+JOINT = JointModel()
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class TrainingResult:
 
     Attributes
     ----------
-    potential : ConvexPotential
+    potential : AbstractPotential
         With NumPy arrays.
     status : FitStatus
         Of the search that won; of the last one where no time was left for more.
@@ -73,7 +76,7 @@ class TrainingResult:
     best : Iterate or None
         The winning search's best iterate, with the losses of the returned potential; None for the
         Gaussian.
-    gaussian : Gaussian
+    gaussian : AbstractGaussian
         Candidate 0.
     gaussian_loss, gaussian_heldout_loss : float
         Its J (nats).
@@ -89,12 +92,12 @@ class TrainingResult:
         Wall time: `total`, and by part (`Search.seconds`), summed over all searches.
     """
 
-    potential: ConvexPotential
+    potential: AbstractPotential
     status: FitStatus
     n_members: int
     is_gaussian: bool
     best: Iterate | None
-    gaussian: Gaussian
+    gaussian: AbstractGaussian
     gaussian_loss: float
     gaussian_heldout_loss: float
     certificate: Certificate | None
@@ -112,18 +115,24 @@ class _Run:
     data: Data
     search_data: Data
     settings: Settings
-    gaussian: Gaussian
+    model: AbstractModel
+    gaussian: AbstractGaussian
     jitter: float
     on_iteration: ProgressCallback | None
     started: float
     stop: Event = field(default_factory=Event)
 
-    def starts(self) -> list[Start]:
+    def starts(self) -> list[AbstractStart]:
         """Return initial weights for every search of every potential, one after the other."""
         rng = np.random.default_rng(self.settings.seed)
         X = self.data.X[:FIRST_STAGE_ROWS]
         n_starts = self.settings.n_estimators * self.settings.n_init
-        return [Start.draw(X, self.settings, rng) for _ in range(n_starts)]
+        return [self.model.start(X, self.settings, rng) for _ in range(n_starts)]
+
+    def cold(self, problem: VariableProjection) -> WarmStart:
+        """Return strictly feasible w."""
+        w = self.model.cold_weights(problem.template, self.gaussian)
+        return WarmStart.cold(jnp.asarray(w))
 
 
 @dataclass(frozen=True)
@@ -174,14 +183,18 @@ class _Member:
 class _Candidate:
     """A potential that could be returned, with its J on the training and the held-out rows."""
 
-    potential: ConvexPotential
+    potential: AbstractPotential
     n_members: int
     loss: float
     heldout_loss: float
 
 
 def train(
-    data: Data, settings: Settings, on_iteration: ProgressCallback | None = None
+    data: Data,
+    settings: Settings,
+    on_iteration: ProgressCallback | None = None,
+    *,
+    model: AbstractModel = JOINT,
 ) -> TrainingResult:
     """Return the best potential found, never worse in training than the Gaussian.
 
@@ -189,14 +202,14 @@ def train(
     far is returned, with the status saying so.
     """
     started = time.perf_counter()
-    gaussian = Gaussian.fit(data.X, data.weights, settings.shrinkage)
+    gaussian = model.gaussian(data.X, data.weights, settings.shrinkage)
     jitter = settings.jitter if settings.forms else 0.0
     if jitter is None:
         jitter = chosen_jitter(data, gaussian)
     seen = jittered(data, gaussian, jitter, settings.seed)
     jitter = jitter if seen is not data else 0.0
     told = None if on_iteration is None else one_at_a_time(on_iteration)
-    run = _Run(data, seen, settings, gaussian, jitter, told, started)
+    run = _Run(data, seen, settings, model, gaussian, jitter, told, started)
     searched = _search_all(run) or [_no_search(run)]
     return _conclude(run, searched)
 
@@ -223,13 +236,13 @@ def _search_all(run: _Run) -> list[_Found]:
 def _no_search(run: _Run) -> _Found:
     """Return what stands for a search where only the Gaussian is wanted, or no time was left."""
     form = Form(0.0, 0)
-    start = Start.draw(run.data.X, run.settings, np.random.default_rng(run.settings.seed))
+    start = run.starts()[0]
     status = FitStatus.INTERRUPTED if run.stop.is_set() else FitStatus.CONVERGED
     search_of_nothing = Search(status, None, (), Counters(), dict.fromkeys(PARTS, 0.0))
     return _Found(0, form, start.problem(form, run.settings, run.gaussian), search_of_nothing)
 
 
-def _race(run: _Run, start: Start) -> list[_Found]:
+def _race(run: _Run, start: AbstractStart) -> list[_Found]:
     """Return a short search with every form from the same start; none where there is one form."""
     forms = run.settings.forms
     limits = replace(run.settings.limits, max_iter=min(RACE, run.settings.limits.max_iter))
@@ -250,11 +263,11 @@ def _cut_short(search: Search, limits: Limits) -> bool:
 
 
 def _search(
-    run: _Run, start: Start, form: Form, limits: Limits, *, potential: int, number: int
+    run: _Run, start: AbstractStart, form: Form, limits: Limits, *, potential: int, number: int
 ) -> _Found:
     problem = start.problem(form, run.settings, run.gaussian)
     watch = Watch(limits, run.started, run.on_iteration, number, run.stop)
-    cold = cold_start(problem, run.gaussian)
+    cold = run.cold(problem)
     found = search(problem, run.settings.scheme, run.search_data, cold, watch)
     return _Found(potential, form, problem, found)
 
@@ -263,7 +276,8 @@ def _winners(searched: Sequence[_Found]) -> list[_Found]:
     """Return the best search of every potential that has one with an iterate."""
     potentials = sorted({found.potential for found in searched})
     of_each = ([found for found in searched if found.potential == i] for i in potentials)
-    best = [min(some, key=lambda found: found.criterion) for some in of_each]
+    # Of a search of the race and its repetition, which went on, the latter.
+    best = [min(reversed(some), key=lambda found: found.criterion) for some in of_each]
     return [found for found in best if found.search.best is not None]
 
 
@@ -309,13 +323,13 @@ def _conclude(run: _Run, searched: Sequence[_Found]) -> TrainingResult:
 
 
 def _choose(
-    run: _Run, members: Sequence[_Member], best: _Member, gaussian: ConvexPotential
+    run: _Run, members: Sequence[_Member], best: _Member, gaussian: AbstractPotential
 ) -> _Candidate:
     """Return the sum of all members and the Gaussian, or the best of them where that is nothing."""
     single = _candidate(run, best.potential, 1)
     if len(members) == 1:
         return single
-    potentials = [member.potential for member in members]
+    potentials: list[AbstractPotential] = [member.potential for member in members]
     shares = np.full(len(members), 1.0 / len(members))
     if run.data.heldout_X is not None and run.data.heldout_weights is not None:
         if run.settings.quadratic:
@@ -326,8 +340,10 @@ def _choose(
         shares = found
     shares = np.where(shares > NEGLIGIBLE, shares, 0.0)
     n_members = int(np.count_nonzero(shares[: len(members)]))
+    if n_members == 0:
+        return single
     summed = _candidate(run, combine(potentials, shares), n_members)
-    return summed if n_members and np.isfinite(summed.loss) else single
+    return summed if np.isfinite(summed.loss) else single
 
 
 def _is_worse(one: _Candidate, other: _Candidate) -> bool:
@@ -338,31 +354,31 @@ def _is_worse(one: _Candidate, other: _Candidate) -> bool:
 
 def _unfinished(run: _Run, problem: VariableProjection) -> _Candidate:
     """Return the potential at the initial weights, for want of any other."""
-    w = np.asarray(cold_start(problem, run.gaussian).w)
+    w = np.asarray(run.cold(problem).w)
     return _Candidate(ConvexPotential(problem.template, w), 0, np.inf, np.inf)
 
 
 def _gaussian_candidate(run: _Run, problem: VariableProjection) -> _Candidate:
     data, heldout = run.data, float("nan")
-    w = run.gaussian.weights(problem.template.network.width)
+    w = run.model.gaussian_weights(problem.template, run.gaussian)
     if not run.settings.quadratic:
         # The baseline only: it is not in the model.
-        w = np.asarray(cold_start(problem, run.gaussian).w)
+        w = np.asarray(run.cold(problem).w)
     potential = ConvexPotential(problem.template, w)
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = run.gaussian.loss(data.heldout_X, data.heldout_weights)
     return _Candidate(potential, 0, run.gaussian.loss(data.X, data.weights), heldout)
 
 
-def _candidate(run: _Run, potential: ConvexPotential, n_members: int) -> _Candidate:
+def _candidate(run: _Run, potential: AbstractPotential, n_members: int) -> _Candidate:
     data, heldout = run.data, float("nan")
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = _loss(potential, data.heldout_X, data.heldout_weights)
     return _Candidate(potential, n_members, _loss(potential, data.X, data.weights), heldout)
 
 
-def _loss(potential: ConvexPotential, X: np.ndarray, weights: np.ndarray) -> float:
-    rows = chunk_rows(X.shape[1], potential.features.n_constrained)
+def _loss(potential: AbstractPotential, X: np.ndarray, weights: np.ndarray) -> float:
+    rows = chunk_rows(potential.n, potential.n_constrained)
     return float(potential_loss(potential, Sample.of(X, weights, rows)))
 
 
@@ -370,7 +386,7 @@ def _polish(run: _Run, found: _Found) -> _Member:
     """Return a search's best iterate, w solved for on all rows that it saw, with certificate."""
     data, problem, best = run.search_data, found.problem, found.best
     sample = Sample.of(
-        data.X, data.weights, chunk_rows(data.X.shape[1], problem.template.n_constrained)
+        data.X, data.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
     )
     theta, w = jnp.asarray(best.theta), jnp.asarray(best.w)
     if len(data.X) > MAX_SEARCH_ROWS and found.search.status is not FitStatus.INTERRUPTED:

@@ -23,10 +23,11 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.derivatives import FeatureDerivatives
 from brenier.linalg import outer_products
+from brenier.potential.features import AbstractFeatures, AbstractPotential
 from brenier.potential.units import AbstractUnits
 
 
-class SeparableFeatures(eqx.Module):
+class SeparableFeatures(AbstractFeatures):
     """f_mu: convex network features, quadratics along fixed axes, and x itself.
 
     Parameters
@@ -88,39 +89,51 @@ class SeparableFeatures(eqx.Module):
         d, m_plus = self.network.width, self.n_constrained
         return w[:d], w[d:m_plus], w[m_plus:]
 
-
-class ConvexPotential(eqx.Module):
-    """Phi = w . f_mu, its gradient (the map) and its Hessian (the map's Jacobian)."""
-
-    features: SeparableFeatures
-    w: Float[Array, " m"]
-
-    @property
-    def n(self) -> int:
-        """Number of inputs."""
-        return self.features.n
-
-    @property
-    def strong_convexity(self) -> Float[Array, ""]:
-        """A global lower bound on the Hessian's eigenvalues: the least quadratic weight, or 0.
-
-        The smallest eigenvalue at a point would be no such bound.
-        """
-        quadratic = self.features.split(self.w)[1]
-        return jnp.min(quadratic) if quadratic.size else jnp.zeros((), self.w.dtype)
-
-    def value(self, X: Float[Array, "N n"]) -> Float[Array, " N"]:
-        """Return Phi(x_j)."""
-        return self.features.value(X) @ self.w
+    def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
+        """Return the least quadratic weight, or 0 without quadratics."""
+        quadratic = self.split(w)[1]
+        return jnp.min(quadratic) if quadratic.size else jnp.zeros((), w.dtype)
 
     def gradient_and_hessian(
-        self, X: Float[Array, "N n"]
+        self, w: Float[Array, " m"], X: Float[Array, "N n"]
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return z = grad Phi and packed A = hess Phi, by the scalar form of the network."""
-        network, quadratic, free = self.features.split(self.w)
-        z, A = self.features.network.weighted(self.features.network_scale() * network, X)
-        axes = self.features.axes
+        """Return gradient and packed Hessian of w . f_mu, by the scalar form of the network."""
+        network, quadratic, free = self.split(w)
+        z, A = self.network.weighted(self.network_scale() * network, X)
+        axes = self.axes
         along = (X @ axes.T) * quadratic
         z = z + (along @ axes).T + free[:, None]
         A = A + jnp.sum(quadratic * outer_products(axes.T[:, None, :]), axis=-1)
         return z, A
+
+
+class ConvexPotential(AbstractPotential):
+    """Phi = w . f_mu."""
+
+    features: AbstractFeatures
+    w: Float[Array, " m"]
+
+    @property
+    def n(self) -> int:
+        """Number of targets."""
+        return self.features.n
+
+    @property
+    def n_constrained(self) -> int:
+        """m_plus."""
+        return self.features.n_constrained
+
+    @property
+    def strong_convexity(self) -> Float[Array, ""]:
+        """What the features' constrained weights guarantee."""
+        return self.features.strong_convexity(self.w)
+
+    def value(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
+        """Return Phi of every row."""
+        return self.features.value(X) @ self.w
+
+    def gradient_and_hessian(
+        self, X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return z = grad Phi and packed A = hess Phi."""
+        return self.features.gradient_and_hessian(self.w, X)

@@ -5,20 +5,33 @@ wider or much sharper than the data's structure, adds nothing that the search co
 So each unit's kink goes through a randomly chosen row, in a random direction, with a slope drawn
 over a range of scales: its pre-activation a = L u + K x has mean square `spread`^2 over the data,
 and b = -a at the chosen row.
+
+The layers of a context's network are placed alike. The targets are first shifted by a ridge
+regression on the context and its features, so that kinks lie among the residuals.
 """
 
 import numpy as np
 from jaxtyping import Float
 
 from brenier.potential.activations import AbstractActivation, evaluate
+from brenier.potential.conditional import GatedNetwork
 from brenier.potential.cones import Cones
 from brenier.potential.icnn import InputConvexNetwork
-from brenier.potential.nonnegativity import AbstractNonnegativity
+from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
+from brenier.potential.picnn import Affine, PartiallyConvexNetwork
 
 # Standard deviations of the pre-activations: from broad to sharp against the data's own scale.
 SPREAD = (0.5, 3.0)
 # How far the cones' matrices are from multiples of the identity, entry by entry.
 CONE_NOISE = 0.1
+# Standard deviations of the pre-activations of context features and of the quadratics' gates.
+CONTEXT_SPREAD = (0.5, 2.0)
+# Weights by which biases and gates of units depend on the context's features.
+CONTEXT_NOISE = 0.1
+# Ridge of the first shift, relative to the variance of a standardised column.
+SHIFT_RIDGE = 1e-2
+# Least residuals that kinks are placed among, relative to the targets' standard deviation.
+LEAST_RESIDUAL = 1e-3
 
 
 def kinks_in_data(
@@ -65,3 +78,72 @@ def cones_in_data(X: Float[np.ndarray, "N n"], width: int, rng: np.random.Genera
     B = (spread / np.sqrt(X.var(axis=0).sum()))[:, None, None] * shape
     apices = X[rng.integers(len(X), size=width)]
     return Cones(B, -np.einsum("kra,ka->kr", B, apices))
+
+
+def gated_in_data(
+    X: Float[np.ndarray, "N d"],
+    n: int,
+    widths: tuple[int, ...],
+    context_widths: tuple[int, ...],
+    n_gates: int,
+    activation: AbstractActivation,
+    rng: np.random.Generator,
+) -> GatedNetwork:
+    """Return a partially convex network, placed by rows (y, c) of n targets and a context.
+
+    Parameters
+    ----------
+    X : (N, d)
+        Rows.
+    n : int
+        Number of targets.
+    widths, context_widths : tuple of int
+        Of the convex layers and of the context's.
+    n_gates : int
+        Gated quadratics along each axis.
+    activation, rng
+        Of the convex layers; where random numbers come from.
+    """
+    y, c = X[:, :n], X[:, n:]
+    h, context = c, []
+    for width in context_widths:
+        context.append(_through_rows(h, width, rng))
+        h = np.tanh(np.asarray(context[-1](h)))
+    shift = _ridge_regression(np.concatenate([c, h], axis=1), y)
+    residual = y - np.asarray(shift(np.concatenate([c, h], axis=1)))
+    residual = residual + LEAST_RESIDUAL * y.std(axis=0) * rng.normal(size=y.shape)
+    convex = kinks_in_data(residual, widths, activation, Bounded(), rng)
+    k = h.shape[1]
+    bias = tuple(Affine(CONTEXT_NOISE * rng.normal(size=(len(b), k)), b) for b in convex.b)
+    gates = [
+        Affine(CONTEXT_NOISE * rng.normal(size=(width, k)), np.zeros(width)) for width in widths
+    ]
+    units = PartiallyConvexNetwork(
+        context=tuple(context),
+        shift=shift,
+        S=np.zeros((n, k)),
+        K=convex.K,
+        bias=bias,
+        # Gates are near one half.
+        L=tuple(2.0 * L for L in convex.L),
+        gate=tuple(gates[:-1]),
+        activation=activation,
+    )
+    return GatedNetwork(units, gates[-1], _through_rows(h, n * n_gates, rng))
+
+
+def _through_rows(h: Float[np.ndarray, "N k"], width: int, rng: np.random.Generator) -> Affine:
+    """Return an affine map whose outputs are zero at rows of h, and spread as context features."""
+    W = rng.normal(size=(width, h.shape[1]))
+    spread = np.exp(rng.uniform(*np.log(CONTEXT_SPREAD), size=width))
+    deviation = (h @ W.T).std(axis=0)
+    # Constant where the context is.
+    W *= (spread / np.where(deviation > 1e-8, deviation, 1.0))[:, None]
+    return Affine(W, -(h @ W.T)[rng.integers(len(h), size=width), np.arange(width)])
+
+
+def _ridge_regression(e: Float[np.ndarray, "N k"], y: Float[np.ndarray, "N n"]) -> Affine:
+    mean, centred = e.mean(axis=0), e - e.mean(axis=0)
+    gram = centred.T @ centred / len(e) + SHIFT_RIDGE * np.eye(e.shape[1])
+    W = np.linalg.solve(gram, centred.T @ (y - y.mean(axis=0)) / len(e)).T
+    return Affine(W, y.mean(axis=0) - W @ mean)

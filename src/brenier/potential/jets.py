@@ -68,6 +68,11 @@ def linear(L: Float[Array, "width before"], u: Jet) -> Jet:
     return Jet(u.channels @ L.T)
 
 
+def scaled(g: Float[Array, "N width"], u: Jet) -> Jet:
+    """Return the jet of g u, g constant in the variables."""
+    return Jet(g * u.channels)
+
+
 def add(u: Jet, v: Jet) -> Jet:
     """Return the jet of u + v."""
     return Jet(u.channels + v.channels)

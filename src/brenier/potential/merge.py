@@ -6,8 +6,8 @@ whatever, at least as good as the average of their losses,
     J(sum_k a_k Phi_k) <= sum_k a_k J(Phi_k),    a_k >= 0,  sum_k a_k = 1,
 
 and its gradient is still the gradient of a convex function, an optimal-transport map. (A mixture of
-the densities would have no such map.) The sum of networks is one network, with the members' weights
-in diagonal blocks.
+the densities would have no such map.) The sum of fully convex networks is one network, with the
+members' weights in diagonal blocks.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.potential.cones import Cones
+from brenier.potential.features import AbstractPotential, SumPotential
 from brenier.potential.head import ConvexPotential, SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.units import AbstractUnits, SideBySide
@@ -67,22 +68,30 @@ _MERGED: dict[type[AbstractUnits], Callable[[Sequence], AbstractUnits]] = {
 
 
 def combine(
-    potentials: Sequence[ConvexPotential], shares: Sequence[float] | Float[np.ndarray, " K"]
-) -> ConvexPotential:
-    """Return sum_k a_k Phi_k of potentials with the same quadratic axes and depth.
+    potentials: Sequence[AbstractPotential], shares: Sequence[float] | Float[np.ndarray, " K"]
+) -> AbstractPotential:
+    """Return sum_k a_k Phi_k, without the potentials whose share is zero.
 
-    The units of potentials whose share is zero, or that give their units no weight, are left out.
+    Separable potentials, which must have the same quadratic axes and depth, become one, without
+    the units of those that give their units no weight; others are summed member by member.
     """
-    first = potentials[0].features
-    parts = [
-        [share * np.asarray(part) for part in p.features.split(p.w)]
-        for share, p in zip(shares, potentials, strict=True)
+    heads = [
+        (p.features, share * np.asarray(p.w))
+        for p, share in zip(potentials, shares, strict=True)
+        if isinstance(p, ConvexPotential) and isinstance(p.features, SeparableFeatures)
     ]
-    network, quadratic, free = zip(*parts, strict=True)
+    if len(heads) == len(potentials):
+        return _one_head(heads)
+    kept = [k for k, share in enumerate(shares) if share]
+    return SumPotential(tuple(potentials[k] for k in kept), np.asarray(shares)[kept])
+
+
+def _one_head(heads: Sequence[tuple[SeparableFeatures, np.ndarray]]) -> ConvexPotential:
+    """Return the sum of w . f over separable features f with weights w."""
+    first = heads[0][0]
+    network, quadratic, free = zip(*(features.split(w) for features, w in heads), strict=True)
     present = [k for k, weights in enumerate(network) if np.any(weights)] or [0]
-    merged, weights = merge(
-        [potentials[k].features.network for k in present], [network[k] for k in present]
-    )
+    merged, weights = merge([heads[k][0].network for k in present], [network[k] for k in present])
     w = np.concatenate([weights, sum(quadratic), sum(free)])
     return ConvexPotential(SeparableFeatures(merged, first.axes, first.normalised), w)
 

@@ -7,23 +7,18 @@ side by side: deep ones (`brenier.potential.icnn`) and cones (`brenier.potential
 from abc import abstractmethod
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array
+from brenier.potential.features import AbstractTrained
 from brenier.potential.jets import Jet
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 
-class AbstractUnits(eqx.Module):
+class AbstractUnits(AbstractTrained):
     """`width` convex functions of n variables; the arrays in it are mu."""
-
-    @property
-    @abstractmethod
-    def nonnegative_by(self) -> AbstractNonnegativity:
-        """How weights that must be >= 0 are kept so where they are trained."""
 
     @property
     @abstractmethod
@@ -56,10 +51,6 @@ class AbstractUnits(eqx.Module):
     @abstractmethod
     def lower_bounds(self) -> "AbstractUnits":
         """Return the least values of the trained arrays, in their places."""
-
-    @abstractmethod
-    def decayed(self) -> Sequence[Float[Array, "..."]]:
-        """Return what weight decay acts on: slopes, not places."""
 
 
 class SideBySide(AbstractUnits):

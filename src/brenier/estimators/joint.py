@@ -1,12 +1,6 @@
-"""scikit-learn doors: NumPy in, NumPy float64 out.
-
-JAX computes in float32 unless told otherwise; every public method here enters
-`jax.enable_x64(True)` for its own duration and keeps fitted arrays as NumPy, so the caller's
-settings are never touched.
-"""
+"""The density of all columns of a table."""
 
 import warnings
-from collections.abc import Sequence
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -16,55 +10,43 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from brenier.bounds import check_inside, column_bounds
 from brenier.checks import check_columns, check_finite, raise_if_text
+from brenier.estimators.common import (
+    W_MIN,
+    check_widths,
+    inner_solver,
+    inversion_message,
+    normal_points,
+    seed_of,
+    split_rows,
+)
+from brenier.estimators.files import to_file
 from brenier.evaluation import in_batches, inverse, log_density, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import Inversion
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
-from brenier.inner.barrier import Barrier
-from brenier.inner.primal_dual import PrimalDual
-from brenier.inner.solution import AbstractInnerSolver
 from brenier.outer.monitor import Limits
 from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
 from brenier.outer.schemes import SCHEMES
 from brenier.outer.settings import Form, Settings
 from brenier.outer.training import train
-from brenier.persistence import ModelFileError, read_model, write_model
+from brenier.persistence import write_model
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.report import FitReport
 from brenier.status import FitStatus, InputWarning, InversionWarning
-from brenier.storage import (
-    flow_from_arrays,
-    flow_to_arrays,
-    gaussian_from_arrays,
-    gaussian_to_arrays,
-)
 from brenier.units import Units, fit_report, gaussian_log_density, progress_callback
-from brenier.version import __version__
 
-# Floor of the quadratic weights, relative to the Gaussian's own.
-W_MIN = 1e-2
 # Weight decays tried where held-out rows can choose, without and with cones, and the one taken
 # where they cannot. Thin curved shapes want the first, shells the second, smooth posteriors the
 # last.
 DECAYS_WITHOUT_CONES = (1e-5,)
 DECAYS_WITH_CONES = (1e-4, 1e-2)
 BLIND_DECAY = 1e-3
-# Held out where `validation_fraction` of the rows would be fewer than this, up to a quarter.
-LEAST_HELDOUT = 100
-# Relative agreement of the probes' log-densities when a model is loaded on another machine.
-PROBE_TOLERANCE = 1e-9
-
-
-def _inner_solver(name: str, tau: float) -> AbstractInnerSolver:
-    return {"primal-dual": PrimalDual, "barrier": Barrier}[name](tau=tau)
 
 
 class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
@@ -309,7 +291,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             `report_.status` says so.
         """
         self._validate_params()
-        _check_widths(self.widths)
+        check_widths(self.widths)
         X = self._rows(X, reset=True)
         names = self._column_names()
         weights = None
@@ -322,13 +304,13 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")
-            seed = _seed(self.random_state)
+            seed = seed_of(self.random_state)
             rows = canonical_rows(X, weights, seed)
             check_columns(np.asarray(bounds.forward(rows.X)[0]), names)
             if len(rows.X) <= X.shape[1]:
                 self._few_rows(*rows.X.shape)
             if validation_data is None:
-                training, heldout = _split(rows, float(self.validation_fraction), bounds)
+                training, heldout = split_rows(rows, float(self.validation_fraction), bounds)
             else:
                 training, heldout = rows, self._validation_rows(validation_data, bounds, seed)
             self._fit_rows(training, heldout, bounds, seed, callback)
@@ -384,7 +366,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             widths=tuple(int(width) for width in self.widths),
             activation=ACTIVATIONS[self.activation],
             nonnegativity=NONNEGATIVITY[self.nonnegativity],
-            solver=_inner_solver(self.inner, float(self.tau)),
+            solver=inner_solver(self.inner, float(self.tau)),
             scheme=SCHEMES[self.scheme](float(self.tol), seed),
             quadratic=bool(self.quadratic),
             forms=() if few else self._forms(chosen_on_heldout=heldout is not None),
@@ -495,12 +477,12 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             Rows in data units; NaN, with an `InversionWarning`, where a z has no preimage.
         """
         check_is_fitted(self)
-        Z = _normal_points(X, self.n_features_in_)
+        Z = normal_points(X, self.n_features_in_)
         rows, inversion = self.invert(Z)
         failed = np.flatnonzero(~inversion.converged)
         if len(failed):
             rows[failed] = np.nan
-            warnings.warn(_inversion_message(inversion, failed), InversionWarning, stacklevel=2)
+            warnings.warn(inversion_message(inversion, failed), InversionWarning, stacklevel=2)
         return rows
 
     def invert(self, Z) -> tuple[Float[np.ndarray, "N n"], Inversion]:
@@ -519,7 +501,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             Residuals, error bounds and convergence, in the preprocessed coordinates.
         """
         check_is_fitted(self)
-        return in_batches(inverse, self.flow_, _normal_points(Z, self.n_features_in_))
+        return in_batches(inverse, self.flow_, normal_points(Z, self.n_features_in_))
 
     def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples n"]:
         """Return new rows drawn from the density.
@@ -535,7 +517,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
         seed = self.random_state if random_state is None else random_state
-        rng = np.random.default_rng(_seed(seed))
+        rng = np.random.default_rng(seed_of(seed))
         rows = np.zeros((0, self.n_features_in_))
         drawn = 0
         while len(rows) < n_samples:
@@ -572,7 +554,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             If it cannot be written; what was there before is untouched.
         """
         check_is_fitted(self)
-        write_model(path, *_to_file(self))
+        write_model(path, *to_file(self))
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns of `transform`: z0, z1, ..."""
@@ -599,154 +581,3 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     def _column_names(self) -> list[str]:
         names = getattr(self, "feature_names_in_", None)
         return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
-
-
-def load(path: str | PathLike) -> ConvexPotentialFlow:
-    """Return the estimator saved in a model file; no code in the file is run.
-
-    Parameters
-    ----------
-    path : str or path
-        A file that `ConvexPotentialFlow.save` wrote.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is missing, truncated, altered, foreign, of a newer format, or gives other
-        log-densities here than where it was made.
-    """
-    return _from_file(*read_model(path), path=path)
-
-
-def _check_widths(widths: Any) -> None:
-    is_sequence = isinstance(widths, Sequence | np.ndarray) and not isinstance(widths, str)
-    if (
-        not is_sequence
-        or not len(widths)
-        or not all(isinstance(width, Integral) and int(width) > 0 for width in widths)
-    ):
-        raise ValueError(
-            f"Expected widths to be positive integers, one a hidden layer; got {widths!r}."
-        )
-
-
-def _seed(random_state) -> int:
-    """Return an integer seed for a scikit-learn random_state."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-
-
-def _split(rows: Rows, fraction: float, bounds: ColumnBounds) -> tuple[Rows, Rows | None]:
-    """Return training and held-out rows; nothing is held out where too little would be left."""
-    if not fraction:
-        return rows, None
-    N, n = rows.X.shape
-    share = max(fraction, min(0.25, LEAST_HELDOUT / N))
-    held = rows.position < share
-    training, heldout = rows[~held], rows[held]
-    if len(heldout.X) < 2 or len(training.X) <= n + 1:
-        return rows, None
-    try:
-        check_columns(np.asarray(bounds.forward(training.X)[0]), [str(i) for i in range(n)])
-    except ValueError:
-        # Without the held-out rows the rest has no density: better to train on all.
-        return rows, None
-    return training, heldout
-
-
-def _normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
-    Z = np.asarray(Z, dtype=np.float64)
-    if Z.ndim != 2 or Z.shape[1] != n:
-        raise ValueError(f"Expected points of shape (N, {n}); got {Z.shape}.")
-    check_finite(Z, [f"z{i}" for i in range(n)])
-    return Z
-
-
-def _inversion_message(inversion: Inversion, failed: np.ndarray) -> str:
-    return (
-        f"{len(failed)} of {len(inversion.converged)} points have no preimage that could be found "
-        f"(first: row {failed[0]}, residual {inversion.residual[failed[0]]:.1e}); they are NaN. "
-        "Without quadratic terms the map's image is bounded; with them, such a point lies "
-        "absurdly far out."
-    )
-
-
-def _to_file(estimator: ConvexPotentialFlow) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return metadata and arrays of a fitted estimator."""
-    arrays, structure = flow_to_arrays(estimator.flow_)
-    arrays |= gaussian_to_arrays(estimator.baseline_)
-    probes = _probes(estimator.flow_)
-    arrays |= {
-        "probes": probes,
-        "probe_log_density": in_batches(log_density, estimator.flow_, probes),
-    }
-    parameters = estimator.get_params()
-    parameters["random_state"] = _seed(estimator.random_state)
-    parameters["widths"] = [int(width) for width in estimator.widths]
-    flow = estimator.flow_.preprocessing.bounds
-    parameters["bounds"] = (
-        None
-        if estimator.bounds is None
-        else [
-            [float(v) if np.isfinite(v) else None for v in pair]
-            for pair in zip(flow.low, flow.high, strict=True)
-        ]
-    )
-    names = getattr(estimator, "feature_names_in_", None)
-    metadata = {
-        "estimator": type(estimator).__name__,
-        "brenier_version": __version__,
-        "parameters": parameters,
-        "column_names": None if names is None else [str(name) for name in names],
-        "structure": structure,
-        "report": estimator.report_.to_dict(),
-    }
-    return metadata, arrays
-
-
-def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 n"]:
-    """Return three points of the data space whose log-densities pin the model down."""
-    with jax.enable_x64(True):
-        return np.asarray(
-            flow.preprocessing.inverse(np.array([[0.0], [0.5], [-0.5]]) * np.ones(flow.n))
-        )
-
-
-def _from_file(
-    metadata: dict[str, Any], arrays: dict[str, np.ndarray], *, path: str | PathLike
-) -> ConvexPotentialFlow:
-    """Return the estimator of a model file, its probes re-checked."""
-    if metadata.get("estimator") != ConvexPotentialFlow.__name__:
-        raise ModelFileError(
-            f"Expected a {ConvexPotentialFlow.__name__} in {path}; got "
-            f"{metadata.get('estimator')!r}, which this version of brenier does not know. Upgrade "
-            "brenier, or fit again."
-        )
-    try:
-        # Files from before there were cones and jitter do not speak of them.
-        parameters = {"n_cones": 0, "jitter": 0.0} | metadata["parameters"]
-        parameters["widths"] = tuple(parameters["widths"])
-        if parameters["bounds"] is not None:
-            parameters["bounds"] = [tuple(pair) for pair in parameters["bounds"]]
-        estimator = ConvexPotentialFlow(**parameters)
-        estimator.flow_ = flow_from_arrays(arrays, metadata["structure"])
-        estimator.baseline_ = gaussian_from_arrays(arrays)
-        estimator.report_ = FitReport.from_dict(metadata["report"])
-        expected = arrays["probe_log_density"]
-        got = in_batches(log_density, estimator.flow_, arrays["probes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"Expected a complete brenier model in {path}; got one that does not fit together "
-            f"({error}). Fit again, or load it with the version that wrote it."
-        ) from error
-    if not np.allclose(got, expected, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
-        raise ModelFileError(
-            f"Expected the model in {path} to give the log-densities stored with it, {expected}; "
-            f"got {got}. This machine or its libraries compute something else: do not use it here."
-        )
-    estimator.n_features_in_ = estimator.flow_.n
-    estimator.n_iter_ = estimator.report_.n_iter
-    if metadata["column_names"] is not None:
-        estimator.feature_names_in_ = np.array(metadata["column_names"], dtype=object)
-    return estimator

@@ -1,0 +1,20 @@
+"""scikit-learn doors: NumPy in, NumPy float64 out.
+
+JAX computes in float32 unless told otherwise; every public method here enters
+`jax.enable_x64(True)` for its own duration and keeps fitted arrays as NumPy, so the caller's
+settings are never touched.
+"""
+
+from brenier.estimators.conditional import ConditionalConvexPotentialFlow
+from brenier.estimators.joint import ConvexPotentialFlow
+from brenier.estimators.loading import load
+from brenier.estimators.regressor import ConvexPotentialRegressor
+from brenier.estimators.triangular import TriangularConvexPotentialFlow
+
+__all__ = [
+    "ConditionalConvexPotentialFlow",
+    "ConvexPotentialFlow",
+    "ConvexPotentialRegressor",
+    "TriangularConvexPotentialFlow",
+    "load",
+]

@@ -1,0 +1,92 @@
+"""What all estimators share: checks of settings, seeds, the split, normal points."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.utils import check_random_state
+
+from brenier.checks import check_columns, check_finite
+from brenier.flow.inverse import Inversion
+from brenier.flow.preprocessing import ColumnBounds
+from brenier.inner.barrier import Barrier
+from brenier.inner.primal_dual import PrimalDual
+from brenier.inner.solution import AbstractInnerSolver
+from brenier.outer.rows import Rows
+
+# Floor of the quadratic weights, relative to the Gaussian's own.
+W_MIN = 1e-2
+# Held out where `validation_fraction` of the rows would be fewer than this, up to a quarter.
+LEAST_HELDOUT = 100
+
+
+def inner_solver(name: str, tau: float) -> AbstractInnerSolver:
+    """Return the inner solver of a name."""
+    return {"primal-dual": PrimalDual, "barrier": Barrier}[name](tau=tau)
+
+
+def check_widths(widths: Any) -> None:
+    """Raise `ValueError` unless these are positive integers."""
+    is_sequence = isinstance(widths, Sequence | np.ndarray) and not isinstance(widths, str)
+    if (
+        not is_sequence
+        or not len(widths)
+        or not all(isinstance(width, Integral) and int(width) > 0 for width in widths)
+    ):
+        raise ValueError(
+            f"Expected widths to be positive integers, one a hidden layer; got {widths!r}."
+        )
+
+
+def seed_of(random_state) -> int:
+    """Return an integer seed for a scikit-learn random_state."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def split_rows(
+    rows: Rows, fraction: float, bounds: ColumnBounds, turn: int = 0
+) -> tuple[Rows, Rows | None]:
+    """Return training and held-out rows; nothing is held out where too little would be left.
+
+    The first columns, those that have bounds, are the density's own; a context's may follow. Every
+    `turn` holds out other rows, as long as there are such.
+    """
+    if not fraction:
+        return rows, None
+    N, d = rows.X.shape
+    n = len(bounds.low)
+    share = max(fraction, min(0.25, LEAST_HELDOUT / N))
+    held = (rows.position - turn * share) % 1.0 < share
+    training, heldout = rows[~held], rows[held]
+    if len(heldout.X) < 2 or len(training.X) <= d + 1:
+        return rows, None
+    try:
+        own = np.asarray(bounds.forward(training.X[:, :n])[0])
+        check_columns(own, [str(i) for i in range(n)])
+    except ValueError:
+        # Without the held-out rows the rest has no density: better to train on all.
+        return rows, None
+    return training, heldout
+
+
+def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
+    """Return points of the normal space as finite float64."""
+    Z = np.asarray(Z, dtype=np.float64)
+    if Z.ndim != 2 or Z.shape[1] != n:
+        raise ValueError(f"Expected points of shape (N, {n}); got {Z.shape}.")
+    check_finite(Z, [f"z{i}" for i in range(n)])
+    return Z
+
+
+def inversion_message(inversion: Inversion, failed: np.ndarray) -> str:
+    """Return one sentence on points whose preimages were not found."""
+    return (
+        f"{len(failed)} of {len(inversion.converged)} points have no preimage that could be found "
+        f"(first: row {failed[0]}, residual {inversion.residual[failed[0]]:.1e}); they are NaN. "
+        "Without quadratic terms the map's image is bounded; with them, such a point lies "
+        "absurdly far out."
+    )

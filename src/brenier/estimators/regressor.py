@@ -1,0 +1,109 @@
+"""Regression by conditional density: scikit-learn's contract, and the whole distribution."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from brenier.checks import check_finite, raise_if_categorical
+from brenier.estimators.given import AbstractConditional
+from brenier.evaluation import in_batches, log_density
+
+
+class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
+    """Regression of one target with its whole conditional distribution.
+
+    `predict` is the mean of the density that `ConditionalConvexPotentialFlow` fits, `score` the
+    coefficient of determination R^2; `quantile`, `interval`, `cdf`, `sample` and `log_density` tell
+    the rest. The settings are those of `ConditionalConvexPotentialFlow`.
+
+    Attributes
+    ----------
+    flow_ : ConvexFlow
+        The fitted flow on rows (y, x).
+    report_ : FitReport
+        Status, certificate, log-likelihoods, history, times.
+    n_iter_ : int
+        Iterations of the search.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_, target_names_ : ndarray of str
+        Column names of X, if it had any, and of y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brenier import ConvexPotentialRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, size=(200, 1))
+    >>> y = np.sin(3 * X[:, 0]) + 0.1 * rng.normal(size=200)
+    >>> r = ConvexPotentialRegressor(widths=(8,), context_widths=(8,), max_iter=20).fit(X, y)
+    >>> bool(r.score(X, y) > 0.9)
+    True
+    >>> r.interval(X[:3], 0.9).shape
+    (3, 2)
+    """
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the density of y given X.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known; numbers.
+        y : (N,)
+            Targets.
+        sample_weight : (N,), optional
+            Non-negative weights; an integer weight is the same as that many copies of the row.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        name = getattr(y, "name", None)
+        try:
+            rows: Any
+            rows, y = validate_data(
+                self,
+                X,
+                y,
+                dtype=np.float64,
+                y_numeric=True,
+                ensure_all_finite=False,
+                ensure_min_samples=2,
+            )
+        except ValueError as error:
+            raise_if_categorical(X, error)
+            raise
+        check_finite(rows, self._column_names())
+        self.target_names_ = np.array([str(name) if name else "y"], dtype=object)
+        Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
+        check_finite(Y, list(self.target_names_))
+        self._fit(rows, Y, sample_weight, None, None)
+        return self
+
+    def predict(self, X) -> Float[np.ndarray, " N"]:
+        """Return the conditional mean of the target at every row of X.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        """
+        return self.mean(X)[:, 0]
+
+    def log_density(self, X, y) -> Float[np.ndarray, " N"]:
+        """Return the log-density of every target given its row of X (nats).
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            What is known.
+        y : (N,)
+            Targets.
+        """
+        rows = self._pairs(X, y)
+        return in_batches(log_density, self.flow_, rows)

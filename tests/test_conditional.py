@@ -1,0 +1,367 @@
+"""Conditional features: derivatives, convexity at every context, and the search through them."""
+
+from functools import cache, partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brenier.flow.inverse import invert
+from brenier.inner.primal_dual import PrimalDual
+from brenier.inner.solution import WarmStart
+from brenier.linalg import outer_products, unpack
+from brenier.outer.conditional import ConditionalGaussian, ConditionalModel
+from brenier.outer.function import ReducedFunction
+from brenier.outer.lbfgs import LBFGS
+from brenier.outer.monitor import Limits
+from brenier.outer.parameters import from_vector, lower_bounds, to_vector
+from brenier.outer.sample import Data, Sample
+from brenier.outer.settings import Form, Settings
+from brenier.outer.taylor import taylor_check
+from brenier.outer.training import train
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.conditional import ConditionalFeatures
+from brenier.potential.features import SumPotential
+from brenier.potential.head import ConvexPotential
+from brenier.potential.initialise import gated_in_data
+from brenier.potential.merge import combine
+from brenier.potential.nonnegativity import Bounded
+from brenier.status import InnerStatus
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+# Float64 sums of a few dozen terms, each a product over the layers.
+ROUNDING = {"rtol": 1e-11, "atol": 1e-11}
+# Rounding of a Hessian's eigenvalues, relative to its largest.
+EIGENVALUE = 1e-13
+# Observed order of Taylor remainders at small steps; below the second figure they are rounding and
+# the inner solver's closing step.
+ORDER, INNER = 0.1, 1e-11
+N = 5
+
+
+class Family(NamedTuple):
+    n: int
+    q: int
+    widths: tuple[int, ...]
+    context_widths: tuple[int, ...]
+    n_gates: int
+    activation: str
+
+
+FAMILIES = {
+    "one target": Family(1, 3, (3, 4), (4, 2), 2, "gaussian-softplus"),
+    "two targets": Family(2, 1, (3, 2), (3,), 1, "softplus"),
+    "five targets, one layer, no gates": Family(5, 2, (3,), (2,), 0, "squareplus"),
+}
+on_all = pytest.mark.parametrize("name", FAMILIES)
+NAIVE_S = {type(ACTIVATIONS[name]): s for name, s in naive.ACTIVATIONS.items()}
+program = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def draw(family, seed, scale=1.0):
+    """Return features with random weights of a scale, head weights w, and rows X."""
+    rng = np.random.default_rng(seed)
+    n = family.n
+    placed = gated_in_data(
+        rng.normal(size=(20, n + family.q)), *family[:1], *family[2:5],
+        ACTIVATIONS[family.activation], rng,
+    )  # fmt: skip
+    network = jax.tree.map(lambda array: scale * rng.normal(size=array.shape), placed)
+    hidden = tuple(np.abs(L) for L in network.units.L)
+    if hidden:
+        network = eqx.tree_at(lambda tree: tree.units.L, network, hidden)
+    features = ConditionalFeatures(network, np.linalg.qr(rng.normal(size=(n, n)))[0])
+    w = np.abs(rng.normal(size=features.n_features)) + 0.1
+    w[features.n_constrained :] -= 0.5
+    return features, w, rng.normal(size=(N, n + family.q))
+
+
+@program
+def ours(features, w, X):
+    potential = ConvexPotential(features, w)
+    d = features.derivatives(X)
+    z, A = potential.gradient_and_hessian(X)
+    hessians = jnp.concatenate([d.hessians, outer_products(d.directions)], axis=-1)
+    return {
+        "values": features.value(X),
+        "gradients": jnp.moveaxis(d.gradients, 0, -1),
+        "hessians": jnp.stack(
+            [unpack(hessians[..., i]) for i in range(hessians.shape[-1])], axis=1
+        ),
+        "potential": potential.value(X),
+        "z": z.T,
+        "A": unpack(A),
+        "strong convexity": potential.strong_convexity,
+    }
+
+
+def plain(features):
+    """Return f_mu of one row (y, c), in the naive form."""
+    s = NAIVE_S[type(features.network.units.activation)]
+    return lambda y, c: naive.conditional_features(y, c, features.network, s, features.axes)
+
+
+@program
+def by_autodiff(features, w, X):
+    f, n = plain(features), features.n
+    Y, C = X[:, :n], X[:, n:]
+    return {
+        "values": jax.vmap(f)(Y, C),
+        "gradients": jax.vmap(jax.jacfwd(f))(Y, C),
+        "hessians": jax.vmap(jax.hessian(f))(Y, C),
+        "potential": jax.vmap(f)(Y, C) @ w,
+    }
+
+
+def scalar(z, A):
+    """Return a fixed random linear function of z (N, n) and A (N, n, n)."""
+    rng = np.random.default_rng(3)
+    C = rng.normal(size=A.shape)
+    return jnp.sum(rng.normal(size=z.shape) * z) + jnp.sum((C + C.swapaxes(1, 2)) * A)
+
+
+@program
+@jax.grad
+def our_gradient(weights, X):
+    z, A = ConvexPotential(*weights).gradient_and_hessian(X)
+    return scalar(z.T, unpack(A))
+
+
+@program
+@jax.grad
+def nested_gradient(weights, X):
+    features, w = weights
+    f, n = plain(features), features.n
+
+    def Phi(y, c):
+        return w @ f(y, c)
+
+    return scalar(
+        jax.vmap(jax.grad(Phi))(X[:, :n], X[:, n:]), jax.vmap(jax.hessian(Phi))(X[:, :n], X[:, n:])
+    )
+
+
+@cache
+def case(name):
+    """Return what the library and the naive form make of one draw of weights."""
+    features, w, X = jax.tree.map(jnp.asarray, draw(FAMILIES[name], seed=0))
+    found = ours(features, w, X) | {"by weights": jax.tree.leaves(our_gradient((features, w), X))}
+    expected = by_autodiff(features, w, X)
+    expected |= {"by weights": jax.tree.leaves(nested_gradient((features, w), X))}
+    return jax.tree.map(np.asarray, (found, expected))
+
+
+@on_all
+def test_derivatives_are_those_of_nested_differentiation(name):
+    found, expected = case(name)
+    features, w, _ = draw(FAMILIES[name], seed=0)
+    k = features.n_constrained
+    assert (features.n, len(w)) == (FAMILIES[name].n, features.n_features)
+    for quantity in ("values", "gradients", "potential"):
+        np.testing.assert_allclose(found[quantity], expected[quantity], **ROUNDING)
+    np.testing.assert_allclose(found["hessians"], expected["hessians"][:, :k], **ROUNDING)
+    assert (expected["hessians"][:, k:] == 0).all()
+
+
+@on_all
+def test_weighted_form_agrees_with_jets(name):
+    found, _ = case(name)
+    features, w, _ = draw(FAMILIES[name], seed=0)
+    by_jet = np.einsum("jia,i->ja", found["gradients"], w)
+    np.testing.assert_allclose(found["z"], by_jet, **ROUNDING)
+    by_jet = np.einsum("jiab,i->jab", found["hessians"], w[: features.n_constrained])
+    np.testing.assert_allclose(found["A"], by_jet, **ROUNDING)
+
+
+@on_all
+def test_gradients_in_the_weights_are_those_of_nested_differentiation(name):
+    found, expected = case(name)
+    assert len(found["by weights"]) == len(jax.tree.leaves(draw(FAMILIES[name], seed=0)[:2]))
+    for of_ours, of_naive in zip(found["by weights"], expected["by weights"], strict=True):
+        np.testing.assert_allclose(of_ours, of_naive, **ROUNDING)
+
+
+@on_all
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    log_scale=st.floats(-3, 1),
+    log_distance=st.floats(-3, 3),
+    log_w=st.floats(-6, 6),
+)
+def test_convex_in_the_targets_at_every_context(name, seed, log_scale, log_distance, log_w):
+    features, w, X = draw(FAMILIES[name], seed, 10.0**log_scale)
+    w = np.where(np.arange(len(w)) < features.n_constrained, 10.0**log_w * w, w)
+    found = jax.tree.map(np.asarray, ours(features, w, 10.0**log_distance * X))
+    assert all(np.isfinite(array).all() for array in found.values())
+    values = np.linalg.eigvalsh(found["hessians"])
+    assert (values.min(axis=-1) >= -EIGENVALUE * np.abs(values).max(axis=-1)).all()
+    floor = w[features.width : features.width + features.n].min()
+    assert found["strong convexity"] == floor
+    values = np.linalg.eigvalsh(found["A"])
+    assert (values.min(axis=-1) >= floor - EIGENVALUE * np.abs(values).max(axis=-1)).all()
+    # A network feature's slope in y is its gate's value at most.
+    slopes = np.linalg.norm(found["gradients"], axis=-1)[:, : features.width]
+    assert (slopes <= 1 + EIGENVALUE).all()
+
+
+@on_all
+def test_only_weights_between_layers_are_bounded_and_the_shift_is_not_decayed(name):
+    network = draw(FAMILIES[name], seed=1)[0].network
+    low = lower_bounds(network)
+    assert len(low) == len(to_vector(network))
+    n_bounded = sum(L.size for L in network.units.L)
+    assert sorted(set(low[np.isfinite(low)])) == [0.0] * (n_bounded > 0)
+    assert np.isfinite(low).sum() == n_bounded
+    filled = from_vector(network, np.where(np.isfinite(low), 1.0, 0.0))
+    assert all((L == 1).all() for L in filled.units.L)
+    decayed = sum(np.sum(np.asarray(array) ** 2) for array in network.decayed())
+    matrices = [a for a in jax.tree.leaves(network) if a.ndim == 2]
+    shift = np.sum(network.units.shift.W**2)
+    assert decayed == pytest.approx(sum(np.sum(a**2) for a in matrices) - shift, rel=1e-12)
+
+
+def test_sum_has_the_weighted_map_and_jacobian_of_its_members():
+    family, shares = FAMILIES["two targets"], np.array([0.5, 0.0, 0.3, 0.4])
+    members = [ConvexPotential(*draw(family, seed)[:2]) for seed in range(4)]
+    merged, X = combine(members, shares), draw(family, seed=0)[2]
+    assert isinstance(merged, SumPotential)
+    maps, jacobians = zip(*(member.gradient_and_hessian(X) for member in members), strict=True)
+    z, A = merged.gradient_and_hessian(X)
+    np.testing.assert_allclose(z, np.tensordot(shares, maps, axes=1), **ROUNDING)
+    np.testing.assert_allclose(A, np.tensordot(shares, jacobians, axes=1), **ROUNDING)
+    values = [member.value(X) for member in members]
+    np.testing.assert_allclose(merged.value(X), shares @ values, **ROUNDING)
+    convexity = shares @ [float(member.strong_convexity) for member in members]
+    assert float(merged.strong_convexity) == pytest.approx(convexity, rel=1e-14)
+    # A potential without share is left out.
+    assert (merged.n, merged.n_constrained) == (family.n, 3 * members[0].n_constrained)
+
+
+@pytest.mark.parametrize("name", ["one target", "two targets"])
+def test_inverse_at_each_row_s_own_context(name):
+    features, w, X = draw(FAMILIES[name], seed=2, scale=0.5)
+    potential, n = ConvexPotential(features, w), FAMILIES[name].n
+    z, _ = potential.gradient_and_hessian(X)
+    inversion = eqx.filter_jit(invert)(potential, z.T, X[:, n:])
+    assert np.asarray(inversion.converged).all()
+    assert (np.abs(inversion.X - X[:, :n]) <= inversion.error_bound[:, None] + 1e-12).all()
+    np.testing.assert_allclose(inversion.X, X[:, :n], rtol=1e-8, atol=1e-8)
+
+
+# The search.
+
+WIDTHS, CONTEXT_WIDTHS, N_GATES, N_ROWS = (3, 2), (3,), 2, 60
+MODEL = ConditionalModel(1, CONTEXT_WIDTHS, N_GATES)
+CONTEXTS = {
+    "plain": lambda c: c,
+    "constant": lambda c: np.stack([c[:, 0], 0 * c[:, 0]], axis=1),
+    "all constant": lambda c: 0 * c,
+    "collinear": lambda c: np.stack([c[:, 0], -2 * c[:, 0]], axis=1),
+}
+
+
+def rows(context="plain", seed=0):
+    """Return rows (y, c) whose mean and noise depend on the context, and unequal weights."""
+    rng = np.random.default_rng(seed)
+    c = rng.normal(size=(N_ROWS, 2))
+    y = np.sin(2 * c[:, 0]) + np.exp(0.5 * c[:, 1] - 1) * rng.normal(size=N_ROWS)
+    return np.column_stack([y, CONTEXTS[context](c)]), rng.uniform(0.5, 2.0, size=N_ROWS)
+
+
+def run_settings(**changes):
+    settings = {
+        "widths": WIDTHS,
+        "activation": ACTIVATIONS["gaussian-softplus"],
+        "nonnegativity": Bounded(),
+        "solver": PrimalDual(tau=1e-3),
+        "scheme": LBFGS(),
+        "quadratic": True,
+        "forms": (Form(1e-3, 0),),
+        "jitter": 0.0,
+        "w_min": 1e-2,
+        "limits": Limits(15, 50, None),
+        "n_init": 1,
+        "n_estimators": 2,
+        "seed": 0,
+    }
+    return Settings(**settings | changes)
+
+
+def problem_on(context):
+    """Return the separable problem of rows, its sample, and a cold start."""
+    X, weights = rows(context)
+    gaussian = MODEL.gaussian(X, weights, 0.0)
+    start = MODEL.start(X, run_settings(), np.random.default_rng(0))
+    problem = start.problem(Form(1e-3, 0), run_settings(), gaussian)
+    cold = WarmStart.cold(jnp.asarray(MODEL.cold_weights(problem.template, gaussian)))
+    return problem, Sample.of(X, weights, chunk_rows=128), cold
+
+
+def test_taylor_remainders_are_of_second_order_through_the_inner_solver():
+    problem, sample, cold = problem_on("plain")
+    function = ReducedFunction(problem, sample, cold, N_ROWS)
+    theta = to_vector(problem.template.network)
+    direction = np.random.default_rng(5).normal(size=len(theta))
+    direction *= np.where(np.isfinite(function.lower), np.sign(direction), 1.0)
+    table = taylor_check(function, theta, direction, h=1e-2 * 0.5 ** np.arange(6))
+    orders = table["order"][1:][table["error"][1:] > INNER]
+    assert len(orders) >= 3
+    np.testing.assert_allclose(orders, 2.0, atol=ORDER)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_inner_problem_is_solved_whatever_the_context(context):
+    problem, sample, cold = problem_on(context)
+    solution = problem.solve(jnp.asarray(to_vector(problem.template.network)), sample, cold)
+    assert int(solution.status) == InnerStatus.CONVERGED
+    assert np.isfinite(solution.w).all()
+    # mean |z|^2 = n + w . lambda less the ridge's share, at any optimum.
+    z, _ = problem.potential(to_vector(problem.template.network), solution.w).gradient_and_hessian(
+        np.asarray(sample.X)[0]
+    )
+    square = np.asarray(sample.omega)[0] @ np.sum(np.asarray(z) ** 2, axis=0)
+    excess = float(solution.w @ solution.multipliers - problem.ridge @ solution.w**2)
+    assert square == pytest.approx(1 + excess, abs=1e-6)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_training_is_finite_and_no_worse_than_the_regression(context):
+    X, weights = rows(context)
+    held_X, held_weights = rows(context, seed=1)
+    data = Data(X, weights, held_X, held_weights)
+    result = train(data, run_settings(), model=MODEL)
+    # Without a context these rows are nearly Gaussian.
+    assert result.is_gaussian == (context == "all constant")
+    if result.best is not None:
+        assert result.best.loss < result.gaussian_loss
+        assert result.best.heldout_loss <= result.gaussian_heldout_loss
+    z, A = result.potential.gradient_and_hessian(X)
+    assert np.isfinite(z).all()
+    assert (np.asarray(A) > 0).all()
+
+
+@on_all
+def test_regression_is_inside_the_model_at_all_weights_of_the_network(name):
+    family = FAMILIES[name]
+    features, _, X = draw(family, seed=7)
+    rng = np.random.default_rng(8)
+    data = rng.normal(size=(50, family.n + family.q))
+    weights = rng.uniform(1, 2, size=50)
+    gaussian = ConditionalGaussian.fit(data, family.n, weights, 0.0)
+    features = ConditionalFeatures(features.network, gaussian.axes)
+    z, A = ConvexPotential(features, gaussian.weights(features)).gradient_and_hessian(X)
+    losses = 0.5 * np.sum(np.asarray(z) ** 2, axis=0) - np.linalg.slogdet(unpack(A))[1]
+    np.testing.assert_allclose(losses, gaussian.losses(X), **ROUNDING)
+    # Weighted least squares, by another route.
+    design = np.column_stack([np.ones(50), data[:, family.n :]]) * np.sqrt(weights)[:, None]
+    solved = np.linalg.lstsq(design, data[:, : family.n] * np.sqrt(weights)[:, None])[0]
+    np.testing.assert_allclose(gaussian.intercept, solved[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(gaussian.coefficients, solved[1:].T, rtol=1e-6, atol=1e-6)

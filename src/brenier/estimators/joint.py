@@ -275,7 +275,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
             Rows that decide when to stop. Without them some rows of `X` are split off.
         callback : callable, optional
-            Called with a `Progress` after every iteration.
+            Called with a `Progress` after every iteration of every search, one call at a time;
+            several searches may run at once, each in a thread of its own.
 
         Returns
         -------

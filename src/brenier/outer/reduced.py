@@ -1,6 +1,6 @@
 r"""The reduced objective J_tau(mu): the inner problem solved, its minimiser substituted.
 
-    J_tau(mu) = min_w [ J(mu, w) - tau sum_i log s_i + rho / 2 |w_network|^2 ]
+    J_tau(mu) = min_w [ J(mu, w) - tau sum_i log s_i + 1/2 sum_i rho_i w_i^2 ]
                 + decay / 2 |D mu|^2,
 
 with D mu the slopes in mu (`AbstractTrained.decayed`): K and L, and a cone's B / sqrt(n).
@@ -12,8 +12,9 @@ for J too.
 
 The ridge is there because J_tau alone is unbounded below: a unit whose kink leaves the data makes
 its feature as small as it likes, w_i grows without bound, and -tau log w_i falls for ever (seen:
-w = 1e49 on moons with tau = 1e-3). With it w_i <= sqrt(tau / rho) there. Like the barrier it does
-not contain mu, so the envelope argument holds.
+w = 1e49 on moons with tau = 1e-3). With it w_i <= sqrt(tau / rho_i) there. It is on the network's
+weights, and on those of features of a context, which may be collinear. Like the barrier it does not
+contain mu, so the envelope argument holds.
 
 References
 ----------
@@ -55,7 +56,7 @@ class VariableProjection(eqx.Module):
     floor : (m,)
         Lower bounds of w, minus infinity where free.
     ridge : (m,)
-        rho of every weight; see above where it is not zero.
+        rho, zero for the weights that need none.
     solver : AbstractInnerSolver
         Solves for w.
     decay : float

@@ -198,6 +198,17 @@ def test_validation_data_and_its_weights_decide():
     assert flow.report_.heldout_log_likelihood.mean == pytest.approx(flow.score(held_X, held_y))
 
 
+def test_searches_of_all_potentials_are_told_of_and_counted():
+    told = []
+    report = small(validation_fraction=0.2, max_iter=2).fit(*data(), callback=told.append).report_
+    # The race of two, decided in two iterations, and the second potential.
+    assert {progress.search for progress in told} == {1, 2, 3}
+    assert len(report.search_decay) == len(report.search_log_likelihood) == 3
+    assert report.search_decay[2] in report.search_decay[:2]
+    assert max(progress.seconds for progress in told) <= report.seconds["total"]
+    assert report.seconds["searches"] <= 3 * report.seconds["total"]
+
+
 @pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
 @pytest.mark.parametrize("max_seconds", [0.0, 1.0])
 def test_out_of_time_leaves_the_best_so_far(max_seconds):

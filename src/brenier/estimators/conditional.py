@@ -98,7 +98,8 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         validation_data : tuple (X, Y) or (X, Y, weights), optional
             Rows that decide when to stop. Without them some rows are split off.
         callback : callable, optional
-            Called with a `Progress` after every iteration.
+            Called with a `Progress` after every iteration of every search, one call at a time;
+            several searches may run at once, each in a thread of its own.
 
         Returns
         -------

@@ -1,9 +1,7 @@
 """What the estimators of p(y | x) share: settings, the fit, and all that follows from a map."""
 
-import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -52,7 +50,7 @@ from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
 from brenier.outer.schemes import SCHEMES
 from brenier.outer.settings import Form, Settings
-from brenier.outer.training import OUT_OF_TIME, train
+from brenier.outer.training import train, train_apart
 from brenier.persistence import write_model
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.merge import combine
@@ -346,28 +344,10 @@ class AbstractConditional(BaseEstimator):
             Preprocessing(bounds, whitening(bounded, rows.weights, how)),
             ContextScaling.of(rows.X[:, n:], rows.weights),
         )
-        model = ConditionalModel(
-            n, tuple(int(width) for width in self.context_widths), int(self.n_gates)
-        )
         settings = self._settings(
             seed, few=few, heldout=splits[0][1] is not None, shrinkage=d / (N + d) if few else 0.0
         )
-        if len(splits) > 1:
-            settings = replace(settings, n_estimators=1)
-        started = time.perf_counter()
-        members: list[Member] = []
-        for k, (training, heldout) in enumerate(splits):
-            settings = _within(settings, self.max_seconds, time.perf_counter() - started, seed + k)
-            units = Units.of(preprocessing, training, heldout)
-            weights = None if heldout is None else heldout.weights
-            data = Data(units.train, training.weights, units.heldout, weights)
-            on_iteration = progress_callback(units, callback, int(self.verbose))
-            result = train(data, settings, on_iteration, model=model)
-            members.append(Member(result, units, training, heldout))
-            # The first potential's race is that of all.
-            settings = replace(settings, forms=(result.forms[result.winner],) if not few else ())
-            if result.status in OUT_OF_TIME:
-                break
+        members = self._members(splits, preprocessing, settings, callback)
         kept = with_a_search(members)
         potentials = [member.result.potential for member in kept]
         potential = potentials[0]
@@ -375,8 +355,34 @@ class AbstractConditional(BaseEstimator):
             potential = combine(potentials, np.full(len(potentials), 1.0 / len(potentials)))
         self.flow_ = ConvexFlow(preprocessing, potential)
         self.baseline_ = kept[0].result.gaussian
-        self.report_ = average_report(kept, members[-1], preprocessing, self.flow_, rows)
+        self.report_ = average_report(kept, members, preprocessing, self.flow_, rows)
         self.n_iter_ = self.report_.n_iter
+
+    def _members(
+        self,
+        splits: Splits,
+        preprocessing: ConditionalPreprocessing,
+        settings: Settings,
+        callback,
+    ) -> list[Member]:
+        """Return what each split's rows were trained to, as far as there was time."""
+        context_widths = tuple(int(width) for width in self.context_widths)
+        model = ConditionalModel(preprocessing.n, context_widths, int(self.n_gates))
+        units = [Units.of(preprocessing, *split) for split in splits]
+        data = [
+            Data(u.train, training.weights, u.heldout, None if held is None else held.weights)
+            for u, (training, held) in zip(units, splits, strict=True)
+        ]
+        told = [progress_callback(u, callback, int(self.verbose)) for u in units]
+        if len(splits) == 1:
+            results = [train(data[0], settings, told[0], model=model)]
+        else:
+            results = train_apart(data, settings, told, model=model)
+        return [
+            Member(result, u, training, held)
+            for result, u, (training, held) in zip(results, units, splits, strict=True)
+            if result is not None
+        ]
 
     def _settings(self, seed: int, *, few: bool, heldout: bool, shrinkage: float) -> Settings:
         limits = Limits(
@@ -498,12 +504,6 @@ class AbstractConditional(BaseEstimator):
     def _column_names(self) -> list[str]:
         names = getattr(self, "feature_names_in_", None)
         return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
-
-
-def _within(settings: Settings, max_seconds: float | None, spent: float, seed: int) -> Settings:
-    """Return the settings of the next potential, with what is left of the time."""
-    left = None if max_seconds is None else max(0.0, max_seconds - spent)
-    return replace(settings, seed=seed, limits=replace(settings.limits, max_seconds=left))
 
 
 def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "Y") -> None:

@@ -9,7 +9,8 @@ from brenier.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ConditionalPreprocessing
 from brenier.outer.rows import Rows
-from brenier.outer.training import OUT_OF_TIME, TrainingResult
+from brenier.outer.search import OUT_OF_TIME
+from brenier.outer.training import TrainingResult
 from brenier.report import FitReport, MeanAndError
 from brenier.units import Units, fit_report, gaussian_log_density
 
@@ -37,7 +38,7 @@ def with_a_search(members: list[Member]) -> list[Member]:
 
 def average_report(
     members: list[Member],
-    last: Member,
+    everyone: list[Member],
     preprocessing: ConditionalPreprocessing,
     flow: ConvexFlow,
     rows: Rows,
@@ -45,12 +46,12 @@ def average_report(
     """Return the report of the average of potentials.
 
     Held-out log-likelihoods are those of each potential on the rows that it has not seen: of the
-    average nothing is known on unseen rows but that it is no worse than their mean. `last` is the
-    member after which the fit ended, in the average or not.
+    average nothing is known on unseen rows but that it is no worse than their mean. `everyone` are
+    the members and those that time left out.
     """
     reports = [member.report(preprocessing) for member in members]
     if len(members) == 1:
-        return replace(reports[0], **_end(last, reports[0], preprocessing))
+        return replace(reports[0], **_end(everyone, reports[0], preprocessing))
     best = int(np.argmax([report.train_log_likelihood for report in reports]))
     heldout = [member.heldout for member in members if member.heldout is not None]
     weights = np.concatenate([part.weights for part in heldout])
@@ -59,9 +60,10 @@ def average_report(
         for parts in zip(*(_on_heldout(m, preprocessing) for m in members), strict=True)
     )
     seconds = {part: sum(report.seconds[part] for report in reports) for part in reports[0].seconds}
+    seconds["total"] = max(report.seconds["total"] for report in reports)
     return replace(
         reports[best],
-        **_end(last, reports[best], preprocessing),
+        **_end(everyone, reports[best], preprocessing),
         is_gaussian=all(report.is_gaussian for report in reports),
         n_members=sum(report.n_members for report in reports),
         n_train=len(rows.X),
@@ -81,9 +83,12 @@ def average_report(
     )
 
 
-def _end(last: Member, best: FitReport, preprocessing: ConditionalPreprocessing) -> dict[str, Any]:
+def _end(
+    everyone: list[Member], best: FitReport, preprocessing: ConditionalPreprocessing
+) -> dict[str, Any]:
     """Return how the fit as a whole ended: as its best search, unless it was cut off."""
-    ended = last.report(preprocessing) if last.result.status in OUT_OF_TIME else best
+    cut_off = [member for member in everyone if member.result.status in OUT_OF_TIME]
+    ended = cut_off[0].report(preprocessing) if cut_off else best
     return {"status": ended.status, "message": ended.message}
 
 

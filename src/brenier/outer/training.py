@@ -14,7 +14,7 @@ in several jittered copies (`brenier.outer.jitter`).
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 
@@ -89,7 +89,8 @@ class TrainingResult:
     jitter : float
         Standard deviation of the noise on the rows that were searched on, in those of the data.
     seconds : dict
-        Wall time: `total`, and by part (`Search.seconds`), summed over all searches.
+        Wall time: `total`, of the whole fit, and by part (`Search.seconds`), summed over all
+        searches.
     """
 
     potential: AbstractPotential
@@ -108,9 +109,9 @@ class TrainingResult:
     seconds: dict[str, float]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Run:
-    """What the searches of one fit share: the rows as they are, and as the searches see them."""
+    """What searches on the same rows share: these as they are, and as the searches see them."""
 
     data: Data
     search_data: Data
@@ -120,7 +121,7 @@ class _Run:
     jitter: float
     on_iteration: ProgressCallback | None
     started: float
-    stop: Event = field(default_factory=Event)
+    stop: Event
 
     def starts(self) -> list[AbstractStart]:
         """Return initial weights for every search of every potential, one after the other."""
@@ -201,36 +202,83 @@ def train(
     Call it where float64 is enabled. A KeyboardInterrupt ends the search and the best potential so
     far is returned, with the status saying so.
     """
-    started = time.perf_counter()
-    gaussian = model.gaussian(data.X, data.weights, settings.shrinkage)
-    jitter = settings.jitter if settings.forms else 0.0
-    if jitter is None:
-        jitter = chosen_jitter(data, gaussian)
-    seen = jittered(data, gaussian, jitter, settings.seed)
-    jitter = jitter if seen is not data else 0.0
-    told = None if on_iteration is None else one_at_a_time(on_iteration)
-    run = _Run(data, seen, settings, model, gaussian, jitter, told, started)
-    searched = _search_all(run) or [_no_search(run)]
-    return _conclude(run, searched)
+    runs = _runs([data], settings, [on_iteration], model)
+    return _conclude(runs[0], _search_all(runs) or [_no_search(runs[0])])
 
 
-def _search_all(run: _Run) -> list[_Found]:
-    """Return every search: those of the race, then those of every potential."""
-    settings = run.settings
+def train_apart(
+    data: Sequence[Data],
+    settings: Settings,
+    on_iteration: Sequence[ProgressCallback | None],
+    *,
+    model: AbstractModel,
+) -> list[TrainingResult | None]:
+    """Return what `train` would, of one potential for each of several splits of the rows.
+
+    The first split's race decides the form of all. The result is None where no search had begun
+    when the time was up or Ctrl-C came; the first is never None.
+
+    Parameters
+    ----------
+    data : sequence of Data
+        The splits.
+    settings : Settings
+        With seeds that count on from split to split; their `n_estimators` does not matter.
+    on_iteration : sequence of callable or None
+        Who is told of each split's searches.
+    model : AbstractModel
+        What kind of features.
+    """
+    runs = _runs(data, replace(settings, n_estimators=1), on_iteration, model)
+    searched = _search_all(runs)
+    of_each = [[found for found in searched if found.potential == k] for k in range(len(runs))]
+    of_each[0] = of_each[0] or [_no_search(runs[0])]
+    return [
+        _conclude(run, of_run) if of_run else None
+        for run, of_run in zip(runs, of_each, strict=True)
+    ]
+
+
+def _runs(
+    data: Sequence[Data],
+    settings: Settings,
+    on_iteration: Sequence[ProgressCallback | None],
+    model: AbstractModel,
+) -> list[_Run]:
+    """Return the runs of one fit, which have one clock and end together."""
+    started, stop = time.perf_counter(), Event()
+    tell = one_at_a_time(lambda callback, iteration: callback(iteration))
+    runs = []
+    for k, (rows, callback) in enumerate(zip(data, on_iteration, strict=True)):
+        own = replace(settings, seed=settings.seed + k)
+        gaussian = model.gaussian(rows.X, rows.weights, own.shrinkage)
+        jitter = own.jitter if own.forms else 0.0
+        if jitter is None:
+            jitter = chosen_jitter(rows, gaussian)
+        seen = jittered(rows, gaussian, jitter, own.seed)
+        jitter = jitter if seen is not rows else 0.0
+        told = None if callback is None else partial(tell, callback)
+        runs.append(_Run(rows, seen, own, model, gaussian, jitter, told, started, stop))
+    return runs
+
+
+def _search_all(runs: Sequence[_Run]) -> list[_Found]:
+    """Return every search: those of the first run's race, then those of all runs' potentials."""
+    settings, stop = runs[0].settings, runs[0].stop
     if not settings.forms:
         return []
-    starts = run.starts()
-    searched = _race(run, starts[0])
+    starts = [(run, start) for run in runs for start in run.starts()]
+    searched = _race(*starts[0])
     leader = min(searched, key=lambda found: found.prospect, default=None)
     form = settings.forms[0] if leader is None else leader.form
     finished = leader is not None and not _cut_short(leader.search, settings.limits)
-    if run.stop.is_set():
+    if stop.is_set():
         return searched
     jobs = [
-        partial(_search, run, starts[i], form, settings.limits, potential=i // settings.n_init)
+        partial(_search, *starts[i], form, settings.limits, potential=i // settings.n_init)
         for i in range(int(finished), len(starts))
     ]
-    return searched + _side_by_side(run, jobs, first=len(searched) + 1)
+    return searched + _side_by_side(jobs, stop, first=len(searched) + 1)
 
 
 def _no_search(run: _Run) -> _Found:
@@ -247,13 +295,13 @@ def _race(run: _Run, start: AbstractStart) -> list[_Found]:
     forms = run.settings.forms
     limits = replace(run.settings.limits, max_iter=min(RACE, run.settings.limits.max_iter))
     jobs = [partial(_search, run, start, form, limits, potential=0) for form in forms]
-    return _side_by_side(run, jobs, first=1) if len(forms) > 1 else []
+    return _side_by_side(jobs, run.stop, first=1) if len(forms) > 1 else []
 
 
-def _side_by_side(run: _Run, searches: list[partial[_Found]], *, first: int) -> list[_Found]:
+def _side_by_side(searches: list[partial[_Found]], stop: Event, *, first: int) -> list[_Found]:
     """Return the searches, numbered from `first`."""
     numbered = [partial(search, number=number) for number, search in enumerate(searches, first)]
-    return side_by_side(numbered, run.stop)
+    return side_by_side(numbered, stop)
 
 
 def _cut_short(search: Search, limits: Limits) -> bool:

@@ -118,6 +118,7 @@ def test_wrong_use_is_named(model, folder, tmp_path):
     usage = ("fit", data, "-o", tmp_path / "m", "--given")
     assert "names of different columns" in refused(*usage, "mu,mu", code=ExitCode.USAGE)
     assert "neither --thesis nor" in refused(*usage, "mu", "--thesis", code=ExitCode.USAGE)
+    assert "nor --jitter" in refused(*usage, "mu", "--jitter", "0", code=ExitCode.USAGE)
     small = {"widths": (3,), "n_estimators": 1, "max_iter": 2, "decay": 1e-3}
     ConvexPotentialFlow(n_cones=0, **small).fit(rows()).save(tmp_path / "joint")
     joint = refused("sample", tmp_path / "joint", "--given", Path(data))

@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import equinox as eqx
@@ -39,7 +39,8 @@ from brenier.outer.rows import canonical_rows
 from brenier.outer.sample import Data, Sample, chunk_rows, padded_length
 from brenier.outer.search import OUT_OF_TIME, PARTS, Search
 from brenier.outer.settings import Form, Settings
-from brenier.outer.training import RACE, train
+from brenier.outer.start import JointModel
+from brenier.outer.training import RACE, train, train_apart
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
@@ -569,7 +570,7 @@ LIMIT, STOPPED = FitStatus.ITERATION_LIMIT, FitStatus.STOPPED_ON_VALIDATION
 MANY = 1000
 
 
-def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, earlier=None, **changes):
+def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, earlier=None, through=train, **changes):
     """Return a training run, and the form and iteration limit of every search in it.
 
     Parameters
@@ -578,6 +579,8 @@ def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, earlier=None, **changes)
         By form: status and held-out loss of its first search. None for the loss: no iterate.
     earlier : dict, optional
         By form: the held-out loss in the first half of a search, if it was not that of its end.
+    through : callable
+        What trains, on data and settings.
     """
     calls, earlier = [], earlier or {}
 
@@ -616,7 +619,7 @@ def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, earlier=None, **changes)
         "seed": 0,
     }
     data = Data(X, weights, X[:40], weights[:40])
-    return train(data, Settings(**run | changes)), calls
+    return through(data, Settings(**run | changes)), calls
 
 
 IN_RACE = [(form, RACE) for form in FORMS]
@@ -677,6 +680,33 @@ def test_an_end_during_the_race_leaves_the_best_so_far(status, loss, monkeypatch
     assert result.status is status
     assert result.forms[result.winner] == (PLAIN if loss is None else CONES)
     assert np.isfinite(result.potential.value(rows()[0])).all()
+
+
+def apart(data, settings):
+    """Train three potentials on rows that are not quite the same."""
+    splits = [replace(data, X=data.X[k:], weights=data.weights[k:]) for k in range(3)]
+    return train_apart(splits, settings, [None] * 3, model=JointModel())
+
+
+def test_potentials_of_several_splits_have_the_form_that_won_the_race_of_the_first(monkeypatch):
+    ends = {form: (LIMIT, 1.0 + (form != CONES)) for form in FORMS}
+    results, calls = race(monkeypatch, ends, through=apart)
+    assert calls == [*IN_RACE, *[(CONES, MANY)] * 3]
+    numbers = [[search.iterations[0].search for search in r.searches] for r in results]
+    assert numbers == [[1, 2, 3, 4], [5], [6]]
+    # Of the race's search and its repetition, as good, the latter.
+    assert [result.winner for result in results] == [3, 0, 0]
+    assert len({result.gaussian_loss for result in results}) == 3
+    assert all(result.n_members <= 1 for result in results)
+
+
+@pytest.mark.parametrize("status", [FitStatus.TIME_LIMIT, FitStatus.INTERRUPTED])
+def test_splits_whose_search_has_not_begun_by_the_end_have_no_result(status, monkeypatch):
+    ends = {PLAIN: (status, 0.5)}
+    (first, *others), calls = race(monkeypatch, ends, forms=(PLAIN,), through=apart)
+    assert calls == [(PLAIN, MANY)]
+    assert first.status is status
+    assert others == [None, None]
 
 
 def test_starts_have_the_same_network_and_the_first_cones(monkeypatch):

@@ -18,9 +18,15 @@ SHOWN = 5
 LEAST_DISTINCT, LEAST_ROWS = 0.5, 20
 
 
+def is_constant(Y: np.ndarray) -> np.ndarray:
+    """Return which columns are constant up to rounding."""
+    low, high = Y.min(axis=0), Y.max(axis=0)
+    return high - low <= 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
+
+
 def constant_columns(X: Float[np.ndarray, "N q"], names: Sequence[str]) -> str:
     """Return the names of the constant columns, quoted; empty where all vary."""
-    return _quoted([names[i] for i in np.flatnonzero(_is_constant(X)).tolist()])
+    return _quoted([names[i] for i in np.flatnonzero(is_constant(X)).tolist()])
 
 
 def repeated_values(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> str:
@@ -115,14 +121,8 @@ def _quoted(names: Sequence[str]) -> str:
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-def _is_constant(Y: np.ndarray) -> np.ndarray:
-    """Return which columns are constant up to rounding."""
-    low, high = Y.min(axis=0), Y.max(axis=0)
-    return high - low <= 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
-
-
 def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
-    constant = np.flatnonzero(_is_constant(Y)).tolist()
+    constant = np.flatnonzero(is_constant(Y)).tolist()
     if constant:
         values = _quoted([f"{Y[:, i].min():g}" for i in constant])
         raise ValueError(

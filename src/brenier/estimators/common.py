@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight
 
 from brenier.checks import check_columns, check_finite
 from brenier.flow.inverse import Inversion
@@ -45,6 +46,24 @@ def seed_of(random_state) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def column_names(estimator: Any) -> list[str]:
+    """Return the names of the columns an estimator was fitted to: x0, x1, ... if they had none."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return [f"x{i}" for i in range(estimator.n_features_in_)]
+    return [str(name) for name in names]
+
+
+def training_weights(sample_weight: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | None:
+    """Return the weights of the rows X of a fit as float64, not all of them zero."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not np.any(weights > 0):
+        raise ValueError("Expected a positive sample_weight; got zero for every row.")
+    return weights
 
 
 def split_rows(

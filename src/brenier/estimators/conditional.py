@@ -9,7 +9,7 @@ from jaxtyping import Float
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from brenier.checks import check_finite
-from brenier.estimators.common import normal_points
+from brenier.estimators.common import column_names, normal_points
 from brenier.estimators.given import AbstractConditional, check_same_length
 from brenier.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
@@ -218,5 +218,5 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
 
     def _validation_rows(self, X) -> Float[np.ndarray, "M q"]:
         rows: Any = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
-        check_finite(rows, self._column_names())
+        check_finite(rows, column_names(self))
         return rows

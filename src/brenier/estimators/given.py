@@ -14,13 +14,14 @@ from scipy.stats import qmc
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.bounds import check_inside, column_bounds
 from brenier.checks import (
     check_columns,
     check_finite,
     constant_columns,
+    is_constant,
     raise_if_categorical,
     raise_if_text,
     repeated_values,
@@ -28,10 +29,12 @@ from brenier.checks import (
 from brenier.estimators.common import (
     W_MIN,
     check_widths,
+    column_names,
     inner_solver,
     inversion_message,
     seed_of,
     split_rows,
+    training_weights,
 )
 from brenier.estimators.files import to_file
 from brenier.estimators.members import Member, average_report, with_a_search
@@ -262,13 +265,7 @@ class AbstractConditional(BaseEstimator):
         check_widths(self.widths)
         check_widths(self.context_widths)
         names, n = list(self.target_names_), Y.shape[1]
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-            if not np.any(weights > 0):
-                raise ValueError("Expected a positive sample_weight; got zero for every row.")
+        weights = training_weights(sample_weight, X)
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
@@ -290,7 +287,7 @@ class AbstractConditional(BaseEstimator):
             warnings.warn(self.report_.message, ConvergenceWarning, stacklevel=3)
 
     def _warn_of_columns(self, rows: np.ndarray, n: int) -> None:
-        constant = constant_columns(rows[:, n:], self._column_names())
+        constant = constant_columns(rows[:, n:], column_names(self))
         if constant:
             warnings.warn(
                 f"Expected columns of X that vary; got constant {constant}: they have no influence "
@@ -342,7 +339,7 @@ class AbstractConditional(BaseEstimator):
         bounded = np.asarray(bounds.forward(rows.X[:, :n])[0])
         preprocessing = ConditionalPreprocessing(
             Preprocessing(bounds, whitening(bounded, rows.weights, how)),
-            ContextScaling.of(rows.X[:, n:], rows.weights),
+            ContextScaling.of(rows.X[:, n:], rows.weights, is_constant(rows.X[:, n:])),
         )
         settings = self._settings(
             seed, few=few, heldout=splits[0][1] is not None, shrinkage=d / (N + d) if few else 0.0
@@ -453,7 +450,7 @@ class AbstractConditional(BaseEstimator):
         except ValueError as error:
             raise_if_categorical(X, error)
             raise
-        check_finite(rows, self._column_names())
+        check_finite(rows, column_names(self))
         if not reset:
             self._warn_if_far(rows)
         return rows
@@ -500,10 +497,6 @@ class AbstractConditional(BaseEstimator):
         X, Y = self._known(X), self._targets(Y)
         check_same_length(X, Y)
         return np.concatenate([Y, X], axis=1)
-
-    def _column_names(self) -> list[str]:
-        names = getattr(self, "feature_names_in_", None)
-        return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
 
 
 def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "Y") -> None:

@@ -18,11 +18,13 @@ from brenier.checks import check_columns, check_finite, raise_if_text
 from brenier.estimators.common import (
     W_MIN,
     check_widths,
+    column_names,
     inner_solver,
     inversion_message,
     normal_points,
     seed_of,
     split_rows,
+    training_weights,
 )
 from brenier.estimators.files import to_file
 from brenier.evaluation import in_batches, inverse, log_density, transform
@@ -294,14 +296,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         self._validate_params()
         check_widths(self.widths)
         X = self._rows(X, reset=True)
-        names = self._column_names()
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-            if not np.any(weights > 0):
-                raise ValueError("Expected a positive sample_weight; got zero for every row.")
+        names = column_names(self)
+        weights = training_weights(sample_weight, X)
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")
@@ -342,7 +338,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         if isinstance(validation_data, tuple):
             validation_data, weights = validation_data
         X = self._rows(validation_data)
-        check_inside(X, bounds, self._column_names(), "validation_data")
+        check_inside(X, bounds, column_names(self), "validation_data")
         if weights is not None:
             weights = _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
         return canonical_rows(X, weights, seed)
@@ -576,9 +572,5 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         except ValueError as error:
             raise_if_text(X, error)
             raise
-        check_finite(rows, self._column_names())
+        check_finite(rows, column_names(self))
         return rows
-
-    def _column_names(self) -> list[str]:
-        names = getattr(self, "feature_names_in_", None)
-        return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)

@@ -8,6 +8,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from brenier.checks import check_finite, raise_if_categorical
+from brenier.estimators.common import column_names
 from brenier.estimators.given import AbstractConditional
 from brenier.evaluation import in_batches, log_density
 
@@ -78,7 +79,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         except ValueError as error:
             raise_if_categorical(X, error)
             raise
-        check_finite(rows, self._column_names())
+        check_finite(rows, column_names(self))
         self.target_names_ = np.array([str(name) if name else "y"], dtype=object)
         Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
         check_finite(Y, list(self.target_names_))

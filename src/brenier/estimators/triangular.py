@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.checks import check_finite, raise_if_text
-from brenier.estimators.common import normal_points, seed_of
+from brenier.estimators.common import column_names, normal_points, seed_of
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import blocks_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
@@ -104,7 +104,7 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         self
         """
         rows = self._rows(X, reset=True)
-        blocks = _blocks(self.blocks, self._column_names())
+        blocks = _blocks(self.blocks, column_names(self))
         self.blocks_ = blocks
         leading: Any = ConvexPotentialFlow() if self.leading is None else clone(self.leading)
         flows: list[Any] = [leading.fit(self._part(rows, blocks[0]), sample_weight=sample_weight)]
@@ -194,7 +194,7 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         """
         check_is_fitted(self)
         given = {str(name): float(value) for name, value in {**(values or {}), **named}.items()}
-        names = self._column_names()
+        names = column_names(self)
         unknown = [name for name in given if name not in names]
         if unknown:
             raise ValueError(
@@ -237,13 +237,13 @@ class TriangularConvexPotentialFlow(BaseEstimator):
     def _order(self) -> list[int]:
         """Return where every column of the table stands among those of the blocks."""
         names = [name for block in self.blocks_ for name in block]
-        return [names.index(name) for name in self._column_names()]
+        return [names.index(name) for name in column_names(self)]
 
     def _before(self, rows: np.ndarray, k: int) -> pl.DataFrame:
         return self._part(rows, [name for block in self.blocks_[:k] for name in block])
 
     def _part(self, rows: np.ndarray, block: Sequence[str]) -> pl.DataFrame:
-        names = self._column_names()
+        names = column_names(self)
         columns = [names.index(name) for name in block]
         return pl.from_numpy(np.ascontiguousarray(rows[:, columns]), schema=list(block))
 
@@ -255,14 +255,8 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         except ValueError as error:
             raise_if_text(X, error)
             raise
-        check_finite(rows, self._column_names())
+        check_finite(rows, column_names(self))
         return rows
-
-    def _column_names(self) -> list[str]:
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            return [f"x{i}" for i in range(self.n_features_in_)]
-        return [str(name) for name in names]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.scipy
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from brenier.arrays import Array
 
@@ -191,12 +191,14 @@ class ContextScaling(eqx.Module):
     high: Float[Array, " q"]
 
     @staticmethod
-    def of(X: Float[np.ndarray, "N q"], weights: Float[np.ndarray, " N"]) -> "ContextScaling":
-        """Return the scaling of weighted rows."""
+    def of(
+        X: Float[np.ndarray, "N q"],
+        weights: Float[np.ndarray, " N"],
+        constant: Bool[np.ndarray, " q"],
+    ) -> "ContextScaling":
+        """Return the scaling of weighted rows, whose constant columns are known."""
         mean, scale, _ = standardise(X, weights)
         low, high = X.min(axis=0), X.max(axis=0)
-        rounding = 4 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
-        constant = high - low <= rounding
         width = high - low
         return ContextScaling(mean, np.where(constant, np.inf, scale), low - width, high + width)
 

@@ -48,6 +48,17 @@ def seed_of(random_state) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
+def generator(random_state: Any, default: Any) -> np.random.Generator:
+    """Return where a sample's random numbers come from; `default` where `random_state` is None."""
+    return np.random.default_rng(seed_of(default if random_state is None else random_state))
+
+
+def check_n_samples(n_samples: Any) -> None:
+    """Raise `ValueError` unless this is a positive integer."""
+    if not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
+
+
 def column_names(estimator: Any) -> list[str]:
     """Return the names of the columns an estimator was fitted to: x0, x1, ... if they had none."""
     names = getattr(estimator, "feature_names_in_", None)

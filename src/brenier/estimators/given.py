@@ -28,8 +28,10 @@ from brenier.checks import (
 )
 from brenier.estimators.common import (
     W_MIN,
+    check_n_samples,
     check_widths,
     column_names,
+    generator,
     inner_solver,
     inversion_message,
     seed_of,
@@ -160,10 +162,8 @@ class AbstractConditional(BaseEstimator):
             Seed; None takes the estimator's own, so that the same call gives the same targets.
         """
         X = self._known(X)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
-        seed = self.random_state if random_state is None else random_state
-        rng = np.random.default_rng(seed_of(seed))
+        check_n_samples(n_samples)
+        rng = generator(random_state, self.random_state)
         Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
         return self._preimages(X, Z)
 

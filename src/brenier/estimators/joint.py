@@ -17,8 +17,10 @@ from brenier.bounds import check_inside, column_bounds
 from brenier.checks import check_columns, check_finite, raise_if_text
 from brenier.estimators.common import (
     W_MIN,
+    check_n_samples,
     check_widths,
     column_names,
+    generator,
     inner_solver,
     inversion_message,
     normal_points,
@@ -511,10 +513,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             Seed; None takes the estimator's own, so that the same call gives the same rows.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
-        seed = self.random_state if random_state is None else random_state
-        rng = np.random.default_rng(seed_of(seed))
+        check_n_samples(n_samples)
+        rng = generator(random_state, self.random_state)
         rows = np.zeros((0, self.n_features_in_))
         drawn = 0
         while len(rows) < n_samples:

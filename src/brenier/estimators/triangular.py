@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.checks import check_finite, raise_if_text
-from brenier.estimators.common import column_names, normal_points, seed_of
+from brenier.estimators.common import check_n_samples, column_names, generator, normal_points
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import blocks_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
@@ -318,10 +318,8 @@ class ConditionedFlow:
 
 
 def _draw(n_samples: Any, n: int, random_state: Any, default: Any) -> np.ndarray:
-    if not isinstance(n_samples, Integral) or n_samples < 1:
-        raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
-    seed = default if random_state is None else random_state
-    return np.random.default_rng(seed_of(seed)).normal(size=(int(n_samples), n))
+    check_n_samples(n_samples)
+    return generator(random_state, default).normal(size=(int(n_samples), n))
 
 
 def _blocks(blocks: Any, names: list[str]) -> list[list[str]]:

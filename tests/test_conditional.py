@@ -338,8 +338,8 @@ def test_training_is_finite_and_no_worse_than_the_regression(context):
     held_X, held_weights = rows(context, seed=1)
     data = Data(X, weights, held_X, held_weights)
     result = train(data, run_settings(), model=MODEL)
-    # Without a context these rows are nearly Gaussian.
-    assert result.is_gaussian == (context == "all constant")
+    # Without a context these rows are nearly Gaussian: either may win.
+    assert not result.is_gaussian or context == "all constant"
     if result.best is not None:
         assert result.best.loss < result.gaussian_loss
         assert result.best.heldout_loss <= result.gaussian_heldout_loss

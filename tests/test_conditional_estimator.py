@@ -63,7 +63,7 @@ def bounded():
 
 @pytest.fixture(scope="module")
 def pair():
-    return small(validation_fraction=0.0).fit(*two_targets())
+    return small(validation_fraction=0.0, decay=0.1).fit(*two_targets())
 
 
 # scikit-learn's contract.
@@ -74,7 +74,13 @@ def pair():
 @parametrize_with_checks(
     [
         ConvexPotentialRegressor(
-            widths=(2,), context_widths=(2,), n_gates=1, n_estimators=1, decay=1e-2, max_iter=3
+            widths=(2,),
+            context_widths=(2,),
+            n_gates=1,
+            n_estimators=1,
+            decay=1e-2,
+            max_iter=3,
+            validation_fraction=0.0,
         )
     ]
 )
@@ -187,11 +193,18 @@ def test_bounds_are_kept(bounded):
 
 def test_weights_are_repetition_and_row_order_does_not_matter():
     X, y = data()
-    weights = np.random.default_rng(1).integers(0, 3, size=N)
+    none_X, none_y = data(seed=10, n_rows=9)
+    weights = np.random.default_rng(1).integers(1, 4, size=N)
     order = np.random.default_rng(2).permutation(weights.sum())
-    blind = small(max_iter=5, validation_fraction=0.0)
-    weighted = clone(blind).fit(X, y, sample_weight=weights)
-    repeated = blind.fit(np.repeat(X, weights, axis=0)[order], np.repeat(y, weights)[order])
+    weighted = small(max_iter=5).fit(
+        np.concatenate([X, none_X]),
+        np.concatenate([y, none_y]),
+        sample_weight=np.concatenate([weights, np.zeros(9)]),
+    )
+    repeated = small(max_iter=5).fit(
+        np.repeat(X, weights, axis=0)[order], np.repeat(y, weights)[order]
+    )
+    assert weighted.report_.n_heldout == repeated.report_.n_heldout > 0
     np.testing.assert_array_equal(weighted.score_samples(X, y), repeated.score_samples(X, y))
 
 

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
 )
 
-N = 150
+# Rows to train on, and to look at: programs of these sizes serve other tests too.
+N, M = 112, 60
 SMALL = {"widths": (3,), "n_estimators": 1, "max_iter": 10, "validation_fraction": 0.0}
 LEADING = ConvexPotentialFlow(n_cones=0, **SMALL)
 FOLLOWING = ConditionalConvexPotentialFlow(context_widths=(3,), n_gates=1, **SMALL)
@@ -24,11 +25,11 @@ NAMES = ["a", "mu", "b"]
 INVERSE = 1e-8
 
 
-def table(seed=0):
+def table(seed=0, n_rows=M):
     rng = np.random.default_rng(seed)
-    mu = rng.normal(size=N)
-    a = mu**2 + rng.normal(size=N)
-    return pd.DataFrame({"a": a, "mu": mu, "b": 0.5 * a - mu + 0.3 * rng.normal(size=N)})
+    mu, of_a, of_b = rng.normal(size=(3, n_rows))
+    a = mu**2 + of_a
+    return pd.DataFrame({"a": a, "mu": mu, "b": 0.5 * a - mu + 0.3 * of_b})
 
 
 def triangular(blocks):
@@ -37,7 +38,7 @@ def triangular(blocks):
 
 @pytest.fixture(scope="module")
 def flow():
-    return triangular([["mu"], ["a", "b"]]).fit(table())
+    return triangular([["mu"], ["a", "b"]]).fit(table(n_rows=N))
 
 
 def test_log_density_is_the_sum_of_the_blocks(flow):
@@ -50,7 +51,7 @@ def test_log_density_is_the_sum_of_the_blocks(flow):
     baseline = baseline + following.baseline_score_samples(X[["mu"]], X[["a", "b"]])
     np.testing.assert_allclose(flow.baseline_score_samples(X), baseline, rtol=1e-12)
     # Trained by itself, on the same rows.
-    alone = ConvexPotentialFlow(**LEADING.get_params()).fit(table()[["mu"]])
+    alone = ConvexPotentialFlow(**LEADING.get_params()).fit(table(n_rows=N)[["mu"]])
     np.testing.assert_array_equal(alone.score_samples(X[["mu"]]), leading.score_samples(X[["mu"]]))
 
 
@@ -82,10 +83,10 @@ def test_conditioning_on_the_leading_block(flow):
 
 
 def test_conditioning_on_two_leading_blocks_leaves_a_density():
-    flow = triangular(None).fit(table())
+    flow = triangular(None).fit(table(n_rows=N))
     assert flow.blocks_ == [["a"], ["mu"], ["b"]]
     given = flow.condition(mu=0.2, a=-0.5)
-    middle = given.sample(200).mean()
+    middle = given.sample(M).mean()
     grid = np.linspace(middle - 12, middle + 12, 2001)
     density = np.exp(given.score_samples(grid[:, None]))
     assert simpson(density, x=grid) == pytest.approx(1, abs=1e-3)

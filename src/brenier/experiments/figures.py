@@ -128,15 +128,19 @@ def figure_4_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
         style["ls"] = "-." if label.endswith("-full") else "-"
         for units, train, validation in searches(run):
             seen = np.isfinite(validation)
+            best = np.minimum.accumulate(validation[seen])
             ax.plot(units, train, color=COLOURS[label], ls=":", lw=1.1)
-            ax.plot(units[seen], validation[seen], lw=1.6, markevery=(0.013 * i, 0.14), **style)
+            ax.plot(units[seen], best, lw=1.6, markevery=(0.013 * i, 0.14), **style)
+            # Faint, since losses that jump about would cover all else.
+            ax.plot(units[seen], validation[seen], color=COLOURS[label], lw=0.8, alpha=0.2)
         ax.plot(run.units, run.loss["validation"], **{**style, "ms": 9, "mfc": "white", "mew": 1.6})
         handles.append(Line2D([], [], lw=1.6, label=label, **style))
     _floor(ax, setting)
     _limit(ax, setting, runs, setting.labels)
     ax.set(xscale="log", xlabel=UNITS, ylabel=LOSS)
     handles += [
-        Line2D([], [], color="0.3", lw=1.6, label="validation rows"),
+        Line2D([], [], color="0.3", lw=1.6, label="validation rows, best so far"),
+        Line2D([], [], color="0.3", lw=0.8, alpha=0.4, label="validation rows, each iterate"),
         Line2D(
             [], [], color="0.3", ls="", marker="o", ms=9, mfc="white", mew=1.6, label="returned"
         ),
@@ -147,8 +151,9 @@ def figure_4_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
     return Picture(
         "figure-4-1",
         "Figure 4.1: loss against work units, all schemes; of each the seed with the median test "
-        "loss. With markers: validation rows. Dotted: training rows. Hollow: the returned model, "
-        "the best iterate (of default, which makes several searches, their average).",
+        "loss. With markers: validation rows, the best iterate so far; faint: each iterate. "
+        "Dotted: training rows. Hollow: the returned model, the best iterate (of default, which "
+        "makes several searches, the weighted sum of their best).",
         figure,
     )
 
@@ -229,7 +234,8 @@ def _density_and_grid(density: Axes, grid: Axes, flow: ConvexPotentialFlow, X: n
 def _points(ax: Axes, points: np.ndarray, colour: str, title: str, *, axis: str = "x") -> None:
     ax.plot(*points.T, "o", ms=2.2, mew=0, color=colour, alpha=0.7, rasterized=True)
     unit = "data units" if axis == "x" else "standard deviations"
-    ax.set(title=title, xlabel=f"{axis}0 ({unit})", ylabel=f"{axis}1 ({unit})")
+    ax.set(xlabel=f"{axis}0 ({unit})", ylabel=f"{axis}1 ({unit})")
+    ax.set_title(title, fontsize="medium")
     if axis == "z":
         ax.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), aspect="equal")
 

@@ -246,6 +246,21 @@ def test_out_of_time_leaves_the_best_so_far(max_seconds):
     assert flow.report_.n_members <= (2 if len(flow.report_.search_decay) == 2 + 2 else 1)
 
 
+@pytest.mark.parametrize("search", [1, 3])
+def test_interruption_leaves_a_fitted_estimator(search):
+    def interrupt(progress):
+        if progress.search == search:
+            raise KeyboardInterrupt
+
+    X, y = data()
+    flow = small(n_estimators=2)
+    with pytest.raises(KeyboardInterrupt):
+        flow.fit(X, y, callback=interrupt)
+    assert flow.report_.status is FitStatus.INTERRUPTED
+    assert "interrupted" in flow.report_.message
+    assert np.isfinite(flow.score_samples(X, y)).all()
+
+
 @pytest.mark.parametrize("name", ["flow", "bounded", "pair"])
 def test_pickle_and_model_file_give_the_same_estimator(name, tmp_path, request):
     flow = request.getfixturevalue(name)

@@ -256,6 +256,19 @@ def test_inverse_at_each_row_s_own_context(name):
     np.testing.assert_allclose(inversion.X, X[:, :n], rtol=1e-8, atol=1e-8)
 
 
+def test_inverse_where_terms_of_the_potential_cancel():
+    # At c = 1 the features y and y c are the same: any weight on one can be taken from the other.
+    features, w, X = draw(FAMILIES["two targets"], seed=2, scale=0.5)
+    n, X = features.n, np.tile(X, (40, 1))
+    X[:, :n], X[:, n:] = np.random.default_rng(4).normal(size=(len(X), n)), 1.0
+    w[features.n_constrained :][:n] += 1e5
+    w[features.n_constrained :][n : 2 * n] -= 1e5
+    potential = ConvexPotential(features, w)
+    z, _ = potential.gradient_and_hessian(X)
+    inversion = eqx.filter_jit(invert)(potential, z.T, X[:, n:])
+    assert np.asarray(inversion.converged).all()
+
+
 # The search.
 
 WIDTHS, CONTEXT_WIDTHS, N_GATES, N_ROWS = (3, 2), (3,), 2, 60

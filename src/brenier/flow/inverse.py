@@ -1,8 +1,9 @@
 r"""The inverse of the map: x = argmin Phi(x) - z . x, each sample by its own damped Newton.
 
 The objective is convex with gradient grad Phi(x) - z and Hessian A(x), both exact. All samples
-step together but each has its own step length (Armijo) and stops on its own. If Phi is strongly
-convex with constant c (the least quadratic weight), the answer carries a certificate:
+step together but each has its own step length (by Armijo, and by the residual where the objective
+is too much rounded) and stops on its own. If Phi is strongly convex with constant c (the least
+quadratic weight), the answer carries a certificate:
 
     |x - x*| <= |grad Phi(x) - z| / c.
 """
@@ -23,6 +24,8 @@ MAX_STEPS = 200
 TOLERANCE = 1e-11
 # Differences of the objective below this multiple of its size are rounding.
 ROUNDING = 1e-13
+# Decreases of the objective to first order below this may be hidden by rounding all the same.
+HIDDEN = 1e-9
 
 
 class Inversion(eqx.Module):
@@ -80,10 +83,22 @@ def invert(
         # A singular Hessian (no quadratics, far out) leaves the gradient.
         usable = jnp.all(jnp.isfinite(direction), axis=0)
         direction = jnp.where(usable, direction, -state.gradient)
-        moved = _line_search(objective, state.x, direction, state.gradient, state.active)
-        x = jnp.where(state.active, moved, state.x)
-        stuck = jnp.all(x == state.x, axis=0)
-        return at(x, state.active & ~stuck, state.steps + 1)
+        slope = jnp.sum(state.gradient * direction, axis=0)
+        t, found = _line_search(objective, state.x, direction, slope, state.active)
+        # Where terms of the objective cancel, its rounding hides the decrease: the full step counts
+        # then if it halves the residual.
+        doubtful = ~found | ((t < 1.0) & (-slope < HIDDEN))
+        moved = state.x + jnp.where(doubtful, 1.0, t) * direction
+        new = at(jnp.where(state.active, moved, state.x), state.active, state.steps + 1)
+        kept = ~doubtful | (_norm(new.gradient) < 0.5 * _norm(state.gradient))
+        stuck = ~kept | jnp.all(new.x == state.x, axis=0)
+        return _State(
+            x=jnp.where(kept, new.x, state.x),
+            gradient=jnp.where(kept, new.gradient, state.gradient),
+            A=jnp.where(kept, new.A, state.A),
+            active=new.active & ~stuck,
+            steps=new.steps,
+        )
 
     start = at(_start(potential, z, context), jnp.ones(z.shape[1], bool), jnp.asarray(0))
     end = jax.lax.while_loop(
@@ -125,10 +140,11 @@ def _start(potential: AbstractPotential, z: Array, context: Array) -> Array:
     return jnp.where(jnp.all(jnp.isfinite(step), axis=0), step, 0.0)
 
 
-def _line_search(objective, x: Array, direction: Array, gradient: Array, active: Array) -> Array:
-    """Return x + t direction with, row by row, the first t of 1, 1/2, ... that meets Armijo."""
+def _line_search(
+    objective, x: Array, direction: Array, slope: Array, active: Array
+) -> tuple[Array, Array]:
+    """Return, row by row, the first t of 1, 1/2, ... that meets Armijo, and whether one did."""
     value = objective(x)
-    slope = jnp.sum(gradient * direction, axis=0)
     allowance = ROUNDING * jnp.maximum(1.0, jnp.abs(value))
 
     def accepted(t):
@@ -145,4 +161,4 @@ def _line_search(objective, x: Array, direction: Array, gradient: Array, active:
         halve,
         (t, active & ~accepted(t), jnp.asarray(0)),
     )
-    return jnp.where(waiting, x, x + t * direction)
+    return t, ~waiting

@@ -18,6 +18,14 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def programs_for_once():
+    """For a file that runs its programs a few times: they are compiled without optimisation."""
+    jax.config.update("jax_disable_most_optimizations", val=True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", val=False)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def room_for_programs():
     """Leave the next file room for the programs that it compiles."""

@@ -12,9 +12,12 @@ from brenier.cli import app
 from brenier.cli.door import ExitCode
 from brenier.tables import read_table, write_table
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("programs_for_once"),
+    pytest.mark.filterwarnings(
+        "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 
 NAMES = ("mu", "speed", "mass")
 SMALL = ("--widths", "3", "--max-iter", "5", "--n-estimators", "1", "--decay", "0.001")

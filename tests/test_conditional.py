@@ -34,7 +34,7 @@ from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import Bounded
 from brenier.status import InnerStatus
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("x64", "programs_for_once")
 
 # Float64 sums of a few dozen terms, each a product over the layers.
 ROUNDING = {"rtol": 1e-11, "atol": 1e-11}

@@ -18,9 +18,12 @@ from brenier.persistence import ModelFileError, read_model, write_model
 from brenier.status import FitStatus, InputWarning
 
 # Fits here end early, and say so; nothing else may warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("programs_for_once"),
+    pytest.mark.filterwarnings(
+        "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 
 # Programs are compiled for few numbers of rows (`padded_length`), and compiling takes most of the
 # time here. A quarter of N rows is held out: every split has 112 to train on and 64 to judge, with

@@ -12,9 +12,12 @@ from brenier import (
     load,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("programs_for_once"),
+    pytest.mark.filterwarnings(
+        "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 
 # Rows to train on, and to look at: programs of these sizes serve other tests too.
 N, M = 112, 60

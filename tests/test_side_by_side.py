@@ -27,6 +27,7 @@ def test_jobs_run_at_once_and_keep_their_order(threads):
     meeting = Barrier(3, timeout=TIMEOUT)
     jobs = [lambda i=i: (meeting.wait(), i)[1] for i in range(3)]
     assert side_by_side(jobs, Event()) == [0, 1, 2]
+    assert side_by_side([], Event()) == []
 
 
 def test_threads_see_float64(threads):

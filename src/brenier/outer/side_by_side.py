@@ -46,7 +46,7 @@ def side_by_side(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Resu
         A job's own, once the others have ended.
     """
     with threadpool_limits(1, user_api="blas"):
-        if n_cores() == 1 or len(jobs) == 1:
+        if n_cores() == 1 or len(jobs) < 2:
             return [result for job in jobs for result in _run(job, stop)]
         return _in_threads(jobs, stop)
 

@@ -1,6 +1,7 @@
 """Searches side by side."""
 
 import _thread
+import signal
 import time
 from threading import Barrier, Event
 
@@ -63,14 +64,22 @@ def test_a_job_that_fails_stops_the_others(threads):
     assert ended == [True]
 
 
-def test_control_c_stops_the_jobs_and_keeps_their_results(threads):
+@pytest.fixture
+def control_c():
+    """Let an interrupt raise KeyboardInterrupt, which pytest-xdist's workers ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield _thread.interrupt_main
+    signal.signal(signal.SIGINT, before)
+
+
+def test_control_c_stops_the_jobs_and_keeps_their_results(threads, control_c):
     threads(2)
     stop = Event()
 
     def interrupt():
         # The jobs have been handed out by then.
         time.sleep(0.2)
-        _thread.interrupt_main()
+        control_c()
         return stop.wait(TIMEOUT)
 
     assert side_by_side([interrupt, lambda: stop.wait(TIMEOUT)], stop) == [True, True]

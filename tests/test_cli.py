@@ -601,7 +601,8 @@ def test_interrupted_fit_writes_the_best_model_so_far(environment, tmp_path):
     assert "Traceback" not in messages
     answer = json.loads(done("info", tmp_path / "x.brenier", "--json").stdout)
     assert answer["status"] == "interrupted"
-    assert answer["best_iteration"] >= 4
+    # Of the best search, and the others may be behind the first.
+    assert answer["best_iteration"] >= 1
 
 
 def test_broken_pipe_ends_quietly(environment, model):

@@ -26,7 +26,7 @@ def is_constant(Y: np.ndarray) -> np.ndarray:
 
 def constant_columns(X: Float[np.ndarray, "N q"], names: Sequence[str]) -> str:
     """Return the names of the constant columns, quoted; empty where all vary."""
-    return _quoted([names[i] for i in np.flatnonzero(is_constant(X)).tolist()])
+    return quoted([names[i] for i in np.flatnonzero(is_constant(X)).tolist()])
 
 
 def repeated_values(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> str:
@@ -34,7 +34,7 @@ def repeated_values(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> str:
     if len(Y) < LEAST_ROWS:
         return ""
     share = [len(np.unique(column)) / len(Y) for column in Y.T]
-    return _quoted([name for name, s in zip(names, share, strict=True) if s < LEAST_DISTINCT])
+    return quoted([name for name, s in zip(names, share, strict=True) if s < LEAST_DISTINCT])
 
 
 def raise_if_categorical(X: Any, error: ValueError) -> None:
@@ -51,7 +51,7 @@ def raise_if_categorical(X: Any, error: ValueError) -> None:
     if found:
         first = next(iter(found.values()))
         raise ValueError(
-            f"Expected numbers; got text in column(s) {_quoted(list(found))} (such as {first!r}). "
+            f"Expected numbers; got text in column(s) {quoted(list(found))} (such as {first!r}). "
             "Put in place of each one column of 0 and 1 for each value but one (pandas.get_dummies "
             "and polars.DataFrame.to_dummies do so), or drop it."
         ) from error
@@ -116,7 +116,8 @@ def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
         _check_dependent(Y, names)
 
 
-def _quoted(names: Sequence[str]) -> str:
+def quoted(names: Sequence[str]) -> str:
+    """Return the first few names in quotes, and how many more there are."""
     shown = ", ".join(repr(str(name)) for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
@@ -124,10 +125,10 @@ def _quoted(names: Sequence[str]) -> str:
 def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
     constant = np.flatnonzero(is_constant(Y)).tolist()
     if constant:
-        values = _quoted([f"{Y[:, i].min():g}" for i in constant])
+        values = quoted([f"{Y[:, i].min():g}" for i in constant])
         raise ValueError(
             f"Expected columns that vary; got constant column(s) "
-            f"{_quoted([names[i] for i in constant])} (value "
+            f"{quoted([names[i] for i in constant])} (value "
             f"{values}). A constant has no density: drop the column(s)."
         )
 
@@ -172,7 +173,7 @@ def _check_dependent(Y: np.ndarray, names: Sequence[str]) -> None:
             for c, other in zip(standardised[used], order[:rank][used], strict=True)
         ]
         relations.append(f"{names[column]!r} = const {' '.join(terms)}")
-    dropped = _quoted([names[int(i)] for i in order[rank:]])
+    dropped = quoted([names[int(i)] for i in order[rank:]])
     raise ValueError(
         "Expected columns that are not functions of each other; got exactly dependent column(s): "
         f"{'; '.join(relations)}. Such a table has no density: drop {dropped}, or one column of "

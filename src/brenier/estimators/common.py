@@ -1,12 +1,16 @@
-"""What all estimators share: checks of settings, seeds, the split, normal points."""
+"""What all estimators share: settings and their checks, seeds, the split, how a fit ends."""
 
-from collections.abc import Sequence
-from numbers import Integral
+import warnings
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
 from brenier.checks import check_columns, check_finite
@@ -14,18 +18,66 @@ from brenier.flow.inverse import Inversion
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
-from brenier.inner.solution import AbstractInnerSolver
+from brenier.outer.monitor import Limits
 from brenier.outer.rows import Rows
+from brenier.outer.schemes import SCHEMES
+from brenier.potential.activations import ACTIVATIONS
+from brenier.report import FitReport
+from brenier.status import FitStatus
 
 # Floor of the quadratic weights, relative to the Gaussian's own.
 W_MIN = 1e-2
+INNER_SOLVERS = {"primal-dual": PrimalDual, "barrier": Barrier}
+# What the settings that all fits have may be, as scikit-learn checks it.
+CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
+    {
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "scheme": [StrOptions(set(SCHEMES))],
+        "inner": [StrOptions(set(INNER_SOLVERS))],
+        "tau": [Interval(Real, 0, None, closed="neither")],
+        "decay": [None, Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_seconds": [None, Interval(Real, 0, None, closed="left")],
+        "max_work_units": [None, Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+)
 # Held out where `validation_fraction` of the rows would be fewer than this, up to a quarter.
 LEAST_HELDOUT = 100
 
 
-def inner_solver(name: str, tau: float) -> AbstractInnerSolver:
-    """Return the inner solver of a name."""
-    return {"primal-dual": PrimalDual, "barrier": Barrier}[name](tau=tau)
+def common_settings(estimator: Any, seed: int) -> dict[str, Any]:
+    """Return the fields of `Settings` that every estimator has from its own settings."""
+    return {
+        "widths": tuple(int(width) for width in estimator.widths),
+        "activation": ACTIVATIONS[estimator.activation],
+        "solver": INNER_SOLVERS[estimator.inner](tau=float(estimator.tau)),
+        "scheme": SCHEMES[estimator.scheme](float(estimator.tol), seed),
+        "w_min": W_MIN,
+        "limits": Limits(
+            int(estimator.max_iter),
+            int(estimator.n_iter_no_change),
+            estimator.max_seconds,
+            estimator.max_work_units,
+        ),
+        "n_init": int(estimator.n_init),
+        "n_estimators": int(estimator.n_estimators),
+        "seed": seed,
+    }
+
+
+def end_fit(report: FitReport, *, stacklevel: int) -> None:
+    """Raise KeyboardInterrupt after an interrupted fit, and warn of one that was cut short."""
+    if report.status is FitStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+    if not report.status.finished:
+        warnings.warn(report.message, ConvergenceWarning, stacklevel=stacklevel + 1)
 
 
 def check_widths(widths: Any) -> None:

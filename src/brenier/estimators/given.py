@@ -12,7 +12,6 @@ import scipy.special
 from jaxtyping import Float
 from scipy.stats import qmc
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -27,12 +26,13 @@ from brenier.checks import (
     repeated_values,
 )
 from brenier.estimators.common import (
-    W_MIN,
+    CONSTRAINTS,
     check_n_samples,
     check_widths,
     column_names,
+    common_settings,
+    end_fit,
     generator,
-    inner_solver,
     inversion_message,
     seed_of,
     split_rows,
@@ -50,18 +50,15 @@ from brenier.flow.preprocessing import (
     whitening,
 )
 from brenier.outer.conditional import ConditionalModel
-from brenier.outer.monitor import Limits
 from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
-from brenier.outer.schemes import SCHEMES
 from brenier.outer.settings import Form, Settings
 from brenier.outer.training import train, train_apart
 from brenier.persistence import write_model
-from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import Bounded
 from brenier.report import FitReport
-from brenier.status import FitStatus, InputWarning, InversionWarning
+from brenier.status import InputWarning, InversionWarning
 from brenier.units import Units, progress_callback
 
 Splits = Sequence[tuple[Rows, Rows | None]]
@@ -78,23 +75,9 @@ class AbstractConditional(BaseEstimator):
     """What the estimators of p(y | x) share: settings, the fit, and all that follows from it."""
 
     _parameter_constraints = {
+        **CONSTRAINTS,
         "n_gates": [Interval(Integral, 0, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
         "whiten": [StrOptions({"full", "standardize"})],
-        "scheme": [StrOptions(set(SCHEMES))],
-        "inner": [StrOptions({"primal-dual", "barrier"})],
-        "tau": [Interval(Real, 0, None, closed="neither")],
-        "decay": [None, Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_seconds": [None, Interval(Real, 0, None, closed="left")],
-        "max_work_units": [None, Interval(Integral, 1, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     # Set by scikit-learn's `validate_data`.
@@ -280,11 +263,7 @@ class AbstractConditional(BaseEstimator):
                 held = np.concatenate([Y_held, X_held], axis=1)
                 splits = [(rows, canonical_rows(held, held_weights, seed))]
             self._fit_rows(rows, splits, bounds, seed, callback)
-        status = self.report_.status
-        if status is FitStatus.INTERRUPTED:
-            raise KeyboardInterrupt
-        if not status.finished:
-            warnings.warn(self.report_.message, ConvergenceWarning, stacklevel=3)
+        end_fit(self.report_, stacklevel=3)
 
     def _warn_of_columns(self, rows: np.ndarray, n: int) -> None:
         constant = constant_columns(rows[:, n:], column_names(self))
@@ -382,24 +361,13 @@ class AbstractConditional(BaseEstimator):
         ]
 
     def _settings(self, seed: int, *, few: bool, heldout: bool, shrinkage: float) -> Settings:
-        limits = Limits(
-            int(self.max_iter), int(self.n_iter_no_change), self.max_seconds, self.max_work_units
-        )
         return Settings(
-            widths=tuple(int(width) for width in self.widths),
-            activation=ACTIVATIONS[self.activation],
+            **common_settings(self, seed),
             nonnegativity=Bounded(),
-            solver=inner_solver(self.inner, float(self.tau)),
-            scheme=SCHEMES[self.scheme](float(self.tol), seed),
             quadratic=True,
             forms=() if few else self._forms(chosen_on_heldout=heldout),
             # Noise on the rows would blur their context too.
             jitter=0.0,
-            w_min=W_MIN,
-            limits=limits,
-            n_init=int(self.n_init),
-            n_estimators=int(self.n_estimators),
-            seed=seed,
             shrinkage=shrinkage,
         )
 

@@ -9,19 +9,19 @@ import jax
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from brenier.bounds import check_inside, column_bounds
 from brenier.checks import check_columns, check_finite, raise_if_text
 from brenier.estimators.common import (
-    W_MIN,
+    CONSTRAINTS,
     check_n_samples,
     check_widths,
     column_names,
+    common_settings,
+    end_fit,
     generator,
-    inner_solver,
     inversion_message,
     normal_points,
     seed_of,
@@ -33,16 +33,13 @@ from brenier.evaluation import in_batches, inverse, log_density, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import Inversion
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
-from brenier.outer.monitor import Limits
 from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
-from brenier.outer.schemes import SCHEMES
 from brenier.outer.settings import Form, Settings
 from brenier.outer.training import train
 from brenier.persistence import write_model
-from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.status import FitStatus, InputWarning, InversionWarning
+from brenier.status import InputWarning, InversionWarning
 from brenier.units import Units, fit_report, gaussian_log_density, progress_callback
 
 # Weight decays tried where held-out rows can choose, without and with cones, and the one taken
@@ -163,26 +160,12 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **CONSTRAINTS,
         "n_cones": [Interval(Integral, 0, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
         "nonnegativity": [StrOptions(set(NONNEGATIVITY))],
         "quadratic": ["boolean"],
         "whiten": [StrOptions({"full", "standardize", "none"})],
-        "scheme": [StrOptions(set(SCHEMES))],
-        "inner": [StrOptions({"primal-dual", "barrier"})],
-        "tau": [Interval(Real, 0, None, closed="neither")],
-        "decay": [None, Interval(Real, 0, None, closed="left")],
         "jitter": [None, Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_seconds": [None, Interval(Real, 0, None, closed="left")],
-        "max_work_units": [None, Interval(Integral, 1, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     # Set by scikit-learn's `validate_data`.
@@ -313,11 +296,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             else:
                 training, heldout = rows, self._validation_rows(validation_data, bounds, seed)
             self._fit_rows(training, heldout, bounds, seed, callback)
-        status = self.report_.status
-        if status is FitStatus.INTERRUPTED:
-            raise KeyboardInterrupt
-        if not status.finished:
-            warnings.warn(self.report_.message, ConvergenceWarning, stacklevel=2)
+        end_fit(self.report_, stacklevel=2)
         return self
 
     def _few_rows(self, N: int, n: int) -> None:
@@ -362,24 +341,11 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             None if heldout is None else heldout.weights,
         )
         settings = Settings(
-            widths=tuple(int(width) for width in self.widths),
-            activation=ACTIVATIONS[self.activation],
+            **common_settings(self, seed),
             nonnegativity=NONNEGATIVITY[self.nonnegativity],
-            solver=inner_solver(self.inner, float(self.tau)),
-            scheme=SCHEMES[self.scheme](float(self.tol), seed),
             quadratic=bool(self.quadratic),
             forms=() if few else self._forms(chosen_on_heldout=heldout is not None),
             jitter=None if self.jitter is None else float(self.jitter),
-            w_min=W_MIN,
-            limits=Limits(
-                int(self.max_iter),
-                int(self.n_iter_no_change),
-                self.max_seconds,
-                self.max_work_units,
-            ),
-            n_init=int(self.n_init),
-            n_estimators=int(self.n_estimators),
-            seed=seed,
             shrinkage=n / (N + n) if few else 0.0,
         )
         result = train(data, settings, progress_callback(units, callback, int(self.verbose)))

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from brenier.checks import check_finite, raise_if_text
+from brenier.checks import check_finite, quoted, raise_if_text
 from brenier.estimators.common import check_n_samples, column_names, generator, normal_points
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import blocks_to_file
@@ -119,12 +119,7 @@ class TriangularConvexPotentialFlow(BaseEstimator):
     def score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row (nats): the sum of the blocks'."""
         check_is_fitted(self)
-        rows = self._rows(X)
-        total = self.flows_[0].score_samples(self._part(rows, self.blocks_[0]))
-        for k in range(1, len(self.blocks_)):
-            known, targets = self._before(rows, k), self._part(rows, self.blocks_[k])
-            total = total + self.flows_[k].score_samples(known, targets)
-        return total
+        return np.sum(self._of_blocks("score_samples", X), axis=0)
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats)."""
@@ -133,22 +128,12 @@ class TriangularConvexPotentialFlow(BaseEstimator):
     def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the blocks' Gaussians and linear regressions."""
         check_is_fitted(self)
-        rows = self._rows(X)
-        total = self.flows_[0].baseline_score_samples(self._part(rows, self.blocks_[0]))
-        for k in range(1, len(self.blocks_)):
-            known, targets = self._before(rows, k), self._part(rows, self.blocks_[k])
-            total = total + self.flows_[k].baseline_score_samples(known, targets)
-        return total
+        return np.sum(self._of_blocks("baseline_score_samples", X), axis=0)
 
     def transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return z, the rows' images under the block-triangular map, block after block."""
         check_is_fitted(self)
-        rows = self._rows(X)
-        images = [self.flows_[0].transform(self._part(rows, self.blocks_[0]))]
-        for k in range(1, len(self.blocks_)):
-            known, targets = self._before(rows, k), self._part(rows, self.blocks_[k])
-            images.append(self.flows_[k].transform(known, targets))
-        return np.concatenate(images, axis=1)
+        return np.concatenate(self._of_blocks("transform", X), axis=1)
 
     def inverse_transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return the rows whose images are given, their columns in the table's order.
@@ -198,7 +183,7 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         unknown = [name for name in given if name not in names]
         if unknown:
             raise ValueError(
-                f"Expected columns of the table ({_quoted(names)}); got {_quoted(unknown)}."
+                f"Expected columns of the table ({quoted(names)}); got {quoted(unknown)}."
             )
         for k in range(1, len(self.blocks_)):
             before = [name for block in self.blocks_[:k] for name in block]
@@ -208,7 +193,7 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         remedy = f"blocks={[list(given), rest]}" if rest and given else "values of fewer columns"
         raise ValueError(
             f"Expected values of all columns of the leading block or blocks, of "
-            f"{self.blocks_}, and of no others; got values of {_quoted(list(given))}. "
+            f"{self.blocks_}, and of no others; got values of {quoted(list(given))}. "
             f"{remedy} would allow it."
         )
 
@@ -216,6 +201,15 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         """Write the fitted estimator to one safetensors file, atomically."""
         check_is_fitted(self)
         write_model(path, *blocks_to_file(self))
+
+    def _of_blocks(self, method: str, X: Any) -> list[np.ndarray]:
+        """Return what a method of every block's flow says of its columns, given those before."""
+        rows = self._rows(X)
+        said = []
+        for k, (flow, block) in enumerate(zip(self.flows_, self.blocks_, strict=True)):
+            known = [self._before(rows, k)] if k else []
+            said.append(getattr(flow, method)(*known, self._part(rows, block)))
+        return said
 
     def _from_normal(
         self, known: Float[np.ndarray, "N k"], Z: Float[np.ndarray, "N m"]
@@ -295,7 +289,7 @@ class ConditionedFlow:
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise ValueError(
-                f"Expected rows of the {len(self.columns)} columns {_quoted(self.columns)}; got "
+                f"Expected rows of the {len(self.columns)} columns {quoted(self.columns)}; got "
                 f"an array of shape {rows.shape}."
             )
         names = [name for block in self.joint.blocks_ for name in block]
@@ -330,7 +324,7 @@ def _blocks(blocks: Any, names: list[str]) -> list[list[str]]:
     placed = [name for block in found for name in block]
     if not all(found) or sorted(placed) != sorted(names):
         raise ValueError(
-            f"Expected blocks with every column of the table ({_quoted(names)}) in one of them and "
+            f"Expected blocks with every column of the table ({quoted(names)}) in one of them and "
             f"none empty; got {found}."
         )
     return found
@@ -341,10 +335,6 @@ def _name(column: Any, names: list[str]) -> str:
     name = names[int(column)] if is_index else column
     if name not in names:
         raise ValueError(
-            f"Expected blocks of columns of the table ({_quoted(names)}); got {column!r}."
+            f"Expected blocks of columns of the table ({quoted(names)}); got {column!r}."
         )
     return str(name)
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))

@@ -36,10 +36,10 @@ MAX_HELDOUT_ROWS = 32768
 # Ends after which no other search begins, and after which no further stage does.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 FINAL = (*OUT_OF_TIME, FitStatus.ITERATION_LIMIT)
-# By what is compiled: held while it is.
-_compiling: dict[Hashable, Lock] = {}
 # Parts of a search's wall time.
 PARTS: tuple[str, ...] = ("searches", "compile", "inner", "gradient", "heldout")
+# By structure and shapes of what is compiled: a lock that is held meanwhile.
+_compiling: dict[Hashable, Lock] = {}
 
 
 @dataclass(frozen=True)

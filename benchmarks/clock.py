@@ -17,7 +17,8 @@ def interleaved(
     """Return the median seconds of every kernel, run in turn so that all see the same machine.
 
     One call of each is left out, for compilation; rounds end early after `most_seconds`.
-    `pause` (seconds) before each call lets the threads of the one before fall asleep.
+    `pause` (seconds) lets the threads of the kernel before fall asleep; a call that is not timed
+    follows it, since the first one after a pause finds the processor's caches and clock cold.
     """
     for kernel in kernels.values():
         jax.block_until_ready(kernel())
@@ -25,7 +26,9 @@ def interleaved(
     end = time.perf_counter() + most_seconds
     for _ in range(rounds):
         for name, kernel in kernels.items():
-            time.sleep(pause)
+            if pause:
+                time.sleep(pause)
+                jax.block_until_ready(kernel())
             start = time.perf_counter()
             jax.block_until_ready(kernel())
             seconds[name].append(time.perf_counter() - start)

@@ -27,8 +27,7 @@ from brenier.outer.taylor import taylor_check
 from brenier.outer.training import train
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.conditional import ConditionalFeatures
-from brenier.potential.features import SumPotential
-from brenier.potential.head import ConvexPotential
+from brenier.potential.features import ConvexPotential, SumPotential
 from brenier.potential.initialise import gated_in_data
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import Bounded
@@ -337,7 +336,7 @@ def test_inner_problem_is_solved_whatever_the_context(context):
     assert int(solution.status) == InnerStatus.CONVERGED
     assert np.isfinite(solution.w).all()
     # mean |z|^2 = n + w . lambda less the ridge's share, at any optimum.
-    z, _ = problem.potential(to_vector(problem.template.network), solution.w).gradient_and_hessian(
+    z, _ = problem.map(to_vector(problem.template.network), solution.w).gradient_and_hessian(
         np.asarray(sample.X)[0]
     )
     square = np.asarray(sample.omega)[0] @ np.sum(np.asarray(z) ** 2, axis=0)
@@ -356,7 +355,7 @@ def test_training_is_finite_and_no_worse_than_the_regression(context):
     if result.best is not None:
         assert result.best.loss < result.gaussian_loss
         assert result.best.heldout_loss <= result.gaussian_heldout_loss
-    z, A = result.potential.gradient_and_hessian(X)
+    z, A = result.map.gradient_and_hessian(X)
     assert np.isfinite(z).all()
     assert (np.asarray(A) > 0).all()
 

@@ -147,9 +147,7 @@ def test_model_file_keeps_names_and_bounds(bounded, table, tmp_path):
     np.testing.assert_array_equal(copy.score_samples(table), bounded.score_samples(table))
     assert list(copy.feature_names_in_) == ["rate", "share"]
     # The settings fit again, to the same.
-    np.testing.assert_array_equal(
-        clone(copy).fit(table).flow_.potential.w, bounded.flow_.potential.w
-    )
+    np.testing.assert_array_equal(clone(copy).fit(table).flow_.map.w, bounded.flow_.map.w)
 
 
 def test_pipeline_scores_what_its_last_step_does(X):
@@ -211,7 +209,7 @@ approx = {"rel": SAME["rtol"], "abs": SAME["atol"]}
 
 def test_same_seed_same_fit_to_the_last_bit_and_another_seed_another(flow, X):
     again = small().fit(X)
-    np.testing.assert_array_equal(again.flow_.potential.w, flow.flow_.potential.w)
+    np.testing.assert_array_equal(again.flow_.map.w, flow.flow_.map.w)
     np.testing.assert_array_equal(again.score_samples(X), flow.score_samples(X))
     other = small(random_state=1).fit(X)
     assert np.abs(other.score_samples(X) - flow.score_samples(X)).max() > 1e-6
@@ -425,7 +423,7 @@ def test_thesis_form_is_what_the_thesis_says():
 
 def test_thesis_form_fits_and_says_what_it_cannot_reach(X):
     thesis = ConvexPotentialFlow.thesis(widths=(4,), max_iter=15, validation_fraction=0.0).fit(X)
-    potential = thesis.flow_.potential
+    potential = thesis.flow_.map
     assert potential.features.axes.shape == (0, 2)
     with jax.enable_x64(True):
         np.testing.assert_array_equal(thesis.flow_.preprocessing.forward(X)[0], X)

@@ -18,7 +18,8 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import invert
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
 from brenier.potential.activations import ACTIVATIONS
-from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.features import ConvexPotential
+from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
 
@@ -133,7 +134,7 @@ def by_definition(flow, X):
 
     def T(x):
         y = flow.preprocessing.forward(x[None])[0][0]
-        return jax.grad(lambda y: flow.potential.value(y[None])[0])(y)
+        return jax.grad(lambda y: flow.map.value(y[None])[0])(y)
 
     def at(x):
         log_det = jnp.linalg.slogdet(jax.jacfwd(T)(x))[1]
@@ -304,7 +305,7 @@ def test_map_is_monotone_with_the_strong_convexity_that_it_claims(name):
     Y = preprocessed(flow, X)
     Z = in_batches(transform, flow, X)
     with jax.enable_x64(True):
-        c = float(flow.potential.strong_convexity)
+        c = float(flow.map.strong_convexity)
     assert (c > 0) == (name != "thesis")
     # All pairs of rows.
     dY, dZ = Y[:, None] - Y, Z[:, None] - Z
@@ -340,7 +341,7 @@ def test_normal_points_far_out_have_preimages_too(name):
     Z = np.array([10.0, 1e3, -1e6])[:, None] * np.ones(flow.n)
     _, inversion = padded_inverse(flow, Z)
     with jax.enable_x64(True):
-        image = np.asarray(flow.potential.gradient_and_hessian(inversion.X[:3])[0].T)
+        image = np.asarray(flow.map.gradient_and_hessian(inversion.X[:3])[0].T)
     assert inversion.converged[:3].all()
     np.testing.assert_allclose(image, Z, rtol=ROUND_TRIP)
 
@@ -354,8 +355,8 @@ def test_certificate_bounds_the_error_however_early_the_search_ends(name, max_st
     Z = in_batches(transform, flow, X)
     monkeypatch.setattr(inverse_module, "MAX_STEPS", max_steps)
     with jax.enable_x64(True):
-        inversion = eqx.filter_jit(lambda *arguments: invert(*arguments))(flow.potential, Z)
-        c = float(flow.potential.strong_convexity)
+        inversion = eqx.filter_jit(lambda *arguments: invert(*arguments))(flow.map, Z)
+        c = float(flow.map.strong_convexity)
     error = np.linalg.norm(np.asarray(inversion.X) - Y, axis=1)
     bound = np.asarray(inversion.error_bound)
     # z itself is rounded, and |x - x*| <= |z - z'| / c.
@@ -369,8 +370,8 @@ def test_certificate_bounds_the_error_however_early_the_search_ends(name, max_st
 
 def test_points_beyond_the_image_are_reported_and_the_others_found():
     flow, X = flow_of("thesis")
-    network = flow.potential.features.network
-    w, _, free = flow.potential.features.split(flow.potential.w)
+    network = flow.map.features.network
+    w, _, free = flow.map.features.split(flow.map.w)
     with jax.enable_x64(True):
         radius = float(w @ network.slope_bound())
     directions = np.random.default_rng(0).normal(size=(len(X), 2))

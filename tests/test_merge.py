@@ -6,7 +6,8 @@ import pytest
 
 from brenier.outer.reduced import loss
 from brenier.potential.activations import ACTIVATIONS
-from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.features import ConvexPotential
+from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import cones_in_data, kinks_in_data
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY

@@ -256,7 +256,7 @@ def test_gauss_newton_products_are_those_of_the_dense_matrix():
     omega = weights / weights.sum()
 
     def outputs(both):
-        z, A = p.potential(both[:q], both[q:]).gradient_and_hessian(X)
+        z, A = p.map(both[:q], both[q:]).gradient_and_hessian(X)
         return (z.T, unpack(A)), unpack(A)
 
     both = np.concatenate([theta, w])
@@ -635,7 +635,7 @@ def test_all_potentials_have_the_form_that_won_the_race(best, monkeypatch):
     assert [s.iterations[0].search for s in result.searches] == [1, 2, 3, 4, 5, 6]
     width = WIDTHS[-1] + best.n_cones
     # The Gaussian, should it be the best, stands in units of one member.
-    assert result.potential.features.network.width == max(result.n_members, 1) * width
+    assert result.map.features.network.width == max(result.n_members, 1) * width
 
 
 @pytest.mark.parametrize(("before", "winner"), [(1.3, CONES), (1.15, PLAIN)])
@@ -679,7 +679,7 @@ def test_an_end_during_the_race_leaves_the_best_so_far(status, loss, monkeypatch
     # Not that of the search that won, which the race alone has ended.
     assert result.status is status
     assert result.forms[result.winner] == (PLAIN if loss is None else CONES)
-    assert np.isfinite(result.potential.value(rows()[0])).all()
+    assert np.isfinite(result.map.value(rows()[0])).all()
 
 
 def apart(data, settings):

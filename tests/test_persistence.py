@@ -30,7 +30,8 @@ from brenier.persistence import (
     write_model,
 )
 from brenier.potential.activations import ACTIVATIONS
-from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.features import ConvexPotential
+from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import cones_in_data, kinks_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.units import SideBySide

@@ -9,7 +9,8 @@ from brenier.outer.gaussian import Gaussian
 from brenier.outer.reduced import loss_of_map
 from brenier.outer.stacking import MAX_ROWS, stack
 from brenier.potential.activations import ACTIVATIONS
-from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.features import ConvexPotential
+from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import kinks_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
 
@@ -41,7 +42,7 @@ def test_shares_satisfy_the_optimality_conditions():
     def J(a):
         z = sum(share * z for share, z in zip(a, maps, strict=True))
         A = sum(share * A for share, A in zip(a, jacobians, strict=True))
-        return loss_of_map(z, A, omega)
+        return loss_of_map(z, [A], omega)
 
     tau = np.sum(omega**2)
     assert (a > 0).all()

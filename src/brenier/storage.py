@@ -21,8 +21,8 @@ from brenier.outer.gaussian import AbstractGaussian, Gaussian
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.cones import Cones
-from brenier.potential.features import AbstractPotential, SumPotential
-from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
+from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.picnn import Affine, PartiallyConvexNetwork
@@ -34,13 +34,16 @@ Arrays = dict[str, np.ndarray]
 def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
     """Return a flow's arrays by name, and what else it takes to rebuild it."""
     match flow:
-        case ConvexFlow(preprocessing=ConditionalPreprocessing() as preprocessing):
+        case ConvexFlow(
+            preprocessing=ConditionalPreprocessing() as preprocessing,
+            map=AbstractPotential() as potential,
+        ):
             arrays = _preprocessing_to_arrays(preprocessing.targets)
             arrays |= _by_path(preprocessing.scaling, "context")
-            others, structure = _members_to_arrays(flow.potential)
+            others, structure = _members_to_arrays(potential)
         case ConvexFlow(
             preprocessing=Preprocessing() as preprocessing,
-            potential=ConvexPotential(features=SeparableFeatures() as features) as potential,
+            map=ConvexPotential(features=SeparableFeatures() as features) as potential,
         ):
             arrays = _preprocessing_to_arrays(preprocessing)
             others, structure = _separable_to_arrays(features, potential.w)

@@ -1,6 +1,7 @@
 """From J in the potential's coordinates to log-likelihoods in the data's: progress and report."""
 
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -78,7 +79,7 @@ def progress_callback(units: Units, callback, verbose: int):
 
 
 def fit_report(
-    result: TrainingResult, units: Units, flow: ConvexFlow, heldout: Rows | None, n_train: int
+    result: TrainingResult[Any], units: Units, flow: ConvexFlow, heldout: Rows | None, n_train: int
 ) -> FitReport:
     """Return the report of a training run, in log-likelihoods."""
     search, form = result.searches[result.winner], result.forms[result.winner]
@@ -139,7 +140,7 @@ _REMEDY = {
 }
 
 
-def _message(result: TrainingResult) -> str:
+def _message(result: TrainingResult[Any]) -> str:
     """Return one sentence on how the fit ended, with numbers and the remedy."""
     search = result.searches[result.winner]
     where = (

@@ -325,7 +325,7 @@ class AbstractConditional(BaseEstimator):
         )
         members = self._members(splits, preprocessing, settings, callback)
         kept = with_a_search(members)
-        potentials = [member.result.potential for member in kept]
+        potentials = [member.result.map for member in kept]
         potential = potentials[0]
         if len(potentials) > 1:
             potential = combine(potentials, np.full(len(potentials), 1.0 / len(potentials)))

@@ -349,7 +349,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             shrinkage=n / (N + n) if few else 0.0,
         )
         result = train(data, settings, progress_callback(units, callback, int(self.verbose)))
-        self.flow_ = ConvexFlow(preprocessing, result.potential)
+        self.flow_ = ConvexFlow(preprocessing, result.map)
         self.baseline_ = result.gaussian
         self.report_ = fit_report(result, units, self.flow_, heldout, len(training.X))
         self.n_iter_ = self.report_.n_iter

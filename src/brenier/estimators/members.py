@@ -11,6 +11,7 @@ from brenier.flow.preprocessing import ConditionalPreprocessing
 from brenier.outer.rows import Rows
 from brenier.outer.search import OUT_OF_TIME
 from brenier.outer.training import TrainingResult
+from brenier.potential.features import AbstractPotential
 from brenier.report import FitReport, MeanAndError
 from brenier.units import Units, fit_report, gaussian_log_density
 
@@ -19,14 +20,14 @@ from brenier.units import Units, fit_report, gaussian_log_density
 class Member:
     """A potential, and the rows that it was trained on and stopped by."""
 
-    result: TrainingResult
+    result: TrainingResult[AbstractPotential]
     units: Units
     training: Rows
     heldout: Rows | None
 
     def report(self, preprocessing: ConditionalPreprocessing) -> FitReport:
         """Return the report of this potential alone."""
-        flow = ConvexFlow(preprocessing, self.result.potential)
+        flow = ConvexFlow(preprocessing, self.result.map)
         return fit_report(self.result, self.units, flow, self.heldout, len(self.training.X))
 
 
@@ -98,7 +99,7 @@ def _on_heldout(
     """Return log p of a potential and of its Gaussian on the rows that it held out."""
     if member.heldout is None or member.units.heldout is None:
         return np.zeros(0), np.zeros(0)
-    flow = ConvexFlow(preprocessing, member.result.potential)
+    flow = ConvexFlow(preprocessing, member.result.map)
     gaussian = gaussian_log_density(
         member.result.gaussian, member.units.heldout, np.asarray(member.units.heldout_log_det)
     )

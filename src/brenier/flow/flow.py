@@ -1,11 +1,12 @@
-r"""A density from a convex potential, given a context or not.
+r"""A density from a convex potential, given a context or not, or from several in turn.
 
 With the preprocessing y = T(x) and the map z = grad Phi(y), Jacobian A(y) = hess Phi(y),
 
     log p(x) = -1/2 |z|^2 - (n/2) log 2 pi + log det A(y) + log |det dT/dx|.
 
-Where the potential depends on a context, rows are the targets' columns, then the context's; every
-formula is that of the targets at fixed context.
+Where the map is a composition, log det A is the sum of its blocks', each where the ones before it
+lead. Where the potential depends on a context, rows are the targets' columns, then the context's;
+every formula is that of the targets at fixed context.
 """
 
 import equinox as eqx
@@ -13,34 +14,34 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.flow.inverse import Inversion, invert
+from brenier.flow.inverse import Inversion, invert_blocks
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.linalg import log_det
-from brenier.potential.features import AbstractPotential
+from brenier.potential.features import AbstractMap
 
 LOG_2_PI = 1.8378770664093453
 
 
 class ConvexFlow(eqx.Module):
-    """The flow: data -> preprocessing -> gradient of the potential -> standard normal.
+    """The flow: data -> preprocessing -> gradients of potentials -> standard normal.
 
     Every method is a pure function of arrays; enter `jax.enable_x64(True)` for float64.
     """
 
     preprocessing: AbstractPreprocessing
-    potential: AbstractPotential
+    map: AbstractMap
 
     @property
     def n(self) -> int:
         """Number of columns, the context's not counted."""
-        return self.potential.n
+        return self.map.n
 
     def log_density(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
         """Return log p(x) in nats; minus infinity outside the bounds and where p underflows."""
         Y, log_det_preprocessing = self.preprocessing.forward(X)
-        z, A = self.potential.gradient_and_hessian(Y)
+        z, log_det_map = self._image(Y)
         normal = -0.5 * jnp.sum(z * z, axis=0) - 0.5 * self.n * LOG_2_PI
-        value = normal + log_det(A) + log_det_preprocessing
+        value = normal + log_det_map + log_det_preprocessing
         # So far out that |z|^2 overflows, the density is zero to every digit.
         value = jnp.where(jnp.all(jnp.isfinite(z), axis=0) & jnp.isfinite(value), value, -jnp.inf)
         return jnp.where(self.preprocessing.inside(X), value, -jnp.inf)
@@ -48,21 +49,28 @@ class ConvexFlow(eqx.Module):
     def transform(self, X: Float[Array, "N d"]) -> Float[Array, "N n"]:
         """Return z, the image of the rows under the map; NaN outside the bounds."""
         Y, _ = self.preprocessing.forward(X)
-        z, _ = self.potential.gradient_and_hessian(Y)
+        z, _ = self._image(Y)
         return jnp.where(self.preprocessing.inside(X)[:, None], z.T, jnp.nan)
 
     def log_det_jacobian(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
         """Return log |det dz/dx|, preprocessing included."""
         Y, log_det_preprocessing = self.preprocessing.forward(X)
-        _, A = self.potential.gradient_and_hessian(Y)
-        return log_det(A) + log_det_preprocessing
+        return self._image(Y)[1] + log_det_preprocessing
 
     def inverse(self, Z: Float[Array, "N d"]) -> tuple[Float[Array, "N n"], Inversion]:
         """Return the rows x whose images are z, and how well each was solved for.
 
         Rows of Z are images, then the context's columns. The certificate is in the potential's
-        coordinates, after preprocessing.
+        coordinates, after preprocessing, and of all blocks together.
         """
         context = self.preprocessing.context(Z[:, self.n :])
-        inversion = invert(self.potential, Z[:, : self.n], context)
+        inversion = invert_blocks(self.map, Z[:, : self.n], context)
         return self.preprocessing.inverse(inversion.X), inversion
+
+    def _image(self, Y: Float[Array, "N d"]) -> tuple[Float[Array, "n N"], Float[Array, " N"]]:
+        """Return z of preprocessed rows and the map's log det there."""
+        z, (first, *others) = self.map.image_and_jacobians(Y)
+        total = log_det(first)
+        for A in others:
+            total += log_det(A)
+        return z, total

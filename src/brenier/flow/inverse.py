@@ -6,6 +6,9 @@ is too much rounded) and stops on its own. If Phi is strongly convex with consta
 quadratic weight), the answer carries a certificate:
 
     |x - x*| <= |grad Phi(x) - z| / c.
+
+A composition is inverted block by block, the last one first; an error e in what a block is given
+becomes at most e / c in what it gives back.
 """
 
 import equinox as eqx
@@ -15,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from brenier.arrays import Array
 from brenier.linalg import cholesky, triangular_inverse, triangular_products, triangular_rmatvec
-from brenier.potential.features import AbstractPotential
+from brenier.potential.features import AbstractMap, AbstractPotential
 
 ARMIJO = 1e-4
 MAX_HALVINGS = 30
@@ -50,6 +53,27 @@ class Inversion(eqx.Module):
     error_bound: Float[Array, " N"]
     converged: Bool[Array, " N"]
     steps: Int[Array, ""]
+
+
+def invert_blocks(
+    map_: AbstractMap,
+    Z: Float[Array, "N n"],
+    context: Float[Array, "N q"] | None = None,
+) -> Inversion:
+    """Return x whose image under all blocks is z; residuals are the largest of any block."""
+    *earlier, last = map_.blocks
+    inversion = invert(last, Z, context)
+    for block in reversed(earlier):
+        step, c = invert(block, inversion.X, context), block.strong_convexity
+        carried = jnp.where(c > 0, inversion.error_bound / jnp.where(c > 0, c, 1.0), jnp.inf)
+        inversion = Inversion(
+            X=step.X,
+            residual=jnp.maximum(step.residual, inversion.residual),
+            error_bound=step.error_bound + carried,
+            converged=step.converged & inversion.converged,
+            steps=jnp.maximum(step.steps, inversion.steps),
+        )
+    return inversion
 
 
 class _State(eqx.Module):

@@ -32,7 +32,7 @@ from brenier.chunks import sum_over_chunks
 from brenier.outer.parameters import decayed_weights, from_vector
 from brenier.outer.reduced import VariableProjection, loss_of_map
 from brenier.outer.sample import Sample
-from brenier.potential.head import ConvexPotential
+from brenier.potential.features import AbstractMap
 
 
 @eqx.filter_jit
@@ -46,13 +46,13 @@ def reduced_product(
 ) -> Float[Array, " q"]:
     """Return S v, given the Cholesky factor of the inner problem's Hessian with barrier."""
 
-    def potential(weights):
-        return problem.potential(*weights)
+    def at_weights(weights):
+        return problem.map(*weights)
 
     at = (theta, w)
-    by_mu, by_w = _product(potential, at, (v, jnp.zeros_like(w)), sample)
+    by_mu, by_w = _product(at_weights, at, (v, jnp.zeros_like(w)), sample)
     response = -jax.scipy.linalg.cho_solve((factor, True), by_w)
-    through_w, _ = _product(potential, at, (jnp.zeros_like(theta), response), sample)
+    through_w, _ = _product(at_weights, at, (jnp.zeros_like(theta), response), sample)
     return by_mu + through_w + _decay_product(problem, theta, v)
 
 
@@ -62,8 +62,8 @@ def full_product(
 ) -> Float[Array, " p"]:
     """Return M v in all variables x = (mu, w), ridge and decay included."""
 
-    def potential(x):
-        return problem.potential(*problem.split(x))
+    def at_weights(x):
+        return problem.map(*problem.split(x))
 
     def decayed(x):
         theta, w = problem.split(x)
@@ -71,21 +71,21 @@ def full_product(
         network = problem.features(theta).network
         return jnp.concatenate([jnp.sqrt(problem.decay) * decayed_weights(network), ridge])
 
-    return _product(potential, x, v, sample) + _gram_product(decayed, x, v)
+    return _product(at_weights, x, v, sample) + _gram_product(decayed, x, v)
 
 
-def _product(potential: Callable[[Any], ConvexPotential], at: Any, v: Any, sample: Sample) -> Any:
-    """Return M v over all chunks; `potential` makes the potential of the weights `at`."""
+def _product(at_weights: Callable[[Any], AbstractMap], at: Any, v: Any, sample: Sample) -> Any:
+    """Return M v over all chunks; `at_weights` makes the map of the weights `at`."""
 
     def chunk_product(chunk: Sample):
         def outputs(weights):
-            return potential(weights).gradient_and_hessian(chunk.X)
+            return at_weights(weights).image_and_jacobians(chunk.X)
 
         image, change = jax.jvp(outputs, (at,), (v,))
 
         def loss(image):
-            z, A = image
-            return loss_of_map(z, A, chunk.omega)
+            z, jacobians = image
+            return loss_of_map(z, jacobians, chunk.omega)
 
         _, curved = jax.jvp(jax.grad(loss), (image,), (change,))
         return jax.vjp(outputs, at)[1](curved)[0]

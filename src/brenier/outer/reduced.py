@@ -24,6 +24,8 @@ References
        Problems Whose Variables Separate", SIAM J. Numer. Anal. 10, 1973.
 """
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -42,8 +44,7 @@ from brenier.inner.solution import (
 from brenier.linalg import log_det, packed_identity
 from brenier.outer.parameters import decayed_weights, from_vector
 from brenier.outer.sample import Sample
-from brenier.potential.features import AbstractFeatures, AbstractPotential
-from brenier.potential.head import ConvexPotential
+from brenier.potential.features import AbstractMap, AbstractSeparable
 
 
 class VariableProjection(eqx.Module):
@@ -51,7 +52,7 @@ class VariableProjection(eqx.Module):
 
     Parameters
     ----------
-    template : AbstractFeatures
+    template : AbstractSeparable
         Features whose trained arrays give the shapes of mu; its values do not matter.
     floor : (m,)
         Lower bounds of w, minus infinity where free.
@@ -63,20 +64,20 @@ class VariableProjection(eqx.Module):
         Weight of half the squared slopes, nats.
     """
 
-    template: AbstractFeatures
+    template: AbstractSeparable
     floor: Float[Array, " m"]
     ridge: Float[Array, " m"]
     solver: AbstractInnerSolver = eqx.field(static=True)
     decay: Float[Array, ""]
 
-    def features(self, theta: Float[Array, " p"]) -> AbstractFeatures:
+    def features(self, theta: Float[Array, " p"]) -> AbstractSeparable:
         """Return the features at mu = theta."""
         template = jax.tree.map(jnp.asarray, self.template)
         return template.with_network(from_vector(self.template.network, theta))
 
-    def potential(self, theta: Array, w: Array) -> ConvexPotential:
-        """Return the potential at (mu, w)."""
-        return ConvexPotential(self.features(theta), w)
+    def map(self, theta: Array, w: Array) -> AbstractMap:
+        """Return the map at (mu, w)."""
+        return self.features(theta).with_weights(w)
 
     @eqx.filter_jit
     def solve(self, theta: Float[Array, " p"], sample: Sample, start: WarmStart) -> InnerSolution:
@@ -113,7 +114,7 @@ class VariableProjection(eqx.Module):
         """Return J, J_tau with the decay, and the gradient of the latter in mu at fixed w."""
 
         def chunk_loss(theta, chunk):
-            return loss(self.potential(theta, w), chunk.X, chunk.omega)
+            return loss(self.map(theta, w), chunk.X, chunk.omega)
 
         J, gradient = sum_over_chunks(
             lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.blocks()
@@ -142,7 +143,7 @@ class VariableProjection(eqx.Module):
         """Return J, J with ridge and decay, the latter's gradient in x = (mu, w), and w."""
 
         def chunk_loss(x, chunk):
-            return loss(self.potential(*self.split(x)), chunk.X, chunk.omega)
+            return loss(self.map(*self.split(x)), chunk.X, chunk.omega)
 
         J, gradient = sum_over_chunks(
             lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.blocks()
@@ -164,7 +165,7 @@ class VariableProjection(eqx.Module):
     @eqx.filter_jit
     def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample) -> Array:
         """Return J at (mu, w)."""
-        return potential_loss(self.potential(theta, w), sample)
+        return loss_on(self.map(theta, w), sample)
 
     @eqx.filter_jit
     def certificate(
@@ -178,25 +179,27 @@ class VariableProjection(eqx.Module):
         return jnp.max(jnp.abs(gradient + barrier_gradient)), gap
 
 
-def loss(
-    potential: AbstractPotential, X: Float[Array, "N d"], omega: Float[Array, " N"]
-) -> Float[Array, ""]:
-    """Return J = sum_j omega_j [ 1/2 |z_j|^2 - log det A_j ] (thesis 2.3), nats."""
-    return loss_of_map(*potential.gradient_and_hessian(X), omega)
+def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -> Float[Array, ""]:
+    """Return J = sum_j omega_j [ 1/2 |z_j|^2 - log det A_j ] (thesis 2.3), nats.
+
+    A is the map's Jacobian: where the map has several blocks, log det A is the sum of theirs.
+    """
+    return loss_of_map(*map_.image_and_jacobians(X), omega)
 
 
 @eqx.filter_jit
-def potential_loss(potential: AbstractPotential, sample: Sample) -> Float[Array, ""]:
-    """Return J of a potential on a sample."""
-    return sum_over_chunks(lambda chunk: loss(potential, chunk.X, chunk.omega), sample.blocks())
+def loss_on(map_: AbstractMap, sample: Sample) -> Float[Array, ""]:
+    """Return J of a map on a sample."""
+    return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.blocks())
 
 
 def loss_of_map(
-    z: Float[Array, "n N"], A: Float[Array, "P N"], omega: Float[Array, " N"]
+    z: Float[Array, "n N"], jacobians: Sequence[Float[Array, "P N"]], omega: Float[Array, " N"]
 ) -> Float[Array, ""]:
-    """Return J from the map's values and packed Jacobians; rows of weight zero do not count."""
+    """Return J from images and the blocks' packed Jacobians; rows of weight zero do not count."""
     # Masked before, not after: the derivative of what is masked would be 0 x NaN.
     z = jnp.where(omega > 0, z, 0.0)
-    A = jnp.where(omega > 0, A, packed_identity(z.shape[0])[:, None])
-    per_row = 0.5 * jnp.sum(z * z, axis=0) - log_det(A)
+    per_row = 0.5 * jnp.sum(z * z, axis=0)
+    for A in jacobians:
+        per_row -= log_det(jnp.where(omega > 0, A, packed_identity(z.shape[0])[:, None]))
     return omega @ per_row

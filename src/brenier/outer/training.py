@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
+from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.jitter import chosen_jitter, jittered
 from brenier.outer.monitor import Iterate, Limits
 from brenier.outer.parameters import lower_bounds
-from brenier.outer.reduced import VariableProjection, potential_loss
+from brenier.outer.reduced import VariableProjection, loss_on
 from brenier.outer.report import Certificate, ProgressCallback
 from brenier.outer.sample import Data, Sample, chunk_rows
 from brenier.outer.scheme import projected_gradient
@@ -45,8 +46,7 @@ from brenier.outer.settings import Form, Settings
 from brenier.outer.side_by_side import one_at_a_time, side_by_side
 from brenier.outer.stacking import stack
 from brenier.outer.start import AbstractModel, AbstractStart, JointModel
-from brenier.potential.features import AbstractPotential
-from brenier.potential.head import ConvexPotential
+from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
 from brenier.potential.merge import combine
 from brenier.status import FitStatus, InnerStatus
 
@@ -59,13 +59,16 @@ NEGLIGIBLE = 1e-3
 JOINT = JointModel()
 
 
+Map = TypeVar("Map", bound=AbstractMap, covariant=True)
+
+
 @dataclass(frozen=True)
-class TrainingResult:
-    """The potential to return, and how it came about.
+class TrainingResult(Generic[Map]):
+    """The map to return, a potential or a composition, and how it came about.
 
     Attributes
     ----------
-    potential : AbstractPotential
+    map : AbstractMap
         With NumPy arrays.
     status : FitStatus
         Of the search that won; of the last one where no time was left for more.
@@ -74,7 +77,7 @@ class TrainingResult:
     is_gaussian : bool
         Whether no search did better than the Gaussian.
     best : Iterate or None
-        The winning search's best iterate, with the losses of the returned potential; None for the
+        The winning search's best iterate, with the losses of what is returned; None for the
         Gaussian.
     gaussian : AbstractGaussian
         Candidate 0.
@@ -93,7 +96,7 @@ class TrainingResult:
         searches.
     """
 
-    potential: AbstractPotential
+    map: Map
     status: FitStatus
     n_members: int
     is_gaussian: bool
@@ -174,9 +177,10 @@ class _Member:
     certificate: Certificate
 
     @property
-    def potential(self) -> ConvexPotential:
+    def potential(self) -> AbstractPotential:
         """The potential itself."""
-        potential = self.found.problem.potential(self.best.theta, self.best.w)
+        problem = self.found.problem
+        potential = _potential(problem.features(jnp.asarray(self.best.theta)), self.best.w)
         return jax.tree.map(np.asarray, potential)
 
 
@@ -196,7 +200,7 @@ def train(
     on_iteration: ProgressCallback | None = None,
     *,
     model: AbstractModel = JOINT,
-) -> TrainingResult:
+) -> TrainingResult[AbstractPotential]:
     """Return the best potential found, never worse in training than the Gaussian.
 
     Call it where float64 is enabled. A KeyboardInterrupt ends the search and the best potential so
@@ -212,7 +216,7 @@ def train_apart(
     on_iteration: Sequence[ProgressCallback | None],
     *,
     model: AbstractModel,
-) -> list[TrainingResult | None]:
+) -> list[TrainingResult[AbstractPotential] | None]:
     """Return what `train` would, of one potential for each of several splits of the rows.
 
     The first split's race decides the form of all. The result is None where no search had begun
@@ -329,7 +333,7 @@ def _winners(searched: Sequence[_Found]) -> list[_Found]:
     return [found for found in best if found.search.best is not None]
 
 
-def _conclude(run: _Run, searched: Sequence[_Found]) -> TrainingResult:
+def _conclude(run: _Run, searched: Sequence[_Found]) -> TrainingResult[AbstractPotential]:
     """Return the best single potential, the sum of all, or the Gaussian."""
     members = [_polish(run, found) for found in _winners(searched)]
     first = min(members, key=lambda member: member.best.criterion, default=None)
@@ -353,7 +357,7 @@ def _conclude(run: _Run, searched: Sequence[_Found]) -> TrainingResult:
         status = FitStatus.NUMERICAL_FAILURE
     seconds = {part: sum(found.search.seconds[part] for found in searched) for part in PARTS}
     return TrainingResult(
-        potential=chosen.potential,
+        map=chosen.potential,
         status=status,
         n_members=chosen.n_members,
         is_gaussian=is_gaussian,
@@ -403,7 +407,13 @@ def _is_worse(one: _Candidate, other: _Candidate) -> bool:
 def _unfinished(run: _Run, problem: VariableProjection) -> _Candidate:
     """Return the potential at the initial weights, for want of any other."""
     w = np.asarray(run.cold(problem).w)
-    return _Candidate(ConvexPotential(problem.template, w), 0, np.inf, np.inf)
+    return _Candidate(_potential(problem.template, w), 0, np.inf, np.inf)
+
+
+def _potential(features: AbstractSeparable, w: np.ndarray) -> AbstractPotential:
+    """Return the only potential of the map that features of one make."""
+    (potential,) = features.with_weights(w).blocks
+    return potential
 
 
 def _gaussian_candidate(run: _Run, problem: VariableProjection) -> _Candidate:
@@ -412,7 +422,7 @@ def _gaussian_candidate(run: _Run, problem: VariableProjection) -> _Candidate:
     if not run.settings.quadratic:
         # The baseline only: it is not in the model.
         w = np.asarray(run.cold(problem).w)
-    potential = ConvexPotential(problem.template, w)
+    potential = _potential(problem.template, w)
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = run.gaussian.loss(data.heldout_X, data.heldout_weights)
     return _Candidate(potential, 0, run.gaussian.loss(data.X, data.weights), heldout)
@@ -427,7 +437,7 @@ def _candidate(run: _Run, potential: AbstractPotential, n_members: int) -> _Cand
 
 def _loss(potential: AbstractPotential, X: np.ndarray, weights: np.ndarray) -> float:
     rows = chunk_rows(potential.n, potential.n_constrained)
-    return float(potential_loss(potential, Sample.of(X, weights, rows)))
+    return float(loss_on(potential, Sample.of(X, weights, rows)))
 
 
 def _polish(run: _Run, found: _Found) -> _Member:

@@ -8,6 +8,7 @@ derivatives are with respect to the targets only.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -35,8 +36,42 @@ class AbstractTrained(eqx.Module):
         """Return what weight decay acts on: slopes, not places."""
 
 
-class AbstractFeatures(eqx.Module):
-    """f_mu: convex features, whose weights have floors, then free ones, affine in the targets."""
+class AbstractMap(eqx.Module):
+    """An invertible map of the targets: the gradient of a potential, or of several in turn."""
+
+    @property
+    @abstractmethod
+    def n(self) -> int:
+        """Number of targets."""
+
+    @property
+    @abstractmethod
+    def n_constrained(self) -> int:
+        """Number of features that have a Hessian, in the largest block."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> "tuple[AbstractPotential, ...]":
+        """The potentials whose gradients make the map, in the order they are applied."""
+
+    def image_and_jacobians(
+        self, X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, "n N"], tuple[Float[Array, "P N"], ...]]:
+        """Return z and every block's packed Jacobian: log |det dz/dx| is the sum of theirs."""
+        first, *others = self.blocks
+        z, A = first.gradient_and_hessian(X)
+        jacobians = [A]
+        for block in others:
+            z, A = block.gradient_and_hessian(jnp.concatenate([z.T, X[:, self.n :]], axis=1))
+            jacobians.append(A)
+        return z, tuple(jacobians)
+
+
+class AbstractSeparable(eqx.Module):
+    """What makes a map of last weights w, in which its last block is linear.
+
+    The search and the inner solvers need no more than this.
+    """
 
     network: eqx.AbstractVar[AbstractTrained]
 
@@ -56,12 +91,24 @@ class AbstractFeatures(eqx.Module):
         """m: all features."""
 
     @abstractmethod
-    def value(self, X: Float[Array, "N d"]) -> Float[Array, "N m"]:
-        """Return f_mu of every row."""
+    def derivatives(self, X: Float[Array, "N d"]) -> FeatureDerivatives:
+        """Return the gradients and Hessians of all features in what the last block maps."""
 
     @abstractmethod
-    def derivatives(self, X: Float[Array, "N d"]) -> FeatureDerivatives:
-        """Return the gradients and Hessians of all features in the targets."""
+    def with_weights(self, w: Float[Array, " m"]) -> AbstractMap:
+        """Return the map that the last weights make."""
+
+    def with_network(self, network: AbstractTrained) -> Self:
+        """Return the same of other trained arrays."""
+        return replace(self, network=network)
+
+
+class AbstractFeatures(AbstractSeparable):
+    """f_mu: convex features, whose weights have floors, then free ones, affine in the targets."""
+
+    @abstractmethod
+    def value(self, X: Float[Array, "N d"]) -> Float[Array, "N m"]:
+        """Return f_mu of every row."""
 
     @abstractmethod
     def gradient_and_hessian(
@@ -73,23 +120,18 @@ class AbstractFeatures(eqx.Module):
     def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return a lower bound on the eigenvalues of every Hessian of w . f_mu, or 0."""
 
-    def with_network(self, network: AbstractTrained) -> "AbstractFeatures":
-        """Return the same features of other trained arrays."""
-        return replace(self, network=network)
+    def with_weights(self, w: Float[Array, " m"]) -> "ConvexPotential":
+        """Return the potential w . f_mu."""
+        return ConvexPotential(self, w)
 
 
-class AbstractPotential(eqx.Module):
+class AbstractPotential(AbstractMap):
     """Phi, convex in the targets, its gradient (the map) and its Hessian (the map's Jacobian)."""
 
     @property
-    @abstractmethod
-    def n(self) -> int:
-        """Number of targets."""
-
-    @property
-    @abstractmethod
-    def n_constrained(self) -> int:
-        """Number of its features that have a Hessian."""
+    def blocks(self) -> "tuple[AbstractPotential, ...]":
+        """The potential alone."""
+        return (self,)
 
     @property
     @abstractmethod
@@ -108,6 +150,38 @@ class AbstractPotential(eqx.Module):
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return z = grad Phi and packed A = hess Phi."""
+
+
+class ConvexPotential(AbstractPotential):
+    """Phi = w . f_mu."""
+
+    features: AbstractFeatures
+    w: Float[Array, " m"]
+
+    @property
+    def n(self) -> int:
+        """Number of targets."""
+        return self.features.n
+
+    @property
+    def n_constrained(self) -> int:
+        """m_plus."""
+        return self.features.n_constrained
+
+    @property
+    def strong_convexity(self) -> Float[Array, ""]:
+        """What the features' constrained weights guarantee."""
+        return self.features.strong_convexity(self.w)
+
+    def value(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
+        """Return Phi of every row."""
+        return self.features.value(X) @ self.w
+
+    def gradient_and_hessian(
+        self, X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return z = grad Phi and packed A = hess Phi."""
+        return self.features.gradient_and_hessian(self.w, X)
 
 
 class SumPotential(AbstractPotential):

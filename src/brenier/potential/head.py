@@ -23,7 +23,7 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.derivatives import FeatureDerivatives
 from brenier.linalg import outer_products
-from brenier.potential.features import AbstractFeatures, AbstractPotential
+from brenier.potential.features import AbstractFeatures
 from brenier.potential.units import AbstractUnits
 
 
@@ -105,35 +105,3 @@ class SeparableFeatures(AbstractFeatures):
         z = z + (along @ axes).T + free[:, None]
         A = A + jnp.sum(quadratic * outer_products(axes.T[:, None, :]), axis=-1)
         return z, A
-
-
-class ConvexPotential(AbstractPotential):
-    """Phi = w . f_mu."""
-
-    features: AbstractFeatures
-    w: Float[Array, " m"]
-
-    @property
-    def n(self) -> int:
-        """Number of targets."""
-        return self.features.n
-
-    @property
-    def n_constrained(self) -> int:
-        """m_plus."""
-        return self.features.n_constrained
-
-    @property
-    def strong_convexity(self) -> Float[Array, ""]:
-        """What the features' constrained weights guarantee."""
-        return self.features.strong_convexity(self.w)
-
-    def value(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
-        """Return Phi of every row."""
-        return self.features.value(X) @ self.w
-
-    def gradient_and_hessian(
-        self, X: Float[Array, "N d"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return z = grad Phi and packed A = hess Phi."""
-        return self.features.gradient_and_hessian(self.w, X)

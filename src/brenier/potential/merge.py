@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.potential.cones import Cones
-from brenier.potential.features import AbstractPotential, SumPotential
-from brenier.potential.head import ConvexPotential, SeparableFeatures
+from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
+from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.units import AbstractUnits, SideBySide
 

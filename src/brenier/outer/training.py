@@ -28,14 +28,12 @@ from brenier.outer.function import Counters
 from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.jitter import chosen_jitter, jittered
 from brenier.outer.monitor import Iterate, Limits
-from brenier.outer.parameters import lower_bounds
-from brenier.outer.reduced import VariableProjection, loss_on
+from brenier.outer.polish import loss_of_rows, polish
+from brenier.outer.reduced import VariableProjection
 from brenier.outer.report import Certificate, ProgressCallback
-from brenier.outer.sample import Data, Sample, chunk_rows
-from brenier.outer.scheme import projected_gradient
+from brenier.outer.sample import Data
 from brenier.outer.search import (
     FIRST_STAGE_ROWS,
-    MAX_SEARCH_ROWS,
     OUT_OF_TIME,
     PARTS,
     Search,
@@ -48,7 +46,7 @@ from brenier.outer.stacking import stack
 from brenier.outer.start import AbstractModel, AbstractStart, JointModel
 from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
 from brenier.potential.merge import combine
-from brenier.status import FitStatus, InnerStatus
+from brenier.status import FitStatus
 
 # Iterations after which the forms are compared: after 60 the order on rings was not yet the final
 # one (benchmarks/NOTES.md).
@@ -335,7 +333,10 @@ def _winners(searched: Sequence[_Found]) -> list[_Found]:
 
 def _conclude(run: _Run, searched: Sequence[_Found]) -> TrainingResult[AbstractPotential]:
     """Return the best single potential, the sum of all, or the Gaussian."""
-    members = [_polish(run, found) for found in _winners(searched)]
+    members = [
+        _Member(found, *polish(found.problem, run.search_data, found.search))
+        for found in _winners(searched)
+    ]
     first = min(members, key=lambda member: member.best.criterion, default=None)
     winner = min(searched, key=lambda found: found.criterion) if first is None else first.found
     gaussian = _gaussian_candidate(run, winner.problem)
@@ -431,33 +432,5 @@ def _gaussian_candidate(run: _Run, problem: VariableProjection) -> _Candidate:
 def _candidate(run: _Run, potential: AbstractPotential, n_members: int) -> _Candidate:
     data, heldout = run.data, float("nan")
     if data.heldout_X is not None and data.heldout_weights is not None:
-        heldout = _loss(potential, data.heldout_X, data.heldout_weights)
-    return _Candidate(potential, n_members, _loss(potential, data.X, data.weights), heldout)
-
-
-def _loss(potential: AbstractPotential, X: np.ndarray, weights: np.ndarray) -> float:
-    rows = chunk_rows(potential.n, potential.n_constrained)
-    return float(loss_on(potential, Sample.of(X, weights, rows)))
-
-
-def _polish(run: _Run, found: _Found) -> _Member:
-    """Return a search's best iterate, w solved for on all rows that it saw, with certificate."""
-    data, problem, best = run.search_data, found.problem, found.best
-    sample = Sample.of(
-        data.X, data.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
-    )
-    theta, w = jnp.asarray(best.theta), jnp.asarray(best.w)
-    if len(data.X) > MAX_SEARCH_ROWS and found.search.status is not FitStatus.INTERRUPTED:
-        solution = problem.solve(theta, sample, WarmStart(w, jnp.zeros_like(w), jnp.asarray(True)))
-        if solution.status == InnerStatus.CONVERGED:
-            w = solution.w
-    _, _, gradient = problem.value_and_gradient(theta, w, sample)
-    stationarity, gap = problem.certificate(theta, w, sample)
-    certificate = Certificate(
-        stationarity=float(stationarity),
-        duality_gap=float(gap),
-        projected_gradient=projected_gradient(
-            best.theta, np.asarray(gradient), lower_bounds(problem.template.network)
-        ),
-    )
-    return _Member(found, replace(best, w=np.asarray(w)), certificate)
+        heldout = loss_of_rows(potential, data.heldout_X, data.heldout_weights)
+    return _Candidate(potential, n_members, loss_of_rows(potential, data.X, data.weights), heldout)

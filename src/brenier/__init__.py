@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brenier.cache import use_compilation_cache
     from brenier.estimators import (
+        ComposedConvexPotentialFlow,
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
         ConvexPotentialRegressor,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from brenier.version import __version__
 
 _HOME = {
+    "ComposedConvexPotentialFlow": "brenier.estimators",
     "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
@@ -30,6 +32,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ComposedConvexPotentialFlow",
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
     "ConvexPotentialRegressor",

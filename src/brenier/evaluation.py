@@ -33,6 +33,12 @@ def inverse(flow: ConvexFlow, Z: Array) -> PyTree:
     return flow.inverse(Z)
 
 
+@eqx.filter_jit
+def block_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
+    """Return every block's inversion of every point, compiled."""
+    return flow.block_inversions(Z)
+
+
 def in_batches(
     function: Callable[[ConvexFlow, Array], PyTree], flow: ConvexFlow, X: Float[np.ndarray, "N n"]
 ) -> PyTree:

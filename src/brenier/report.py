@@ -77,7 +77,7 @@ class FitReport:
     is_gaussian : bool
         Whether the Gaussian itself was returned, no search having done better.
     n_members : int
-        Potentials whose weighted sum was returned; 0 for the Gaussian.
+        Potentials whose weighted sum was returned, in all blocks; 0 for the Gaussian.
     n_train, n_heldout : int
         Distinct rows trained on and held out.
     train_log_likelihood : float
@@ -114,7 +114,10 @@ class FitReport:
         `searches`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
         Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap
-        bounds nothing where the stationarity is not small, as after schemes that search w.
+        bounds nothing where the stationarity is not small, as after schemes that search w. Of a
+        composition it is that of the last block's w.
+    n_blocks : int
+        Potentials whose gradients are applied one after the other; 1 but for compositions.
     """
 
     status: FitStatus
@@ -143,6 +146,7 @@ class FitReport:
     jitter: float
     seconds: dict[str, float]
     certificate: Certificate | None
+    n_blocks: int
 
     @property
     def verdict(self) -> str:
@@ -161,9 +165,10 @@ class FitReport:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
-        # Files from before there were cones, chord steps or jitter do not speak of them.
+        # Files from before there were cones, chord steps, jitter or compositions lack them.
         added: dict[str, Any] = {
             "jitter": 0.0,
+            "n_blocks": 1,
             "n_cones": 0,
             "search_n_cones": [0] * len(plain["search_decay"]),
             "chord_steps": [0] * len(plain["newton_steps"]),

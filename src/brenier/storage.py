@@ -19,6 +19,7 @@ from brenier.flow.preprocessing import (
 from brenier.outer.conditional import ConditionalGaussian
 from brenier.outer.gaussian import AbstractGaussian, Gaussian
 from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.composition import Composition
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.cones import Cones
 from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
@@ -47,6 +48,11 @@ def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
         ):
             arrays = _preprocessing_to_arrays(preprocessing)
             others, structure = _separable_to_arrays(features, potential.w)
+        case ConvexFlow(
+            preprocessing=Preprocessing() as preprocessing, map=Composition() as composition
+        ):
+            arrays = _preprocessing_to_arrays(preprocessing)
+            others, structure = _composition_to_arrays(composition)
         case _:
             raise TypeError(f"Expected a flow that has a place in a file; got {flow}.")
     return _as_floats(arrays | others), structure
@@ -58,6 +64,8 @@ def flow_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> ConvexFlow:
         ColumnBounds(arrays["bounds.low"], arrays["bounds.high"]),
         Whitening(arrays["whitening.mean"], arrays["whitening.scale"], arrays["whitening.factor"]),
     )
+    if "blocks" in structure:
+        return ConvexFlow(preprocessing, _composition_from_arrays(arrays, structure))
     if "n_members" not in structure:
         features = _separable_from_arrays(arrays, structure)
         return ConvexFlow(preprocessing, ConvexPotential(features, arrays["w"]))
@@ -116,6 +124,31 @@ def _separable_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> Separab
     if "cones.B" in arrays:
         units = SideBySide((network, Cones(arrays["cones.B"], arrays["cones.e"])))
     return SeparableFeatures(units, arrays["axes"], structure["normalised"])
+
+
+def _composition_to_arrays(
+    composition: Composition,
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    arrays: dict[str, Array] = {}
+    structures = []
+    for b, block in enumerate(composition.chain):
+        match block:
+            case ConvexPotential(features=SeparableFeatures() as features):
+                own, structure = _separable_to_arrays(features, block.w)
+            case _:
+                raise TypeError(f"Expected a composition of separable potentials; got {block}.")
+        arrays |= {f"block{b}.{name}": array for name, array in own.items()}
+        structures.append(structure)
+    return arrays, {"blocks": structures}
+
+
+def _composition_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> Composition:
+    blocks = []
+    for b, own in enumerate(structure["blocks"]):
+        prefix = f"block{b}."
+        part = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        blocks.append(ConvexPotential(_separable_from_arrays(part, own), part["w"]))
+    return Composition(tuple(blocks))
 
 
 def _members_to_arrays(

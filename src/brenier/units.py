@@ -122,6 +122,7 @@ def fit_report(
         jitter=result.jitter,
         seconds=dict(result.seconds),
         certificate=result.certificate,
+        n_blocks=len(result.map.blocks),
     )
 
 
@@ -146,7 +147,7 @@ def _message(result: TrainingResult[Any]) -> str:
     where = (
         "the Gaussian was returned, no iterate being better"
         if result.best is None
-        else f"the iterate returned is number {result.best.number}{_sum_of(result.n_members)}"
+        else f"the iterate returned is number {result.best.number}{_made_of(result)}"
     )
     text = f"The fit ended with status '{result.status.value}' after {len(search.iterations)} "
     text += f"iterations and {result.seconds['total']:.1f} s; {where}"
@@ -156,8 +157,12 @@ def _message(result: TrainingResult[Any]) -> str:
     return f"{text}: {remedy}." if remedy else f"{text}."
 
 
-def _sum_of(n_members: int) -> str:
-    return f" (of the best search; the model is the sum of {n_members})" * (n_members > 1)
+def _made_of(result: TrainingResult[Any]) -> str:
+    n_blocks = len(result.map.blocks)
+    if n_blocks > 1:
+        return f" (of the best search; the model is a composition of {n_blocks} blocks)"
+    several = result.n_members > 1
+    return f" (of the best search; the model is the sum of {result.n_members})" * several
 
 
 def gaussian_log_density(

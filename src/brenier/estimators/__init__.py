@@ -5,6 +5,7 @@ JAX computes in float32 unless told otherwise; every public method here enters
 settings are never touched.
 """
 
+from brenier.estimators.composed import ComposedConvexPotentialFlow
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.loading import load
@@ -12,6 +13,7 @@ from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
+    "ComposedConvexPotentialFlow",
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
     "ConvexPotentialRegressor",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier.estimators.composed import ComposedConvexPotentialFlow
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import from_file, part_arrays
 from brenier.estimators.joint import ConvexPotentialFlow
@@ -17,7 +18,12 @@ from brenier.persistence import ModelFileError, read_model
 KINDS: Mapping[str, type] = MappingProxyType(
     {
         kind.__name__: kind
-        for kind in (ConvexPotentialFlow, ConditionalConvexPotentialFlow, ConvexPotentialRegressor)
+        for kind in (
+            ConvexPotentialFlow,
+            ComposedConvexPotentialFlow,
+            ConditionalConvexPotentialFlow,
+            ConvexPotentialRegressor,
+        )
     }
 )
 """The estimators by the names that files call them."""

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.flow.inverse import Inversion, invert_blocks
+from brenier.flow.inverse import Inversion, invert_each, together
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.linalg import log_det
 from brenier.potential.features import AbstractMap
@@ -63,9 +63,13 @@ class ConvexFlow(eqx.Module):
         Rows of Z are images, then the context's columns. The certificate is in the potential's
         coordinates, after preprocessing, and of all blocks together.
         """
-        context = self.preprocessing.context(Z[:, self.n :])
-        inversion = invert_blocks(self.map, Z[:, : self.n], context)
+        inversion = together(self.map, self.block_inversions(Z))
         return self.preprocessing.inverse(inversion.X), inversion
+
+    def block_inversions(self, Z: Float[Array, "N d"]) -> tuple[Inversion, ...]:
+        """Return how well each block was inverted, that of the block applied first in front."""
+        context = self.preprocessing.context(Z[:, self.n :])
+        return invert_each(self.map, Z[:, : self.n], context)
 
     def _image(self, Y: Float[Array, "N d"]) -> tuple[Float[Array, "n N"], Float[Array, " N"]]:
         """Return z of preprocessed rows and the map's log det there."""

@@ -55,25 +55,31 @@ class Inversion(eqx.Module):
     steps: Int[Array, ""]
 
 
-def invert_blocks(
+def invert_each(
     map_: AbstractMap,
     Z: Float[Array, "N n"],
     context: Float[Array, "N q"] | None = None,
-) -> Inversion:
-    """Return x whose image under all blocks is z; residuals are the largest of any block."""
-    *earlier, last = map_.blocks
-    inversion = invert(last, Z, context)
-    for block in reversed(earlier):
-        step, c = invert(block, inversion.X, context), block.strong_convexity
-        carried = jnp.where(c > 0, inversion.error_bound / jnp.where(c > 0, c, 1.0), jnp.inf)
-        inversion = Inversion(
-            X=step.X,
-            residual=jnp.maximum(step.residual, inversion.residual),
-            error_bound=step.error_bound + carried,
-            converged=step.converged & inversion.converged,
-            steps=jnp.maximum(step.steps, inversion.steps),
+) -> tuple[Inversion, ...]:
+    """Return every block's inversion, that of the block applied first in front."""
+    inversions: list[Inversion] = []
+    for block in reversed(map_.blocks):
+        inversions.append(invert(block, Z, context))
+        Z = inversions[-1].X
+    return tuple(reversed(inversions))
+
+
+def together(map_: AbstractMap, inversions: tuple[Inversion, ...]) -> Inversion:
+    """Return the inversion of the whole map; residuals and steps are the largest of any block."""
+    *earlier, whole = inversions
+    for block, own in zip(reversed(map_.blocks[:-1]), reversed(earlier), strict=True):
+        whole = Inversion(
+            X=own.X,
+            residual=jnp.maximum(own.residual, whole.residual),
+            error_bound=own.error_bound + _over(whole.error_bound, block.strong_convexity),
+            converged=own.converged & whole.converged,
+            steps=jnp.maximum(own.steps, whole.steps),
         )
-    return inversion
+    return whole
 
 
 class _State(eqx.Module):
@@ -129,15 +135,19 @@ def invert(
         lambda state: jnp.any(state.active) & (state.steps < MAX_STEPS), step, start
     )
     residual = _norm(end.gradient)
-    c = potential.strong_convexity
     return Inversion(
         X=end.x.T,
         residual=residual,
-        error_bound=jnp.where(c > 0, residual / jnp.where(c > 0, c, 1.0), jnp.inf),
+        error_bound=_over(residual, potential.strong_convexity),
         # A row whose line search ends within rounding of the target has arrived too.
         converged=residual <= 100.0 * target,
         steps=end.steps,
     )
+
+
+def _over(residual: Array, c: Array) -> Array:
+    """Return residual / c, infinite where there is no strong convexity."""
+    return jnp.where(c > 0, residual / jnp.where(c > 0, c, 1.0), jnp.inf)
 
 
 def _norm(v: Array) -> Array:

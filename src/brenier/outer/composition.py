@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 from typing import TypeVar
 
 import equinox as eqx
@@ -40,12 +41,16 @@ from brenier.outer.report import Certificate, Iteration, ProgressCallback
 from brenier.outer.sample import BLOCK_ROWS, Data, Sample
 from brenier.outer.search import OUT_OF_TIME, PARTS, Search, Watch, search
 from brenier.outer.settings import Form, Settings
-from brenier.outer.side_by_side import side_by_side
+from brenier.outer.side_by_side import one_at_a_time, side_by_side
 from brenier.outer.start import RIDGE
 from brenier.outer.training import TrainingResult, train
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import AbstractPotential, ConvexPotential
 from brenier.potential.head import SeparableFeatures
+
+# Iterations of a block by itself. Trained to its end, the first block leads the joint search into a
+# worse optimum (benchmarks/NOTES.md).
+GREEDY = 60
 
 Block = TrainingResult[AbstractPotential]
 Found = TypeVar("Found", Iteration, Iterate)
@@ -95,15 +100,52 @@ class _Image:
             heldout_loss=found.heldout_loss - self.heldout_log_det,
         )
 
+    def of_whole(self, found: Search) -> Search:
+        """Return a search on these rows with the losses of the composition."""
+        best = None if found.best is None else self.whole(found.best)
+        iterations = tuple(self.whole(record) for record in found.iterations)
+        return replace(found, best=best, iterations=iterations)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Blocks trained one by one from one start, and all their searches, losses as of the whole."""
+
+    trained: tuple[Block, ...]
+    searches: tuple[Search, ...]
+
+    @property
+    def kept(self) -> tuple[Block, ...]:
+        """The blocks but for a last one that is a Gaussian: where it led, all was done."""
+        done = len(self.trained) > 1 and self.trained[-1].is_gaussian
+        return self.trained[:-1] if done else self.trained
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The searches' forms."""
+        return tuple(form for block in self.trained for form in block.forms)
+
+    @property
+    def winner(self) -> int:
+        """Which of the searches the last block that was kept is from."""
+        return sum(len(block.searches) for block in self.kept[:-1]) + self.kept[-1].winner
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether time was up, or nothing was found to go on from."""
+        last = self.trained[-1]
+        return last.status in OUT_OF_TIME or last.best is None
+
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A composition that could be returned: how it was found, and its J."""
+    """A composition that could be returned: from which search and which chain, and its J."""
 
     map: Composition
     best: Iterate | None
     certificate: Certificate | None
     winner: int
+    chain: _Chain
     loss: float
     heldout_loss: float
 
@@ -117,72 +159,114 @@ class _Candidate:
 def train_composed(
     data: Data, settings: Settings, n_blocks: int, on_iteration: ProgressCallback | None = None
 ) -> ComposedResult:
-    """Return the best composition found of at most `n_blocks` blocks.
+    """Return the best composition found of at most `n_blocks` blocks, from `n_init` starts.
 
     Call it where float64 is enabled. A KeyboardInterrupt ends the training and what there is so far
     is returned, with the status saying so.
+
+    Parameters
+    ----------
+    data : Data
+        Rows to train on and to hold out.
+    settings : Settings
+        Of every block, and of the joint search; a block by itself gets `GREEDY` iterations.
+    n_blocks : int
+        Two or more.
+    on_iteration : callable, optional
+        Who is told of all searches, with the losses of the composition so far.
     """
     started = time.perf_counter()
-    trained, searches = _one_by_one(data, settings, n_blocks, on_iteration, started)
-    forms = [form for block in trained for form in block.forms]
-    # Only the last can be the Gaussian: it ended the training.
-    kept = trained[:-1] if len(trained) > 1 and trained[-1].is_gaussian else trained
-    first = sum(len(block.searches) for block in kept[:-1])
-    chosen = _candidate(
-        data,
-        Composition(tuple(block.map for block in kept)),
-        kept[-1].best,
-        kept[-1].certificate,
-        first + kept[-1].winner,
-    )
-    if len(kept) > 1 and trained[-1].status not in OUT_OF_TIME:
-        limits = _remaining(settings.limits, started)
-        watch = Watch(limits, started, on_iteration, number=len(searches) + 1)
-        form = Form(min(block.forms[block.winner].decay for block in kept), 0)
-        found, joint = _jointly(data, settings, kept, form, watch)
-        searches.append(found)
-        forms.append(form)
-        if joint is not None and joint.criterion < chosen.criterion:
-            chosen = joint
-    return ComposedResult(_whole(trained, kept, searches, forms, chosen, started), tuple(kept))
+    searches: list[Search] = []
+    forms: list[Form] = []
+    candidates: list[_Candidate] = []
+    for start in range(settings.n_init):
+        own = replace(settings, n_init=1, seed=settings.seed + start * n_blocks)
+        # The first start's races decide the forms of all.
+        known = [block.forms[block.winner] for block in candidates[0].chain.kept if candidates]
+        chain = _one_by_one(data, own, n_blocks, known, on_iteration, len(searches), started)
+        last = chain.kept[-1]
+        map_ = Composition(tuple(block.map for block in chain.kept))
+        winner = len(searches) + chain.winner
+        candidates.append(_candidate(data, map_, last.best, last.certificate, winner, chain))
+        searches.extend(chain.searches)
+        forms.extend(chain.forms)
+        if chain.cut_short:
+            break
+    if not candidates[-1].chain.cut_short:
+        chains = [candidate.chain for candidate in candidates if len(candidate.chain.kept) > 1]
+        for form, found, candidate in _jointly(
+            data, settings, chains, on_iteration, len(searches), started
+        ):
+            searches.append(found)
+            forms.append(form)
+            candidates.extend([] if candidate is None else [candidate])
+    chosen = min(candidates, key=lambda candidate: candidate.criterion)
+    return ComposedResult(_whole(chosen, searches, forms, started), chosen.chain.kept)
 
 
 def _one_by_one(
     data: Data,
     settings: Settings,
     n_blocks: int,
+    known: Sequence[Form],
     on_iteration: ProgressCallback | None,
+    n_before: int,
     started: float,
-) -> tuple[list[Block], list[Search]]:
-    """Return the blocks, each trained where those before it lead, and all their searches."""
+) -> _Chain:
+    """Return the blocks, each trained where those before it lead; `known` are their forms."""
     blocks: list[Block] = []
     searches: list[Search] = []
     image = _Image(data)
     while True:
-
-        def tell(iteration: Iteration, image: _Image = image, before: int = len(searches)) -> None:
-            if on_iteration is not None:
-                on_iteration(replace(image.whole(iteration), search=before + iteration.search))
-
+        told = None
+        if on_iteration is not None:
+            told = partial(_tell, on_iteration, image, n_before + len(searches))
         limits = _remaining(settings.limits, started)
-        own = replace(settings, seed=settings.seed + len(blocks), limits=limits)
-        block = train(image.data, own, tell)
+        own = replace(
+            settings,
+            seed=settings.seed + len(blocks),
+            limits=replace(limits, max_iter=min(GREEDY, limits.max_iter)),
+            forms=tuple(known[len(blocks) : len(blocks) + 1]) or settings.forms,
+        )
+        block = train(image.data, own, told)
         blocks.append(block)
-        for search_of_block in block.searches:
-            iterations = tuple(image.whole(record) for record in search_of_block.iterations)
-            best = search_of_block.best
-            best = None if best is None else image.whole(best)
-            searches.append(replace(search_of_block, iterations=iterations, best=best))
-        cut_short = block.status in OUT_OF_TIME or block.best is None
-        if cut_short or len(blocks) == n_blocks:
-            return blocks, searches
+        searches.extend(image.of_whole(found) for found in block.searches)
+        chain = _Chain(tuple(blocks), tuple(searches))
+        if chain.cut_short or len(blocks) == n_blocks:
+            return chain
         image = image.after(block.map)
 
 
+def _tell(
+    on_iteration: ProgressCallback, image: _Image, n_before: int, iteration: Iteration
+) -> None:
+    on_iteration(replace(image.whole(iteration), search=n_before + iteration.search))
+
+
 def _jointly(
-    data: Data, settings: Settings, blocks: Sequence[Block], form: Form, watch: Watch
-) -> tuple[Search, _Candidate | None]:
-    """Search all blocks together from where they are; return what was found, if anything."""
+    data: Data,
+    settings: Settings,
+    chains: Sequence[_Chain],
+    on_iteration: ProgressCallback | None,
+    n_before: int,
+    started: float,
+) -> list[tuple[Form, Search, _Candidate | None]]:
+    """Search all blocks of each chain together, from where they are."""
+    limits, stop = _remaining(settings.limits, started), Event()
+    tell = None if on_iteration is None else one_at_a_time(on_iteration)
+    jobs = []
+    for k, chain in enumerate(chains):
+        watch = Watch(limits, started, tell, n_before + k + 1, stop)
+        jobs.append(partial(_joint, data, settings, chain, watch))
+    return side_by_side(jobs, stop)
+
+
+def _joint(
+    data: Data, settings: Settings, chain: _Chain, watch: Watch
+) -> tuple[Form, Search, _Candidate | None]:
+    blocks = chain.kept
+    of_blocks = [block.forms[block.winner] for block in blocks]
+    form = Form(min(f.decay for f in of_blocks), max(f.n_cones for f in of_blocks))
     potentials = [_separable(block.map) for block in blocks]
     floors = [
         _floor(potential, block.gaussian, settings.w_min)
@@ -198,16 +282,14 @@ def _jointly(
         np.asarray(form.decay),
     )
     seen = jittered(data, blocks[0].gaussian, blocks[0].jitter, settings.seed)
-    cold = WarmStart.cold(jnp.asarray(w))
-    (found,) = side_by_side(
-        [partial(search, problem, settings.scheme, seen, cold, watch)], watch.stop
-    )
+    found = search(problem, settings.scheme, seen, WarmStart.cold(jnp.asarray(w)), watch)
     if found.best is None:
-        return found, None
+        return form, found, None
     best, certificate = polish(problem, seen, found)
     map_ = problem.features(jnp.asarray(best.theta)).with_weights(best.w)
     composition = Composition(jax.tree.map(np.asarray, map_.blocks))
-    return found, _candidate(data, composition, best, certificate, watch.number - 1)
+    winner = watch.number - 1
+    return form, found, _candidate(data, composition, best, certificate, winner, chain)
 
 
 def _candidate(
@@ -216,32 +298,29 @@ def _candidate(
     best: Iterate | None,
     certificate: Certificate | None,
     winner: int,
+    chain: _Chain,
 ) -> _Candidate:
     heldout = float("nan")
     if data.heldout_X is not None and data.heldout_weights is not None:
         heldout = loss_of_rows(map_, data.heldout_X, data.heldout_weights)
     loss = loss_of_rows(map_, data.X, data.weights)
-    return _Candidate(map_, best, certificate, winner, loss, heldout)
+    return _Candidate(map_, best, certificate, winner, chain, loss, heldout)
 
 
 def _whole(
-    trained: Sequence[Block],
-    kept: Sequence[Block],
-    searches: Sequence[Search],
-    forms: Sequence[Form],
-    chosen: _Candidate,
-    started: float,
+    chosen: _Candidate, searches: Sequence[Search], forms: Sequence[Form], started: float
 ) -> TrainingResult[Composition]:
-    first, best = trained[0], chosen.best
+    blocks, best = chosen.chain.kept, chosen.best
+    first = blocks[0]
     cut_short = (found.status for found in searches if found.status in OUT_OF_TIME)
-    winner = trained[0].status if first.is_gaussian else searches[chosen.winner].status
+    own = first.status if first.is_gaussian else searches[chosen.winner].status
     if best is not None:
         best = replace(best, loss=chosen.loss, heldout_loss=chosen.heldout_loss)
     seconds = {part: sum(found.seconds[part] for found in searches) for part in PARTS}
     return TrainingResult(
         map=chosen.map,
-        status=next(cut_short, winner),
-        n_members=sum(block.n_members for block in kept),
+        status=next(cut_short, own),
+        n_members=sum(block.n_members for block in blocks),
         is_gaussian=first.is_gaussian,
         best=best,
         gaussian=first.gaussian,

@@ -29,7 +29,7 @@ class ComposedConvexPotentialFlow(AbstractJoint):
     Parameters
     ----------
     n_blocks : int, default=2
-        Potentials in turn, two or more. Fewer are used where the first ones leave nothing to do.
+        Potentials in turn, two or more.
     widths : tuple of int, default=(16, 16)
         Widths of every block's hidden layers.
     n_cones, activation, whiten, bounds, inner, tau, decay, jitter

@@ -1,14 +1,14 @@
 r"""Training of compositions: block after block, then all blocks together.
 
 Block b is trained like any potential (`brenier.outer.training`), on the image of the rows under the
-blocks before it. A block that is no better there than a Gaussian ends this: nothing is left to do
-for it. Then all blocks are searched together from where they are,
+blocks before it, for a few iterations. Then all blocks are searched together from where they are,
 
     min_{mu} min_w  J(mu, w),    J = sum_j omega_j [ 1/2 |z_j|^2 - sum_b log det A_b(y_{b,j}) ],
 
 mu all weights but the last block's w. These are eliminated as ever, for the earlier blocks'
-log-determinants are constants in w (`brenier.potential.composition`). What the joint search found
-is returned where it is better on the held-out rows.
+log-determinants are constants in w (`brenier.potential.composition`). Several starts are tried; of
+all compositions, before and after their joint searches, the best on the held-out rows is returned.
+A first block that is no better than the Gaussian ends the training: the data look like one.
 
 References
 ----------
@@ -32,6 +32,7 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.inner.solution import WarmStart
 from brenier.linalg import log_det
+from brenier.outer.function import LEAST_SLACK
 from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.jitter import jittered
 from brenier.outer.monitor import Iterate, Limits
@@ -66,7 +67,8 @@ class ComposedResult:
         Of all blocks: their searches one after the other, and the joint one. Losses are the
         composition's.
     blocks : tuple of TrainingResult
-        Of every block that was kept, trained on its own; losses are those of its own rows.
+        Of every block trained on its own, where the joint search began; losses are those of the
+        block's own rows.
     """
 
     whole: TrainingResult[Composition]
@@ -111,30 +113,30 @@ class _Image:
 class _Chain:
     """Blocks trained one by one from one start, and all their searches, losses as of the whole."""
 
-    trained: tuple[Block, ...]
+    blocks: tuple[Block, ...]
     searches: tuple[Search, ...]
-
-    @property
-    def kept(self) -> tuple[Block, ...]:
-        """The blocks but for a last one that is a Gaussian: where it led, all was done."""
-        done = len(self.trained) > 1 and self.trained[-1].is_gaussian
-        return self.trained[:-1] if done else self.trained
 
     @property
     def forms(self) -> tuple[Form, ...]:
         """The searches' forms."""
-        return tuple(form for block in self.trained for form in block.forms)
+        return tuple(form for block in self.blocks for form in block.forms)
+
+    @property
+    def last(self) -> int:
+        """The last block that a search found; the first where all are Gaussians."""
+        found = [k for k, block in enumerate(self.blocks) if block.best is not None]
+        return max(found, default=0)
 
     @property
     def winner(self) -> int:
-        """Which of the searches the last block that was kept is from."""
-        return sum(len(block.searches) for block in self.kept[:-1]) + self.kept[-1].winner
+        """Which of the searches that block is from."""
+        before = sum(len(block.searches) for block in self.blocks[: self.last])
+        return before + self.blocks[self.last].winner
 
     @property
     def cut_short(self) -> bool:
         """Whether time was up, or nothing was found to go on from."""
-        last = self.trained[-1]
-        return last.status in OUT_OF_TIME or last.best is None
+        return self.blocks[-1].status in OUT_OF_TIME or self.blocks[0].best is None
 
 
 @dataclass(frozen=True)
@@ -182,10 +184,10 @@ def train_composed(
     for start in range(settings.n_init):
         own = replace(settings, n_init=1, seed=settings.seed + start * n_blocks)
         # The first start's races decide the forms of all.
-        known = [block.forms[block.winner] for block in candidates[0].chain.kept if candidates]
+        known = [b.forms[b.winner] for first in candidates[:1] for b in first.chain.blocks]
         chain = _one_by_one(data, own, n_blocks, known, on_iteration, len(searches), started)
-        last = chain.kept[-1]
-        map_ = Composition(tuple(block.map for block in chain.kept))
+        last = chain.blocks[chain.last]
+        map_ = Composition(tuple(block.map for block in chain.blocks))
         winner = len(searches) + chain.winner
         candidates.append(_candidate(data, map_, last.best, last.certificate, winner, chain))
         searches.extend(chain.searches)
@@ -193,7 +195,7 @@ def train_composed(
         if chain.cut_short:
             break
     if not candidates[-1].chain.cut_short:
-        chains = [candidate.chain for candidate in candidates if len(candidate.chain.kept) > 1]
+        chains = [candidate.chain for candidate in candidates]
         for form, found, candidate in _jointly(
             data, settings, chains, on_iteration, len(searches), started
         ):
@@ -201,7 +203,7 @@ def train_composed(
             forms.append(form)
             candidates.extend([] if candidate is None else [candidate])
     chosen = min(candidates, key=lambda candidate: candidate.criterion)
-    return ComposedResult(_whole(chosen, searches, forms, started), chosen.chain.kept)
+    return ComposedResult(_whole(chosen, searches, forms, started), chosen.chain.blocks)
 
 
 def _one_by_one(
@@ -264,7 +266,7 @@ def _jointly(
 def _joint(
     data: Data, settings: Settings, chain: _Chain, watch: Watch
 ) -> tuple[Form, Search, _Candidate | None]:
-    blocks = chain.kept
+    blocks = chain.blocks
     of_blocks = [block.forms[block.winner] for block in blocks]
     form = Form(min(f.decay for f in of_blocks), max(f.n_cones for f in of_blocks))
     potentials = [_separable(block.map) for block in blocks]
@@ -272,7 +274,8 @@ def _joint(
         _floor(potential, block.gaussian, settings.w_min)
         for potential, block in zip(potentials, blocks, strict=True)
     ]
-    w = np.asarray(potentials[-1].w)
+    # A Gaussian's weights are on their floors.
+    w = np.maximum(potentials[-1].w, floors[-1] + LEAST_SLACK)
     ridge = np.where(np.arange(len(w)) < _width(potentials[-1]), RIDGE, 0.0)
     problem = VariableProjection(
         ComposedFeatures.of(potentials, floors[:-1]),
@@ -310,7 +313,7 @@ def _candidate(
 def _whole(
     chosen: _Candidate, searches: Sequence[Search], forms: Sequence[Form], started: float
 ) -> TrainingResult[Composition]:
-    blocks, best = chosen.chain.kept, chosen.best
+    blocks, best = chosen.chain.blocks, chosen.best
     first = blocks[0]
     cut_short = (found.status for found in searches if found.status in OUT_OF_TIME)
     own = first.status if first.is_gaussian else searches[chosen.winner].status

@@ -21,12 +21,17 @@ from brenier.cli.files import (
     with_names,
 )
 from brenier.cli.progress import shown_progress
-from brenier.cli.summary import print_json, print_lines, report_json, report_lines
+from brenier.cli.summary import block_titles, print_json, print_reports, reports_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from brenier.estimators import ConditionalConvexPotentialFlow, ConvexPotentialFlow
+    from brenier.estimators import (
+        ComposedConvexPotentialFlow,
+        ConditionalConvexPotentialFlow,
+        ConvexPotentialFlow,
+        TriangularConvexPotentialFlow,
+    )
     from brenier.report import FitReport
 
 
@@ -37,6 +42,8 @@ def fit(
     validation: o.ValidationOption = None,
     weights: o.WeightsOption = None,
     given: o.GivenOption = None,
+    blocks: o.BlocksOption = None,
+    n_blocks: o.NBlocksOption = None,
     bounds: o.BoundsOption = None,
     whiten: o.WhitenOption = None,
     widths: o.WidthsOption = None,
@@ -83,26 +90,35 @@ def fit(
         inner=inner,
     )
     model = _model(data, output)
-    if given is not None and (thesis or (n_cones, jitter) != (None, None)):
-        raise typer.BadParameter("--given goes with neither --thesis nor --n-cones nor --jitter.")
+    kinds = {"--given": given, "--blocks": blocks, "--n-blocks": n_blocks}
+    kinds["--thesis"] = thesis or None
+    asked = [name for name, value in kinds.items() if value is not None]
+    if len(asked) > 1:
+        raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
+    if given is not None and (n_cones, jitter) != (None, None):
+        raise typer.BadParameter("--given goes with neither --n-cones nor --jitter.")
     if data == validation == STANDARD:
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
         check_output(model, inputs=(data, validation))
         inputs = _read(data, validation, weights, quiet=quiet)
-        if given is None:
-            flow = _fit(inputs, settings, thesis=thesis, quiet=quiet)
+        if given is not None:
+            flow = _fit_given(inputs, settings, _columns(given, "--given"), quiet=quiet)
+        elif blocks is not None:
+            flow = _fit_blocks(inputs, settings, blocks.split("/"), quiet=quiet)
         else:
-            flow = _fit_given(inputs, settings, _columns(given), quiet=quiet)
-        written = model if has_model(flow.report_) else None
+            flow = _fit(inputs, settings, thesis=thesis, n_blocks=n_blocks, quiet=quiet)
+        reports = _reports(flow)
+        written = model if all(has_model(report) for report in reports.values()) else None
         if written is not None:
             flow.save(written)
         if json:
-            print_json(_json(flow.report_, inputs, written))
+            print_json(_json(reports, inputs, written))
         elif written is not None and not quiet:
-            _print(flow.report_, inputs, written)
-        _say_how_it_ended(flow.report_, inputs, quiet=quiet)
-        raise typer.Exit(exit_code(flow.report_))
+            _print(reports, inputs, written)
+        for report in reports.values():
+            _say_how_it_ended(report, inputs, quiet=quiet)
+        raise typer.Exit(max(exit_code(report) for report in reports.values()))
 
 
 def has_model(report: "FitReport") -> bool:
@@ -183,24 +199,63 @@ def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool
 
 
 def _fit(
-    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, quiet: bool
-) -> "ConvexPotentialFlow":
+    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, n_blocks: int | None, quiet: bool
+) -> "ConvexPotentialFlow | ComposedConvexPotentialFlow":
     """Return the fitted density of all columns."""
-    from brenier.estimators import ConvexPotentialFlow
+    from brenier.estimators import ComposedConvexPotentialFlow, ConvexPotentialFlow
 
-    flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
+    if n_blocks is not None:
+        flow = ComposedConvexPotentialFlow(n_blocks=n_blocks, **settings)
+    else:
+        flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
     rows = with_names(inputs.values, inputs.names)
     _run(flow, inputs, (rows,), inputs.validation_data, quiet=quiet)
     return flow
 
 
-def _columns(given: str) -> list[str]:
+def _columns(given: str, option: str) -> list[str]:
     names = [name.strip() for name in given.split(",")]
     if not all(names) or len(set(names)) < len(names):
         raise typer.BadParameter(
-            f"expected names of different columns separated by commas for --given; got {given!r}."
+            f"expected names of different columns separated by commas for {option}; got {given!r}."
         )
     return names
+
+
+def _fit_blocks(
+    inputs: _Inputs, settings: dict[str, Any], blocks: list[str], *, quiet: bool
+) -> "TriangularConvexPotentialFlow":
+    """Return the fitted block-triangular density; columns of no block make the last one."""
+    from brenier.estimators import (
+        ConditionalConvexPotentialFlow,
+        ConvexPotentialFlow,
+        TriangularConvexPotentialFlow,
+    )
+
+    found = [_columns(block, "--blocks") for block in blocks]
+    rest = [name for name in inputs.shown_names if not any(name in block for block in found)]
+    whole = {name: settings.pop(name) for name in ("bounds", "max_seconds") if name in settings}
+    of_joint = {name: settings[name] for name in ("n_cones", "jitter") if name in settings}
+    shared = {name: value for name, value in settings.items() if name not in of_joint}
+    flow = TriangularConvexPotentialFlow(
+        [*found, *([rest] if rest else [])],
+        leading=ConvexPotentialFlow(**shared, **of_joint),
+        following=ConditionalConvexPotentialFlow(**shared),
+        random_state=settings.get("random_state", 0),
+        **whole,
+    )
+    rows = with_names(inputs.values, inputs.names)
+    _run(flow, inputs, (rows,), inputs.validation_data, quiet=quiet)
+    return flow
+
+
+def _reports(flow: Any) -> "dict[str, FitReport]":
+    """Return how the fit of every part of a model went, by what to call it."""
+    from brenier.estimators import TriangularConvexPotentialFlow
+
+    if not isinstance(flow, TriangularConvexPotentialFlow):
+        return {"": flow.report_}
+    return dict(zip(block_titles(flow.blocks_), flow.reports_, strict=True))
 
 
 def _fit_given(
@@ -253,7 +308,7 @@ def _run(
                 callback=callback,
             )
         except KeyboardInterrupt:
-            if not hasattr(flow, "report_"):
+            if not {"report_", "flows_"} & vars(flow).keys():
                 raise
 
 
@@ -269,16 +324,15 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
         raise ValueError(f"{files}: {error}") from error
 
 
-def _print(report: "FitReport", inputs: _Inputs, model: str) -> None:
-    lines = [("data", f"{inputs.size}: {', '.join(inputs.shown_names)}"), *report_lines(report)]
-    print_lines(display_name(inputs.data), lines)
-    typer.echo(report.verdict)
+def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None:
+    data = ("data", f"{inputs.size}: {', '.join(inputs.shown_names)}")
+    print_reports(display_name(inputs.data), [data], reports)
     typer.echo(f"Model written to {model}")
 
 
-def _json(report: "FitReport", inputs: _Inputs, model: str | None) -> dict[str, Any]:
+def _json(reports: "dict[str, FitReport]", inputs: _Inputs, model: str | None) -> dict[str, Any]:
     size = {"rows": len(inputs.values), "columns": list(inputs.shown_names)}
-    return {"model": model, "data": inputs.data, **size, **report_json(report)}
+    return {"model": model, "data": inputs.data, **size, **reports_json(reports)}
 
 
 def _say_how_it_ended(report: "FitReport", inputs: _Inputs, *, quiet: bool) -> None:

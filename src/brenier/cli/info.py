@@ -1,87 +1,114 @@
 """`brenier info`: what a model file is, without loading the model."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from brenier.cli import options as o
 from brenier.cli.door import door
-from brenier.cli.summary import print_json, print_lines, report_json, report_lines
+from brenier.cli.summary import (
+    Lines,
+    block_titles,
+    print_json,
+    print_reports,
+    report_json,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from brenier.report import FitReport
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A density in a file: the only one, or that of a block given the blocks before it.
+
+    `columns` have names and bounds, None where there are none.
+    """
+
+    known: list[str]
+    columns: list[dict[str, Any]]
+    settings: dict[str, Any]
+    report: "FitReport"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "known": self.known,
+            "columns": self.columns,
+            "parameters": self.settings,
+            **report_json(self.report),
+            "report": self.report.to_dict(),
+        }
 
 
 def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False) -> None:
     """Show a model's columns, settings, and how its fit went."""
     with door(debug=debug):
         from brenier.persistence import ModelFileError, read_model
-        from brenier.report import FitReport
 
         metadata, arrays = read_model(model)
-        if "parts" in metadata:
-            raise ModelFileError(
-                f"Expected a model of one flow in {model}; got a {metadata.get('estimator')} of "
-                f"several, with blocks {metadata.get('blocks')}. Its flows tell of themselves from "
-                "Python: brenier.load(...).flows_."
-            )
         try:
-            report = FitReport.from_dict(metadata["report"])
-            known, columns = _columns(metadata, n=arrays["probes"].shape[1])
-            settings = dict(metadata["parameters"])
-            version = str(metadata["brenier_version"])
+            kind, version = str(metadata["estimator"]), str(metadata["brenier_version"])
+            parts = _parts(metadata, arrays)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ModelFileError(
                 f"Expected a complete brenier model in {model}; got one without its "
                 f"{error}. Fit again, or read it with the version that wrote it."
             ) from error
         if json:
-            print_json(
-                {
-                    "model": model,
-                    "brenier_version": version,
-                    "known": known,
-                    "columns": columns,
-                    "parameters": settings,
-                    **report_json(report),
-                    "report": report.to_dict(),
-                }
-            )
+            plain = [part.to_json() for part in parts.values()]
+            whole = plain[0] if list(parts) == [""] else {"blocks": plain}
+            print_json({"model": model, "brenier_version": version, "estimator": kind, **whole})
         else:
-            _print(model, version, known, columns, settings, report)
+            _print(model, kind, version, parts)
 
 
-def _columns(metadata: dict[str, Any], *, n: int) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the known columns, and names and bounds of the density's own, None if infinite."""
+def _parts(metadata: dict[str, Any], arrays: "dict[str, np.ndarray]") -> dict[str, _Part]:
+    """Return the densities in a file, by what to call them."""
+    if "parts" not in metadata:
+        return {"": _part(metadata, arrays["probes"].shape[1])}
+    sizes = [arrays[f"block{k}.probes"].shape[1] for k in range(len(metadata["parts"]))]
+    parts = [_part(part, n) for part, n in zip(metadata["parts"], sizes, strict=True)]
+    return dict(zip(block_titles(metadata["blocks"]), parts, strict=True))
+
+
+def _part(metadata: dict[str, Any], n: int) -> _Part:
+    """Return a density, `n` the number of its columns and the known ones together."""
+    from brenier.report import FitReport
+
     targets = metadata.get("target_names")
     n_own = n if targets is None else len(targets)
     others = metadata["column_names"] or [
         f"x{j}" for j in range(n if targets is None else n - n_own)
     ]
     known, names = ([], others) if targets is None else (others, targets)
-    bounds = metadata["parameters"]["bounds"] or [(None, None)] * n_own
-    return known, [
+    settings = dict(metadata["parameters"])
+    bounds = settings["bounds"] or [(None, None)] * n_own
+    columns = [
         {"name": name, "low": low, "high": high}
         for name, (low, high) in zip(names, bounds, strict=True)
     ]
+    return _Part(known, columns, settings, FitReport.from_dict(metadata["report"]))
 
 
-def _print(
-    model: str,
-    version: str,
-    known: list[str],
-    columns: list[dict[str, Any]],
-    settings: dict[str, Any],
-    report: "FitReport",
-) -> None:
-    lines = [("written by", f"brenier {version}")]
-    if known:
-        lines.append(("given", ", ".join(known)))
-    lines += [("columns" if j == 0 else "", _column(column)) for j, column in enumerate(columns)]
-    shown = {name: value for name, value in settings.items() if name != "bounds"}
-    lines.append(("settings", ", ".join(f"{name}={_text(v)}" for name, v in shown.items())))
-    print_lines(model, [*lines, *report_lines(report)])
-    typer.echo(report.verdict)
+def _print(model: str, kind: str, version: str, parts: dict[str, _Part]) -> None:
+    lines = [("model", kind), ("written by", f"brenier {version}")]
+    for title, part in parts.items():
+        first, *_ = parts
+        print_reports(
+            model if title == first else "",
+            [*(lines if title == first else []), *_lines(part)],
+            {title: part.report},
+        )
+
+
+def _lines(part: _Part) -> Lines:
+    if part.known:
+        yield "given", ", ".join(part.known)
+    for j, column in enumerate(part.columns):
+        yield "columns" if j == 0 else "", _column(column)
+    shown = {name: value for name, value in part.settings.items() if name != "bounds"}
+    yield "settings", ", ".join(f"{name}={_text(value)}" for name, value in shown.items())
 
 
 def _column(column: dict[str, Any]) -> str:

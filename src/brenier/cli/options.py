@@ -320,6 +320,27 @@ GivenOption = Annotated[
         show_default=False,
     ),
 ]
+BlocksOption = Annotated[
+    str | None,
+    typer.Option(
+        "--blocks",
+        metavar="COLUMN,.../COLUMN,.../...",
+        help="Blocks of columns, the leading one first: the model is a block-triangular density, "
+        "which can be conditioned on its leading blocks. Columns that are in none come last.",
+        show_default=False,
+    ),
+]
+NBlocksOption = Annotated[
+    int | None,
+    typer.Option(
+        "--n-blocks",
+        min=2,
+        metavar="INT",
+        help="Compose the maps of so many potentials, for thin curved shapes. [default: a single "
+        "potential]",
+        show_default=False,
+    ),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(

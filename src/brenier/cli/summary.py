@@ -47,6 +47,31 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def block_titles(blocks: list[list[str]]) -> list[str]:
+    """Return what to call every block of a block-triangular model."""
+    before = ["", *(", ".join(sum(blocks[:k], [])) for k in range(1, len(blocks)))]
+    return [
+        f"{', '.join(block)}{' given ' * bool(known)}{known}"
+        for block, known in zip(blocks, before, strict=True)
+    ]
+
+
+def print_reports(title: str, lines: Lines, reports: "dict[str, FitReport]") -> None:
+    """Print a summary and how the fit of every part of a model went, each with its verdict."""
+    for number, (part, report) in enumerate(reports.items()):
+        own = [("density of", part)] if part else []
+        print_lines(title if number == 0 else "", [*lines, *own, *report_lines(report)])
+        typer.echo(report.verdict)
+        lines = []
+
+
+def reports_json(reports: "dict[str, FitReport]") -> dict[str, Any]:
+    """Return how the fit of every part of a model went: of one without parts, as it is."""
+    if list(reports) == [""]:
+        return report_json(reports[""])
+    return {"blocks": [{"density_of": part, **report_json(r)} for part, r in reports.items()]}
+
+
 def report_lines(report: "FitReport") -> Lines:
     """Yield how a fit went."""
     yield "status", _status(report)
@@ -61,7 +86,9 @@ def report_lines(report: "FitReport") -> Lines:
     yield "weight decay", _decay(report)
     if report.jitter:
         yield "jitter", f"{report.jitter:.3g} standard deviations of the data"
-    if report.n_members > 1:
+    if report.n_blocks > 1:
+        yield "blocks", f"{report.n_blocks} potentials in turn"
+    elif report.n_members > 1:
         yield "potentials", f"the weighted sum of {report.n_members}"
     yield (
         "time",

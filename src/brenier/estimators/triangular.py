@@ -9,8 +9,9 @@ log-likelihood is a sum of terms that share no weights: each block's flow is tra
 all together are exactly as good as if they had been trained as one.
 """
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from os import PathLike
 from typing import Any
@@ -21,12 +22,14 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from brenier.bounds import column_bounds
 from brenier.checks import check_finite, quoted, raise_if_text
 from brenier.estimators.common import check_n_samples, column_names, generator, normal_points
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import blocks_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.persistence import write_model
+from brenier.report import FitReport
 
 
 class TriangularConvexPotentialFlow(BaseEstimator):
@@ -44,6 +47,12 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         Settings of the leading block's flow.
     following : ConditionalConvexPotentialFlow, optional
         Settings of the other blocks' flows.
+    bounds : mapping or sequence, optional
+        Column bounds in data units, as in `ConvexPotentialFlow`, of all columns; then those of
+        `leading` and `following` do not count.
+    max_seconds : float, optional
+        Time limit of `fit`, all blocks together; a block for which no time is left is a Gaussian,
+        given those before by a linear regression.
     random_state : int, RandomState or None, default=0
         Seed of `sample`. Those of the fits are in `leading` and `following`.
 
@@ -51,6 +60,8 @@ class TriangularConvexPotentialFlow(BaseEstimator):
     ----------
     flows_ : list
         The fitted flows, one a block.
+    reports_ : list of FitReport
+        How their fits went.
     blocks_ : list of lists of str
         The blocks' column names.
     n_features_in_ : int
@@ -81,13 +92,24 @@ class TriangularConvexPotentialFlow(BaseEstimator):
     n_features_in_: int
     feature_names_in_: np.ndarray
 
-    def __init__(self, blocks=None, *, leading=None, following=None, random_state=0):
+    def __init__(
+        self,
+        blocks=None,
+        *,
+        leading=None,
+        following=None,
+        bounds=None,
+        max_seconds=None,
+        random_state=0,
+    ):
         self.blocks = blocks
         self.leading = leading
         self.following = following
+        self.bounds = bounds
+        self.max_seconds = max_seconds
         self.random_state = random_state
 
-    def fit(self, X, y=None, *, sample_weight=None):
+    def fit(self, X, y=None, *, sample_weight=None, validation_data=None, callback=None):
         """Fit every block's flow.
 
         Parameters
@@ -98,23 +120,54 @@ class TriangularConvexPotentialFlow(BaseEstimator):
             For scikit-learn's pipelines.
         sample_weight : (N,), optional
             Non-negative weights.
+        validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
+            Rows that decide when to stop. Without them some rows of `X` are split off.
+        callback : callable, optional
+            Called with a `Progress` after every iteration; searches are counted over all blocks,
+            log-likelihoods are the block's own.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `blocks` do not have every column once, or a block's rows cannot have a density.
+        KeyboardInterrupt
+            After Ctrl-C: the estimator is then fitted, the blocks not yet begun by Gaussians.
         """
+        started = time.monotonic()
         rows = self._rows(X, reset=True)
-        blocks = _blocks(self.blocks, column_names(self))
-        self.blocks_ = blocks
-        leading: Any = ConvexPotentialFlow() if self.leading is None else clone(self.leading)
-        flows: list[Any] = [leading.fit(self._part(rows, blocks[0]), sample_weight=sample_weight)]
-        for k in range(1, len(blocks)):
-            following = self.following
-            flow: Any = ConditionalConvexPotentialFlow() if following is None else clone(following)
-            known, targets = self._before(rows, k), self._part(rows, blocks[k])
-            flows.append(flow.fit(known, targets, sample_weight=sample_weight))
+        self.blocks_ = _blocks(self.blocks, column_names(self))
+        validation = None if validation_data is None else self._validation(validation_data)
+        flows: list[Any] = []
+        interrupted = False
+        for k in range(len(self.blocks_)):
+            seconds_left = 0.0 if interrupted else self._seconds_left(started)
+            flow = self._unfitted(k, seconds_left)
+            try:
+                flow.fit(
+                    *self._parts(rows, k),
+                    sample_weight=sample_weight,
+                    validation_data=None if validation is None else self._held_out(validation, k),
+                    callback=_counted_on(callback, flows),
+                )
+            except KeyboardInterrupt:
+                if getattr(flow, "report_", None) is None:
+                    raise
+                interrupted = True
+            flows.append(flow)
         self.flows_ = flows
+        if interrupted:
+            raise KeyboardInterrupt
         return self
+
+    @property
+    def reports_(self) -> list[FitReport]:
+        """How the blocks' fits went."""
+        check_is_fitted(self)
+        return [flow.report_ for flow in self.flows_]
 
     def score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row (nats): the sum of the blocks'."""
@@ -202,13 +255,54 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         check_is_fitted(self)
         write_model(path, *blocks_to_file(self))
 
+    def _seconds_left(self, started: float) -> float | None:
+        if self.max_seconds is None:
+            return None
+        return max(0.0, float(self.max_seconds) - (time.monotonic() - started))
+
+    def _unfitted(self, k: int, seconds_left: float | None) -> Any:
+        """Return what is to be fitted to block k, with its bounds and the time there is for it."""
+        if k == 0:
+            flow: Any = ConvexPotentialFlow() if self.leading is None else clone(self.leading)
+        else:
+            following = self.following
+            flow = ConditionalConvexPotentialFlow() if following is None else clone(following)
+        if seconds_left is not None:
+            own = flow.max_seconds
+            flow.set_params(max_seconds=seconds_left if own is None else min(own, seconds_left))
+        if self.bounds is not None:
+            names = column_names(self)
+            bounds = column_bounds(self.bounds, names)
+            places = [names.index(name) for name in self.blocks_[k]]
+            low, high = bounds.low[places], bounds.high[places]
+            flow.set_params(bounds=list(zip(low.tolist(), high.tolist(), strict=True)))
+        return flow
+
+    def _validation(self, validation_data: Any) -> tuple[np.ndarray, Any]:
+        """Return held-out rows and their weights, if they have any."""
+        X, weights = (
+            validation_data if isinstance(validation_data, tuple) else (validation_data, None)
+        )
+        return self._rows(X), weights
+
+    def _parts(self, rows: np.ndarray, k: int) -> list[pl.DataFrame]:
+        """Return block k's columns, behind those before it if there are such."""
+        known = [self._before(rows, k)] if k else []
+        return [*known, self._part(rows, self.blocks_[k])]
+
+    def _held_out(self, validation: tuple[np.ndarray, Any], k: int) -> Any:
+        """Return held-out rows as block k's flow takes them."""
+        rows, weights = validation
+        parts = self._parts(rows, k)
+        weighted = [] if weights is None else [weights]
+        return parts[0] if k == 0 and weights is None else (*parts, *weighted)
+
     def _of_blocks(self, method: str, X: Any) -> list[np.ndarray]:
         """Return what a method of every block's flow says of its columns, given those before."""
         rows = self._rows(X)
         said = []
-        for k, (flow, block) in enumerate(zip(self.flows_, self.blocks_, strict=True)):
-            known = [self._before(rows, k)] if k else []
-            said.append(getattr(flow, method)(*known, self._part(rows, block)))
+        for k, flow in enumerate(self.flows_):
+            said.append(getattr(flow, method)(*self._parts(rows, k)))
         return said
 
     def _from_normal(
@@ -309,6 +403,14 @@ class ConditionedFlow:
         Z = _draw(n_samples, len(self.columns), random_state, self.joint.random_state)
         known = np.tile(self.values, (len(Z), 1))
         return self.joint._from_normal(known, Z)[:, len(self.values) :]
+
+
+def _counted_on(callback: Any, flows: list[Any]) -> Any:
+    """Return the callback with searches counted on from those of the flows already fitted."""
+    if callback is None:
+        return None
+    before = sum(len(flow.report_.search_decay) for flow in flows)
+    return lambda progress: callback(replace(progress, search=before + progress.search))
 
 
 def _draw(n_samples: Any, n: int, random_state: Any, default: Any) -> np.ndarray:

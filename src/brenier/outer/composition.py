@@ -222,7 +222,8 @@ def _one_by_one(
     while True:
         told = None
         if on_iteration is not None:
-            told = partial(_tell, on_iteration, image, n_before + len(searches))
+            begun = time.perf_counter() - started
+            told = partial(_tell, on_iteration, image, n_before + len(searches), begun)
         limits = _remaining(settings.limits, started)
         own = replace(
             settings,
@@ -240,9 +241,11 @@ def _one_by_one(
 
 
 def _tell(
-    on_iteration: ProgressCallback, image: _Image, n_before: int, iteration: Iteration
+    on_iteration: ProgressCallback, image: _Image, n_before: int, begun: float, iteration: Iteration
 ) -> None:
-    on_iteration(replace(image.whole(iteration), search=n_before + iteration.search))
+    """Tell of a block's iteration as one of the composition so far, `begun` seconds after it."""
+    number, seconds = n_before + iteration.search, begun + iteration.seconds
+    on_iteration(replace(image.whole(iteration), search=number, seconds=seconds))
 
 
 def _jointly(

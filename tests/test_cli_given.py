@@ -122,7 +122,7 @@ def test_wrong_use_is_named(model, folder, tmp_path):
         assert got in refused("fit", data, "-o", tmp_path / "m", "--given", given)
     usage = ("fit", data, "-o", tmp_path / "m", "--given")
     assert "names of different columns" in refused(*usage, "mu,mu", code=ExitCode.USAGE)
-    assert "neither --thesis nor" in refused(*usage, "mu", "--thesis", code=ExitCode.USAGE)
+    assert "different models" in refused(*usage, "mu", "--thesis", code=ExitCode.USAGE)
     assert "nor --jitter" in refused(*usage, "mu", "--jitter", "0", code=ExitCode.USAGE)
     X = rows()[:3]
     ConvexPotentialFlow().fit(X).save(tmp_path / "joint")

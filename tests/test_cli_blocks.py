@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from terminal import done, invoke
 
 from brenier import TriangularConvexPotentialFlow, load
-from brenier.cli import app
 from brenier.cli.door import ExitCode
 from brenier.tables import read_table, write_table
 
@@ -26,17 +25,6 @@ def rows(seed=0):
     rng = np.random.default_rng(seed)
     mu, speed = rng.normal(size=(2, 112))
     return np.column_stack([mu, speed, np.exp(0.5 * mu + 0.3 * speed * rng.normal(size=112))])
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def done(*arguments):
-    """Invoke what must succeed."""
-    result = invoke(*arguments)
-    assert result.exit_code == 0, result.stderr
-    return result
 
 
 @pytest.fixture(scope="module")

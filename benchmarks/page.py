@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, report, summary
+from benchmarks import chart, elimination, report, summary, uci
 from benchmarks.peers import PEERS
 from benchmarks.suites import SUITES, Suite
 
@@ -15,6 +15,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "benchmarks.md"
 IMAGES = DOCS / "images"
 VERSIONS = ("python", *report.PACKAGES, *report.PEERS)
+
+# What has a table of its own form.
+OTHERS = {uci.NAME: uci.markdown, elimination.NAME: elimination.markdown}
 
 INTRODUCTION = """\
 # Benchmarks
@@ -45,6 +48,10 @@ def text(results: Path = report.RESULTS) -> str:
         kept = _read(suite, results)
         if kept is not None:
             parts += _section(suite, kept)
+    for name, lines in OTHERS.items():
+        records = report.read(name, results)
+        if records:
+            parts += ["", *lines(records)]
     return "\n".join(parts) + "\n"
 
 
@@ -97,6 +104,9 @@ def main() -> None:
         kept = _read(suite, report.RESULTS)
         if kept is not None:
             chart.draw(suite, kept["figures"], IMAGES / _image(suite))
+    records = report.read(elimination.NAME)
+    if records:
+        elimination.draw(records, IMAGES / elimination.IMAGE)
     PAGE.write_text(text())
     report.say(f"written to {PAGE}")
 

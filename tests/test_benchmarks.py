@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.random as jr
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from brenier.datasets import CorrelatedGaussian
+from brenier.report import Progress
+from brenier.status import FitStatus
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -370,12 +373,83 @@ def test_schemes_are_compared_at_equal_units():
     )
 
 
-@pytest.mark.parametrize("flow", ["conditional", "triangular", "composed"])
-def test_flows_are_searched_with_and_without_elimination(flow, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "POSTERIORS", tmp_path / "none")
+def test_a_flow_is_searched_with_and_without_elimination(programs_for_once, tmp_path, monkeypatch):
+    settings = elimination._settings
+    small = {"widths": (4,), "context_widths": (4,), "max_iter": 2}
+    monkeypatch.setattr(elimination, "_settings", lambda *given: settings(*given) | small)
     monkeypatch.setattr(elimination, "PAIRS", {"L-BFGS": ("lbfgs-varpro", "lbfgs-full")})
-    records = elimination.run(tmp_path, share=0.03, seeds=1, only=[flow])
-    assert {one["scheme"] for one in records} == {"lbfgs-varpro", "lbfgs-full"}
+    records = elimination.run(tmp_path, seeds=1, only=["conditional"])
+    assert [one["scheme"] for one in records] == ["lbfgs-varpro", "lbfgs-full"]
     assert all(math.isfinite(one["test_nll"]) for one in records)
     assert (tmp_path / "elimination.png").stat().st_size > 0
-    assert len(report.read("elimination", tmp_path)) == len(records)
+    assert len(report.read("elimination", tmp_path)) == 2
+
+
+def ended(units, log_likelihood, gaussian):
+    """Return what a fit of one search reports, as far as it is looked at."""
+    history = {
+        "work_units": (units,),
+        "train_log_likelihood": (log_likelihood,),
+        "heldout_log_likelihood": (log_likelihood,),
+    }
+    return SimpleNamespace(
+        history=history,
+        gaussian_heldout_log_likelihood=gaussian,
+        seconds={"searches": 3.0, "compile": 1.0},
+        status=FitStatus.ITERATION_LIMIT,
+    )
+
+
+class FittedBefore:
+    """A flow whose fit is known: of two blocks, or of two searches one after the other."""
+
+    flows_ = [
+        SimpleNamespace(report_=ended(10, -1.0, -2.0)),
+        SimpleNamespace(report_=ended(20, -3.0, -5.0), score=lambda known, X: -X.shape[1]),
+    ]
+    blocks_ = [["x0", "x1"], ["x2", "x3"]]
+    report_ = ended(20, -3.0, -5.0)
+
+    def __init__(self, *_, **settings):
+        pass
+
+    def fit(self, X, *, validation_data=None, callback=None):
+        """Tell of two iterations of two searches."""
+        if callback is not None:
+            callback(Progress(1, 1, 9, -3.0, -4.0, 0, 30, 0.1))
+            callback(Progress(2, 1, 9, -2.0, -3.0, 0, 20, 0.2))
+        return self
+
+    def score(self, X):
+        """Return minus the number of columns."""
+        return -X.shape[1]
+
+
+def test_a_triangular_flow_is_the_sum_of_its_blocks(monkeypatch):
+    monkeypatch.setattr(elimination, "TriangularConvexPotentialFlow", FittedBefore)
+    rows = elimination.bent(9, 0), elimination.bent(5, 1)
+    last, whole = elimination.triangular(lambda seed: rows, "some", "adam", 0, 40)
+    assert last[0] == "conditional: some, 2nd half given 1st"
+    assert whole[0] == "block-triangular: some"
+    assert (last[1].test_nll, whole[1].test_nll) == (2, 4)
+    assert (last[1].gaussian, whole[1].gaussian) == (-5, -7)
+    assert (last[1].seconds, whole[1].seconds) == (2, 4)
+    assert last[1].curve.units.tolist() == [20]
+    assert whole[1].curve.units.tolist() == [40]
+    assert whole[1].curve.heldout.tolist() == [-4]
+
+
+def test_a_composition_counts_the_units_of_all_its_searches(monkeypatch):
+    monkeypatch.setattr(elimination, "ComposedConvexPotentialFlow", FittedBefore)
+    ((_, outcome),) = elimination.composed("adam", 0, 40)
+    assert outcome.curve.units.tolist() == [30, 50]
+    assert np.allclose(outcome.curve.train, [-3.0, -2.0])
+    assert np.allclose(outcome.curve.heldout, [-4.0, -3.0])
+
+
+def test_rows_of_posteriors_are_replaced_where_there_are_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "POSTERIORS", tmp_path / "none")
+    assert elimination.problems()["triangular"].fit.args[1] == "4 synthetic columns"
+    X, test = elimination._bent(0)
+    assert X.shape == (3000, 4)
+    assert test.shape == (5000, 4)

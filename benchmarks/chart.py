@@ -15,6 +15,7 @@ from benchmarks.summary import LOSSES, Records, cell, peers_in
 # Okabe and Ito's colours, told apart by the colour-blind, and a shape besides.
 STYLES = {
     "brenier": ("#D55E00", "*"),
+    "brenier-composed": ("#8B0000", "P"),
     "gaussian": ("#000000", "_"),
     "mixture": ("#0072B2", "o"),
     "kde": ("#56B4E9", "D"),

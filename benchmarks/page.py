@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, elimination, report, summary, uci
+from benchmarks import chart, elimination, figures, report, scaling, summary, uci
 from benchmarks.peers import PEERS
 from benchmarks.suites import SUITES, Suite
 
@@ -18,6 +18,29 @@ VERSIONS = ("python", *report.PACKAGES, *report.PEERS)
 
 # What has a table of its own form.
 OTHERS = {uci.NAME: uci.markdown, elimination.NAME: elimination.markdown}
+# Of what is measured figure by figure: heading and text.
+FIGURES = {
+    "kernels": (
+        "## Speed of the parts, and of a fit",
+        "",
+        "Float64, N = 1024 moons, hidden layers 4 x 32 unless said; what is compared runs in turn, "
+        "medians, compilation left out (`python -m benchmarks.kernels`).",
+    ),
+    "scaling": (
+        "## Time and memory against rows and columns",
+        "",
+        "`python -m benchmarks.scaling`. The rates are those of the operations counted in "
+        "`benchmarks/counts.py`.",
+        "",
+        "![Time against columns](images/benchmark_scaling.png)",
+    ),
+    "blocks": (
+        "## Maps of several blocks",
+        "",
+        "Block-triangular against joint, and two blocks in turn against one, by their test losses "
+        "(`python -m benchmarks.blocks`).",
+    ),
+}
 
 INTRODUCTION = """\
 # Benchmarks
@@ -45,32 +68,39 @@ def text(results: Path = report.RESULTS) -> str:
     """Return the page."""
     parts = [INTRODUCTION, *(f"- **{name}**: {peer.treatment}" for name, peer in PEERS.items())]
     for suite in SUITES.values():
-        kept = _read(suite, results)
+        kept = _read(suite.name, results)
         if kept is not None:
             parts += _section(suite, kept)
     for name, lines in OTHERS.items():
         records = report.read(name, results)
         if records:
             parts += ["", *lines(records)]
+    for name, heading in FIGURES.items():
+        kept = _read(name, results)
+        if kept is not None:
+            parts += ["", *heading, "", *figures.markdown(kept["figures"]), *_machine(kept)]
     return "\n".join(parts) + "\n"
 
 
-def _read(suite: Suite, results: Path) -> dict[str, Any] | None:
-    path = results / f"{suite.name}.json"
+def _read(name: str, results: Path) -> dict[str, Any] | None:
+    path = results / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def _section(suite: Suite, kept: dict[str, Any]) -> list[str]:
-    machine, records = kept["machine"], kept["figures"]
+    records = kept["figures"]
     parts = ["", f"## {suite.title}", "", suite.description, ""]
     parts += [f"![{suite.title}: loss against seconds](images/{_image(suite)})"]
     for quantity in summary.quantities(suite, records):
         parts += ["", f"### {suite.title}: {quantity.title}", ""]
         parts += summary.markdown(records, quantity)
-    parts += _failures(records)
+    return [*parts, *_failures(records), *_machine(kept)]
+
+
+def _machine(kept: dict[str, Any]) -> list[str]:
+    machine = kept["machine"]
     versions = ", ".join(f"{name} {machine[name]}" for name in VERSIONS if name in machine)
-    parts += ["", f"{machine['cores']} cores of {machine['processor']}; {versions}."]
-    return [*parts, *_busy(kept)]
+    return ["", f"{machine['cores']} cores of {machine['processor']}; {versions}.", *_busy(kept)]
 
 
 def _busy(kept: dict[str, Any]) -> list[str]:
@@ -101,12 +131,15 @@ def _image(suite: Suite) -> str:
 def main() -> None:
     """Write the page and its pictures."""
     for suite in SUITES.values():
-        kept = _read(suite, report.RESULTS)
+        kept = _read(suite.name, report.RESULTS)
         if kept is not None:
             chart.draw(suite, kept["figures"], IMAGES / _image(suite))
     records = report.read(elimination.NAME)
     if records:
         elimination.draw(records, IMAGES / elimination.IMAGE)
+    kept = _read("scaling", report.RESULTS)
+    if kept is not None:
+        scaling.draw_kept(kept["figures"], IMAGES / "benchmark_scaling.png")
     PAGE.write_text(text())
     report.say(f"written to {PAGE}")
 

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from benchmarks.figures import markdown
 from benchmarks.report import RESULTS
 
 README = Path(__file__).parents[1] / "README.md"
@@ -14,20 +15,10 @@ def table() -> str:
     """Return the figures of `benchmarks.targets` as Markdown, with the machine they are from."""
     kept = json.loads((RESULTS / "targets.json").read_text())
     machine = kept["machine"]
-    lines = ["| what | measured | asked | |", "|---|---|---|---|"]
-    for figure in kept["figures"]:
-        target = "" if figure["target"] is None else f"at most {figure['target']:g}"
-        missed = "missed; " if figure["reached"] is False else ""
-        cells = (figure["what"], f"{figure['measured']:.4g}", target, missed + figure["detail"])
-        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
+    lines = markdown(kept["figures"])
     versions = ", ".join(f"{name} {machine[name]}" for name in ("jax", "numpy", "scipy"))
     lines += ["", f"{machine['cores']} cores of {machine['processor']}; {versions}.", ""]
     return "\n".join(lines)
-
-
-def _escaped(cell: str) -> str:
-    """Return a text as a cell of a Markdown table."""
-    return cell.replace("|", "\\|")
 
 
 def main() -> None:

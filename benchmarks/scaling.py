@@ -5,8 +5,9 @@ import resource
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -119,12 +120,25 @@ def columns(folder: Path = report.RESULTS) -> Iterator[Figure]:
             operations[name].append(needed)
         for name in COLOURS:
             yield Figure(
-                f"{name}, n = {n}, N = {ROWS_OF_COLUMNS}: seconds",
+                _what(name, n),
                 seconds[name][-1],
                 detail=f"{operations[name][-1]:.3g} operations, "
                 f"{1e-9 * operations[name][-1] / seconds[name][-1]:.3g} Gflop/s",
             )
     draw(seconds, operations, folder / "scaling_columns.png")
+
+
+def _what(part: str, n: int) -> str:
+    return f"{part}, n = {n}, N = {ROWS_OF_COLUMNS}: seconds"
+
+
+def draw_kept(figures: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the figures that a run has left of its columns, if it has."""
+    measured = {figure["what"]: figure["measured"] for figure in figures}
+    if all(_what(name, n) in measured for name in COLOURS for n in COLUMNS):
+        seconds = {name: [measured[_what(name, n)] for n in COLUMNS] for name in COLOURS}
+        needed = [_operations(n) for n in COLUMNS]
+        draw(seconds, {name: [of_n[name] for of_n in needed] for name in COLOURS}, path)
 
 
 def _operations(n: int) -> dict[str, int]:

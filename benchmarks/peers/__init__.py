@@ -60,6 +60,13 @@ PEERS = {
         "Its model is an average that exists only at the end, so its seconds are those of the "
         "whole fit, compilation included.",
     ),
+    "brenier-composed": Peer(
+        "convex",
+        "composed",
+        (),
+        "`ComposedConvexPotentialFlow(random_state=seed).fit(train, validation_data=valid)`: two "
+        "blocks, the defaults; seconds as above.",
+    ),
     "gaussian": Peer(
         "classical", "gaussian", (), "One Gaussian with the training rows' mean and covariance."
     ),

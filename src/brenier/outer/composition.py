@@ -35,7 +35,7 @@ from brenier.linalg import log_det
 from brenier.outer.function import LEAST_SLACK
 from brenier.outer.gaussian import AbstractGaussian
 from brenier.outer.jitter import jittered
-from brenier.outer.monitor import Iterate, Limits
+from brenier.outer.monitor import Iterate, Limits, criterion
 from brenier.outer.polish import loss_of_rows, polish
 from brenier.outer.reduced import VariableProjection
 from brenier.outer.report import Certificate, Iteration, ProgressCallback
@@ -153,9 +153,8 @@ class _Candidate:
 
     @property
     def criterion(self) -> float:
-        """Held-out loss, training loss where there is none."""
-        value = self.loss if np.isnan(self.heldout_loss) else self.heldout_loss
-        return value if np.isfinite(value) else np.inf
+        """What it competes by."""
+        return criterion(self.loss, self.heldout_loss)
 
 
 def train_composed(

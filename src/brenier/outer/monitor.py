@@ -25,6 +25,12 @@ class StopSearch(Exception):
         self.status = status
 
 
+def criterion(loss: float, heldout_loss: float) -> float:
+    """Return what models compete by: held-out loss, training loss where there is none."""
+    value = loss if np.isnan(heldout_loss) else heldout_loss
+    return value if np.isfinite(value) else np.inf
+
+
 @dataclass(frozen=True)
 class Iterate:
     """A point (mu, w) with its losses J (nats)."""
@@ -37,9 +43,8 @@ class Iterate:
 
     @property
     def criterion(self) -> float:
-        """What the best iterate is chosen by: held-out loss, training loss where there is none."""
-        value = self.loss if np.isnan(self.heldout_loss) else self.heldout_loss
-        return value if np.isfinite(value) else np.inf
+        """What the best iterate is chosen by."""
+        return criterion(self.loss, self.heldout_loss)
 
 
 @dataclass(frozen=True)

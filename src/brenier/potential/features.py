@@ -8,7 +8,7 @@ derivatives are with respect to the targets only.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.derivatives import FeatureDerivatives
 from brenier.potential.nonnegativity import AbstractNonnegativity
+
+Separable = TypeVar("Separable", bound="AbstractSeparable")
 
 
 class AbstractTrained(eqx.Module):
@@ -98,7 +100,7 @@ class AbstractSeparable(eqx.Module):
     def with_weights(self, w: Float[Array, " m"]) -> AbstractMap:
         """Return the map that the last weights make."""
 
-    def with_network(self, network: AbstractTrained) -> Self:
+    def with_network(self: Separable, network: AbstractTrained) -> Separable:
         """Return the same of other trained arrays."""
         return replace(self, network=network)
 

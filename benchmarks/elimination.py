@@ -68,9 +68,9 @@ DESCRIPTION = (
     "Test NLL is of the model that is returned. Training and held-out log-likelihood are the best "
     "so far at equal work units. Units are those after which the held-out log-likelihood is as "
     "high as the worse of the two ends with. All in nats per row, mean and standard deviation over "
-    "seeds; units and seconds, of the whole search without compilation, are means. The weight decay "
-    "is 1e-4 everywhere, less than conditional flows have by default: they can overfit, and then a "
-    "search that fits the training rows better is no better on others."
+    "seeds; units and seconds are means, the latter of the whole search without compilation. The "
+    "weight decay is 1e-4 everywhere, less than conditional flows have by default: they can "
+    "overfit, and then a search that fits the training rows better is no better on others."
 )
 
 

@@ -11,20 +11,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import chart, data, report, summary
 from benchmarks.fit import FITTED, Task
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, Peer
 from benchmarks.suites import REAL, Suite
 
 ROOT = Path(__file__).parents[1]
 # Seconds after which a fit is given up.
 LIMIT = 1800.0
 FAILED = "failed"
+
+Measure = Callable[[Task], dict[str, Any]]
+"""Fits and returns the record."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def main_suite(suite: Suite, choice: Choice, folder: Path) -> None:
     fits = folder / "fits"
     fits.mkdir(parents=True, exist_ok=True)
     for task in _tasks(suite, choice):
-        report.say(_line(_record(task, fits, machine)))
+        report.say(_line(record(task, fits, machine, measured)))
     records = _kept_records(suite, fits, machine)
     if not records:
         report.say(f"nothing measured of {suite.name}")
@@ -58,32 +61,33 @@ def main_suite(suite: Suite, choice: Choice, folder: Path) -> None:
 
 def _tasks(suite: Suite, choice: Choice) -> Iterator[Task]:
     """Yield the fits, seed by seed, so that an interrupted run has something of everything."""
-    peers = tuple(_installed(choice.peers or tuple(PEERS)))
+    peers = tuple(installed(choice.peers or tuple(PEERS), PEERS, "bench"))
     for seed in range(choice.seeds or suite.seeds):
         for name in suite.datasets:
             if name in (choice.only or suite.datasets):
                 yield from (Task(suite.name, name, peer, seed) for peer in peers)
 
 
-def _installed(peers: tuple[str, ...]) -> Iterator[str]:
-    for name in peers:
-        missing = PEERS[name].missing
+def installed(names: tuple[str, ...], peers: Mapping[str, Peer], extra: str) -> Iterator[str]:
+    """Yield the peers that can be fitted here; say what the others lack."""
+    for name in names:
+        missing = peers[name].missing
         if missing:
-            report.say(f"skipped {name}: install {' and '.join(missing)}, or brenier[bench]")
+            report.say(f"skipped {name}: install {' and '.join(missing)}, or brenier[{extra}]")
         else:
             yield name
 
 
-def _record(task: Task, fits: Path, machine: dict[str, Any]) -> dict[str, Any]:
+def record(task: Task, fits: Path, machine: dict[str, Any], measure: Measure) -> dict[str, Any]:
     """Return the kept record of a fit, or fit and keep it; what failed is tried again."""
     path = _path(task, fits)
     if path.exists():
         kept = json.loads(path.read_text())
         if kept["record"]["status"] != FAILED and _same(kept["machine"], machine):
             return kept["record"]
-    record = measured(task)
-    path.write_text(json.dumps({"machine": machine, "record": record}, indent=1) + "\n")
-    return record
+    new = measure(task)
+    path.write_text(json.dumps({"machine": machine, "record": new}, indent=1) + "\n")
+    return new
 
 
 def _path(task: Task, fits: Path) -> Path:
@@ -95,11 +99,11 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return {**one, "system": None} == {**other, "system": None}
 
 
-def measured(task: Task, limit: float = LIMIT) -> dict[str, Any]:
-    """Return the record of a fit in a new process; a crash is a record too."""
+def measured(task: Task, limit: float = LIMIT, module: str = "benchmarks.fit") -> dict[str, Any]:
+    """Return the record that `module` leaves of a fit in a new process; a crash is a record too."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "record.json"
-        command = [sys.executable, "-m", "benchmarks.fit", *map(str, asdict(task).values()), file]
+        command = [sys.executable, "-m", module, *map(str, asdict(task).values()), file]
         start = time.perf_counter()
         try:
             run = subprocess.run(

@@ -11,6 +11,8 @@ from brenier.datasets import AbstractDistribution, Moons
 
 # Real posterior draws; not part of the project (see the README there).
 POSTERIORS = Path(__file__).parents[2] / "shared" / "data" / "posteriors"
+# Regression tables with their usual splits; the same.
+UCI = Path(__file__).parents[2] / "shared" / "data" / "uci"
 
 
 class Split(NamedTuple):
@@ -19,6 +21,15 @@ class Split(NamedTuple):
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+
+
+class Regression(NamedTuple):
+    """Features (N, q) and a target (N,), to train on and to test on, in their own units."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
 
 
 def drawn(truth: AbstractDistribution, sizes: tuple[int, int, int], seed: int) -> Split:
@@ -38,3 +49,16 @@ def posterior(name: str, seed: int = 0) -> Split:
     train, valid, test = X[:2000], X[2000:3000], X[3000:8000]
     whiten = Whitening.of(train)
     return Split(whiten(train), whiten(valid), whiten(test))
+
+
+def uci(name: str, split: int) -> Regression:
+    """Return a table's rows by one of its 20 usual splits."""
+    folder = UCI / name
+    table = np.loadtxt(folder / "data.txt", ndmin=2)
+
+    def numbers(what: str) -> np.ndarray:
+        return np.loadtxt(folder / f"index_{what}.txt", ndmin=1).astype(int)
+
+    X, y = table[:, numbers("features")], table[:, numbers("target")[0]]
+    train, test = numbers(f"train_{split}"), numbers(f"test_{split}")
+    return Regression(X[train], y[train], X[test], y[test])

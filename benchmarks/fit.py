@@ -1,7 +1,7 @@
 """One fit in a process of its own: `python -m benchmarks.fit SUITE DATA PEER SEED FILE`.
 
 Called by `benchmarks.accuracy`; leaves its record in FILE. The clock starts once rows are drawn and
-packages imported; just-in-time compilation counts.
+packages imported; just-in-time compilation counts. `run` is for other modules that are called so.
 """
 
 import json
@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def measure(task: Task) -> dict[str, Any]:
         "columns": rows.train.shape[1],
         "best_at": fitted.best_at,
         "seconds": seconds,
-        "peak_mib": _peak_mib(),
+        "peak_mib": peak_mib(),
         "chosen": fitted.chosen,
     }
     log_density = np.asarray(fitted.log_density(rows.test), dtype=float)
@@ -74,7 +75,7 @@ def _losses(log_density: np.ndarray, truth: np.ndarray | None, n: int) -> dict[s
     return {**losses, "gap": gap.mean, "gap_error": gap.standard_error}
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Return the peak of this process's resident memory, in MiB.
 
     On Linux not `getrusage`, whose figure starts at the peak of the process that started this one.
@@ -87,8 +88,8 @@ def _peak_mib() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def main() -> None:
-    """Measure, on as many cores as every peer gets."""
+def run(measure: Callable[[Task], dict[str, Any]]) -> None:
+    """Measure the task that the command line names, on as many cores as every peer gets."""
     suite, data, peer, seed, file = sys.argv[1:]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
@@ -101,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

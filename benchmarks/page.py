@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, figures, report, scaling, summary
+from benchmarks import chart, elimination, figures, report, scaling, summary, uci
 from benchmarks.peers import PEERS
 from benchmarks.suites import SUITES, Suite
 
@@ -16,6 +16,8 @@ PAGE = DOCS / "benchmarks.md"
 IMAGES = DOCS / "images"
 VERSIONS = ("python", *report.PACKAGES, *report.PEERS)
 
+# What has a table of its own form.
+OTHERS = {uci.NAME: uci.markdown, elimination.NAME: elimination.markdown}
 # Of what is measured figure by figure: heading and text.
 FIGURES = {
     "kernels": (
@@ -69,6 +71,10 @@ def text(results: Path = report.RESULTS) -> str:
         kept = _read(suite.name, results)
         if kept is not None:
             parts += _section(suite, kept)
+    for name, lines in OTHERS.items():
+        records = report.read(name, results)
+        if records:
+            parts += ["", *lines(records)]
     for name, heading in FIGURES.items():
         kept = _read(name, results)
         if kept is not None:
@@ -128,6 +134,9 @@ def main() -> None:
         kept = _read(suite.name, report.RESULTS)
         if kept is not None:
             chart.draw(suite, kept["figures"], IMAGES / _image(suite))
+    records = report.read(elimination.NAME)
+    if records:
+        elimination.draw(records, IMAGES / elimination.IMAGE)
     kept = _read("scaling", report.RESULTS)
     if kept is not None:
         scaling.draw_kept(kept["figures"], IMAGES / "benchmark_scaling.png")

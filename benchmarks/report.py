@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PEERS = ("torch", "zuko", "flowjax", "hessQuik")
+PEERS = ("torch", "zuko", "flowjax", "hessQuik", "ngboost")
 PACKAGES = ("brenier", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "equinox", "optax")
 
 

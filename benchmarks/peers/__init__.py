@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-
-from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,12 @@ class Peer:
         """Packages that it needs and that are not installed."""
         return tuple(name for name in self.packages if find_spec(name) is None)
 
-    def load(self) -> Callable[[Split, int, Clock], Fitted]:
-        """Return its fit, a function of rows, seed and clock; imports its packages."""
+    def load(self) -> Callable[..., Any]:
+        """Return its fit; imports its packages.
+
+        In `PEERS` a function of rows, seed and clock (`benchmarks.peers.protocol`), in `REGRESSORS`
+        one of rows and split (`benchmarks.peers.regressors`).
+        """
         return getattr(import_module(f"benchmarks.peers.{self.module}"), self.function)
 
 
@@ -106,5 +108,22 @@ PEERS = {
         "epochs, the constant rates 1e-3, 3e-3, 1e-2 one after the other and the best of them by "
         "validation. Whitened rows, float32. The moment of the best model is estimated: its epoch, "
         "all epochs of a rate taken to be equally long.",
+    ),
+}
+
+# Densities of a target given features.
+REGRESSORS = {
+    "brenier": Peer(
+        "regressors",
+        "brenier",
+        (),
+        "`ConditionalConvexPotentialFlow().fit(X, y)`: the defaults.",
+    ),
+    "ngboost": Peer(
+        "regressors",
+        "ngboost",
+        ("ngboost",),
+        "`NGBRegressor(random_state=split, verbose=False).fit(X, y)`: the defaults, 500 boosted "
+        "trees for the mean and the logarithm of the standard deviation of a normal distribution.",
     ),
 }

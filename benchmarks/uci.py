@@ -147,19 +147,36 @@ def rows(records: Records) -> list[Row]:
 
 def figures(records: Records) -> Iterator[Figure]:
     """Yield what was asked of brenier's figures, beside what was measured."""
-    found = {(row.data, row.peer): row for row in rows(records)}
-    ours = [row for row in found.values() if row.peer == BRENIER]
+    ours = [row for row in rows(records) if row.peer == BRENIER]
     for row in ours:
         detail = f"{row.splits} splits{row.error(', +- ')}"
         yield Figure(f"{row.data}: test NLL", row.nll.mean, NLL_TARGETS[row.data], detail)
         least, most = COVERAGE_TARGETS
         yield Figure(f"{row.data}: coverage of 90 %", row.coverage, least, least=True)
         yield Figure(f"{row.data}: coverage of 90 %", row.coverage, most)
-    both = [row for row in ours if (row.data, RIVAL) in found]
+    both = {row.data: _on_same_splits(records, row.data) for row in ours}
+    both = {name: pair for name, pair in both.items() if pair is not None}
     if both:
-        better = [row.data for row in both if row.nll.mean < found[row.data, RIVAL].nll.mean]
+        better = [name for name, (own, rival) in both.items() if own < rival]
         what = f"tables of {len(both)} with a test NLL below NGBoost's"
-        yield Figure(what, len(better), LEAST_BETTER, ", ".join(better), least=True)
+        detail = ", ".join(f"{name} {o:.3f} to {r:.3f}" for name, (o, r) in both.items())
+        yield Figure(what, len(better), LEAST_BETTER, f"same splits: {detail}", least=True)
+
+
+def _on_same_splits(records: Records, name: str) -> tuple[float, float] | None:
+    """Return brenier's and the rival's mean test NLL on the splits of a table that both fitted."""
+    own, rival = (
+        {
+            one["seed"]: one["nll"]
+            for one in records
+            if (one["data"], one["peer"], one["status"]) == (name, peer, FITTED)
+        }
+        for peer in (BRENIER, RIVAL)
+    )
+    splits = sorted(own.keys() & rival.keys())
+    if not splits:
+        return None
+    return float(np.mean([own[k] for k in splits])), float(np.mean([rival[k] for k in splits]))
 
 
 def show(records: Records) -> None:

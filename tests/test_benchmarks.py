@@ -334,6 +334,14 @@ def test_uci_figures_know_their_targets():
     assert uci.rows(records)[0].cells[2] == "2 (1 failed)"
 
 
+def test_peers_are_compared_on_the_splits_that_both_fitted():
+    records = [uci_record(nll=0.4), uci_record(nll=0.3, peer="ngboost")]
+    records.append(uci_record(nll=9.0, peer="ngboost", seed=1))
+    *_, figure = uci.figures(records)
+    assert figure.measured == 0
+    assert figure.detail == "same splits: yacht 0.400 to 0.300"
+
+
 # With and without elimination.
 
 

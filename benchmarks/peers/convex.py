@@ -1,8 +1,8 @@
 """brenier itself."""
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted
-from brenier import ConvexPotentialFlow
+from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations
+from brenier import ConditionalConvexPotentialFlow, ConvexPotentialFlow
 
 
 def brenier(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -11,4 +11,16 @@ def brenier(rows: Split, seed: int, clock: Clock) -> Fitted:
     report = flow.report_
     return Fitted(
         flow.score_samples, clock(), {"decay": report.decay, "status": report.status.value}
+    )
+
+
+def posterior(simulations: Simulations, seed: int, max_seconds: float | None = None) -> Posterior:
+    """Fit theta given its data, with the defaults and the box."""
+    flow = ConditionalConvexPotentialFlow(
+        bounds=simulations.bounds, max_seconds=max_seconds, random_state=seed
+    ).fit(simulations.data, simulations.theta)
+    report = flow.report_
+    return Posterior(
+        lambda x, N: flow.sample(x[None], N)[0],
+        {"decay": report.decay, "status": report.status.value, "max_seconds": max_seconds},
     )

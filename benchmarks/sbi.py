@@ -146,11 +146,15 @@ def run(choice: Choice, folder: Path) -> None:
     records = report.read("sbi", folder)
     done = {Fit(*(one[name] for name in Fit.__dataclass_fields__)) for one in records}
     for fit in choice.fits():
+        missing = PEERS[fit.peer].missing
+        if missing and fit not in done:
+            report.say(f"skipped {fit.peer}: install {' and '.join(missing)}, or brenier[bench]")
+            continue
         if fit not in done:
             records = [*records, *measure(fit, choice.max_seconds)]
             report.write("sbi", records, folder)
         report.say(_line(fit, records))
-    for line in markdown(records):
+    for line in markdown(records) if records else ["nothing measured"]:
         report.say(line)
 
 

@@ -38,7 +38,13 @@ def draw(samples: dict[str, np.ndarray], bound: float) -> None:
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     for ax, (name, theta) in zip(figure.subplots(1, 2), samples.items(), strict=True):
         ax.scatter(*theta.T, s=2)
-        ax.set(title=name, xlabel="theta 1", xlim=(-bound, bound), ylim=(-bound, bound))
+        ax.set(
+            title=name,
+            xlabel="theta 1",
+            ylabel="theta 2",
+            xlim=(-bound, bound),
+            ylim=(-bound, bound),
+        )
         ax.set_aspect("equal")
     figure.savefig(PICTURE, dpi=110)
 

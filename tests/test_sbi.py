@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 try:
     from benchmarks import sbi
+    from benchmarks.peers import Peer
     from benchmarks.peers.protocol import Posterior
     from examples import simulators
     from examples.c2st import c2st
@@ -182,6 +183,7 @@ class Exact:
     """A peer that knows the posterior of two_moons."""
 
     fits = 0
+    missing = ()
 
     def load(self):
         return self.fit
@@ -204,6 +206,12 @@ def test_a_run_keeps_records_and_goes_on_from_them(tmp_path, monkeypatch, capsys
     assert [record["observation"] for record in records] == [0, 1]
     assert all(record["c2st"] == pytest.approx(0.5, abs=0.1) for record in records)
     assert "two_moons, N = 1,000, seed 0, exact: C2ST 0." in capsys.readouterr().out
+
+
+def test_what_is_not_installed_is_said_and_skipped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sbi.PEERS, "npe", Peer("npe", "npe", ("no_such_package",), ""))
+    sbi.run(sbi.Choice(("two_moons",), (1000,), (0,), ("npe",)), tmp_path)
+    assert "skipped npe: install no_such_package" in capsys.readouterr().out
 
 
 def test_the_table_marks_the_best_and_shows_what_was_published():

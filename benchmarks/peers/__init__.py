@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-
-from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,12 @@ class Peer:
         """Packages that it needs and that are not installed."""
         return tuple(name for name in self.packages if find_spec(name) is None)
 
-    def load(self) -> Callable[[Split, int, Clock], Fitted]:
-        """Return its fit, a function of rows, seed and clock; imports its packages."""
+    def load(self) -> Callable[..., Any]:
+        """Return its fit; imports its packages.
+
+        That of a density is a function of `Split`, seed and `Clock` and returns `Fitted`; that of a
+        posterior is one of `Simulations` and seed and returns `Posterior`.
+        """
         return getattr(import_module(f"benchmarks.peers.{self.module}"), self.function)
 
 

@@ -82,7 +82,7 @@ def quantities(suite: Suite, records: Records) -> list[Quantity]:
 
 
 def lines(records: Records, quantity: Quantity) -> list[Line]:
-    """Return the table of a quantity; the best are those whose shown mean is the lowest."""
+    """Return the table of a quantity; the best of several are those of the lowest shown mean."""
     return [
         _line(data, {peer: cell(records, data, peer, quantity.field) for peer in peers}, quantity)
         for data, peers in _peers_by_data(records).items()
@@ -100,7 +100,7 @@ def _line(data: str, cells: dict[str, Cell], quantity: Quantity) -> Line:
     texts = {peer: cell.text(quantity.digits) for peer, cell in cells.items()}
     means = {peer: round(cell.mean, quantity.digits) for peer, cell in cells.items()}
     lowest = min(means.values())
-    ranked = quantity.ranked and np.isfinite(lowest)
+    ranked = quantity.ranked and len(cells) > 1 and np.isfinite(lowest)
     best = frozenset(peer for peer, mean in means.items() if ranked and mean == lowest)
     return Line(data, texts, best)
 

@@ -96,6 +96,11 @@ def test_equal_figures_are_all_marked_and_failures_never():
     assert line.cells["maf"] == "0.000 (1 of 2 failed)"
 
 
+def test_a_peer_alone_is_not_the_best():
+    (line,) = summary.lines([record()], summary.LOSSES[0])
+    assert line.best == set()
+
+
 def test_nothing_is_best_where_all_failed():
     (line,) = summary.lines([failure()], summary.LOSSES[0])
     assert line.best == set()

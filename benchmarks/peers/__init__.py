@@ -38,8 +38,9 @@ class Peer:
     def load(self) -> Callable[..., Any]:
         """Return its fit; imports its packages.
 
-        In `PEERS` a function of rows, seed and clock (`benchmarks.peers.protocol`), in `REGRESSORS`
-        one of rows and split (`benchmarks.peers.regressors`).
+        In `PEERS` a function of rows, seed and clock, for a posterior one of simulations and seed
+        (`benchmarks.peers.protocol`); in `REGRESSORS` one of rows and split
+        (`benchmarks.peers.regressors`).
         """
         return getattr(import_module(f"benchmarks.peers.{self.module}"), self.function)
 

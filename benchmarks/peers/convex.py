@@ -1,8 +1,12 @@
 """brenier itself."""
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted
-from brenier import ComposedConvexPotentialFlow, ConvexPotentialFlow
+from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations
+from brenier import (
+    ComposedConvexPotentialFlow,
+    ConditionalConvexPotentialFlow,
+    ConvexPotentialFlow,
+)
 
 
 def brenier(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -21,4 +25,16 @@ def _fitted(
     report = flow.fit(rows.train, validation_data=rows.valid).report_
     return Fitted(
         flow.score_samples, clock(), {"decay": report.decay, "status": report.status.value}
+    )
+
+
+def posterior(simulations: Simulations, seed: int, max_seconds: float | None = None) -> Posterior:
+    """Fit theta given its data, with the defaults and the box."""
+    flow = ConditionalConvexPotentialFlow(
+        bounds=simulations.bounds, max_seconds=max_seconds, random_state=seed
+    ).fit(simulations.data, simulations.theta)
+    report = flow.report_
+    return Posterior(
+        lambda x, N: flow.sample(x[None], N)[0],
+        {"decay": report.decay, "status": report.status.value, "max_seconds": max_seconds},
     )

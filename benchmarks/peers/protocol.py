@@ -27,6 +27,27 @@ class Fitted(NamedTuple):
     chosen: dict[str, Any]
 
 
+class Simulations(NamedTuple):
+    """What a posterior is learnt from: parameters theta in a box, (N, n), and their data, (N, q).
+
+    `bounds` is the box, a pair (low, high) for each parameter.
+    """
+
+    theta: np.ndarray
+    data: np.ndarray
+    bounds: list[tuple[float, float]]
+
+
+class Posterior(NamedTuple):
+    """A fitted p(theta | x): draws of theta by the observation x, (q,), and how many.
+
+    `chosen` are settings that held-out rows chose.
+    """
+
+    draw: Callable[[np.ndarray, int], np.ndarray]
+    chosen: dict[str, Any]
+
+
 def whitened(rows: Split) -> tuple[Whitening, Split]:
     """Return the map that whitens the training rows, and all rows through it."""
     whiten = Whitening.of(rows.train)

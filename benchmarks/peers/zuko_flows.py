@@ -30,12 +30,21 @@ MAX_EPOCHS = 1000
 LARGEST_GRADIENT = 5.0
 
 
+def log_prob(flow: Flow, rows: torch.Tensor) -> torch.Tensor:
+    """Return a flow's log-density of every row."""
+    return flow().log_prob(rows)
+
+
 class Recipe(NamedTuple):
-    """A flow by its number of columns, rows in a batch, fruitless epochs before the rate drops."""
+    """A flow by its number of columns, rows in a batch, fruitless epochs before the rate drops.
+
+    `log_prob` says what of the rows the flow gives the density of.
+    """
 
     build: Callable[[int], Flow]
     batch: int
     patience: int
+    log_prob: Callable[[Flow, torch.Tensor], torch.Tensor] = log_prob
 
 
 class Trained(NamedTuple):
@@ -64,15 +73,15 @@ def _fit(recipe: Recipe, rows: Split, seed: int, clock: Clock) -> Fitted:
     whiten, parts = whitened(rows)
     train, valid, _ = (torch.tensor(part, dtype=torch.float32) for part in parts)
     flow = recipe.build(train.shape[1])
-    searches = [_search(recipe, train, valid, rate, seed, clock) for rate in RATES]
-    best = min(searches, key=lambda search: search.loss)
+    searches = [search(recipe, train, valid, rate, seed, clock) for rate in RATES]
+    best = min(searches, key=lambda found: found.loss)
     check_found(best.loss)
     flow.load_state_dict(best.weights)
     log_density = in_data_units(partial(_log_density, flow), whiten)
     return Fitted(log_density, best.found_at, {"learning rate": best.rate})
 
 
-def _search(
+def search(
     recipe: Recipe,
     train: torch.Tensor,
     valid: torch.Tensor,
@@ -87,8 +96,8 @@ def _search(
     best = Trained(np.inf, clock(), rate, copy.deepcopy(flow.state_dict()))
     fruitless = drops = 0
     for _ in range(MAX_EPOCHS):
-        _epoch(flow, optimiser, train, recipe.batch)
-        loss = _loss(flow, valid)
+        _epoch(recipe, flow, optimiser, train)
+        loss = _loss(recipe, flow, valid)
         fruitless += 1
         if loss < best.loss:
             best = Trained(loss, clock(), rate, copy.deepcopy(flow.state_dict()))
@@ -104,21 +113,21 @@ def _search(
 
 
 def _epoch(
-    flow: Flow, optimiser: torch.optim.Optimizer, train: torch.Tensor, batch_size: int
+    recipe: Recipe, flow: Flow, optimiser: torch.optim.Optimizer, train: torch.Tensor
 ) -> None:
-    for batch in torch.randperm(len(train)).split(batch_size):
+    for batch in torch.randperm(len(train)).split(recipe.batch):
         optimiser.zero_grad()
-        loss = -flow().log_prob(train[batch]).mean()
+        loss = -recipe.log_prob(flow, train[batch]).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(flow.parameters(), LARGEST_GRADIENT)
         optimiser.step()
 
 
 @torch.no_grad()
-def _loss(flow: Flow, valid: torch.Tensor) -> float:
-    return -float(flow().log_prob(valid).mean())
+def _loss(recipe: Recipe, flow: Flow, valid: torch.Tensor) -> float:
+    return -float(recipe.log_prob(flow, valid).mean())
 
 
 @torch.no_grad()
 def _log_density(flow: Flow, Z: np.ndarray) -> np.ndarray:
-    return flow().log_prob(torch.tensor(Z, dtype=torch.float32)).double().numpy()
+    return log_prob(flow, torch.tensor(Z, dtype=torch.float32)).double().numpy()

@@ -254,7 +254,8 @@ NInitOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Initial weights tried for each potential; the best is kept. [default: 1]",
+        help="Initial weights tried for each potential; the best is kept. [default: 1; 3 with "
+        "--n-blocks]",
         show_default=False,
     ),
 ]
@@ -263,7 +264,8 @@ NEstimatorsOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Potentials from different initial weights that are summed. [default: 3]",
+        help="Potentials from different initial weights that are summed. [default: 3; 6 with --given "
+        "or --blocks and at most 2000 rows; 1 with --n-blocks]",
         show_default=False,
     ),
 ]

@@ -67,7 +67,6 @@ def common_settings(estimator: Any, seed: int) -> dict[str, Any]:
             estimator.max_work_units,
         ),
         "n_init": int(estimator.n_init),
-        "n_estimators": int(estimator.n_estimators),
         "seed": seed,
     }
 

@@ -42,10 +42,13 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
     decay : float, optional
         Weight decay of the search (nats per squared weight). None: short searches with 1e-2 and
         1e-1 race, and the most promising on held-out rows goes on; 3e-2 where no rows are held out.
-    validation_fraction, n_init, n_estimators, random_state, verbose
-        As in `ConvexPotentialFlow`, but without `validation_data` every potential holds out other
-        rows, so that their sum, then with equal weights, has learnt from all. `report_` tells what
-        each reached on its own.
+    n_estimators : int, optional
+        Potentials from different initial weights whose weighted sum is the model's. Without
+        `validation_data` every one holds out other rows, so that their sum, then with equal
+        weights, has learnt from all; `report_` tells what each reached on its own. None: six of at
+        most 2000 rows, three of more.
+    validation_fraction, n_init, random_state, verbose
+        As in `ConvexPotentialFlow`.
 
     Attributes
     ----------

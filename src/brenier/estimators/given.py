@@ -66,6 +66,9 @@ Splits = Sequence[tuple[Rows, Rows | None]]
 # Weight decays tried where held-out rows can choose, and the one taken where they cannot.
 DECAYS = (1e-2, 1e-1)
 BLIND_DECAY = 3e-2
+# Potentials that are averaged where that is not said: of so few rows each is sure of other things,
+# and many are soon found.
+FEW_ROWS, MEMBERS_OF_FEW, MEMBERS = 2000, 6, 3
 # Nodes of z for conditional means: of Gauss-Hermite quadrature, and Sobol' points.
 N_HERMITE, N_SOBOL = 32, 256
 SOBOL_SEED = 0
@@ -76,6 +79,7 @@ class AbstractConditional(BaseEstimator):
 
     _parameter_constraints = {
         **CONSTRAINTS,
+        "n_estimators": [None, Interval(Integral, 1, None, closed="left")],
         "n_gates": [Interval(Integral, 0, None, closed="left")],
         "whiten": [StrOptions({"full", "standardize"})],
     }
@@ -107,7 +111,7 @@ class AbstractConditional(BaseEstimator):
         n_iter_no_change=50,
         validation_fraction=0.1,
         n_init=1,
-        n_estimators=3,
+        n_estimators=None,
         random_state=0,
         verbose=0,
     ):
@@ -291,8 +295,15 @@ class AbstractConditional(BaseEstimator):
         The potentials hold out different rows, so that their average has learnt from all.
         """
         fraction = float(self.validation_fraction)
-        splits = [split_rows(rows, fraction, bounds, k) for k in range(int(self.n_estimators))]
+        n_members = self._n_members(len(rows.X))
+        splits = [split_rows(rows, fraction, bounds, k) for k in range(n_members)]
         return splits if all(heldout is not None for _, heldout in splits) else [(rows, None)]
+
+    def _n_members(self, N: int) -> int:
+        """Return the number of potentials for N rows."""
+        if self.n_estimators is not None:
+            return int(self.n_estimators)
+        return MEMBERS_OF_FEW if N <= FEW_ROWS else MEMBERS
 
     def _fit_rows(
         self,
@@ -320,9 +331,7 @@ class AbstractConditional(BaseEstimator):
             Preprocessing(bounds, whitening(bounded, rows.weights, how)),
             ContextScaling.of(rows.X[:, n:], rows.weights, is_constant(rows.X[:, n:])),
         )
-        settings = self._settings(
-            seed, few=few, heldout=splits[0][1] is not None, shrinkage=d / (N + d) if few else 0.0
-        )
+        settings = self._settings(seed, N, d, few=few, heldout=splits[0][1] is not None)
         members = self._members(splits, preprocessing, settings, callback)
         kept = with_a_search(members)
         potentials = [member.result.map for member in kept]
@@ -360,15 +369,16 @@ class AbstractConditional(BaseEstimator):
             if result is not None
         ]
 
-    def _settings(self, seed: int, *, few: bool, heldout: bool, shrinkage: float) -> Settings:
+    def _settings(self, seed: int, N: int, d: int, *, few: bool, heldout: bool) -> Settings:
         return Settings(
             **common_settings(self, seed),
+            n_estimators=self._n_members(N),
             nonnegativity=Bounded(),
             quadratic=True,
             forms=() if few else self._forms(chosen_on_heldout=heldout),
             # Noise on the rows would blur their context too.
             jitter=0.0,
-            shrinkage=shrinkage,
+            shrinkage=d / (N + d) if few else 0.0,
         )
 
     def _forms(self, *, chosen_on_heldout: bool) -> tuple[Form, ...]:

@@ -73,6 +73,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, BaseEstimator):
 
     # Settings that every kind has.
     n_cones: Any
+    n_estimators: Any
     whiten: Any
     bounds: Any
     decay: Any
@@ -187,6 +188,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, BaseEstimator):
         )
         settings = Settings(
             **common_settings(self, seed),
+            n_estimators=int(self.n_estimators),
             nonnegativity=NONNEGATIVITY["bounds"],
             quadratic=True,
             forms=() if few else self._forms(chosen_on_heldout=heldout is not None),

@@ -264,8 +264,8 @@ NEstimatorsOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Potentials from different initial weights that are summed. [default: 3; 6 with --given "
-        "or --blocks and at most 2000 rows; 1 with --n-blocks]",
+        help="Potentials from different initial weights that are summed. [default: 3; 6 given other "
+        "columns and at most 2000 rows; 1 with --n-blocks]",
         show_default=False,
     ),
 ]

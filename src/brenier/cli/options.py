@@ -264,8 +264,8 @@ NEstimatorsOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Potentials from different initial weights that are summed. [default: 3; 6 given other "
-        "columns and at most 2000 rows; 1 with --n-blocks]",
+        help="Potentials from different initial weights that are summed. [default: 3; given "
+        "other columns and at most 2000 rows 6; with --n-blocks 1]",
         show_default=False,
     ),
 ]

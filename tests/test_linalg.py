@@ -122,6 +122,18 @@ def test_not_positive_definite_is_nan_in_its_own_row_only(n):
     np.testing.assert_array_equal(found["bad log det"][others], found["log det"][others])
 
 
+@on_all
+def test_no_batched_lapack_call(n):
+    # jaxlib runs those on the threads of the programs that wait for them: searches side by side
+    # would wait for ever.
+    A = jnp.asarray(packed(definite(n)))
+
+    def both(A):
+        return jax.vjp(linalg.log_det, A)[1](jnp.ones(N))[0]
+
+    assert "lapack" not in jax.jit(both).lower(A).as_text()
+
+
 @pytest.mark.parametrize("shape", [(6, 4), (7, 4), (3, 5, 4), (2, 5, 4), (1, 4)])
 def test_gram(shape):
     A = np.random.default_rng(0).normal(size=shape)

@@ -4,7 +4,11 @@ A batch of N symmetric (n, n) matrices is one array of shape (P, N), P = n (n + 
 lower triangle row by row: entry (a, b), b <= a, stands at a (a + 1) / 2 + b. Lower triangular
 matrices use the same order. With samples on the last, contiguous axis every formula below is a
 short program of vector operations; for small n (`UNROLL_LIMIT`) it is unrolled over the entries,
-beyond that it goes through batched LAPACK calls, whose compile time does not grow with n.
+beyond that it is a loop over columns or a batched product, whose compile time does not grow with n.
+
+No batched LAPACK call is among them: jaxlib runs those on the very threads that run the programs,
+and where as many programs as there are threads wait for one, all wait for ever (jaxlib 0.10.2, seen
+with two searches on two cores, n = 16).
 """
 
 import jax
@@ -14,8 +18,8 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 
-# Up to this n programs are entry-wise. Beyond it batched LAPACK was as fast on blocks of rows, and
-# compiled several times faster (benchmarks/NOTES.md).
+# Up to this n programs are entry-wise. Beyond it loops and products were as fast on blocks of rows,
+# and compiled several times faster (benchmarks/NOTES.md).
 UNROLL_LIMIT = 4
 
 
@@ -89,9 +93,10 @@ def weighted_outer_products(
 def cholesky(A: Float[Array, "P N"]) -> Float[Array, "P N"]:
     """Return packed lower triangular L with A = L L^T; NaN where A is not positive definite."""
     n = dimension(A.shape[0])
-    if n > UNROLL_LIMIT:
-        return pack(jnp.linalg.cholesky(unpack(A), symmetrize_input=False))
     at = full_index(n)
+    if n > UNROLL_LIMIT:
+        rows, cols = pairs(n)
+        return _cholesky_by_columns(A[at])[rows, cols]
     L: dict[tuple[int, int], Array] = {}
     for a in range(n):
         for b in range(a + 1):
@@ -100,15 +105,27 @@ def cholesky(A: Float[Array, "P N"]) -> Float[Array, "P N"]:
     return jnp.stack([L[a, b] for a, b in zip(*pairs(n), strict=True)])
 
 
+def _cholesky_by_columns(A: Float[Array, "n n N"]) -> Float[Array, "n n N"]:
+    """Return lower triangular L with A = L L^T, column after column from those before it."""
+    n = A.shape[0]
+    rows = jnp.arange(n)[:, None]
+
+    def with_column(j: Array, L: Array) -> Array:
+        # The columns from j on are still zero.
+        rest = A[:, j] - jnp.sum(L * L[j][None], axis=1)
+        column = jnp.where(rows >= j, rest / jnp.sqrt(rest[j]), 0.0)
+        return jax.lax.dynamic_update_index_in_dim(L, column, j, axis=1)
+
+    return jax.lax.fori_loop(0, n, with_column, jnp.zeros_like(A))
+
+
 def triangular_inverse(L: Float[Array, "P N"]) -> Float[Array, "P N"]:
     """Return the packed inverse of packed lower triangular matrices."""
     n = dimension(L.shape[0])
+    at = full_index(n)
     if n > UNROLL_LIMIT:
         rows, cols = pairs(n)
-        full = jnp.zeros((L.shape[1], n, n), L.dtype).at[:, rows, cols].set(L.T)
-        eye = jnp.broadcast_to(jnp.eye(n, dtype=L.dtype), full.shape)
-        return pack(jax.scipy.linalg.solve_triangular(full, eye, lower=True))
-    at = full_index(n)
+        return _inverse_by_rows(L[at])[rows, cols]
     inverse: dict[tuple[int, int], Array] = {}
     for a in range(n):
         reciprocal = 1.0 / L[at[a, a]]
@@ -117,6 +134,19 @@ def triangular_inverse(L: Float[Array, "P N"]) -> Float[Array, "P N"]:
             total = sum(L[at[a, c]] * inverse[c, b] for c in range(b, a))
             inverse[a, b] = -total * reciprocal
     return jnp.stack([inverse[a, b] for a, b in zip(*pairs(n), strict=True)])
+
+
+def _inverse_by_rows(L: Float[Array, "n n N"]) -> Float[Array, "n n N"]:
+    """Return the inverse of L, whose upper triangle does not count, row after row."""
+    n = L.shape[0]
+    eye = jnp.eye(n, dtype=L.dtype)[..., None]
+
+    def with_row(a: Array, inverse: Array) -> Array:
+        # The rows from a on are still zero.
+        row = (eye[a] - jnp.sum(L[a][:, None] * inverse, axis=0)) / L[a, a]
+        return jax.lax.dynamic_update_index_in_dim(inverse, row, a, axis=0)
+
+    return jax.lax.fori_loop(0, n, with_row, jnp.zeros_like(L))
 
 
 def gram_of_inverse(inverse: Float[Array, "P N"]) -> Float[Array, "P N"]:

@@ -254,8 +254,8 @@ NInitOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Initial weights tried for each potential; the best is kept. [default: 1; 3 with "
-        "--n-blocks]",
+        help="Initial weights tried for each potential; the best is kept. For several blocks "
+        "in turn, 3. [default: 1]",
         show_default=False,
     ),
 ]
@@ -264,8 +264,8 @@ NEstimatorsOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Potentials from different initial weights that are summed. [default: 3; given "
-        "other columns and at most 2000 rows 6; with --n-blocks 1]",
+        help="Potentials from different initial weights that are summed; of at "
+        "most 2000 rows given other columns, 6; of several blocks in turn, 1. [default: 3]",
         show_default=False,
     ),
 ]
@@ -338,8 +338,8 @@ NBlocksOption = Annotated[
         "--n-blocks",
         min=2,
         metavar="INT",
-        help="Compose the maps of so many potentials, for thin curved shapes. [default: a single "
-        "potential]",
+        help="Compose the maps of so many potentials, for thin curved shapes; without it, there is "
+        "one.",
         show_default=False,
     ),
 ]

@@ -236,6 +236,11 @@ def test_searches_of_all_potentials_are_told_of_and_counted():
     assert report.seconds["searches"] <= 3 * report.seconds["total"]
 
 
+def test_few_rows_get_six_potentials():
+    report = small(n_estimators=None, decay=1e-2, max_iter=2).fit(*data()).report_
+    assert len(report.search_decay) == 6
+
+
 @pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
 @pytest.mark.parametrize("max_seconds", [0.0, 1.0])
 def test_out_of_time_leaves_the_best_so_far(max_seconds):

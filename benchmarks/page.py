@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, elimination, figures, report, scaling, summary, uci
+from benchmarks import chart, elimination, figures, report, sbi, scaling, summary, uci
 from benchmarks.peers import PEERS
 from benchmarks.suites import SUITES, Suite
 
@@ -17,7 +17,11 @@ IMAGES = DOCS / "images"
 VERSIONS = ("python", *report.PACKAGES, *report.PEERS)
 
 # What has a table of its own form.
-OTHERS = {uci.NAME: uci.markdown, elimination.NAME: elimination.markdown}
+OTHERS = {
+    uci.NAME: uci.markdown,
+    "sbi": sbi.section,
+    elimination.NAME: elimination.markdown,
+}
 # Of what is measured figure by figure: heading and text.
 FIGURES = {
     "kernels": (

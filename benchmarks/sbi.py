@@ -30,6 +30,13 @@ ROWS = (1000, 10_000)
 N_OBSERVATIONS, N_DRAWS = 10, 1000
 OBSERVATION_SEED = 2021
 
+DESCRIPTION = (
+    "Draws of p(theta | x) at ten observations, learnt from simulations, against as many of the "
+    "exact posterior: the accuracy of a classifier (C2ST), 0.5 for a perfect posterior; mean and "
+    "standard deviation over the observations. A cell without a figure was not measured; seconds "
+    "are from a core shared with other jobs. The published figures are on other observations."
+)
+
 PEERS = {
     "brenier": Peer(
         "convex",
@@ -166,6 +173,11 @@ def _line(fit: Fit, records: summary.Records) -> str:
         f"{_name(fit.task, fit.rows)}, seed {fit.seed}, {fit.peer}: C2ST {np.mean(values):.3f}, "
         f"sd {np.std(values, ddof=1):.3f}, {own[0]['seconds']:.0f} s, {own[0]['chosen']}"
     )
+
+
+def section(records: summary.Records) -> list[str]:
+    """Return the lines of a section of the documentation's page of figures."""
+    return ["## Posteriors from simulations", "", DESCRIPTION, "", *markdown(records)]
 
 
 def markdown(records: summary.Records) -> list[str]:

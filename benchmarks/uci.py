@@ -40,7 +40,9 @@ DESCRIPTION = (
     "standard error over the 20 splits of Y. Gal, 90 % of the rows to train on and 10 % to test. "
     "Coverage is the share of test targets in the central 90 % interval. Targets in these tables "
     "repeat (they are rounded), so that spikes in a density are rewarded: the figures compare "
-    "densities with one another and are no entropy."
+    "densities with one another and are no entropy. The fits may have found compiled programs of "
+    "earlier ones (JAX's compilation cache), and not all had the machine to themselves: their "
+    "seconds do not compare."
 )
 
 

@@ -92,14 +92,10 @@ def _part(metadata: dict[str, Any], n: int) -> _Part:
 
 
 def _print(model: str, kind: str, version: str, parts: dict[str, _Part]) -> None:
-    lines = [("model", kind), ("written by", f"brenier {version}")]
+    heading, lines = model, [("model", kind), ("written by", f"brenier {version}")]
     for title, part in parts.items():
-        first, *_ = parts
-        print_reports(
-            model if title == first else "",
-            [*(lines if title == first else []), *_lines(part)],
-            {title: part.report},
-        )
+        print_reports(heading, [*lines, *_lines(part)], {title: part.report})
+        heading, lines = "", []
 
 
 def _lines(part: _Part) -> Lines:

@@ -8,7 +8,7 @@ blocks before it, for a few iterations. Then all blocks are searched together fr
 mu all weights but the last block's w. These are eliminated as ever, for the earlier blocks'
 log-determinants are constants in w (`brenier.potential.composition`). Several starts are tried; of
 all compositions, before and after their joint searches, the best on the held-out rows is returned.
-A first block that is no better than the Gaussian ends the training: the data look like one.
+A start whose first block is no better than the Gaussian goes no further.
 
 References
 ----------
@@ -134,9 +134,14 @@ class _Chain:
         return before + self.blocks[self.last].winner
 
     @property
-    def cut_short(self) -> bool:
-        """Whether time was up, or nothing was found to go on from."""
-        return self.blocks[-1].status in OUT_OF_TIME or self.blocks[0].best is None
+    def out_of_time(self) -> bool:
+        """Whether time was up, or Ctrl-C came."""
+        return self.blocks[-1].status in OUT_OF_TIME
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether the first block is no better than the Gaussian, so that no other was trained."""
+        return self.blocks[0].best is None
 
 
 @dataclass(frozen=True)
@@ -191,10 +196,10 @@ def train_composed(
         candidates.append(_candidate(data, map_, last.best, last.certificate, winner, chain))
         searches.extend(chain.searches)
         forms.extend(chain.forms)
-        if chain.cut_short:
+        if chain.out_of_time:
             break
-    if not candidates[-1].chain.cut_short:
-        chains = [candidate.chain for candidate in candidates]
+    if not candidates[-1].chain.out_of_time:
+        chains = [c.chain for c in candidates if not c.chain.found_nothing]
         for form, found, candidate in _jointly(
             data, settings, chains, on_iteration, len(searches), started
         ):
@@ -234,7 +239,7 @@ def _one_by_one(
         blocks.append(block)
         searches.extend(image.of_whole(found) for found in block.searches)
         chain = _Chain(tuple(blocks), tuple(searches))
-        if chain.cut_short or len(blocks) == n_blocks:
+        if chain.out_of_time or chain.found_nothing or len(blocks) == n_blocks:
             return chain
         image = image.after(block.map)
 

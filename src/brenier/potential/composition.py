@@ -123,7 +123,7 @@ class ComposedFeatures(AbstractSeparable):
     ) -> "ComposedFeatures":
         """Return the features of blocks, whose earlier ones' w have the floors given.
 
-        A weight at or below its floor starts a little above it.
+        A weight below its floor starts on it.
         """
         *earlier, _ = blocks
         features = tuple(block.features for block in blocks)

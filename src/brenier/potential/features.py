@@ -1,4 +1,4 @@
-r"""Separable features: all that the search, the density and its inverse need to know of them.
+r"""Separable features, potentials and maps: all that search, density and inverse know of them.
 
 A potential is Phi = w . f_mu, convex in n targets y. A row is (y, c): the targets, then whatever
 columns c the features depend on besides (the context of a conditional density; often none). All

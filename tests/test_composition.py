@@ -16,6 +16,7 @@ from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import log_det, unpack
+from brenier.outer import composition as training
 from brenier.outer.composition import train_composed
 from brenier.outer.function import FullFunction, ReducedFunction
 from brenier.outer.lbfgs import LBFGS
@@ -216,6 +217,21 @@ def test_best_of_several_starts():
     assert len(several.searches) == 6
     assert several.best.heldout_loss <= trained().whole.best.heldout_loss
     assert several.winner in range(6)
+
+
+def test_a_start_that_finds_nothing_leaves_others_their_joint_search(monkeypatch):
+    real = training.train
+
+    def train(rows, settings, on_iteration):
+        found = real(rows, settings, on_iteration)
+        # The second start's first block.
+        return replace(found, best=None) if settings.seed == 2 else found
+
+    monkeypatch.setattr(training, "train", train)
+    several = train_composed(data(), replace(SETTINGS, n_init=2), 2).whole
+    # Two blocks, one that found nothing, and the first start's joint search.
+    assert len(several.searches) == 4
+    assert several.best.heldout_loss == pytest.approx(trained().whole.best.heldout_loss)
 
 
 def test_rows_that_look_like_a_gaussian_end_with_it():

@@ -311,8 +311,9 @@ def problem_on(context):
     """Return the separable problem of rows, its sample, and a cold start."""
     X, weights = rows(context)
     gaussian = MODEL.gaussian(X, weights, 0.0)
-    start = MODEL.start(X, run_settings(), np.random.default_rng(0))
-    problem = start.problem(Form(1e-3, 0), run_settings(), gaussian)
+    form, settings = Form(1e-3, 0), run_settings()
+    start = MODEL.start(X, settings, np.random.default_rng(0))
+    problem = MODEL.problem(start.features(form, settings, gaussian), form, settings, gaussian)
     cold = WarmStart.cold(jnp.asarray(MODEL.cold_weights(problem.template, gaussian)))
     return problem, Sample.of(X, weights, chunk_rows=128), cold
 

@@ -43,11 +43,10 @@ from brenier.outer.sample import BLOCK_ROWS, Data, Sample
 from brenier.outer.search import OUT_OF_TIME, PARTS, Search, Watch, search
 from brenier.outer.settings import Form, Settings
 from brenier.outer.side_by_side import one_at_a_time, side_by_side
-from brenier.outer.start import RIDGE
-from brenier.outer.training import TrainingResult, train
+from brenier.outer.start import AbstractModel
+from brenier.outer.training import JOINT, TrainingResult, train
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import AbstractPotential, ConvexPotential
-from brenier.potential.head import SeparableFeatures
 
 # Iterations of a block by itself. Trained to its end, the first block leads the joint search into a
 # worse optimum (benchmarks/NOTES.md).
@@ -163,7 +162,12 @@ class _Candidate:
 
 
 def train_composed(
-    data: Data, settings: Settings, n_blocks: int, on_iteration: ProgressCallback | None = None
+    data: Data,
+    settings: Settings,
+    n_blocks: int,
+    on_iteration: ProgressCallback | None = None,
+    *,
+    model: AbstractModel = JOINT,
 ) -> ComposedResult:
     """Return the best composition found of at most `n_blocks` blocks, from `n_init` starts.
 
@@ -180,6 +184,8 @@ def train_composed(
         Two or more.
     on_iteration : callable, optional
         Who is told of all searches, with the losses of the composition so far.
+    model : AbstractModel
+        What kind of features every block has.
     """
     started = time.perf_counter()
     searches: list[Search] = []
@@ -189,7 +195,9 @@ def train_composed(
         own = replace(settings, n_init=1, seed=settings.seed + start * n_blocks)
         # The first start's races decide the forms of all.
         known = [b.forms[b.winner] for first in candidates[:1] for b in first.chain.blocks]
-        chain = _one_by_one(data, own, n_blocks, known, on_iteration, len(searches), started)
+        chain = _one_by_one(
+            data, own, model, n_blocks, known, on_iteration, len(searches), started
+        )
         last = chain.blocks[chain.last]
         map_ = Composition(tuple(block.map for block in chain.blocks))
         winner = len(searches) + chain.winner
@@ -201,7 +209,7 @@ def train_composed(
     if not candidates[-1].chain.out_of_time:
         chains = [c.chain for c in candidates if not c.chain.found_nothing]
         for form, found, candidate in _jointly(
-            data, settings, chains, on_iteration, len(searches), started
+            data, settings, model, chains, on_iteration, len(searches), started
         ):
             searches.append(found)
             forms.append(form)
@@ -213,6 +221,7 @@ def train_composed(
 def _one_by_one(
     data: Data,
     settings: Settings,
+    model: AbstractModel,
     n_blocks: int,
     known: Sequence[Form],
     on_iteration: ProgressCallback | None,
@@ -235,7 +244,7 @@ def _one_by_one(
             limits=replace(limits, max_iter=min(GREEDY, limits.max_iter)),
             forms=tuple(known[len(blocks) : len(blocks) + 1]) or settings.forms,
         )
-        block = train(image.data, own, told)
+        block = train(image.data, own, told, model=model)
         blocks.append(block)
         searches.extend(image.of_whole(found) for found in block.searches)
         chain = _Chain(tuple(blocks), tuple(searches))
@@ -255,6 +264,7 @@ def _tell(
 def _jointly(
     data: Data,
     settings: Settings,
+    model: AbstractModel,
     chains: Sequence[_Chain],
     on_iteration: ProgressCallback | None,
     n_before: int,
@@ -266,28 +276,30 @@ def _jointly(
     jobs = []
     for k, chain in enumerate(chains):
         watch = Watch(limits, started, tell, n_before + k + 1, stop)
-        jobs.append(partial(_joint, data, settings, chain, watch))
+        jobs.append(partial(_joint, data, settings, model, chain, watch))
     return side_by_side(jobs, stop)
 
 
 def _joint(
-    data: Data, settings: Settings, chain: _Chain, watch: Watch
+    data: Data, settings: Settings, model: AbstractModel, chain: _Chain, watch: Watch
 ) -> tuple[Form, Search, _Candidate | None]:
     blocks = chain.blocks
     of_blocks = [block.forms[block.winner] for block in blocks]
     form = Form(min(f.decay for f in of_blocks), max(f.n_cones for f in of_blocks))
     potentials = [_separable(block.map) for block in blocks]
-    floors = [
-        _floor(potential, block.gaussian, settings.w_min)
-        for potential, block in zip(potentials, blocks, strict=True)
-    ]
+    floors, ridges = zip(
+        *(
+            _floor_and_ridge(model, potential, settings, block.gaussian)
+            for potential, block in zip(potentials, blocks, strict=True)
+        ),
+        strict=True,
+    )
     # A Gaussian's weights are on their floors.
     w = np.maximum(potentials[-1].w, floors[-1] + LEAST_SLACK)
-    ridge = np.where(np.arange(len(w)) < _width(potentials[-1]), RIDGE, 0.0)
     problem = VariableProjection(
         ComposedFeatures.of(potentials, floors[:-1]),
         floors[-1],
-        ridge,
+        ridges[-1],
         settings.solver,
         np.asarray(form.decay),
     )
@@ -354,26 +366,20 @@ def _remaining(limits: Limits, started: float) -> Limits:
 
 
 def _separable(potential: AbstractPotential) -> ConvexPotential:
-    match potential:
-        case ConvexPotential(features=SeparableFeatures()):
-            return potential
+    if isinstance(potential, ConvexPotential):
+        return potential
     raise TypeError(f"Expected one potential with separable features; got {potential}.")
 
 
-def _width(potential: ConvexPotential) -> int:
-    """Return the number of network features: those with floors that are no quadratics."""
-    return potential.n_constrained - potential.n
-
-
-def _floor(
-    potential: ConvexPotential, gaussian: AbstractGaussian, w_min: float
-) -> Float[np.ndarray, " m"]:
-    """Return floors of a block's last weights, with room below those that it has."""
-    w, d, n = np.asarray(potential.w), _width(potential), potential.n
-    floor = np.full(len(w), -np.inf)
-    floor[:d] = 0.0
-    floor[d : d + n] = np.minimum(w_min / gaussian.sd, 0.5 * w[d : d + n])
-    return floor
+def _floor_and_ridge(
+    model: AbstractModel,
+    potential: ConvexPotential,
+    settings: Settings,
+    gaussian: AbstractGaussian,
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Return floors of a block's last weights, with room below those that it has, and ridges."""
+    floor, ridge = model.floor_and_ridge(potential.features, settings, gaussian)
+    return np.where(floor > 0.0, np.minimum(floor, 0.5 * potential.w), floor), ridge
 
 
 @eqx.filter_jit
@@ -388,10 +394,11 @@ def _map(block: AbstractPotential, blocks: Array) -> tuple[Array, Array]:
 
 
 def _image(
-    block: AbstractPotential, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
-) -> tuple[Float[np.ndarray, "N n"], float]:
-    """Return where a block leads rows, and its mean log-determinant on them."""
-    N, n = X.shape
+    block: AbstractPotential, X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"]
+) -> tuple[Float[np.ndarray, "N d"], float]:
+    """Return where a block leads rows, their context as it is, and its mean log-determinant."""
+    N, n = len(X), block.n
     images, log_dets = _map(block, Sample.of(X, weights, BLOCK_ROWS).X)
     rows = np.moveaxis(np.asarray(images), 1, 2).reshape(-1, n)[:N]
-    return rows, float(np.average(np.asarray(log_dets).ravel()[:N], weights=weights))
+    mean = float(np.average(np.asarray(log_dets).ravel()[:N], weights=weights))
+    return np.concatenate([rows, X[:, n:]], axis=1), mean

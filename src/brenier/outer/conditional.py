@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.outer.gaussian import AbstractGaussian
-from brenier.outer.reduced import VariableProjection
 from brenier.outer.settings import Form, Settings
 from brenier.outer.start import RIDGE, AbstractModel, AbstractStart
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
@@ -92,20 +91,11 @@ class ConditionalStart(AbstractStart):
 
     network: GatedNetwork
 
-    def problem(
+    def features(
         self, form: Form, settings: Settings, gaussian: ConditionalGaussian
-    ) -> VariableProjection:
-        """Return the separable problem of a form at these weights."""
-        features = ConditionalFeatures(self.network, gaussian.axes)
-        m_plus, width, n = features.n_constrained, features.width, features.n
-        floor = np.full(features.n_features, -np.inf)
-        floor[:m_plus] = 0.0
-        floor[width : width + n] = settings.w_min / gaussian.sd
-        # The free features of context features may be the same as others.
-        ridge = np.full(features.n_features, RIDGE)
-        ridge[width : width + n] = 0.0
-        ridge[m_plus : m_plus + n] = 0.0
-        return VariableProjection(features, floor, ridge, settings.solver, np.asarray(form.decay))
+    ) -> ConditionalFeatures:
+        """Return the features at these weights, the same in all forms."""
+        return ConditionalFeatures(self.network, gaussian.axes)
 
 
 @dataclass(frozen=True)
@@ -138,6 +128,20 @@ class ConditionalModel(AbstractModel):
         """Return a network placed by the rows."""
         parts = settings.widths, self.context_widths, self.n_gates, settings.activation
         return ConditionalStart(gated_in_data(X, self.n, *parts, rng))
+
+    def floor_and_ridge(
+        self, features: ConditionalFeatures, settings: Settings, gaussian: ConditionalGaussian
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Return floors of network and quadratics, and a ridge on all that others may equal."""
+        m_plus, width, n = features.n_constrained, features.width, features.n
+        floor = np.full(features.n_features, -np.inf)
+        floor[:m_plus] = 0.0
+        floor[width : width + n] = settings.w_min / gaussian.sd
+        # The free features of context features may be the same as others.
+        ridge = np.full(features.n_features, RIDGE)
+        ridge[width : width + n] = 0.0
+        ridge[m_plus : m_plus + n] = 0.0
+        return floor, ridge
 
     def gaussian_weights(
         self, features: ConditionalFeatures, gaussian: ConditionalGaussian

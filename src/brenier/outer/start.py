@@ -11,6 +11,7 @@ from brenier.outer.gaussian import AbstractGaussian, Gaussian
 from brenier.outer.reduced import VariableProjection
 from brenier.outer.settings import Form, Settings
 from brenier.potential.cones import Cones
+from brenier.potential.features import AbstractFeatures
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.initialise import cones_in_data, kinks_in_data
@@ -24,8 +25,8 @@ class AbstractStart(ABC):
     """Initial weights of all forms of a model."""
 
     @abstractmethod
-    def problem(self, form: Form, settings: Settings, gaussian: Any) -> VariableProjection:
-        """Return the separable problem of a form at these weights."""
+    def features(self, form: Form, settings: Settings, gaussian: Any) -> AbstractFeatures:
+        """Return the features of a form at these weights."""
 
 
 class AbstractModel(ABC):
@@ -42,6 +43,19 @@ class AbstractModel(ABC):
         self, X: Float[np.ndarray, "N d"], settings: Settings, rng: np.random.Generator
     ) -> AbstractStart:
         """Return freshly drawn initial weights, placed by the rows X."""
+
+    @abstractmethod
+    def floor_and_ridge(
+        self, features: Any, settings: Settings, gaussian: Any
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Return the floor (minus infinity for none) and the ridge of every last weight."""
+
+    def problem(
+        self, features: AbstractFeatures, form: Form, settings: Settings, gaussian: AbstractGaussian
+    ) -> VariableProjection:
+        """Return the separable problem of features in a form of the model."""
+        floor, ridge = self.floor_and_ridge(features, settings, gaussian)
+        return VariableProjection(features, floor, ridge, settings.solver, np.asarray(form.decay))
 
     @abstractmethod
     def gaussian_weights(self, features: Any, gaussian: Any) -> Float[np.ndarray, " m"]:
@@ -74,16 +88,10 @@ class Start(AbstractStart):
             return self.network
         return SideBySide((self.network, Cones(self.cones.B[:n_cones], self.cones.e[:n_cones])))
 
-    def problem(self, form: Form, settings: Settings, gaussian: Gaussian) -> VariableProjection:
-        """Return the separable problem of a form at these weights."""
-        units, n = self.units(form.n_cones), self.network.n
-        axes = gaussian.axes if settings.quadratic else np.zeros((0, n))
-        quadratic_floor = settings.w_min / gaussian.sd if settings.quadratic else np.zeros(0)
-        floor = np.concatenate([np.zeros(units.width), quadratic_floor, np.full(n, -np.inf)])
-        features = SeparableFeatures(units, axes, normalised=settings.quadratic)
-        ridge = np.zeros(len(floor))
-        ridge[: units.width] = RIDGE
-        return VariableProjection(features, floor, ridge, settings.solver, np.asarray(form.decay))
+    def features(self, form: Form, settings: Settings, gaussian: Gaussian) -> SeparableFeatures:
+        """Return the features of a form at these weights."""
+        axes = gaussian.axes if settings.quadratic else np.zeros((0, self.network.n))
+        return SeparableFeatures(self.units(form.n_cones), axes, normalised=settings.quadratic)
 
 
 class JointModel(AbstractModel):
@@ -100,6 +108,17 @@ class JointModel(AbstractModel):
     ) -> Start:
         """Return a network and cones placed by the rows."""
         return Start.draw(X, settings, rng)
+
+    def floor_and_ridge(
+        self, features: SeparableFeatures, settings: Settings, gaussian: Gaussian
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Return floors of network and quadratics, and the network's ridge."""
+        width, n = features.network.width, features.n
+        quadratic_floor = settings.w_min / gaussian.sd if settings.quadratic else np.zeros(0)
+        floor = np.concatenate([np.zeros(width), quadratic_floor, np.full(n, -np.inf)])
+        ridge = np.zeros(len(floor))
+        ridge[:width] = RIDGE
+        return floor, ridge
 
     def gaussian_weights(
         self, features: SeparableFeatures, gaussian: Gaussian

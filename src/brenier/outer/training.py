@@ -131,6 +131,11 @@ class _Run:
         n_starts = self.settings.n_estimators * self.settings.n_init
         return [self.model.start(X, self.settings, rng) for _ in range(n_starts)]
 
+    def problem(self, start: AbstractStart, form: Form) -> VariableProjection:
+        """Return the separable problem of a form at initial weights."""
+        features = start.features(form, self.settings, self.gaussian)
+        return self.model.problem(features, form, self.settings, self.gaussian)
+
     def cold(self, problem: VariableProjection) -> WarmStart:
         """Return strictly feasible w."""
         w = self.model.cold_weights(problem.template, self.gaussian)
@@ -286,10 +291,9 @@ def _search_all(runs: Sequence[_Run]) -> list[_Found]:
 def _no_search(run: _Run) -> _Found:
     """Return what stands for a search where only the Gaussian is wanted, or no time was left."""
     form = Form(0.0, 0)
-    start = run.starts()[0]
     status = FitStatus.INTERRUPTED if run.stop.is_set() else FitStatus.CONVERGED
     search_of_nothing = Search(status, None, (), Counters(), dict.fromkeys(PARTS, 0.0))
-    return _Found(0, form, start.problem(form, run.settings, run.gaussian), search_of_nothing)
+    return _Found(0, form, run.problem(run.starts()[0], form), search_of_nothing)
 
 
 def _race(run: _Run, start: AbstractStart) -> list[_Found]:
@@ -315,7 +319,7 @@ def _cut_short(search: Search, limits: Limits) -> bool:
 def _search(
     run: _Run, start: AbstractStart, form: Form, limits: Limits, *, potential: int, number: int
 ) -> _Found:
-    problem = start.problem(form, run.settings, run.gaussian)
+    problem = run.problem(start, form)
     watch = Watch(limits, run.started, run.on_iteration, number, run.stop)
     cold = run.cold(problem)
     found = search(problem, run.settings.scheme, run.search_data, cold, watch)

@@ -118,6 +118,8 @@ class FitReport:
         composition it is that of the last block's w.
     n_blocks : int
         Potentials whose gradients are applied one after the other; 1 but for compositions.
+    tail : float
+        How heavy the density's tails are made (h of `brenier.flow.tail`); 0 for a normal's.
     """
 
     status: FitStatus
@@ -147,6 +149,7 @@ class FitReport:
     seconds: dict[str, float]
     certificate: Certificate | None
     n_blocks: int
+    tail: float
 
     @property
     def verdict(self) -> str:
@@ -165,11 +168,12 @@ class FitReport:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
-        # Files from before there were cones, chord steps, jitter or compositions lack them.
+        # Files from before there were cones, chord steps, jitter, compositions or tails lack them.
         added: dict[str, Any] = {
             "jitter": 0.0,
             "n_blocks": 1,
             "n_cones": 0,
+            "tail": 0.0,
             "search_n_cones": [0] * len(plain["search_decay"]),
             "chord_steps": [0] * len(plain["newton_steps"]),
         }

@@ -16,13 +16,14 @@ from brenier.flow.preprocessing import (
     Preprocessing,
     Whitening,
 )
+from brenier.flow.tail import Tail
 from brenier.outer.conditional import ConditionalGaussian
 from brenier.outer.gaussian import AbstractGaussian, Gaussian
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.composition import Composition
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.cones import Cones
-from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
+from brenier.potential.features import AbstractMap, ConvexPotential, SumPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
@@ -37,11 +38,13 @@ def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
     match flow:
         case ConvexFlow(
             preprocessing=ConditionalPreprocessing() as preprocessing,
-            map=AbstractPotential() as potential,
+            map=map_,
         ):
             arrays = _preprocessing_to_arrays(preprocessing.targets)
             arrays |= _by_path(preprocessing.scaling, "context")
-            others, structure = _members_to_arrays(potential)
+            others, structure = _members_to_arrays(map_)
+            if flow.tail is not None:
+                arrays |= _by_path(flow.tail, "tail")
         case ConvexFlow(
             preprocessing=Preprocessing() as preprocessing,
             map=ConvexPotential(features=SeparableFeatures() as features) as potential,
@@ -83,9 +86,12 @@ def flow_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> ConvexFlow:
         )
         for i in range(structure["n_members"])
     )
+    tail = Tail(arrays["tail.h"]) if "tail.h" in arrays else None
+    if structure.get("in_turn"):
+        return ConvexFlow(conditional, Composition(members), tail)
     if "shares" in arrays:
-        return ConvexFlow(conditional, SumPotential(members, arrays["shares"]))
-    return ConvexFlow(conditional, members[0])
+        return ConvexFlow(conditional, SumPotential(members, arrays["shares"]), tail)
+    return ConvexFlow(conditional, members[0], tail)
 
 
 def _preprocessing_to_arrays(preprocessing: Preprocessing) -> dict[str, Array]:
@@ -151,14 +157,15 @@ def _composition_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> Compo
     return Composition(tuple(blocks))
 
 
-def _members_to_arrays(
-    potential: AbstractPotential,
-) -> tuple[dict[str, Array], dict[str, Any]]:
-    members: tuple[AbstractPotential, ...] = (potential,)
+def _members_to_arrays(map_: AbstractMap) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the conditional potentials of a map, which are summed or applied in turn."""
+    members = map_.blocks
     arrays: dict[str, Array] = {}
-    if isinstance(potential, SumPotential):
-        members, arrays = potential.members, {"shares": potential.shares}
+    if isinstance(map_, SumPotential):
+        members, arrays = map_.members, {"shares": map_.shares}
     structure: dict[str, Any] = {"n_members": len(members)}
+    if isinstance(map_, Composition):
+        structure["in_turn"] = True
     for i, member in enumerate(members):
         match member:
             case ConvexPotential(features=ConditionalFeatures() as features):

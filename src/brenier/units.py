@@ -123,6 +123,7 @@ def fit_report(
         seconds=dict(result.seconds),
         certificate=result.certificate,
         n_blocks=len(result.map.blocks),
+        tail=0.0 if flow.tail is None else float(flow.tail.h),
     )
 
 

@@ -90,6 +90,8 @@ def report_lines(report: "FitReport") -> Lines:
         yield "blocks", f"{report.n_blocks} potentials in turn"
     elif report.n_members > 1:
         yield "potentials", f"the weighted sum of {report.n_members}"
+    if report.tail:
+        yield "tails", f"heavier than a normal's: they fall like the power {1 / report.tail:.3g}"
     yield (
         "time",
         f"{report.seconds['total']:.1f} s; the searches, several at once, "

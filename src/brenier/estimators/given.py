@@ -39,7 +39,7 @@ from brenier.estimators.common import (
     training_weights,
 )
 from brenier.estimators.files import to_file
-from brenier.estimators.members import Member, average_report, with_a_search
+from brenier.estimators.members import Member, average_report, with_a_search, with_tail
 from brenier.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
@@ -338,7 +338,7 @@ class AbstractConditional(BaseEstimator):
         potential = potentials[0]
         if len(potentials) > 1:
             potential = combine(potentials, np.full(len(potentials), 1.0 / len(potentials)))
-        self.flow_ = ConvexFlow(preprocessing, potential)
+        self.flow_ = with_tail(ConvexFlow(preprocessing, potential), kept, preprocessing)
         self.baseline_ = kept[0].result.gaussian
         self.report_ = average_report(kept, members, preprocessing, self.flow_, rows)
         self.n_iter_ = self.report_.n_iter

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from brenier.evaluation import in_batches, log_density
+from brenier.evaluation import in_batches, log_density, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ConditionalPreprocessing
+from brenier.flow.tail import Tail, fit_tail
 from brenier.outer.rows import Rows
 from brenier.outer.search import OUT_OF_TIME
 from brenier.outer.training import TrainingResult
-from brenier.potential.features import AbstractPotential
+from brenier.potential.features import AbstractMap
 from brenier.report import FitReport, MeanAndError
 from brenier.units import Units, fit_report, gaussian_log_density
 
@@ -20,15 +21,41 @@ from brenier.units import Units, fit_report, gaussian_log_density
 class Member:
     """A potential, and the rows that it was trained on and stopped by."""
 
-    result: TrainingResult[AbstractPotential]
+    result: TrainingResult[AbstractMap]
     units: Units
     training: Rows
     heldout: Rows | None
 
-    def report(self, preprocessing: ConditionalPreprocessing) -> FitReport:
+    def report(
+        self, preprocessing: ConditionalPreprocessing, tail: Tail | None = None
+    ) -> FitReport:
         """Return the report of this potential alone."""
-        flow = ConvexFlow(preprocessing, self.result.map)
+        flow = ConvexFlow(preprocessing, self.result.map, tail)
         return fit_report(self.result, self.units, flow, self.heldout, len(self.training.X))
+
+
+def with_tail(
+    flow: ConvexFlow, members: list[Member], preprocessing: ConditionalPreprocessing
+) -> ConvexFlow:
+    """Return the average with the tail that the members' images of held-out rows ask for.
+
+    Without such rows, or where the training rows would be less likely than under the Gaussian, it
+    is left as it is.
+    """
+    held = [(member, member.heldout) for member in members if member.heldout is not None]
+    if not held:
+        return flow
+    images = [
+        in_batches(transform, ConvexFlow(preprocessing, member.result.map), rows.X)
+        for member, rows in held
+    ]
+    weights = np.concatenate([rows.weights for _, rows in held])
+    tail = fit_tail(np.concatenate(images), weights)
+    if tail is None:
+        return flow
+    heavier, first = replace(flow, tail=tail), members[0]
+    gaussian = first.units.train_log_likelihood(first.result.gaussian_loss)
+    return heavier if _mean_log_density(heavier, first.training) >= gaussian else flow
 
 
 def with_a_search(members: list[Member]) -> list[Member]:
@@ -50,15 +77,19 @@ def average_report(
     average nothing is known on unseen rows but that it is no worse than their mean. `everyone` are
     the members and those that time left out.
     """
-    reports = [member.report(preprocessing) for member in members]
+    reports = [member.report(preprocessing, flow.tail) for member in members]
     if len(members) == 1:
-        return replace(reports[0], **_end(everyone, reports[0], preprocessing))
+        return replace(
+            reports[0],
+            **_end(everyone, reports[0], preprocessing),
+            train_log_likelihood=_mean_log_density(flow, members[0].training),
+        )
     best = int(np.argmax([report.train_log_likelihood for report in reports]))
     heldout = [member.heldout for member in members if member.heldout is not None]
     weights = np.concatenate([part.weights for part in heldout])
     model, gaussian = (
         np.concatenate(parts)
-        for parts in zip(*(_on_heldout(m, preprocessing) for m in members), strict=True)
+        for parts in zip(*(_on_heldout(m, preprocessing, flow.tail) for m in members), strict=True)
     )
     seconds = {part: sum(report.seconds[part] for report in reports) for part in reports[0].seconds}
     seconds["total"] = max(report.seconds["total"] for report in reports)
@@ -69,9 +100,7 @@ def average_report(
         n_members=sum(report.n_members for report in reports),
         n_train=len(rows.X),
         n_heldout=len(weights),
-        train_log_likelihood=float(
-            np.average(in_batches(log_density, flow, rows.X), weights=rows.weights)
-        ),
+        train_log_likelihood=_mean_log_density(flow, rows),
         heldout_log_likelihood=MeanAndError.of(model, weights),
         heldout_gain=MeanAndError.of(model - gaussian, weights),
         gaussian_heldout_log_likelihood=float(np.average(gaussian, weights=weights)),
@@ -93,13 +122,17 @@ def _end(
     return {"status": ended.status, "message": ended.message}
 
 
+def _mean_log_density(flow: ConvexFlow, rows: Rows) -> float:
+    return float(np.average(in_batches(log_density, flow, rows.X), weights=rows.weights))
+
+
 def _on_heldout(
-    member: Member, preprocessing: ConditionalPreprocessing
+    member: Member, preprocessing: ConditionalPreprocessing, tail: Tail | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return log p of a potential and of its Gaussian on the rows that it held out."""
     if member.heldout is None or member.units.heldout is None:
         return np.zeros(0), np.zeros(0)
-    flow = ConvexFlow(preprocessing, member.result.map)
+    flow = ConvexFlow(preprocessing, member.result.map, tail)
     gaussian = gaussian_log_density(
         member.result.gaussian, member.units.heldout, np.asarray(member.units.heldout_log_det)
     )

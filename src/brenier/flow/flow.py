@@ -6,7 +6,8 @@ With the preprocessing y = T(x) and the map z = grad Phi(y), Jacobian A(y) = hes
 
 Where the map is a composition, log det A is the sum of its blocks', each where the ones before it
 lead. Where the potential depends on a context, rows are the targets' columns, then the context's;
-every formula is that of the targets at fixed context.
+every formula is that of the targets at fixed context. With a tail (`brenier.flow.tail`), which
+conditional densities have where held-out rows ask for it, z is mapped once more.
 """
 
 import equinox as eqx
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.flow.inverse import Inversion, invert_each, together
 from brenier.flow.preprocessing import AbstractPreprocessing
+from brenier.flow.tail import Tail
 from brenier.linalg import log_det
 from brenier.potential.features import AbstractMap
 
@@ -23,13 +25,14 @@ LOG_2_PI = 1.8378770664093453
 
 
 class ConvexFlow(eqx.Module):
-    """The flow: data -> preprocessing -> gradients of potentials -> standard normal.
+    """The flow: data -> preprocessing -> gradients of potentials (-> tail) -> standard normal.
 
     Every method is a pure function of arrays; enter `jax.enable_x64(True)` for float64.
     """
 
     preprocessing: AbstractPreprocessing
     map: AbstractMap
+    tail: Tail | None = None
 
     @property
     def n(self) -> int:
@@ -53,7 +56,7 @@ class ConvexFlow(eqx.Module):
         return jnp.where(self.preprocessing.inside(X)[:, None], z.T, jnp.nan)
 
     def log_det_jacobian(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
-        """Return log |det dz/dx|, preprocessing included."""
+        """Return log |det dz/dx|, preprocessing and tail included."""
         Y, log_det_preprocessing = self.preprocessing.forward(X)
         return self._image(Y)[1] + log_det_preprocessing
 
@@ -69,7 +72,10 @@ class ConvexFlow(eqx.Module):
     def block_inversions(self, Z: Float[Array, "N d"]) -> tuple[Inversion, ...]:
         """Return how well each block was inverted, that of the block applied first in front."""
         context = self.preprocessing.context(Z[:, self.n :])
-        return invert_each(self.map, Z[:, : self.n], context)
+        targets = Z[:, : self.n]
+        if self.tail is not None:
+            targets = self.tail.inverse(targets)
+        return invert_each(self.map, targets, context)
 
     def _image(self, Y: Float[Array, "N d"]) -> tuple[Float[Array, "n N"], Float[Array, " N"]]:
         """Return z of preprocessed rows and the map's log det there."""
@@ -77,4 +83,7 @@ class ConvexFlow(eqx.Module):
         total = log_det(first)
         for A in others:
             total += log_det(A)
-        return z, total
+        if self.tail is None:
+            return z, total
+        z, log_det_tail = self.tail.forward(z)
+        return z, total + log_det_tail

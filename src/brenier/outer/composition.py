@@ -195,9 +195,7 @@ def train_composed(
         own = replace(settings, n_init=1, seed=settings.seed + start * n_blocks)
         # The first start's races decide the forms of all.
         known = [b.forms[b.winner] for first in candidates[:1] for b in first.chain.blocks]
-        chain = _one_by_one(
-            data, own, model, n_blocks, known, on_iteration, len(searches), started
-        )
+        chain = _one_by_one(data, own, model, n_blocks, known, on_iteration, len(searches), started)
         last = chain.blocks[chain.last]
         map_ = Composition(tuple(block.map for block in chain.blocks))
         winner = len(searches) + chain.winner

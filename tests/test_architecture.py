@@ -56,7 +56,7 @@ ALLOWED = {
 ONLY_IN = {
     "sklearn": {"estimators", "datasets"},
     "matplotlib": {"plots", "experiments.figures"},
-    "scipy.optimize": {"outer"},
+    "scipy.optimize": {"outer", "estimators.tails"},
     "equinox": {"derivatives", "potential", "inner", "outer", "flow", "evaluation", "storage"},
     "optax": {"outer"},
     "typer": {"cli"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brenier.cache import use_compilation_cache
     from brenier.estimators import (
+        ComposedConditionalConvexPotentialFlow,
         ComposedConvexPotentialFlow,
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from brenier.version import __version__
 
 _HOME = {
+    "ComposedConditionalConvexPotentialFlow": "brenier.estimators",
     "ComposedConvexPotentialFlow": "brenier.estimators",
     "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
@@ -32,6 +34,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ComposedConditionalConvexPotentialFlow",
     "ComposedConvexPotentialFlow",
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",

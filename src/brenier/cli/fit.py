@@ -93,17 +93,20 @@ def fit(
     kinds = {"--given": given, "--blocks": blocks, "--n-blocks": n_blocks}
     kinds["--thesis"] = thesis or None
     asked = [name for name, value in kinds.items() if value is not None]
-    if len(asked) > 1:
+    if len(asked) > 1 and asked != ["--given", "--n-blocks"]:
         raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
     if given is not None and (n_cones, jitter) != (None, None):
         raise typer.BadParameter("--given goes with neither --n-cones nor --jitter.")
+    if given is not None and n_blocks is not None and n_estimators is not None:
+        raise typer.BadParameter("--n-estimators does not go with both --given and --n-blocks.")
     if data == validation == STANDARD:
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
         check_output(model, inputs=(data, validation))
         inputs = _read(data, validation, weights, quiet=quiet)
         if given is not None:
-            flow = _fit_given(inputs, settings, _columns(given, "--given"), quiet=quiet)
+            known = _columns(given, "--given")
+            flow = _fit_given(inputs, settings, known, n_blocks=n_blocks, quiet=quiet)
         elif blocks is not None:
             flow = _fit_blocks(inputs, settings, blocks.split("/"), quiet=quiet)
         else:
@@ -259,12 +262,20 @@ def _reports(flow: Any) -> "dict[str, FitReport]":
 
 
 def _fit_given(
-    inputs: _Inputs, settings: dict[str, Any], known: list[str], *, quiet: bool
+    inputs: _Inputs,
+    settings: dict[str, Any],
+    known: list[str],
+    *,
+    n_blocks: int | None,
+    quiet: bool,
 ) -> "ConditionalConvexPotentialFlow":
     """Return the fitted density of the other columns given the known ones."""
     import numpy as np
 
-    from brenier.estimators import ConditionalConvexPotentialFlow
+    from brenier.estimators import (
+        ComposedConditionalConvexPotentialFlow,
+        ConditionalConvexPotentialFlow,
+    )
 
     names = list(inputs.shown_names)
     missing = [name for name in known if name not in names]
@@ -288,7 +299,10 @@ def _fit_given(
         validation = (*parts(rows), weights)
     elif inputs.validation_data is not None:
         validation = parts(inputs.validation_data)
-    flow = ConditionalConvexPotentialFlow(**settings)
+    if n_blocks is None:
+        flow = ConditionalConvexPotentialFlow(**settings)
+    else:
+        flow = ComposedConditionalConvexPotentialFlow(n_blocks=n_blocks, **settings)
     _run(flow, inputs, parts(inputs.values), validation, quiet=quiet)
     return flow
 

@@ -338,8 +338,8 @@ NBlocksOption = Annotated[
         "--n-blocks",
         min=2,
         metavar="INT",
-        help="Compose the maps of so many potentials, for thin curved shapes; without it, there is "
-        "one.",
+        help="Compose the maps of so many potentials, for thin curved shapes and several pieces, "
+        "also with --given; without it, there is one.",
         show_default=False,
     ),
 ]

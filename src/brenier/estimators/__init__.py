@@ -6,6 +6,7 @@ settings are never touched.
 """
 
 from brenier.estimators.composed import ComposedConvexPotentialFlow
+from brenier.estimators.composed_conditional import ComposedConditionalConvexPotentialFlow
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.loading import load
@@ -13,6 +14,7 @@ from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
+    "ComposedConditionalConvexPotentialFlow",
     "ComposedConvexPotentialFlow",
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",

@@ -39,7 +39,8 @@ from brenier.estimators.common import (
     training_weights,
 )
 from brenier.estimators.files import to_file
-from brenier.estimators.members import Member, average_report, with_a_search, with_tail
+from brenier.estimators.members import Member, average, average_report, with_a_search
+from brenier.estimators.tails import with_tail
 from brenier.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
@@ -50,12 +51,13 @@ from brenier.flow.preprocessing import (
     whitening,
 )
 from brenier.outer.conditional import ConditionalModel
+from brenier.outer.report import ProgressCallback
 from brenier.outer.rows import Rows, canonical_rows
 from brenier.outer.sample import Data
 from brenier.outer.settings import Form, Settings
-from brenier.outer.training import train, train_apart
+from brenier.outer.training import TrainingResult, train, train_apart
 from brenier.persistence import write_model
-from brenier.potential.merge import combine
+from brenier.potential.features import AbstractMap
 from brenier.potential.nonnegativity import Bounded
 from brenier.report import FitReport
 from brenier.status import InputWarning, InversionWarning
@@ -63,9 +65,6 @@ from brenier.units import Units, progress_callback
 
 Splits = Sequence[tuple[Rows, Rows | None]]
 
-# Weight decays tried where held-out rows can choose, and the one taken where they cannot.
-DECAYS = (1e-2, 1e-1)
-BLIND_DECAY = 3e-2
 # Potentials that are averaged where that is not said: of so few rows each is sure of other things,
 # and many are soon found.
 FEW_ROWS, MEMBERS_OF_FEW, MEMBERS = 2000, 6, 3
@@ -83,6 +82,10 @@ class AbstractConditional(BaseEstimator):
         "n_gates": [Interval(Integral, 0, None, closed="left")],
         "whiten": [StrOptions({"full", "standardize"})],
     }
+
+    # Weight decays tried where held-out rows can choose, and the one taken where they cannot.
+    _decays = (1e-2, 1e-1)
+    _blind_decay = 3e-2
 
     # Set by scikit-learn's `validate_data`.
     n_features_in_: int
@@ -334,11 +337,7 @@ class AbstractConditional(BaseEstimator):
         settings = self._settings(seed, N, d, few=few, heldout=splits[0][1] is not None)
         members = self._members(splits, preprocessing, settings, callback)
         kept = with_a_search(members)
-        potentials = [member.result.map for member in kept]
-        potential = potentials[0]
-        if len(potentials) > 1:
-            potential = combine(potentials, np.full(len(potentials), 1.0 / len(potentials)))
-        self.flow_ = with_tail(ConvexFlow(preprocessing, potential), kept, preprocessing)
+        self.flow_ = with_tail(ConvexFlow(preprocessing, average(kept)), kept)
         self.baseline_ = kept[0].result.gaussian
         self.report_ = average_report(kept, members, preprocessing, self.flow_, rows)
         self.n_iter_ = self.report_.n_iter
@@ -359,15 +358,24 @@ class AbstractConditional(BaseEstimator):
             for u, (training, held) in zip(units, splits, strict=True)
         ]
         told = [progress_callback(u, callback, int(self.verbose)) for u in units]
-        if len(splits) == 1:
-            results = [train(data[0], settings, told[0], model=model)]
-        else:
-            results = train_apart(data, settings, told, model=model)
+        results = self._train(data, settings, told, model)
         return [
             Member(result, u, training, held)
             for result, u, (training, held) in zip(results, units, splits, strict=True)
             if result is not None
         ]
+
+    def _train(
+        self,
+        data: Sequence[Data],
+        settings: Settings,
+        told: Sequence[ProgressCallback | None],
+        model: ConditionalModel,
+    ) -> Sequence[TrainingResult[AbstractMap] | None]:
+        """Return what each split was trained to; None where there was no time for it."""
+        if len(data) == 1:
+            return [train(data[0], settings, told[0], model=model)]
+        return train_apart(data, settings, told, model=model)
 
     def _settings(self, seed: int, N: int, d: int, *, few: bool, heldout: bool) -> Settings:
         return Settings(
@@ -384,7 +392,8 @@ class AbstractConditional(BaseEstimator):
     def _forms(self, *, chosen_on_heldout: bool) -> tuple[Form, ...]:
         if self.decay is not None:
             return (Form(float(self.decay), 0),)
-        return tuple(Form(d, 0) for d in (DECAYS if chosen_on_heldout else (BLIND_DECAY,)))
+        decays = self._decays if chosen_on_heldout else (self._blind_decay,)
+        return tuple(Form(decay, 0) for decay in decays)
 
     def _preimages(
         self, X: Float[np.ndarray, "N q"], Z: Float[np.ndarray, "N k n"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from brenier.estimators.composed import ComposedConvexPotentialFlow
+from brenier.estimators.composed_conditional import ComposedConditionalConvexPotentialFlow
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import from_file, part_arrays
 from brenier.estimators.joint import ConvexPotentialFlow
@@ -22,6 +23,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
             ConvexPotentialFlow,
             ComposedConvexPotentialFlow,
             ConditionalConvexPotentialFlow,
+            ComposedConditionalConvexPotentialFlow,
             ConvexPotentialRegressor,
         )
     }

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from brenier.evaluation import in_batches, log_density, transform
+from brenier.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ConditionalPreprocessing
-from brenier.flow.tail import Tail, fit_tail
+from brenier.flow.tail import Tail
 from brenier.outer.rows import Rows
 from brenier.outer.search import OUT_OF_TIME
 from brenier.outer.training import TrainingResult
-from brenier.potential.features import AbstractMap
+from brenier.potential.features import AbstractMap, AbstractPotential
+from brenier.potential.merge import combine
 from brenier.report import FitReport, MeanAndError
 from brenier.units import Units, fit_report, gaussian_log_density
 
@@ -34,28 +35,13 @@ class Member:
         return fit_report(self.result, self.units, flow, self.heldout, len(self.training.X))
 
 
-def with_tail(
-    flow: ConvexFlow, members: list[Member], preprocessing: ConditionalPreprocessing
-) -> ConvexFlow:
-    """Return the average with the tail that the members' images of held-out rows ask for.
-
-    Without such rows, or where the training rows would be less likely than under the Gaussian, it
-    is left as it is.
-    """
-    held = [(member, member.heldout) for member in members if member.heldout is not None]
-    if not held:
-        return flow
-    images = [
-        in_batches(transform, ConvexFlow(preprocessing, member.result.map), rows.X)
-        for member, rows in held
-    ]
-    weights = np.concatenate([rows.weights for _, rows in held])
-    tail = fit_tail(np.concatenate(images), weights)
-    if tail is None:
-        return flow
-    heavier, first = replace(flow, tail=tail), members[0]
-    gaussian = first.units.train_log_likelihood(first.result.gaussian_loss)
-    return heavier if _mean_log_density(heavier, first.training) >= gaussian else flow
+def average(members: list[Member]) -> AbstractMap:
+    """Return the one map, or the gradient of the potentials' average."""
+    maps = [member.result.map for member in members]
+    if len(maps) == 1:
+        return maps[0]
+    potentials = [map_ for map_ in maps if isinstance(map_, AbstractPotential)]
+    return combine(potentials, np.full(len(potentials), 1.0 / len(potentials)))
 
 
 def with_a_search(members: list[Member]) -> list[Member]:
@@ -82,7 +68,7 @@ def average_report(
         return replace(
             reports[0],
             **_end(everyone, reports[0], preprocessing),
-            train_log_likelihood=_mean_log_density(flow, members[0].training),
+            train_log_likelihood=mean_log_density(flow, members[0].training),
         )
     best = int(np.argmax([report.train_log_likelihood for report in reports]))
     heldout = [member.heldout for member in members if member.heldout is not None]
@@ -100,7 +86,7 @@ def average_report(
         n_members=sum(report.n_members for report in reports),
         n_train=len(rows.X),
         n_heldout=len(weights),
-        train_log_likelihood=_mean_log_density(flow, rows),
+        train_log_likelihood=mean_log_density(flow, rows),
         heldout_log_likelihood=MeanAndError.of(model, weights),
         heldout_gain=MeanAndError.of(model - gaussian, weights),
         gaussian_heldout_log_likelihood=float(np.average(gaussian, weights=weights)),
@@ -122,7 +108,8 @@ def _end(
     return {"status": ended.status, "message": ended.message}
 
 
-def _mean_log_density(flow: ConvexFlow, rows: Rows) -> float:
+def mean_log_density(flow: ConvexFlow, rows: Rows) -> float:
+    """Return the weighted mean of log p on rows (nats)."""
     return float(np.average(in_batches(log_density, flow, rows.X), weights=rows.weights))
 
 

@@ -26,20 +26,12 @@ References
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize_scalar
 
 from brenier.arrays import Array
 
 # Halley steps for Lambert's function that reach rounding from log(1 + v), for all v >= 0.
 HALLEY_STEPS = 7
-# Heaviest tail: variance is finite below 1 / 2.
-MOST_H = 0.4
-LEAST_H = 1e-4
-# Log-likelihood (nats, all held-out rows together) that a tail must gain: twice what one number
-# gains by chance.
-LEAST_GAIN = 2.0
 
 
 class Tail(eqx.Module):
@@ -77,36 +69,3 @@ def lambert_w(v: Float[Array, "*_"]) -> Float[Array, "*_"]:
         return w - excess / (w + 1.0 - 0.5 * (w + 2.0) * excess / (w + 1.0))
 
     return jax.lax.fori_loop(0, HALLEY_STEPS, halley, jnp.log1p(v))
-
-
-def fit_tail(z: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]) -> Tail | None:
-    """Return the tail under which rows that were not trained on are likeliest; None for a normal's.
-
-    Call it where float64 is enabled.
-
-    Parameters
-    ----------
-    z : (N, n)
-        The images of held-out rows.
-    weights : (N,)
-        Their weights, in rows.
-    """
-    squared = np.sum(z**2, axis=1)
-
-    def gain(h: float) -> float:
-        """Return the log-likelihood under the tail, less that without one."""
-        u, log_det = (np.asarray(part) for part in _forward(Tail(jnp.asarray(h)), z))
-        return float(weights @ (0.5 * (squared - np.sum(u**2, axis=0)) + log_det))
-
-    found = minimize_scalar(
-        lambda log_h: -gain(np.exp(log_h)),
-        bounds=(np.log(LEAST_H), np.log(MOST_H)),
-        method="bounded",
-    )
-    h = float(np.exp(found.x))
-    return Tail(np.asarray(h)) if gain(h) > LEAST_GAIN else None
-
-
-@jax.jit
-def _forward(tail: Tail, z: Array) -> tuple[Array, Array]:
-    return tail.forward(z.T)

@@ -45,6 +45,13 @@ PEERS = {
         "`ConditionalConvexPotentialFlow(bounds=box, random_state=seed).fit(x, theta)`: the "
         "defaults, and the prior's box.",
     ),
+    "brenier-composed": Peer(
+        "convex",
+        "composed_posterior",
+        (),
+        "`ComposedConditionalConvexPotentialFlow(bounds=box, random_state=seed).fit(x, theta)`: "
+        "two blocks, the defaults.",
+    ),
     "npe": Peer(
         "npe",
         "npe",
@@ -123,7 +130,7 @@ def measure(fit: Fit, max_seconds: float | None = None) -> list[dict[str, Any]]:
     """Fit, and return a record of every observation."""
     given = simulations(fit.task, fit.rows, fit.seed)
     learn = PEERS[fit.peer].load()
-    limits = {"max_seconds": max_seconds} if fit.peer == "brenier" else {}
+    limits = {"max_seconds": max_seconds} if fit.peer.startswith("brenier") else {}
     start = time.perf_counter()
     posterior = learn(given, fit.seed, **limits)
     seconds = time.perf_counter() - start

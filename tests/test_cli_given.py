@@ -66,6 +66,17 @@ def test_score_and_info(model, folder):
     assert "given" in done("info", model).stdout
 
 
+def test_composition_given_columns(folder):
+    path = folder / "composed.brenier"
+    settings = ("--widths", "3", "--max-iter", "5", "--n-init", "1", "--decay", "0.001")
+    data = folder / "train.csv"
+    done("fit", data, "-o", path, "--given", "mu", "--n-blocks", "2", *settings)
+    assert "2 potentials in turn" in done("info", path).stdout
+    assert load(path).target_names_.tolist() == ["speed", "mass"]
+    usage = ("fit", data, "-o", folder / "m", "--given", "mu", "--n-blocks", "2")
+    assert "--n-estimators" in refused(*usage, "--n-estimators", "2", code=ExitCode.USAGE)
+
+
 def _known(X):
     import polars as pl
 

@@ -3,6 +3,7 @@
 from benchmarks.data import Split
 from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations
 from brenier import (
+    ComposedConditionalConvexPotentialFlow,
     ComposedConvexPotentialFlow,
     ConditionalConvexPotentialFlow,
     ConvexPotentialFlow,
@@ -30,9 +31,24 @@ def _fitted(
 
 def posterior(simulations: Simulations, seed: int, max_seconds: float | None = None) -> Posterior:
     """Fit theta given its data, with the defaults and the box."""
-    flow = ConditionalConvexPotentialFlow(
-        bounds=simulations.bounds, max_seconds=max_seconds, random_state=seed
-    ).fit(simulations.data, simulations.theta)
+    return _posterior(ConditionalConvexPotentialFlow, simulations, seed, max_seconds)
+
+
+def composed_posterior(
+    simulations: Simulations, seed: int, max_seconds: float | None = None
+) -> Posterior:
+    """Fit a composition to theta given its data, with the defaults and the box."""
+    return _posterior(ComposedConditionalConvexPotentialFlow, simulations, seed, max_seconds)
+
+
+def _posterior(
+    kind: type[ConditionalConvexPotentialFlow],
+    simulations: Simulations,
+    seed: int,
+    max_seconds: float | None,
+) -> Posterior:
+    flow = kind(bounds=simulations.bounds, max_seconds=max_seconds, random_state=seed)
+    flow.fit(simulations.data, simulations.theta)
     report = flow.report_
     return Posterior(
         lambda x, N: flow.sample(x[None], N)[0],

@@ -49,8 +49,8 @@ PEERS = {
         "convex",
         "composed_posterior",
         (),
-        "`ComposedConditionalConvexPotentialFlow(bounds=box, random_state=seed).fit(x, theta)`: "
-        "two blocks, the defaults.",
+        "`ComposedConditionalConvexPotentialFlow(random_state=seed).fit(x, theta)`: two blocks, "
+        "the defaults; draws outside of the prior's box are thrown away and made anew.",
     ),
     "npe": Peer(
         "npe",

@@ -1,7 +1,11 @@
 """brenier itself."""
 
+from typing import Any
+
+import numpy as np
+
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations
+from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations, draws_inside
 from brenier import (
     ComposedConditionalConvexPotentialFlow,
     ComposedConvexPotentialFlow,
@@ -31,26 +35,32 @@ def _fitted(
 
 def posterior(simulations: Simulations, seed: int, max_seconds: float | None = None) -> Posterior:
     """Fit theta given its data, with the defaults and the box."""
-    return _posterior(ConditionalConvexPotentialFlow, simulations, seed, max_seconds)
+    flow = ConditionalConvexPotentialFlow(
+        bounds=simulations.bounds, max_seconds=max_seconds, random_state=seed
+    ).fit(simulations.data, simulations.theta)
+    return Posterior(lambda x, N: flow.sample(x[None], N)[0], _chosen(flow, max_seconds))
 
 
 def composed_posterior(
     simulations: Simulations, seed: int, max_seconds: float | None = None
 ) -> Posterior:
-    """Fit a composition to theta given its data, with the defaults and the box."""
-    return _posterior(ComposedConditionalConvexPotentialFlow, simulations, seed, max_seconds)
-
-
-def _posterior(
-    kind: type[ConditionalConvexPotentialFlow],
-    simulations: Simulations,
-    seed: int,
-    max_seconds: float | None,
-) -> Posterior:
-    flow = kind(bounds=simulations.bounds, max_seconds=max_seconds, random_state=seed)
+    """Fit a composition to theta given its data; draws outside of the box are made anew."""
+    flow = ComposedConditionalConvexPotentialFlow(max_seconds=max_seconds, random_state=seed)
     flow.fit(simulations.data, simulations.theta)
+    low, high = np.array(simulations.bounds).T
+    # Of seed 0 each time, the same round of draws would come again.
+    generator = np.random.RandomState(seed)
+
+    def draw(x: np.ndarray, N: int) -> np.ndarray:
+        return draws_inside(
+            lambda size: flow.sample(x[None], size, generator)[0],
+            lambda theta: np.all((theta > low) & (theta < high), axis=1),
+            N,
+        )
+
+    return Posterior(draw, _chosen(flow, max_seconds))
+
+
+def _chosen(flow: ConditionalConvexPotentialFlow, max_seconds: float | None) -> dict[str, Any]:
     report = flow.report_
-    return Posterior(
-        lambda x, N: flow.sample(x[None], N)[0],
-        {"decay": report.decay, "status": report.status.value, "max_seconds": max_seconds},
-    )
+    return {"decay": report.decay, "status": report.status.value, "max_seconds": max_seconds}

@@ -15,15 +15,13 @@ import torch
 from scipy.special import expit, logit
 from zuko.flows import NSF, Flow
 
-from benchmarks.peers.protocol import Posterior, Simulations, check_found
+from benchmarks.peers.protocol import Posterior, Simulations, check_found, draws_inside
 from benchmarks.peers.zuko_flows import RATES, THREADS, Recipe, search
 
 HELD_OUT = 0.1
 BATCH, PATIENCE = 128, 20
 # Draws at each held-out row that tell how much of a density is inside of the box.
 LEAK_DRAWS = 100
-# Rounds of draws after which hardly anything can be inside of the box.
-ROUNDS = 1000
 
 
 @dataclass(frozen=True)
@@ -106,14 +104,11 @@ class Candidate:
 
     def draw(self, x: np.ndarray, N: int) -> np.ndarray:
         """Return N draws at standardised data x, (q,), all of them inside of the box."""
-        kept, n_kept = [], 0
-        for _ in range(ROUNDS):
-            theta = self.coordinates.inverse(_sample(self.flow, x[None], N)[0])
-            kept.append(theta[self.coordinates.inside(theta)])
-            n_kept += len(kept[-1])
-            if n_kept >= N:
-                return np.concatenate(kept)[:N]
-        raise FloatingPointError(f"{n_kept} of {ROUNDS * N} draws were inside of the box")
+        return draws_inside(
+            lambda size: self.coordinates.inverse(_sample(self.flow, x[None], size)[0]),
+            self.coordinates.inside,
+            N,
+        )
 
 
 def npe(simulations: Simulations, seed: int) -> Posterior:

@@ -9,6 +9,8 @@ from benchmarks.data import Split
 from benchmarks.whitening import Whitening
 
 CORES = 2
+# Rounds of draws after which hardly anything can be inside of a box.
+ROUNDS = 1000
 
 # Seconds since the fit began.
 Clock = Callable[[], float]
@@ -46,6 +48,23 @@ class Posterior(NamedTuple):
 
     draw: Callable[[np.ndarray, int], np.ndarray]
     chosen: dict[str, Any]
+
+
+def draws_inside(
+    draw: Callable[[int], np.ndarray], inside: Callable[[np.ndarray], np.ndarray], N: int
+) -> np.ndarray:
+    """Return N draws that are inside of the prior's box, those outside thrown away and made anew.
+
+    `draw` returns so many draws, and `inside` says which of them are.
+    """
+    kept, n_kept = [], 0
+    for _ in range(ROUNDS):
+        theta = draw(N)
+        kept.append(theta[inside(theta)])
+        n_kept += len(kept[-1])
+        if n_kept >= N:
+            return np.concatenate(kept)[:N]
+    raise FloatingPointError(f"{n_kept} of {ROUNDS * N} draws were inside of the box")
 
 
 def whitened(rows: Split) -> tuple[Whitening, Split]:

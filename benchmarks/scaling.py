@@ -73,7 +73,12 @@ def rows() -> Iterator[Figure]:
 
 def memory() -> Iterator[Figure]:
     """Yield the peak memory of a process with a million rows, by what it does with them."""
-    for job, what in (("evaluation", "outer evaluation"), ("fit", "fit of 2 iterations")):
+    sized = f"{len(WIDTHS)} x {WIDTHS[0]}, the whole process"
+    for job, what, detail in (
+        ("evaluation", "outer evaluation", sized),
+        ("fit", "fit of 2 iterations", sized),
+        ("default-fit", "default fit, 2 iterations", "three searches at once, the whole process"),
+    ):
         command = [sys.executable, "-m", "benchmarks.scaling", "--job", job]
         root = Path(__file__).parents[1]
         found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
@@ -81,7 +86,7 @@ def memory() -> Iterator[Figure]:
             f"{what}, N = 1e6, n = 6: peak memory (GB)",
             float(found.stdout.split()[-1]),
             4.0,
-            f"{len(WIDTHS)} x {WIDTHS[0]}, the whole process",
+            detail,
         )
 
 
@@ -95,7 +100,11 @@ def _fit() -> None:
     flow.fit(curved_rows(1_000_000, 6))
 
 
-JOBS = {"evaluation": _evaluate, "fit": _fit}
+def _fit_with_defaults() -> None:
+    ConvexPotentialFlow(max_iter=2).fit(curved_rows(1_000_000, 6))
+
+
+JOBS = {"evaluation": _evaluate, "fit": _fit, "default-fit": _fit_with_defaults}
 
 
 def peak_memory() -> float:

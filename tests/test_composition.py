@@ -222,8 +222,8 @@ def test_best_of_several_starts():
 def test_a_start_that_finds_nothing_leaves_others_their_joint_search(monkeypatch):
     real = training.train
 
-    def train(rows, settings, on_iteration):
-        found = real(rows, settings, on_iteration)
+    def train(rows, settings, on_iteration, *, model):
+        found = real(rows, settings, on_iteration, model=model)
         # The second start's first block.
         return replace(found, best=None) if settings.seed == 2 else found
 

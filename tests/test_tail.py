@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 from scipy.integrate import simpson
+from sklearn.exceptions import ConvergenceWarning
 
 from brenier import ConditionalConvexPotentialFlow, load
 from brenier.estimators.tails import MOST_H, fit_tail
@@ -118,6 +119,17 @@ def test_fit_to_heavy_tailed_targets_has_a_tail_and_says_so(flow):
     assert far[0] > 0.1 * far[1]
     p = flow.cdf(X, y)
     assert 0.85 < np.mean((p > 0.05) & (p < 0.95)) < 0.95
+
+
+def test_the_regression_is_left_as_it_is():
+    X, y = heavy(n_rows=200)
+    settings = {"widths": (3,), "context_widths": (3,), "n_gates": 1, "decay": 1e-2}
+    flow = ConditionalConvexPotentialFlow(**settings, n_estimators=2, max_seconds=0.0)
+    with pytest.warns(ConvergenceWarning, match="time limit"):
+        flow.fit(X, y)
+    assert flow.report_.is_gaussian
+    assert flow.flow_.tail is None
+    np.testing.assert_allclose(flow.score_samples(X, y), flow.baseline_score_samples(X, y))
 
 
 def test_laws_hold_with_a_tail(flow):

@@ -25,7 +25,7 @@ def with_tail(flow: ConvexFlow, members: list[Member]) -> ConvexFlow:
     """Return the average with the tail that the members' images of held-out rows ask for.
 
     Without such rows, or where the training rows would be less likely than under the Gaussian, it
-    is left as it is. Call it where float64 is enabled.
+    is left as it is, and so is the Gaussian itself. Call it where float64 is enabled.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def with_tail(flow: ConvexFlow, members: list[Member]) -> ConvexFlow:
         What it is the average of.
     """
     held = [(member, member.heldout) for member in members if member.heldout is not None]
-    if not held:
+    if not held or all(member.result.is_gaussian for member in members):
         return flow
     images = [
         in_batches(transform, replace(flow, map=member.result.map), rows.X) for member, rows in held

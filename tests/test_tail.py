@@ -54,8 +54,12 @@ def test_one_sphere_stays_where_it_is_and_far_points_come_nearer(n):
     on_sphere = z * jnp.sqrt((n + 1) / jnp.sum(z**2, axis=0))
     np.testing.assert_allclose(tail.forward(on_sphere)[0], on_sphere, **ROUNDING)
     u, _ = tail.forward(1e8 * z)
-    assert np.isfinite(u).all()
     assert (np.linalg.norm(u, axis=0) < 20).all()
+    # Where |z|^2 overflows nothing is NaN.
+    u, log_det = tail.forward(1e200 * z)
+    assert np.isfinite(u).all()
+    assert np.isfinite(log_det).all()
+    np.testing.assert_array_equal(np.sign(u), np.sign(z))
 
 
 def test_survival_falls_like_the_power_that_is_said():
@@ -95,6 +99,12 @@ def test_tail_knows_no_scale_of_the_weights():
     assert fit_tail(z, weights) is None
 
 
+def test_rows_held_out_several_times_count_once():
+    z = np.random.default_rng(3).standard_t(6, size=(100, 1))
+    assert fit_tail(z, np.ones(100)) is not None
+    assert fit_tail(z, np.ones(100), 20.0) is None
+
+
 def heavy(seed=0, n_rows=400):
     rng = np.random.default_rng(seed)
     X = rng.uniform(-1, 1, size=(n_rows, 1))
@@ -130,6 +140,17 @@ def test_the_regression_is_left_as_it_is():
     assert flow.report_.is_gaussian
     assert flow.flow_.tail is None
     np.testing.assert_allclose(flow.score_samples(X, y), flow.baseline_score_samples(X, y))
+
+
+def test_bounded_targets_have_no_tail():
+    X, y = heavy()
+    settings = {"widths": (3,), "context_widths": (3,), "n_gates": 1, "decay": 1e-2}
+    bounded = ConditionalConvexPotentialFlow(**settings, n_estimators=2, max_iter=15)
+    bounded.set_params(bounds=[(0, None)]).fit(X, np.exp(y))
+    assert bounded.flow_.tail is None
+    assert bounded.report_.tail == 0.0
+    # Its conditional mean would be infinite.
+    assert bounded.mean(X).max() < 1e3
 
 
 def test_laws_hold_with_a_tail(flow):

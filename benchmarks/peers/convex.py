@@ -48,7 +48,7 @@ def composed_posterior(
     flow = ComposedConditionalConvexPotentialFlow(max_seconds=max_seconds, random_state=seed)
     flow.fit(simulations.data, simulations.theta)
     low, high = np.array(simulations.bounds).T
-    # Of seed 0 each time, the same round of draws would come again.
+    # With the estimator's own seed every round of draws would be the same.
     generator = np.random.RandomState(seed)
 
     def draw(x: np.ndarray, N: int) -> np.ndarray:

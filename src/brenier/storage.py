@@ -48,11 +48,14 @@ def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, dict[str, Any]]:
         case ConvexFlow(
             preprocessing=Preprocessing() as preprocessing,
             map=ConvexPotential(features=SeparableFeatures() as features) as potential,
+            tail=None,
         ):
             arrays = _preprocessing_to_arrays(preprocessing)
             others, structure = _separable_to_arrays(features, potential.w)
         case ConvexFlow(
-            preprocessing=Preprocessing() as preprocessing, map=Composition() as composition
+            preprocessing=Preprocessing() as preprocessing,
+            map=Composition() as composition,
+            tail=None,
         ):
             arrays = _preprocessing_to_arrays(preprocessing)
             others, structure = _composition_to_arrays(composition)

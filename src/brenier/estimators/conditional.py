@@ -65,8 +65,9 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
 
     Notes
     -----
-    Where held-out rows are likelier under tails heavier than a normal's, z is mapped once more,
-    radially, so that it has them (`brenier.flow.tail`; `report_.tail` says how heavy).
+    Where held-out rows are likelier under tails heavier than a normal's, and no target has a bound,
+    z is mapped once more, radially, so that it has them (`brenier.flow.tail`; `report_.tail` says
+    how heavy).
 
     Rounded or counted targets have no density: where values repeat, likelihood can be had for
     nothing, by spikes at these values. `fit` warns. Add uniform noise of one step's width

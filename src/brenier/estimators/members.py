@@ -41,6 +41,8 @@ def average(members: list[Member]) -> AbstractMap:
     if len(maps) == 1:
         return maps[0]
     potentials = [map_ for map_ in maps if isinstance(map_, AbstractPotential)]
+    if len(potentials) < len(maps):
+        raise TypeError("Expected potentials, which can be averaged; got compositions.")
     return combine(potentials, np.full(len(potentials), 1.0 / len(potentials)))
 
 
@@ -60,8 +62,8 @@ def average_report(
     """Return the report of the average of potentials.
 
     Held-out log-likelihoods are those of each potential on the rows that it has not seen: of the
-    average nothing is known on unseen rows but that it is no worse than their mean. `everyone` are
-    the members and those that time left out.
+    average nothing is known on unseen rows but that it is, without a tail, no worse than their
+    mean. `everyone` are the members and those that time left out.
     """
     reports = [member.report(preprocessing, flow.tail) for member in members]
     if len(members) == 1:

@@ -24,8 +24,10 @@ LEAST_GAIN = 2.0
 def with_tail(flow: ConvexFlow, members: list[Member]) -> ConvexFlow:
     """Return the average with the tail that the members' images of held-out rows ask for.
 
-    Without such rows, or where the training rows would be less likely than under the Gaussian, it
-    is left as it is, and so is the Gaussian itself. Call it where float64 is enabled.
+    It is left as it is without such rows, where the training rows would be less likely than under
+    the Gaussian, if it is the Gaussian itself, and where a target has a bound: beyond the logarithm
+    of a bounded target a power is no tail, and its mean would be infinite. Call it where float64 is
+    enabled.
 
     Parameters
     ----------
@@ -35,13 +37,18 @@ def with_tail(flow: ConvexFlow, members: list[Member]) -> ConvexFlow:
         What it is the average of.
     """
     held = [(member, member.heldout) for member in members if member.heldout is not None]
-    if not held or all(member.result.is_gaussian for member in members):
+    bounds = flow.preprocessing.column_bounds
+    bounded = np.any(np.isfinite(bounds.low) | np.isfinite(bounds.high))
+    if not held or bounded or all(member.result.is_gaussian for member in members):
         return flow
+    X = np.concatenate([rows.X for _, rows in held])
     images = [
         in_batches(transform, replace(flow, map=member.result.map), rows.X) for member, rows in held
     ]
     weights = np.concatenate([rows.weights for _, rows in held])
-    tail = fit_tail(np.concatenate(images), weights)
+    # Members may hold out the same rows.
+    repeats = len(X) / len(np.unique(X, axis=0))
+    tail = fit_tail(np.concatenate(images), weights, repeats)
     if tail is None:
         return flow
     heavier, first = replace(flow, tail=tail), members[0]
@@ -49,7 +56,9 @@ def with_tail(flow: ConvexFlow, members: list[Member]) -> ConvexFlow:
     return heavier if mean_log_density(heavier, first.training) >= gaussian else flow
 
 
-def fit_tail(z: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]) -> Tail | None:
+def fit_tail(
+    z: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], repeats: float = 1.0
+) -> Tail | None:
     """Return the tail under which rows that were not trained on are likeliest; None for a normal's.
 
     Call it where float64 is enabled.
@@ -60,9 +69,11 @@ def fit_tail(z: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]) -> T
         Images of held-out rows.
     weights : (N,)
         Their weights; how many rows they are worth is (sum of weights)^2 / sum of squared weights.
+    repeats : float
+        How often each row is among them.
     """
     squared = np.sum(z**2, axis=1)
-    shares = weights * np.sum(weights) / np.sum(weights**2)
+    shares = weights * np.sum(weights) / np.sum(weights**2) / repeats
 
     def gain(h: float) -> float:
         """Return the log-likelihood under the tail, less that without one."""

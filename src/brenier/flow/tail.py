@@ -30,7 +30,9 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 
-# Halley steps for Lambert's function that reach rounding from log(1 + v), for all v >= 0.
+# |z|^2 is taken for this where it is more, so that nothing overflows.
+MOST_SQUARED = 1e300
+# Halley steps for Lambert's function that reach rounding from log(1 + v), for all finite v >= 0.
 HALLEY_STEPS = 7
 
 
@@ -49,7 +51,8 @@ class Tail(eqx.Module):
         """Return u and log |det du/dz|."""
         n = z.shape[0]
         shift = self.h * (n + 1)
-        w = lambert_w(self.h * jnp.sum(z * z, axis=0) * jnp.exp(shift))
+        squared = jnp.minimum(jnp.sum(z * z, axis=0), MOST_SQUARED)
+        w = lambert_w(self.h * squared * jnp.exp(shift))
         half = 0.5 * (shift - w)
         return z * jnp.exp(half), n * half - jnp.log1p(w)
 

@@ -1,5 +1,6 @@
 """Compositions: their log-determinant, inverse and gradient, and how they are trained."""
 
+import time
 from dataclasses import replace
 from functools import cache
 
@@ -248,6 +249,24 @@ def test_no_time_leaves_a_gaussian():
     found = train_composed(data(), replace(SETTINGS, limits=limits), 2).whole
     assert found.is_gaussian
     assert found.status is FitStatus.TIME_LIMIT
+
+
+def test_joint_search_has_the_time_that_the_fit_has(monkeypatch):
+    limits = replace(SETTINGS.limits, max_seconds=1e4)
+    before = time.perf_counter()
+    seen = []
+    real = training.search
+
+    def search(problem, scheme, data, cold, watch):
+        seen.append(watch)
+        return real(problem, scheme, data, cold, watch)
+
+    monkeypatch.setattr(training, "search", search)
+    train_composed(data(), replace(SETTINGS, limits=limits), 2)
+    # Its clock is that of the fit: all of the limit counts from there.
+    (watch,) = seen
+    assert watch.limits == limits
+    assert before <= watch.started < before + 1.0
 
 
 def test_interrupted_joint_search_keeps_what_there_is():

@@ -269,11 +269,11 @@ def _jointly(
     started: float,
 ) -> list[tuple[Form, Search, _Candidate | None]]:
     """Search all blocks of each chain together, from where they are."""
-    limits, stop = _remaining(settings.limits, started), Event()
+    stop = Event()
     tell = None if on_iteration is None else one_at_a_time(on_iteration)
     jobs = []
     for k, chain in enumerate(chains):
-        watch = Watch(limits, started, tell, n_before + k + 1, stop)
+        watch = Watch(settings.limits, started, tell, n_before + k + 1, stop)
         jobs.append(partial(_joint, data, settings, model, chain, watch))
     return side_by_side(jobs, stop)
 

@@ -25,6 +25,7 @@ from benchmarks import report, summary
 from benchmarks.fit import FITTED
 from benchmarks.peers import Peer
 from benchmarks.peers.protocol import Posterior, Simulations
+from brenier.status import FitStatus
 
 ROWS = (1000, 10_000)
 N_OBSERVATIONS, N_DRAWS = 10, 1000
@@ -206,7 +207,18 @@ def markdown(records: summary.Records) -> list[str]:
         f"### {SECONDS.title}",
         "",
         *summary.markdown(seconds, SECONDS),
+        *_cut_short(seconds),
     ]
+
+
+def _cut_short(records: summary.Records) -> list[str]:
+    """Return a paragraph on the fits that `max_seconds` ended, if there are any."""
+    fits = [
+        f"{one['data']}, {one['peer']} ({one['chosen']['max_seconds']:g} s)"
+        for one in records
+        if one.get("chosen", {}).get("status") == FitStatus.TIME_LIMIT.value
+    ]
+    return ["", f"Ended by `max_seconds`: {'; '.join(fits)}."] if fits else []
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 try:
     from benchmarks import sbi
     from benchmarks.peers import Peer
-    from benchmarks.peers.protocol import Posterior
+    from benchmarks.peers.protocol import Posterior, draws_inside
     from examples import simulators
     from examples.c2st import c2st
     from examples.simulators import SIMULATORS, SLCP, TwoMoons
@@ -225,6 +225,25 @@ def test_the_table_marks_the_best_and_shows_what_was_published():
     assert "| | brenier | npe | NPE as published |" in lines
     assert "| slcp, N = 1,000 | **0.650 ± 0.071** | 0.750 ± 0.071 | 0.98 |" in lines
     assert "| slcp, N = 1,000 | 3 | 3 |" in lines
+    assert not any("max_seconds" in line for line in lines)
+
+
+def test_fits_without_time_are_named():
+    shared = {"data": "slcp, N = 1,000", "status": sbi.FITTED, "seconds": 3.0, "c2st": 0.6}
+    chosen = {"brenier": {"status": "time limit", "max_seconds": 3.0}, "npe": {}}
+    records = [
+        {**shared, "peer": peer, "observation": 0, "chosen": own} for peer, own in chosen.items()
+    ]
+    assert sbi.markdown(records)[-1] == "Ended by `max_seconds`: slcp, N = 1,000, brenier (3 s)."
+
+
+def test_draws_outside_of_the_box_are_made_anew():
+    rng, inside = generator(), TwoMoons().inside
+    draws = draws_inside(lambda size: 2 * rng.normal(size=(size, 2)), inside, 100)
+    assert draws.shape == (100, 2)
+    assert inside(draws).all()
+    with pytest.raises(FloatingPointError, match="0 of 1000 draws"):
+        draws_inside(lambda size: np.full((size, 2), 9.0), inside, 1)
 
 
 def test_npe_stays_in_the_box(monkeypatch):

@@ -76,11 +76,7 @@ class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):
     """
 
     _parameter_constraints = {
-        **{
-            name: constraint
-            for name, constraint in ConditionalConvexPotentialFlow._parameter_constraints.items()
-            if name != "n_estimators"
-        },
+        **ConditionalConvexPotentialFlow._parameter_constraints,
         "n_blocks": [Interval(Integral, 2, None, closed="left")],
     }
     _decays = (1e-3, 1e-2, 1e-1)

@@ -20,7 +20,7 @@ from brenier import (
     ConvexPotentialFlow,
     TriangularConvexPotentialFlow,
 )
-from brenier.outer.parameters import to_vector
+from brenier.varpro.parameters import to_vector
 
 SPLITS = (0, 1)
 SEEDS = (0, 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.report import FitReport
+from brenier.training.report import FitReport
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.whitening import Whitening
-from brenier.datasets import AbstractDistribution, Moons
+from brenier.data.datasets import AbstractDistribution, Moons
 
 # Real posterior draws; not part of the project (see the README there).
 POSTERIORS = Path(__file__).parents[2] / "shared" / "data" / "posteriors"

@@ -4,7 +4,7 @@
 
 Each is searched with the last layer's weights eliminated and, from the same initial weights, with
 these searched along with all others: L-BFGS against L-BFGS, Adam against Adam, with equal work
-units (`brenier.outer.function.Counters`: passes of single samples, forward and backward). A unit
+units (`brenier.varpro.function.Counters`: passes of single samples, forward and backward). A unit
 does not count the inner solver's steps; the seconds, compilation left out, do. One potential, one
 start, one weight decay, no jitter, and no stop on the held-out rows, whose best iterate is what is
 returned; seeds are those of rows and initial weights. Where a search ends before its units are
@@ -34,9 +34,9 @@ from brenier import (
     ConvexPotentialFlow,
     TriangularConvexPotentialFlow,
 )
-from brenier.datasets import Moons
-from brenier.experiments.runs import Recorder
-from brenier.report import FitReport
+from brenier.data.datasets import Moons
+from brenier.reproduce.runs import Recorder
+from brenier.training.report import FitReport
 
 NAME = "elimination"
 # In the documentation.

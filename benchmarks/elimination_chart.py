@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from benchmarks.summary import Records
-from brenier.experiments.figures import COLOURS, MARKERS
+from brenier.reproduce.figures import COLOURS, MARKERS
 
 GAUSSIAN: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1}
 

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.peers import PEERS
 from benchmarks.peers.protocol import CORES
 from benchmarks.suites import SUITES
-from brenier.report import MeanAndError
+from brenier.training.report import MeanAndError
 
 FITTED, NOT_FINITE = "fitted", "not finite"
 

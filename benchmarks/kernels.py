@@ -28,7 +28,7 @@ from brenier import ConvexPotentialFlow
 from brenier.inner.newton import newton_direction
 from brenier.inner.objective import AbstractObjective
 from brenier.linalg import outer_products, pack
-from brenier.outer.function import ReducedFunction
+from brenier.varpro.function import ReducedFunction
 
 N = 1024
 WIDTHS = (32,) * 4

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from brenier import ConvexPotentialFlow
-from brenier.datasets import Moons
+from brenier.data.datasets import Moons
 from brenier.plots import plot_density, plot_map
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "moons.png"

@@ -9,13 +9,13 @@ import numpy as np
 
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import InnerSolution, WarmStart
-from brenier.outer.parameters import to_vector
-from brenier.outer.reduced import VariableProjection
-from brenier.outer.sample import Sample, chunk_rows
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import kinks_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.varpro.parameters import to_vector
+from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.sample import Sample, chunk_rows
 
 QUADRATIC_FLOOR = 1e-2
 RIDGE = 1e-8

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.outer.parameters import from_vector
 from brenier.potential.icnn import InputConvexNetwork
+from brenier.varpro.parameters import from_vector
 
 
 def missing_package() -> str | None:
@@ -89,7 +89,7 @@ class HessQuik:
             return self.network(self.X, do_gradient=True, do_Hessian=True)[1:]
 
     def loss_and_gradient(self, w: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return J and its gradient in mu, in the order of `brenier.outer.parameters`."""
+        """Return J and its gradient in mu, in the order of `brenier.varpro.parameters`."""
         n, parameters = self.X.shape[1], self._parameters()
         weights = self.torch.tensor(np.array(w))
         quadratic, affine = weights[-2 * n : -n], self.torch.cat([weights[: -2 * n], weights[-n:]])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks import data
-from brenier.datasets import (
+from brenier.data.datasets import (
     AbstractDistribution,
     CorrelatedGaussian,
     EightGaussians,

@@ -19,8 +19,8 @@ import numpy as np
 from benchmarks import data, report
 from benchmarks.report import Figure
 from brenier import ConvexPotentialFlow
-from brenier.datasets import Moons
-from brenier.derivatives import FeatureDerivatives
+from brenier.arrays import FeatureDerivatives
+from brenier.data.datasets import Moons
 from brenier.inner.objective import ArrayObjective
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart

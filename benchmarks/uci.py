@@ -24,7 +24,7 @@ from benchmarks.fit import FITTED, Task
 from benchmarks.peers import REGRESSORS
 from benchmarks.report import Figure
 from benchmarks.summary import WIDTH, Records
-from brenier.report import MeanAndError
+from brenier.training.report import MeanAndError
 
 NAME = "uci"
 SPLITS = 20

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks import data
 from benchmarks.fit import FITTED, NOT_FINITE, Task, peak_mib, run
 from benchmarks.peers import REGRESSORS
-from brenier.report import MeanAndError
+from brenier.training.report import MeanAndError
 
 # What a regressor's figures depend on.
 PACKAGES = ("brenier", "jax", "ngboost", "numpy", "scikit-learn", "scipy")

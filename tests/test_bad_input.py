@@ -13,9 +13,9 @@ import pytest
 from scipy import stats
 
 from brenier import ConvexPotentialFlow, load
-from brenier.datasets import MAFMoon
+from brenier.data.datasets import MAFMoon
+from brenier.io.table import read_table
 from brenier.status import FitStatus, InputWarning
-from brenier.tables import read_table
 
 # Fits here end early, and say so; nothing else may warn.
 pytestmark = pytest.mark.filterwarnings(

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from brenier.datasets import CorrelatedGaussian
-from brenier.report import Progress
+from brenier.data.datasets import CorrelatedGaussian
 from brenier.status import FitStatus
+from brenier.training.report import Progress
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))

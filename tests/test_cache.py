@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brenier.cache import cache_folder, offer_compilation_cache
+from brenier.training.cache import cache_folder, offer_compilation_cache
 
 FIT = ("--widths", "4", "--n-cones", "1", "--max-iter", "3", "--n-estimators", "1", "--json")
 

@@ -19,9 +19,9 @@ from brenier import ConvexPotentialFlow, load, persistence
 from brenier.cli import app, options
 from brenier.cli.door import ExitCode, door
 from brenier.cli.fit import exit_code
+from brenier.io.table import read_table, write_table
 from brenier.potential.activations import ACTIVATIONS
 from brenier.status import FitStatus, InputWarning
-from brenier.tables import read_table, write_table
 
 SIZE = ("--widths", "4", "--max-iter", "5", "--n-estimators", "1")
 SMALL = (*SIZE, "--decay", "0.001", "--n-cones", "0")

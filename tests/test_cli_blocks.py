@@ -8,7 +8,7 @@ from terminal import done, invoke
 
 from brenier import TriangularConvexPotentialFlow, load
 from brenier.cli.door import ExitCode
-from brenier.tables import read_table, write_table
+from brenier.io.table import read_table, write_table
 
 pytestmark = [
     pytest.mark.usefixtures("programs_for_once"),

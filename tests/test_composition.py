@@ -11,23 +11,14 @@ import numpy as np
 import pytest
 
 from brenier import ComposedConvexPotentialFlow, load
-from brenier.datasets import MAFMoon
+from brenier.data.datasets import MAFMoon
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import log_det, unpack
-from brenier.outer import composition as training
-from brenier.outer.composition import train_composed
-from brenier.outer.function import FullFunction, ReducedFunction
-from brenier.outer.lbfgs import LBFGS
-from brenier.outer.monitor import Limits
-from brenier.outer.parameters import lower_bounds, to_vector
-from brenier.outer.polish import loss_of_rows
-from brenier.outer.reduced import VariableProjection
-from brenier.outer.sample import Data, Sample
-from brenier.outer.settings import Form, Settings
-from brenier.outer.taylor import taylor_check
+from brenier.optimizers.early_stopping import Limits
+from brenier.optimizers.lbfgs import LBFGS
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import ConvexPotential
@@ -35,6 +26,15 @@ from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import kinks_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import FitStatus
+from brenier.training import composition as training
+from brenier.training.composition import train_composed
+from brenier.training.final_solve import loss_of_rows
+from brenier.training.settings import Form, Settings
+from brenier.varpro.function import FullFunction, ReducedFunction
+from brenier.varpro.parameters import lower_bounds, to_vector
+from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.sample import Data, Sample
+from brenier.varpro.taylor import taylor_check
 
 pytestmark = [
     pytest.mark.usefixtures("x64", "programs_for_once"),

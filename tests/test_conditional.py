@@ -16,15 +16,8 @@ from brenier.flow.inverse import invert
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import outer_products, unpack
-from brenier.outer.conditional import ConditionalGaussian, ConditionalModel
-from brenier.outer.function import ReducedFunction
-from brenier.outer.lbfgs import LBFGS
-from brenier.outer.monitor import Limits
-from brenier.outer.parameters import from_vector, lower_bounds, to_vector
-from brenier.outer.sample import Data, Sample
-from brenier.outer.settings import Form, Settings
-from brenier.outer.taylor import taylor_check
-from brenier.outer.training import train
+from brenier.optimizers.early_stopping import Limits
+from brenier.optimizers.lbfgs import LBFGS
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.conditional import ConditionalFeatures
 from brenier.potential.features import ConvexPotential, SumPotential
@@ -32,6 +25,13 @@ from brenier.potential.initialise import gated_in_data
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import Bounded
 from brenier.status import InnerStatus
+from brenier.training.conditional import ConditionalGaussian, ConditionalModel
+from brenier.training.settings import Form, Settings
+from brenier.training.training import train
+from brenier.varpro.function import ReducedFunction
+from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
+from brenier.varpro.sample import Data, Sample
+from brenier.varpro.taylor import taylor_check
 
 pytestmark = pytest.mark.usefixtures("x64", "programs_for_once")
 

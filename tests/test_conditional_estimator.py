@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from brenier import ConditionalConvexPotentialFlow, ConvexPotentialRegressor, load
-from brenier.persistence import ModelFileError, read_model, write_model
+from brenier.io.model_file import ModelFileError, read_model, write_model
 from brenier.status import FitStatus, InputWarning
 
 # Fits here end early, and say so; nothing else may warn.

@@ -11,8 +11,8 @@ from scipy import stats
 from scipy.special import logsumexp
 from sklearn.datasets import make_moons
 
-from brenier import datasets
-from brenier.datasets import (
+from brenier.data import datasets
+from brenier.data.datasets import (
     CorrelatedGaussian,
     EightGaussians,
     MAFMoon,

@@ -19,11 +19,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from brenier import ConvexPotentialFlow, load
-from brenier.datasets import CorrelatedGaussian, EightGaussians, MAFMoon, Moons, Rings
-from brenier.outer import side_by_side
-from brenier.persistence import read_model, write_model
-from brenier.report import FitReport, Progress
+from brenier.data.datasets import CorrelatedGaussian, EightGaussians, MAFMoon, Moons, Rings
+from brenier.io.model_file import read_model, write_model
 from brenier.status import FitStatus, InputWarning, InversionWarning
+from brenier.training import parallel as side_by_side
+from brenier.training.report import FitReport, Progress
 
 # Fits here end early, and say so; nothing else may warn.
 pytestmark = pytest.mark.filterwarnings(

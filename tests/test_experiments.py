@@ -19,15 +19,15 @@ from typer.testing import CliRunner
 from brenier import ConvexPotentialFlow, load
 from brenier.cli import app
 from brenier.cli.door import ExitCode
-from brenier.datasets import Moons
-from brenier.experiments import checks, claims, mass, tables
-from brenier.experiments import setting as settings
-from brenier.experiments.claims import Verdict
-from brenier.experiments.record import Outcome, Store
-from brenier.experiments.reproduce import reproduce
-from brenier.experiments.runs import Recorder, Teller, first_at
-from brenier.experiments.setting import DEFAULT, Setting, Spread, reproductions
-from brenier.report import Progress
+from brenier.data.datasets import Moons
+from brenier.reproduce import checks, claims, mass, tables
+from brenier.reproduce import setting as settings
+from brenier.reproduce.claims import Verdict
+from brenier.reproduce.record import Outcome, Store
+from brenier.reproduce.reproduce import reproduce
+from brenier.reproduce.runs import Recorder, Teller, first_at
+from brenier.reproduce.setting import DEFAULT, Setting, Spread, reproductions
+from brenier.training.report import Progress
 
 LOG_2_PI = math.log(2 * math.pi)
 TINY = Setting(

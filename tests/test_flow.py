@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from brenier import ConvexPotentialFlow
-from brenier.datasets import MAFMoon
-from brenier.evaluation import BATCH, in_batches, inverse, log_density, transform
+from brenier.data.datasets import MAFMoon
 from brenier.flow import inverse as inverse_module
+from brenier.flow.evaluation import BATCH, in_batches, inverse, log_density, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import invert
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening

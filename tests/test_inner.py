@@ -10,8 +10,8 @@ import naive
 import numpy as np
 import pytest
 
-from brenier.datasets import Moons
-from brenier.derivatives import FeatureDerivatives
+from brenier.arrays import FeatureDerivatives
+from brenier.data.datasets import Moons
 from brenier.inner.barrier import Barrier
 from brenier.inner.objective import (
     AbstractObjective,

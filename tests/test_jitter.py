@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KernelDensity
 
-from brenier.datasets import CorrelatedGaussian, Moons
-from brenier.outer.gaussian import Gaussian
-from brenier.outer.jitter import (
+from brenier.data.datasets import CorrelatedGaussian, Moons
+from brenier.potential.gaussian import Gaussian
+from brenier.training.noise import (
     BANDWIDTHS,
     COPIES,
     MAX_JUDGES,
@@ -17,7 +17,7 @@ from brenier.outer.jitter import (
     jittered,
     kernel_bandwidth,
 )
-from brenier.outer.sample import Data
+from brenier.varpro.sample import Data
 
 
 def data_of(X, weights=None):

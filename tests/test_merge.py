@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from brenier.outer.reduced import loss
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
 from brenier.potential.head import SeparableFeatures
@@ -12,6 +11,7 @@ from brenier.potential.initialise import cones_in_data, kinks_in_data
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.units import SideBySide
+from brenier.varpro.reduced import loss
 
 WIDTHS = (4, 3, 4)
 FORMS = [

@@ -15,32 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brenier import taylor_check
-from brenier.datasets import Moons
+from brenier.data.datasets import Moons
+from brenier.data.rows import canonical_rows
 from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import unpack
-from brenier.outer import lbfgs, side_by_side, training
-from brenier.outer.descent import GradientDescent
-from brenier.outer.function import (
-    AbstractFunction,
-    Counters,
-    Evaluated,
-    FullFunction,
-    ReducedFunction,
-)
-from brenier.outer.gauss_newton import GaussNewton
-from brenier.outer.lbfgs import LBFGS
-from brenier.outer.monitor import Iterate, Limits, Monitor
-from brenier.outer.parameters import from_vector, lower_bounds, to_vector
-from brenier.outer.reduced import VariableProjection
-from brenier.outer.report import Iteration
-from brenier.outer.rows import canonical_rows
-from brenier.outer.sample import Data, Sample, chunk_rows, padded_length
-from brenier.outer.search import OUT_OF_TIME, PARTS, Search
-from brenier.outer.settings import Form, Settings
-from brenier.outer.start import JointModel
-from brenier.outer.training import RACE, train, train_apart
+from brenier.optimizers import lbfgs
+from brenier.optimizers.early_stopping import Iterate, Limits, Monitor
+from brenier.optimizers.gauss_newton import GaussNewton
+from brenier.optimizers.gradient_descent import GradientDescent
+from brenier.optimizers.lbfgs import LBFGS
+from brenier.optimizers.progress import Iteration
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
@@ -48,6 +34,22 @@ from brenier.potential.initialise import cones_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.units import SideBySide
 from brenier.status import FitStatus
+from brenier.training import parallel as side_by_side
+from brenier.training import training
+from brenier.training.run import OUT_OF_TIME, PARTS, Search
+from brenier.training.settings import Form, Settings
+from brenier.training.start import JointModel
+from brenier.training.training import RACE, train, train_apart
+from brenier.varpro.function import (
+    AbstractFunction,
+    Counters,
+    Evaluated,
+    FullFunction,
+    ReducedFunction,
+)
+from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
+from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.sample import Data, Sample, chunk_rows, padded_length
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -18,10 +18,11 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from brenier import persistence
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
-from brenier.persistence import (
+from brenier.flow.storage import flow_from_arrays, flow_to_arrays
+from brenier.io import model_file as persistence
+from brenier.io.model_file import (
     FORMAT,
     FORMAT_VERSION,
     ModelFileError,
@@ -35,7 +36,6 @@ from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import cones_in_data, kinks_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.units import SideBySide
-from brenier.storage import flow_from_arrays, flow_to_arrays
 
 METADATA = {"widths": [32, 32], "tau": 1e-4, "columns": None, "report": {"status": "converged"}}
 ARRAYS = {

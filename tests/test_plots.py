@@ -16,7 +16,7 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from brenier import ConvexPotentialFlow, plots
-from brenier.datasets import CorrelatedGaussian, MAFMoon
+from brenier.data.datasets import CorrelatedGaussian, MAFMoon
 from brenier.plots import (
     plot_calibration,
     plot_density,

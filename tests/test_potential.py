@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brenier.linalg import outer_products, unpack
-from brenier.outer.parameters import decayed_weights, lower_bounds, to_vector
 from brenier.potential.activations import ACTIVATIONS
-from brenier.potential.cones import Cones
 from brenier.potential.features import ConvexPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.radial import Cones
 from brenier.potential.units import SideBySide
+from brenier.varpro.parameters import decayed_weights, lower_bounds, to_vector
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from brenier import ConvexPotentialFlow
-from brenier.outer import side_by_side as module
-from brenier.outer.side_by_side import one_at_a_time, side_by_side
+from brenier.training import parallel as module
+from brenier.training.parallel import one_at_a_time, side_by_side
 
 # A job that waits for what never comes fails a test instead of blocking it (seconds).
 TIMEOUT = 20.0

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.outer.gaussian import Gaussian
-from brenier.outer.reduced import loss_of_map
-from brenier.outer.stacking import MAX_ROWS, stack
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
+from brenier.potential.gaussian import Gaussian
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import kinks_in_data
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.training.stacking import MAX_ROWS, stack
+from brenier.varpro.reduced import loss_of_map
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from brenier import tables
-from brenier.tables import (
+from brenier.io import table as tables
+from brenier.io.table import (
     Table,
     TableError,
     check_finite,
@@ -245,7 +245,7 @@ def test_clean_files_never_take_the_slow_way(tmp_path, monkeypatch, text):
 
 
 def test_importing_tables_does_not_import_the_slow_libraries():
-    code = "import sys, brenier.tables; print({'polars', 'jax', 'jaxtyping'} & set(sys.modules))"
+    code = "import sys, brenier.io.table; print({'polars', 'jax', 'jaxtyping'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 

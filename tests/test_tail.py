@@ -12,9 +12,9 @@ from scipy.integrate import simpson
 from sklearn.exceptions import ConvergenceWarning
 
 from brenier import ConditionalConvexPotentialFlow, load
-from brenier.estimators.tails import MOST_H, fit_tail
 from brenier.flow.tail import Tail, lambert_w
 from brenier.status import FitStatus
+from brenier.training.tail import MOST_H, fit_tail
 
 pytestmark = [
     pytest.mark.usefixtures("x64"),

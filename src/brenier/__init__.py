@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brenier.cache import use_compilation_cache
     from brenier.estimators import (
         ComposedConditionalConvexPotentialFlow,
         ComposedConvexPotentialFlow,
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
         TriangularConvexPotentialFlow,
         load,
     )
-    from brenier.outer.taylor import taylor_check
+    from brenier.training.cache import use_compilation_cache
+    from brenier.varpro.taylor import taylor_check
     from brenier.version import __version__
 
 _HOME = {
@@ -28,8 +28,8 @@ _HOME = {
     "ConvexPotentialRegressor": "brenier.estimators",
     "TriangularConvexPotentialFlow": "brenier.estimators",
     "load": "brenier.estimators",
-    "taylor_check": "brenier.outer.taylor",
-    "use_compilation_cache": "brenier.cache",
+    "taylor_check": "brenier.varpro.taylor",
+    "use_compilation_cache": "brenier.training.cache",
     "__version__": "brenier.version",
 }
 

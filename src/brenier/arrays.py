@@ -1,6 +1,54 @@
-"""Arrays as the package passes them: JAX inside compiled code, NumPy between calls."""
+"""Arrays as the package passes them, what features hand to the convex problem, sums over chunks.
 
+JAX arrays inside compiled code, NumPy arrays between calls.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, PyTree
 
 Array = jax.Array | np.ndarray
+
+
+class FeatureDerivatives(eqx.Module):
+    """What J needs of the features at N points.
+
+    Attributes
+    ----------
+    gradients : (n, N, m)
+        G: gradients of all features.
+    hessians : (P, N, k)
+        H: packed Hessians of the first k features.
+    directions : (n, N, r)
+        d: the next r features have Hessians d d^T; those of the others are zero.
+    """
+
+    gradients: Float[Array, "n N m"]
+    hessians: Float[Array, "P N k"]
+    directions: Float[Array, "n N r"]
+
+
+def sum_over_chunks(function: Callable[[Any], PyTree], chunks: PyTree) -> PyTree:
+    """Return the sum of `function` over the leading axis of every leaf of `chunks`."""
+    first = jax.tree.map(lambda leaf: leaf[0], chunks)
+    if jax.tree.leaves(chunks)[0].shape[0] == 1:
+        return function(first)
+    zero = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, first)
+    )
+
+    def step(total, chunk):
+        return jax.tree.map(jnp.add, total, function(chunk)), None
+
+    return jax.lax.scan(step, zero, chunks)[0]
+
+
+def padded_length(N: int) -> int:
+    """Return the least standard length >= N: 2^k (1 + i / 4), from 64 on."""
+    step = 1 << max(4, int(N - 1).bit_length() - 3)
+    return max(64, -(-N // step) * step)

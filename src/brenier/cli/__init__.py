@@ -16,11 +16,11 @@ from typing import Annotated
 
 import typer
 
-from brenier.cache import offer_compilation_cache
 from brenier.cli.apply import inverse, sample, score, transform
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.reproduce import reproduce
+from brenier.training.cache import offer_compilation_cache
 
 app = typer.Typer(
     name="brenier",

@@ -25,7 +25,7 @@ from brenier.cli.summary import print_json, print_lines
 if TYPE_CHECKING:
     import numpy as np
 
-    from brenier.report import MeanAndError
+    from brenier.training.report import MeanAndError
 
 # Rows of density zero that are listed.
 SHOWN = 5
@@ -56,7 +56,7 @@ def score(
     if json and output == STANDARD:
         raise typer.BadParameter("--json and -o - would both write to standard output.")
     with door(debug=debug, quiet=quiet):
-        from brenier.tables import write_table
+        from brenier.io.table import write_table
 
         if output is not None:
             check_output(output, inputs=(model, data))
@@ -215,7 +215,7 @@ def _drawn(known: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
 
 
 def _write(path: str, values: "np.ndarray", names: list[str]) -> None:
-    from brenier.tables import write_table
+    from brenier.io.table import write_table
 
     write_table(path, values, names)
 
@@ -235,7 +235,7 @@ class _Score:
 
     @property
     def verdict(self) -> str:
-        from brenier.report import verdict
+        from brenier.training.report import verdict
 
         return verdict(self.gain, rows=f"these {len(self.log_density)} rows")
 
@@ -243,7 +243,7 @@ class _Score:
 def _score(flow: Any, X: "np.ndarray") -> _Score:
     import numpy as np
 
-    from brenier.report import MeanAndError
+    from brenier.training.report import MeanAndError
 
     rows = _arguments(flow, X)
     log_density = flow.score_samples(*rows)

@@ -10,7 +10,7 @@ from brenier.cli.door import note
 if TYPE_CHECKING:
     import numpy as np
 
-    from brenier.tables import Table
+    from brenier.io.table import Table
 
 STANDARD = "-"
 
@@ -107,7 +107,7 @@ def read_rows(path: str, names: Sequence[str], *, quiet: bool = False) -> "np.nd
     Columns are put in order by name, which is said on standard error. Those of files without names,
     and of models without, are taken as they come.
     """
-    from brenier.tables import read_table
+    from brenier.io.table import read_table
 
     return in_order(read_table(path), names, path, quiet=quiet)
 
@@ -116,7 +116,7 @@ def in_order(
     table: "Table", names: Sequence[str], path: str, *, quiet: bool = False
 ) -> "np.ndarray":
     """Return the values of a table with its columns in the order of `names`."""
-    from brenier.tables import Table, select_columns
+    from brenier.io.table import Table, select_columns
 
     where = display_name(path)
     unnamed = list(names) == [f"x{j}" for j in range(len(names))]
@@ -141,7 +141,7 @@ def split_weights(
     table: "Table", column: str | None, path: str
 ) -> "tuple[Table, np.ndarray | None]":
     """Return the table without its column of weights, and these."""
-    from brenier.tables import Table
+    from brenier.io.table import Table
 
     if column is None:
         return table, None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         ConvexPotentialFlow,
         TriangularConvexPotentialFlow,
     )
-    from brenier.report import FitReport
+    from brenier.training.report import FitReport
 
 
 def fit(
@@ -183,7 +183,7 @@ def _model(data: str, output: str | None) -> str:
 
 
 def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool) -> _Inputs:
-    from brenier.tables import read_table
+    from brenier.io.table import read_table
 
     table, omega = split_weights(read_table(data), weights, data)
     validation_data = None

@@ -16,7 +16,7 @@ from brenier.cli.summary import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from brenier.report import FitReport
+    from brenier.training.report import FitReport
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _Part:
 def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False) -> None:
     """Show a model's columns, settings, and how its fit went."""
     with door(debug=debug):
-        from brenier.persistence import ModelFileError, read_model
+        from brenier.io.model_file import ModelFileError, read_model
 
         metadata, arrays = read_model(model)
         try:
@@ -74,7 +74,7 @@ def _parts(metadata: dict[str, Any], arrays: "dict[str, np.ndarray]") -> dict[st
 
 def _part(metadata: dict[str, Any], n: int) -> _Part:
     """Return a density, `n` the number of its columns and the known ones together."""
-    from brenier.report import FitReport
+    from brenier.training.report import FitReport
 
     targets = metadata.get("target_names")
     n_own = n if targets is None else len(targets)

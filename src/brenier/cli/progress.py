@@ -10,7 +10,7 @@ from brenier.cli.door import note
 if TYPE_CHECKING:
     from rich.progress import Progress as Display
 
-    from brenier.report import Progress
+    from brenier.training.report import Progress
 
 Callback = Callable[["Progress"], None]
 

@@ -10,8 +10,8 @@ from brenier.cli.door import ExitCode, door, note
 from brenier.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from brenier.experiments.reproduce import Reproduction
-    from brenier.experiments.setting import Setting
+    from brenier.reproduce.reproduce import Reproduction
+    from brenier.reproduce.setting import Setting
 
 NameArgument = Annotated[
     str | None,
@@ -65,7 +65,7 @@ def reproduce(
 
 
 def _list() -> None:
-    from brenier.experiments.setting import reproductions
+    from brenier.reproduce.setting import reproductions
 
     for name, setting in reproductions().items():
         thesis = "with the thesis's own numbers" if setting.published else "not in the thesis"
@@ -78,7 +78,7 @@ def _list() -> None:
 def _setting(name: str, seeds: int | None, *, quick: bool) -> "Setting":
     from dataclasses import replace
 
-    from brenier.experiments.setting import reproductions
+    from brenier.reproduce.setting import reproductions
 
     known = reproductions()
     if name not in known:
@@ -115,8 +115,8 @@ def _run(setting: "Setting", folder: Any, *, quiet: bool) -> "Reproduction":
         )
     from rich.console import Console
 
-    from brenier.experiments.reproduce import reproduce
-    from brenier.experiments.runs import Teller
+    from brenier.reproduce.reproduce import reproduce
+    from brenier.reproduce.runs import Teller
 
     def follow(title: str) -> AbstractContextManager[Any]:
         # Elsewhere than in a terminal one line at the end of each run is enough.

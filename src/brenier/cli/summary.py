@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from brenier.outer.report import Certificate
-    from brenier.report import FitReport
+    from brenier.optimizers.progress import Certificate
+    from brenier.training.report import FitReport
 
 Lines = Iterable[tuple[str, str]]
 

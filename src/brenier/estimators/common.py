@@ -13,17 +13,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
-from brenier.checks import check_columns, check_finite
+from brenier.data.checks import check_columns, check_finite
+from brenier.data.rows import Rows
 from brenier.flow.inverse import Inversion
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
-from brenier.outer.monitor import Limits
-from brenier.outer.rows import Rows
-from brenier.outer.schemes import SCHEMES
+from brenier.optimizers.early_stopping import Limits
+from brenier.optimizers.named import SCHEMES
 from brenier.potential.activations import ACTIVATIONS
-from brenier.report import FitReport
 from brenier.status import FitStatus
+from brenier.training.report import FitReport
 
 # Floor of the quadratic weights, relative to the Gaussian's own.
 W_MIN = 1e-2

@@ -7,14 +7,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier.estimators.common import normal_points
 from brenier.estimators.table import JOINT_CONSTRAINTS, AbstractJoint
-from brenier.evaluation import block_inversions, in_batches
+from brenier.flow.evaluation import block_inversions, in_batches
 from brenier.flow.inverse import Inversion
-from brenier.outer.composition import train_composed
-from brenier.outer.report import ProgressCallback
-from brenier.outer.sample import Data
-from brenier.outer.settings import Settings
-from brenier.outer.training import TrainingResult
+from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.features import AbstractMap
+from brenier.training.composition import train_composed
+from brenier.training.settings import Settings
+from brenier.training.training import TrainingResult
+from brenier.varpro.sample import Data
 
 
 class ComposedConvexPotentialFlow(AbstractJoint):
@@ -73,7 +73,7 @@ class ComposedConvexPotentialFlow(AbstractJoint):
     Examples
     --------
     >>> from brenier import ComposedConvexPotentialFlow
-    >>> from brenier.datasets import MAFMoon
+    >>> from brenier.data.datasets import MAFMoon
     >>> X = MAFMoon().sample(300, random_state=0)
     >>> flow = ComposedConvexPotentialFlow(widths=(4,), n_init=1, decay=1e-4, max_iter=10).fit(X)
     >>> flow.score_samples(X).shape

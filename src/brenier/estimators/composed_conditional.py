@@ -6,13 +6,13 @@ from numbers import Integral
 from sklearn.utils._param_validation import Interval
 
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
-from brenier.outer.composition import train_composed
-from brenier.outer.conditional import ConditionalModel
-from brenier.outer.report import ProgressCallback
-from brenier.outer.sample import Data
-from brenier.outer.settings import Settings
-from brenier.outer.training import TrainingResult
+from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.features import AbstractMap
+from brenier.training.composition import train_composed
+from brenier.training.conditional import ConditionalModel
+from brenier.training.settings import Settings
+from brenier.training.training import TrainingResult
+from brenier.varpro.sample import Data
 
 
 class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):

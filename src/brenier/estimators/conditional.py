@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from brenier.checks import check_finite
+from brenier.data.checks import check_finite
 from brenier.estimators.common import column_names, normal_points
 from brenier.estimators.given import AbstractConditional, check_same_length
-from brenier.evaluation import in_batches, log_density, transform
+from brenier.flow.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
-from brenier.units import gaussian_log_density
+from brenier.training.units import gaussian_log_density
 
 
 class ConditionalConvexPotentialFlow(AbstractConditional):

@@ -9,17 +9,17 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.estimators.common import seed_of
-from brenier.evaluation import in_batches, log_density
+from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ConditionalPreprocessing
-from brenier.persistence import ModelFileError
-from brenier.report import FitReport
-from brenier.storage import (
+from brenier.flow.storage import (
     flow_from_arrays,
     flow_to_arrays,
     gaussian_from_arrays,
     gaussian_to_arrays,
 )
+from brenier.io.model_file import ModelFileError
+from brenier.training.report import FitReport
 from brenier.version import __version__
 
 # Relative agreement of the probes' log-densities when a model is loaded on another machine.

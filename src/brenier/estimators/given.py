@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from brenier.bounds import check_inside, column_bounds
-from brenier.checks import (
+from brenier.data.bounds import check_inside, column_bounds
+from brenier.data.checks import (
     check_columns,
     check_finite,
     constant_columns,
@@ -25,6 +25,7 @@ from brenier.checks import (
     raise_if_text,
     repeated_values,
 )
+from brenier.data.rows import Rows, canonical_rows
 from brenier.estimators.common import (
     CONSTRAINTS,
     check_n_samples,
@@ -39,9 +40,7 @@ from brenier.estimators.common import (
     training_weights,
 )
 from brenier.estimators.files import to_file
-from brenier.estimators.members import Member, average, average_report, with_a_search
-from brenier.estimators.tails import with_tail
-from brenier.evaluation import in_batches, inverse, transform
+from brenier.flow.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
     ColumnBounds,
@@ -50,18 +49,19 @@ from brenier.flow.preprocessing import (
     Preprocessing,
     whitening,
 )
-from brenier.outer.conditional import ConditionalModel
-from brenier.outer.report import ProgressCallback
-from brenier.outer.rows import Rows, canonical_rows
-from brenier.outer.sample import Data
-from brenier.outer.settings import Form, Settings
-from brenier.outer.training import TrainingResult, train, train_apart
-from brenier.persistence import write_model
+from brenier.io.model_file import write_model
+from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.features import AbstractMap
 from brenier.potential.nonnegativity import Bounded
-from brenier.report import FitReport
 from brenier.status import InputWarning, InversionWarning
-from brenier.units import Units, progress_callback
+from brenier.training.conditional import ConditionalModel
+from brenier.training.members import Member, average, average_report, with_a_search
+from brenier.training.report import FitReport
+from brenier.training.settings import Form, Settings
+from brenier.training.tail import with_tail
+from brenier.training.training import TrainingResult, train, train_apart
+from brenier.training.units import Units, progress_callback
+from brenier.varpro.sample import Data
 
 Splits = Sequence[tuple[Rows, Rows | None]]
 

@@ -6,12 +6,12 @@ from typing import Any
 from sklearn.utils._param_validation import StrOptions
 
 from brenier.estimators.table import JOINT_CONSTRAINTS, AbstractJoint
-from brenier.outer.report import ProgressCallback
-from brenier.outer.sample import Data
-from brenier.outer.settings import Settings
-from brenier.outer.training import TrainingResult, train
+from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.features import AbstractMap
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.training.settings import Settings
+from brenier.training.training import TrainingResult, train
+from brenier.varpro.sample import Data
 
 
 class ConvexPotentialFlow(AbstractJoint):
@@ -114,7 +114,7 @@ class ConvexPotentialFlow(AbstractJoint):
     Examples
     --------
     >>> from brenier import ConvexPotentialFlow
-    >>> from brenier.datasets import MAFMoon
+    >>> from brenier.data.datasets import MAFMoon
     >>> X = MAFMoon().sample(300, random_state=0)
     >>> flow = ConvexPotentialFlow(widths=(8,), max_iter=20).fit(X)
     >>> flow.score_samples(X).shape

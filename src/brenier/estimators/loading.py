@@ -14,7 +14,7 @@ from brenier.estimators.files import from_file, part_arrays
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
-from brenier.persistence import ModelFileError, read_model
+from brenier.io.model_file import ModelFileError, read_model
 
 KINDS: Mapping[str, type] = MappingProxyType(
     {

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from brenier.checks import check_finite, raise_if_categorical
+from brenier.data.checks import check_finite, raise_if_categorical
 from brenier.estimators.common import column_names
 from brenier.estimators.given import AbstractConditional
-from brenier.evaluation import in_batches, log_density
+from brenier.flow.evaluation import in_batches, log_density
 
 
 class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):

@@ -15,8 +15,9 @@ from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from brenier.bounds import check_inside, column_bounds
-from brenier.checks import check_columns, check_finite, raise_if_text
+from brenier.data.bounds import check_inside, column_bounds
+from brenier.data.checks import check_columns, check_finite, raise_if_text
+from brenier.data.rows import Rows, canonical_rows
 from brenier.estimators.common import (
     CONSTRAINTS,
     check_n_samples,
@@ -32,20 +33,19 @@ from brenier.estimators.common import (
     training_weights,
 )
 from brenier.estimators.files import to_file
-from brenier.evaluation import in_batches, inverse, log_density, transform
+from brenier.flow.evaluation import in_batches, inverse, log_density, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import Inversion
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
-from brenier.outer.report import ProgressCallback
-from brenier.outer.rows import Rows, canonical_rows
-from brenier.outer.sample import Data
-from brenier.outer.settings import Form, Settings
-from brenier.outer.training import TrainingResult
-from brenier.persistence import write_model
+from brenier.io.model_file import write_model
+from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.features import AbstractMap
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import InputWarning, InversionWarning
-from brenier.units import Units, fit_report, gaussian_log_density, progress_callback
+from brenier.training.settings import Form, Settings
+from brenier.training.training import TrainingResult
+from brenier.training.units import Units, fit_report, gaussian_log_density, progress_callback
+from brenier.varpro.sample import Data
 
 # Weight decays tried where held-out rows can choose, without and with cones, and the one taken
 # where they cannot. Thin curved shapes want the first, shells the second, smooth posteriors the

@@ -22,14 +22,14 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from brenier.bounds import column_bounds
-from brenier.checks import check_finite, quoted, raise_if_text
+from brenier.data.bounds import column_bounds
+from brenier.data.checks import check_finite, quoted, raise_if_text
 from brenier.estimators.common import check_n_samples, column_names, generator, normal_points
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import blocks_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
-from brenier.persistence import write_model
-from brenier.report import FitReport
+from brenier.io.model_file import write_model
+from brenier.training.report import FitReport
 
 
 class TriangularConvexPotentialFlow(BaseEstimator):

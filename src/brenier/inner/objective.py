@@ -5,7 +5,7 @@ r"""The convex objective of the inner problem, as a function of w alone.
     A_j = sum_{i <= k} w_i H_ji + sum_{i <= r} w_{k+i} d_ji d_ji^T,
 
 with omega_j >= 0 summing to one (thesis 2.3, 3.2; the tiny ridge rho is ours, see
-`brenier.outer.reduced`). Hessians of rank one, as quadratics have, are given by their directions
+`brenier.varpro.reduced`). Hessians of rank one, as quadratics have, are given by their directions
 d_ji: L^{-1} d is n times cheaper than L^{-1} H L^{-T}. With A_j = L_j L_j^T and the packed
 S_ji = L_j^{-1} H_ji L_j^{-T}, off-diagonals times sqrt 2,
 
@@ -25,9 +25,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float, PyTree
 
-from brenier.arrays import Array
-from brenier.chunks import sum_over_chunks
-from brenier.derivatives import FeatureDerivatives
+from brenier.arrays import Array, FeatureDerivatives, sum_over_chunks
 from brenier.linalg import (
     cholesky,
     congruence,

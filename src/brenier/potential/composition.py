@@ -24,8 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.arrays import Array
-from brenier.derivatives import FeatureDerivatives
+from brenier.arrays import Array, FeatureDerivatives
 from brenier.potential.features import (
     AbstractFeatures,
     AbstractMap,

@@ -21,8 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.arrays import Array
-from brenier.derivatives import FeatureDerivatives
+from brenier.arrays import Array, FeatureDerivatives
 from brenier.linalg import outer_products
 from brenier.potential.features import AbstractFeatures, AbstractTrained
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded

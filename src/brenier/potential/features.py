@@ -14,8 +14,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from brenier.arrays import Array
-from brenier.derivatives import FeatureDerivatives
+from brenier.arrays import Array, FeatureDerivatives
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 Separable = TypeVar("Separable", bound="AbstractSeparable")

@@ -20,8 +20,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from brenier.arrays import Array
-from brenier.derivatives import FeatureDerivatives
+from brenier.arrays import Array, FeatureDerivatives
 from brenier.linalg import outer_products
 from brenier.potential.features import AbstractFeatures
 from brenier.potential.units import AbstractUnits

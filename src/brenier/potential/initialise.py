@@ -15,10 +15,10 @@ from jaxtyping import Float
 
 from brenier.potential.activations import AbstractActivation, evaluate
 from brenier.potential.conditional import GatedNetwork
-from brenier.potential.cones import Cones
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.picnn import Affine, PartiallyConvexNetwork
+from brenier.potential.radial import Cones
 
 # Standard deviations of the pre-activations: from broad to sharp against the data's own scale.
 SPREAD = (0.5, 3.0)

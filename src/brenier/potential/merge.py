@@ -16,10 +16,10 @@ import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Float
 
-from brenier.potential.cones import Cones
 from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.radial import Cones
 from brenier.potential.units import AbstractUnits, SideBySide
 
 # Hidden weights between members; through a softplus they cannot be zero.

@@ -1,0 +1,69 @@
+"""Fitted flows on NumPy rows: batches of few shapes, float64 within, NumPy out."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float, PyTree
+
+from brenier.arrays import Array
+from brenier.flow.flow import ConvexFlow
+from brenier.varpro.sample import padded_length
+
+# Rows that one compiled call works on.
+BATCH = 8192
+
+
+@eqx.filter_jit
+def log_density(flow: ConvexFlow, X: Array) -> Array:
+    """Return log p of every row, compiled."""
+    return flow.log_density(X)
+
+
+@eqx.filter_jit
+def transform(flow: ConvexFlow, X: Array) -> Array:
+    """Return every row's image, compiled."""
+    return flow.transform(X)
+
+
+@eqx.filter_jit
+def inverse(flow: ConvexFlow, Z: Array) -> PyTree:
+    """Return every point's preimage and its certificate, compiled."""
+    return flow.inverse(Z)
+
+
+@eqx.filter_jit
+def block_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
+    """Return every block's inversion of every point, compiled."""
+    return flow.block_inversions(Z)
+
+
+def in_batches(
+    function: Callable[[ConvexFlow, Array], PyTree], flow: ConvexFlow, X: Float[np.ndarray, "N n"]
+) -> PyTree:
+    """Return `function(flow, X)` as NumPy arrays, evaluated on padded batches.
+
+    Rows never see each other, so neither batching nor padding changes a number beyond rounding.
+    """
+    N = len(X)
+    if N == 0:
+        return jax.tree.map(
+            lambda leaf: leaf[:0], in_batches(function, flow, np.zeros((1, X.shape[1])))
+        )
+    length = min(BATCH, padded_length(N))
+    parts = []
+    with jax.enable_x64(True):
+        for start in range(0, N, length):
+            batch = X[start : start + length]
+            padded = np.zeros((length, X.shape[1]))
+            padded[: len(batch)] = batch
+            result = jax.tree.map(np.asarray, function(flow, padded))
+            parts.append(_first_rows(result, len(batch)))
+    return jax.tree.map(
+        lambda *leaves: np.concatenate(leaves) if leaves[0].ndim else np.max(leaves), *parts
+    )
+
+
+def _first_rows(result: PyTree, k: int) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[:k] if leaf.ndim else leaf, result)

@@ -1,0 +1,1 @@
+"""What minimises the reduced objective, and when it stops."""

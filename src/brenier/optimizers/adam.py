@@ -1,0 +1,96 @@
+r"""Adam on mini-batches, with or without elimination of w, projected on the bounds.
+
+With elimination every step solves the inner problem on its mini-batch (the thesis's Adam VarPro);
+without, it is the usual stochastic training (the thesis's Full Adam). Every epoch goes through all
+rows once, in a fresh random order, the last and smaller batch included.
+
+References
+----------
+.. [1] D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015, arXiv 1412.6980.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Float
+
+from brenier.optimizers.base import AbstractScheme, SearchEnd
+from brenier.optimizers.early_stopping import Monitor, StopSearch
+from brenier.status import FitStatus
+from brenier.varpro.function import AbstractFunction
+from brenier.varpro.sample import Sample
+
+
+@dataclass(frozen=True)
+class Adam(AbstractScheme):
+    """Adam.
+
+    Parameters
+    ----------
+    eliminates : bool
+        Whether w is eliminated.
+    batch_rows : int
+        Rows of a mini-batch.
+    learning_rate : float
+        Step size.
+    seed : int
+        Of the order of the rows.
+    epochs : int, optional
+        Passes through the rows; None: until the monitor stops the search.
+    """
+
+    eliminates: bool
+    batch_rows: int
+    learning_rate: float
+    seed: int
+    epochs: int | None = None
+
+    def search(
+        self, function: AbstractFunction, x: Float[np.ndarray, " p"], monitor: Monitor
+    ) -> SearchEnd:
+        """Search from `x`, reporting every epoch's last iterate to `monitor`.
+
+        What the monitor sees is evaluated on all rows and costs no work units.
+        """
+        rng = np.random.default_rng(self.seed)
+        lower = function.lower
+        optimiser = optax.adam(self.learning_rate)
+        state = optimiser.init(x)
+
+        @jax.jit
+        def move(x, gradient, state):
+            updates, state = optimiser.update(gradient, state, x)
+            return jnp.maximum(x + updates, lower), state
+
+        whole, batch_function = function.uncounted(), function.on(function.sample, function.n_rows)
+        epoch = 0
+        try:
+            while self.epochs is None or epoch < self.epochs:
+                epoch += 1
+                stuck = True
+                for batch, n_rows in self._batches(function.sample, rng):
+                    monitor.check_time()
+                    batch_function.sample, batch_function.n_rows = batch, n_rows
+                    here = batch_function.evaluate(x)
+                    # A batch on which the density vanishes somewhere gives no direction.
+                    if here.finite:
+                        stuck = False
+                        x, state = move(x, here.gradient, state)
+                        x = np.asarray(x)
+                if stuck:
+                    return SearchEnd(x, FitStatus.NUMERICAL_FAILURE)
+                monitor.observe(whole.evaluate(x), function)
+        except StopSearch as stop:
+            return SearchEnd(x, stop.status)
+        return SearchEnd(x, FitStatus.ITERATION_LIMIT)
+
+    def _batches(self, sample: Sample, rng: np.random.Generator) -> Iterator[tuple[Sample, int]]:
+        X, omega = sample.rows()
+        order = rng.permutation(len(X))
+        for start in range(0, len(X), self.batch_rows):
+            rows = order[start : start + self.batch_rows]
+            yield Sample.of(X[rows], omega[rows], self.batch_rows, least=self.batch_rows), len(rows)

@@ -1,0 +1,46 @@
+"""The schemes by the names that estimators and the command line accept."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from brenier.optimizers.adam import Adam
+from brenier.optimizers.base import AbstractScheme
+from brenier.optimizers.gauss_newton import GaussNewton
+from brenier.optimizers.gradient_descent import GradientDescent
+from brenier.optimizers.lbfgs import LBFGS
+from brenier.optimizers.warm_up import WarmedUp
+
+# The thesis's settings (4.1) where it gives them; the learning rate with elimination and the
+# length of the warm-up are ours.
+FULL_BATCH, FULL_RATE = 64, 0.05
+REDUCED_BATCH, REDUCED_RATE = 512, 0.02
+WARM_UP_EPOCHS = 20
+
+
+def _adam_varpro(seed: int, epochs: int | None = None) -> Adam:
+    return Adam(
+        eliminates=True,
+        batch_rows=REDUCED_BATCH,
+        learning_rate=REDUCED_RATE,
+        seed=seed,
+        epochs=epochs,
+    )
+
+
+SCHEMES: Mapping[str, Callable[[float, int], AbstractScheme]] = MappingProxyType(
+    {
+        "lbfgs-varpro": lambda tol, seed: LBFGS(tol=tol),
+        "adam-varpro": lambda tol, seed: _adam_varpro(seed),
+        "adam-lbfgs-varpro": lambda tol, seed: WarmedUp(
+            _adam_varpro(seed, WARM_UP_EPOCHS), LBFGS(tol=tol)
+        ),
+        "gd-varpro": lambda tol, seed: GradientDescent(tol=tol),
+        "gauss-newton-varpro": lambda tol, seed: GaussNewton(tol=tol),
+        "adam": lambda tol, seed: Adam(
+            eliminates=False, batch_rows=FULL_BATCH, learning_rate=FULL_RATE, seed=seed
+        ),
+        "lbfgs-full": lambda tol, seed: LBFGS(eliminates=False, tol=tol),
+        "gauss-newton-full": lambda tol, seed: GaussNewton(eliminates=False, tol=tol),
+    }
+)
+"""name -> (tolerance, seed) -> scheme."""

@@ -1,0 +1,202 @@
+r"""Checks of the method itself: its gradient (thesis Table 3.1), its inner solvers.
+
+The network is the reproduction's (`ConvexPotentialFlow.thesis`), the rows are those of its first
+seed, and mu begins at the initial weights of that seed.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier.inner.barrier import Barrier
+from brenier.inner.primal_dual import PrimalDual
+from brenier.inner.solution import AbstractInnerSolver, InnerSolution, WarmStart
+from brenier.optimizers.early_stopping import Limits, Monitor
+from brenier.optimizers.lbfgs import LBFGS
+from brenier.potential.activations import ACTIVATIONS
+from brenier.potential.head import SeparableFeatures
+from brenier.potential.initialise import kinks_in_data
+from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.reproduce.setting import Setting
+from brenier.status import InnerStatus
+from brenier.varpro.function import ReducedFunction
+from brenier.varpro.parameters import to_vector
+from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.sample import Sample
+from brenier.varpro.taylor import taylor_check
+
+SOLVERS: dict[str, Callable[[float], AbstractInnerSolver]] = {
+    "barrier": lambda tau: Barrier(tau=tau),
+    "primal-dual": lambda tau: PrimalDual(tau=tau),
+}
+# Iterates of L-BFGS at which the inner solvers are compared (fewer if quick), and timings of each
+# solve.
+N_ITERATES, N_QUICK, N_REPEATS = 30, 10, 3
+# Steps h of the Taylor check, with a direction of this norm.
+STEPS, DIRECTION_NORM = 0.5 ** np.arange(1, 13), 1.0
+# Remainders below this are rounding, or the inner solver's own error.
+CLEAR = 1e-11
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """Remainders of one gradient check.
+
+    Attributes
+    ----------
+    solver, value : str
+        Inner solver; "J" or "J_tau": which of the two the expansion is of.
+    table : structured array
+        As `taylor_check` returns it.
+    """
+
+    solver: str
+    value: str
+    table: np.ndarray
+
+    @property
+    def order(self) -> float:
+        """Observed order over the smaller half of the steps: the slope of log error in log h."""
+        t = self.table[len(self.table) // 2 :]
+        t = t[t["error"] > CLEAR]
+        if len(t) < 2:
+            return float("nan")
+        return float(np.polyfit(np.log(t["h"]), np.log(t["error"]), 1)[0])
+
+
+@dataclass(frozen=True)
+class InnerComparison:
+    """Newton steps and seconds of an inner solver over the iterates of a search, by solve."""
+
+    solver: str
+    start: str
+    steps: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    failures: int = 0
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What was checked, and on what."""
+
+    taylor: list[Taylor]
+    inner: list[InnerComparison]
+    n_rows: int
+    tau: float
+
+
+def run_checks(setting: Setting) -> Checks:
+    """Return the Taylor remainders and the comparison of the inner solvers."""
+    X = setting.rows(setting.seeds[0]).train
+    tau = float(setting.estimator(setting.schemes[0], setting.seeds[0]).tau)
+    with jax.enable_x64(True):
+        taylor = [table for name in SOLVERS for table in _taylor(setting, X, name, tau)]
+        return Checks(taylor, _inner(setting, X, tau), len(X), tau)
+
+
+def problem_of(
+    setting: Setting, X: np.ndarray, solver: AbstractInnerSolver
+) -> tuple[VariableProjection, WarmStart]:
+    """Return the separable problem of the thesis's form at initial weights, and a cold start."""
+    seed = setting.seeds[0]
+    form = setting.estimator(setting.schemes[0], seed)
+    activation, positive = ACTIVATIONS[form.activation], NONNEGATIVITY[form.nonnegativity]
+    network = kinks_in_data(X, form.widths, activation, positive, np.random.default_rng(seed))
+    n, width = X.shape[1], network.width
+    features = SeparableFeatures(network, np.zeros((0, n)), normalised=False)
+    floor = np.concatenate([np.zeros(width), np.full(n, -np.inf)])
+    # No ridge, no decay: (3.4) as it stands.
+    problem = VariableProjection(features, floor, np.zeros(width + n), solver, np.asarray(0.0))
+    cold = WarmStart.cold(jnp.asarray(np.concatenate([np.ones(width), np.zeros(n)])))
+    return problem, cold
+
+
+def _sample(X: np.ndarray) -> Sample:
+    return Sample.of(X, np.ones(len(X)), chunk_rows=len(X))
+
+
+def _taylor(setting: Setting, X: np.ndarray, name: str, tau: float) -> list[Taylor]:
+    problem, cold = problem_of(setting, X, SOLVERS[name](tau))
+    function = ReducedFunction(problem, _sample(X), cold, len(X))
+    theta = to_vector(problem.template.network)
+    direction = np.random.default_rng(setting.seeds[0]).normal(size=theta.size)
+    direction *= DIRECTION_NORM / np.linalg.norm(direction)
+
+    def value_of(quantity: str) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+            here = function.evaluate(x)
+            return (here.loss if quantity == "J" else here.value), here.gradient
+
+        return evaluate
+
+    return [
+        Taylor(name, quantity, taylor_check(value_of(quantity), theta, direction, h=STEPS))
+        for quantity in ("J", "J_tau")
+    ]
+
+
+def iterates(
+    problem: VariableProjection, cold: WarmStart, X: np.ndarray, n: int
+) -> list[np.ndarray]:
+    """Return mu along the first n iterations of L-BFGS on J_tau."""
+    found = [to_vector(problem.template.network)]
+
+    def keep(_) -> None:
+        # Without held-out rows the best iterate so far is, but for rare ones, the latest.
+        if monitor.best is not None:
+            found.append(monitor.best.theta)
+
+    limits = Limits(max_iter=n, patience=n, max_seconds=None)
+    monitor = Monitor(problem, None, limits, keep)
+    LBFGS().search(ReducedFunction(problem, _sample(X), cold, len(X)), found[0], monitor)
+    return found
+
+
+def _inner(setting: Setting, X: np.ndarray, tau: float) -> list[InnerComparison]:
+    problem, cold = problem_of(setting, X, SOLVERS["primal-dual"](tau))
+    n = N_QUICK if setting.quick else N_ITERATES
+    path, sample = iterates(problem, cold, X, n), _sample(X)
+    compared = []
+    for name, make in SOLVERS.items():
+        problem, _ = problem_of(setting, X, make(tau))
+        for start in ("cold", "warm"):
+            compared.append(_compare(problem, sample, path, name, start, cold))
+    return compared
+
+
+def _compare(
+    problem: VariableProjection,
+    sample: Sample,
+    path: list[np.ndarray],
+    name: str,
+    start: str,
+    cold: WarmStart,
+) -> InnerComparison:
+    """Return a solver's steps and times along the path; warm: from the iterate before."""
+    before = problem.solve(jnp.asarray(path[0]), sample, cold).start
+    steps, seconds, failures = [], [], 0
+    for theta in path[1:]:
+        begin = before if start == "warm" else cold
+        solution, spent = _timed(problem, jnp.asarray(theta), sample, begin)
+        converged = int(solution.status) == InnerStatus.CONVERGED
+        failures += not converged
+        steps.append(int(solution.iterations))
+        seconds.append(spent)
+        before = solution.start if converged else cold
+    return InnerComparison(name, start, steps, seconds, failures)
+
+
+def _timed(
+    problem: VariableProjection, theta: jax.Array, sample: Sample, start: WarmStart
+) -> tuple[InnerSolution, float]:
+    """Return the solution, and the least wall time of a few solves."""
+    times = []
+    for _ in range(N_REPEATS):
+        before = time.perf_counter()
+        solution = jax.block_until_ready(problem.solve(theta, sample, start))
+        times.append(time.perf_counter() - before)
+    return solution, min(times)

@@ -1,0 +1,80 @@
+r"""How much of each potential: the convex problem in the last layer once more, on held-out rows.
+
+The features are whole potentials, each found by a search of its own, and the Gaussian's; their
+weights in the sum are
+
+    a = argmin_{a >= 0}  J(sum_k a_k Phi_k) - 1/M sum_k log a_k
+
+on M held-out rows. The barrier is a prior: one more row's worth of evidence for each of them, which
+keeps a few hundred rows from throwing a good potential out. The scale of the sum is free, so a map
+that is too sure of itself on rows it has not seen is stretched back.
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from brenier.arrays import Array, FeatureDerivatives
+from brenier.inner.objective import ChunkedObjective
+from brenier.inner.primal_dual import PrimalDual
+from brenier.inner.solution import WarmStart
+from brenier.potential.features import AbstractPotential
+from brenier.status import InnerStatus
+from brenier.varpro.sample import BLOCK_ROWS, Sample
+
+# More rows than this would only refine a handful of numbers that are precise enough.
+MAX_ROWS = 8192
+
+
+def stack(
+    potentials: Sequence[AbstractPotential],
+    X: Float[np.ndarray, "M d"],
+    weights: Float[np.ndarray, " M"],
+) -> Float[np.ndarray, " K"] | None:
+    """Return the potentials' shares in their sum; None where the problem has no solution.
+
+    Parameters
+    ----------
+    potentials : sequence of K AbstractPotential
+        On the same coordinates.
+    X : (M, d)
+        Rows that none of them was fitted to.
+    weights : (M,)
+        Their weights.
+    """
+    sample = Sample.of(X[:MAX_ROWS], weights[:MAX_ROWS], BLOCK_ROWS)
+    maps, jacobians = zip(*(_maps(potential, sample.X) for potential in potentials), strict=True)
+    tau = jnp.asarray(1.0 / _effective_rows(sample.omega))
+    features = jnp.stack(maps, axis=-1), jnp.stack(jacobians, axis=-1)
+    a, converged = _solve(*features, sample.omega, tau)
+    return np.asarray(a) if converged else None
+
+
+@eqx.filter_jit
+def _maps(potential: AbstractPotential, blocks: Array) -> tuple[Array, Array]:
+    """Return z (C, n, B) and packed A (C, P, B), block by block."""
+    return jax.lax.map(potential.gradient_and_hessian, blocks)
+
+
+@eqx.filter_jit
+def _solve(maps: Array, jacobians: Array, omega: Array, tau: Array) -> tuple[Array, Array]:
+    K = maps.shape[-1]
+
+    def features(block: tuple[Array, Array]) -> FeatureDerivatives:
+        gradients, hessians = block
+        return FeatureDerivatives(gradients, hessians, gradients[..., :0])
+
+    objective = ChunkedObjective.of(features, (maps, jacobians), omega, jnp.zeros(K))
+    start = WarmStart.cold(jnp.full(K, 1.0 / K))
+    solver = eqx.tree_at(lambda s: (s.tau, s.tau_start), PrimalDual(), (tau, tau))
+    solution = solver.solve(objective, jnp.zeros(K), start)
+    return solution.w, solution.status == InnerStatus.CONVERGED
+
+
+def _effective_rows(omega: Array) -> float:
+    """Return the number of equally weighted rows that tell as much (Kish): 1 / sum omega^2."""
+    return 1.0 / float(np.sum(np.asarray(omega) ** 2))

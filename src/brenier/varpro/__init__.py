@@ -1,0 +1,1 @@
+"""The reduced objective of mu: the last layer's weights solved for and substituted."""

@@ -1,0 +1,105 @@
+r"""Gauss-Newton products: curvature of the loss without second derivatives of the network.
+
+The loss of a row is a convex function l(z, A) = 1/2 |z|^2 - log det A of the map and its Jacobian.
+With Y the derivative of (z, A) in the weights (mu, w), the Gauss-Newton matrix is
+
+    M = sum_j omega_j Y_j^T l'' Y_j,    l''(dz, dA) = (dz, A^{-1} dA A^{-1}),
+
+positive semidefinite whatever the weights; what it leaves out are second derivatives of (z, A) in
+the weights. (z, A) is linear in w, so its block M_ww is the exact Hessian of the inner problem.
+Eliminating w gives the reduced matrix, a Schur complement ([1]_, and the GNvpro of [2]_):
+
+    S = M_mumu - M_muw (M_ww + barrier)^{-1} M_wmu + decay.
+
+References
+----------
+.. [1] L. Kaufman, "A Variable Projection Method for Solving Separable Nonlinear Least Squares
+       Problems", BIT 15, 1975.
+.. [2] E. Newman, L. Ruthotto, J. Hart, B. van Bloemen Waanders, "Train Like a (Var)Pro: Efficient
+       Training of Neural Networks with Variable Projection", 2021, arXiv 2007.13171.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from brenier.arrays import Array, sum_over_chunks
+from brenier.potential.features import AbstractMap
+from brenier.varpro.parameters import decayed_weights, from_vector
+from brenier.varpro.reduced import VariableProjection, loss_of_map
+from brenier.varpro.sample import Sample
+
+
+@eqx.filter_jit
+def reduced_product(
+    problem: VariableProjection,
+    theta: Float[Array, " q"],
+    w: Float[Array, " m"],
+    sample: Sample,
+    factor: Float[Array, "m m"],
+    v: Float[Array, " q"],
+) -> Float[Array, " q"]:
+    """Return S v, given the Cholesky factor of the inner problem's Hessian with barrier."""
+
+    def at_weights(weights):
+        return problem.map(*weights)
+
+    at = (theta, w)
+    by_mu, by_w = _product(at_weights, at, (v, jnp.zeros_like(w)), sample)
+    response = -jax.scipy.linalg.cho_solve((factor, True), by_w)
+    through_w, _ = _product(at_weights, at, (jnp.zeros_like(theta), response), sample)
+    return by_mu + through_w + _decay_product(problem, theta, v)
+
+
+@eqx.filter_jit
+def full_product(
+    problem: VariableProjection, x: Float[Array, " p"], sample: Sample, v: Float[Array, " p"]
+) -> Float[Array, " p"]:
+    """Return M v in all variables x = (mu, w), ridge and decay included."""
+
+    def at_weights(x):
+        return problem.map(*problem.split(x))
+
+    def decayed(x):
+        theta, w = problem.split(x)
+        ridge = jnp.sqrt(jnp.asarray(problem.ridge)) * w
+        network = problem.features(theta).network
+        return jnp.concatenate([jnp.sqrt(problem.decay) * decayed_weights(network), ridge])
+
+    return _product(at_weights, x, v, sample) + _gram_product(decayed, x, v)
+
+
+def _product(at_weights: Callable[[Any], AbstractMap], at: Any, v: Any, sample: Sample) -> Any:
+    """Return M v over all chunks; `at_weights` makes the map of the weights `at`."""
+
+    def chunk_product(chunk: Sample):
+        def outputs(weights):
+            return at_weights(weights).image_and_jacobians(chunk.X)
+
+        image, change = jax.jvp(outputs, (at,), (v,))
+
+        def loss(image):
+            z, jacobians = image
+            return loss_of_map(z, jacobians, chunk.omega)
+
+        _, curved = jax.jvp(jax.grad(loss), (image,), (change,))
+        return jax.vjp(outputs, at)[1](curved)[0]
+
+    return sum_over_chunks(chunk_product, sample)
+
+
+def _decay_product(problem: VariableProjection, theta: Array, v: Array) -> Array:
+    def decayed(theta):
+        return decayed_weights(from_vector(problem.template.network, theta))
+
+    return problem.decay * _gram_product(decayed, theta, v)
+
+
+def _gram_product(function: Callable[[Array], Array], at: Array, v: Array) -> Array:
+    """Return D^T D v, D the derivative of `function`."""
+    _, change = jax.jvp(function, (at,), (v,))
+    return jax.vjp(function, at)[1](change)[0]

@@ -1,0 +1,278 @@
+r"""What a scheme searches: a loss and its gradient as a function of one vector.
+
+`ReducedFunction` is the reduced objective J_tau(mu), w eliminated by the inner solver
+(`brenier.varpro.reduced`). `FullFunction` is J(mu, w) with both in the vector: what elimination is
+compared with.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from brenier.inner.solution import InnerSolution, WarmStart
+from brenier.status import InnerStatus
+from brenier.varpro.curvature import full_product, reduced_product
+from brenier.varpro.parameters import lower_bounds
+from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.sample import Sample
+
+# How far above the last finite value a point outside the domain is put, so that a line search
+# turns back: relative to max(1, |value|).
+OUTSIDE = 1e3
+
+# Least distance from its floor at which a weight of the last layer starts where it is searched.
+LEAST_SLACK = 1e-6
+
+Product = Callable[[np.ndarray], np.ndarray]
+"""A symmetric positive semidefinite matrix, as what it does to a vector."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The function at one x, and the weights (mu, w) that x stands for.
+
+    Attributes
+    ----------
+    x : (p,)
+        The point.
+    theta, w : (.,), (m,)
+        mu as a vector, and the last layer's weights.
+    loss : float
+        J (nats).
+    value, gradient : float, (p,)
+        What is minimised: J with its penalties, and with the barrier where w is eliminated.
+    """
+
+    x: Float[np.ndarray, " p"]
+    theta: Float[np.ndarray, " q"]
+    w: Float[np.ndarray, " m"]
+    loss: float
+    value: float
+    gradient: Float[np.ndarray, " p"]
+
+    @property
+    def finite(self) -> bool:
+        """Whether value and gradient are numbers."""
+        return bool(np.isfinite(self.value) and np.all(np.isfinite(self.gradient)))
+
+
+@dataclass
+class Counters:
+    """What evaluations cost.
+
+    Attributes
+    ----------
+    evaluations : int
+        Of value and gradient, on the whole sample or a mini-batch.
+    newton_steps : list of int
+        Steps of the inner solver, solve by solve.
+    chord_steps : list of int
+        Those of them that kept an earlier Hessian (`brenier.inner.primal_dual`).
+    failures : int
+        Inner solves that did not converge, from a warm and then a cold start.
+    work_units : int
+        Forward and backward passes of single samples (thesis 4.1).
+    inner_seconds, gradient_seconds : float
+        Wall time.
+    """
+
+    evaluations: int = 0
+    newton_steps: list[int] = field(default_factory=list)
+    chord_steps: list[int] = field(default_factory=list)
+    failures: int = 0
+    work_units: int = 0
+    inner_seconds: float = 0.0
+    gradient_seconds: float = 0.0
+
+
+@dataclass
+class AbstractFunction(ABC):
+    """x -> (value, gradient) on a fixed sample, under lower bounds.
+
+    Attributes
+    ----------
+    problem : VariableProjection
+        The separable problem.
+    sample : Sample
+        The rows.
+    cold : WarmStart
+        Feasible weights to start from.
+    n_rows : int
+        Rows that are no padding.
+    counters : Counters
+        Shared with the functions that `on` makes.
+    last : Evaluated or None
+        The latest finite evaluation.
+    """
+
+    problem: VariableProjection
+    sample: Sample
+    cold: WarmStart
+    n_rows: int
+    counters: Counters = field(default_factory=Counters)
+    last: Evaluated | None = None
+
+    @property
+    @abstractmethod
+    def lower(self) -> Float[np.ndarray, " p"]:
+        """Lower bounds of x."""
+
+    @abstractmethod
+    def start(self, theta: Float[np.ndarray, " q"]) -> Float[np.ndarray, " p"]:
+        """Return the x to search from, at mu = theta."""
+
+    @abstractmethod
+    def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+        """Return value and gradient at x, with the weights behind them."""
+
+    @abstractmethod
+    def curvature(self, here: Evaluated) -> Product:
+        """Return the Gauss-Newton matrix at a point, each product costing a unit a sample."""
+
+    def __call__(self, x: Float[np.ndarray, " p"]) -> tuple[float, Float[np.ndarray, " p"]]:
+        """Return value and gradient; a large value where they are not finite."""
+        evaluated = self.evaluate(x)
+        if evaluated.finite:
+            self.last = evaluated
+        if evaluated.finite or self.last is None:
+            return evaluated.value, evaluated.gradient
+        return self.last.value + OUTSIDE * max(1.0, abs(self.last.value)), self.last.gradient
+
+    def at(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+        """Return the evaluation at x, the latest one if it was there."""
+        if self.last is not None and np.array_equal(self.last.x, x):
+            return self.last
+        return self.evaluate(x)
+
+    def on(self, sample: Sample, n_rows: int) -> "AbstractFunction":
+        """Return the function on other rows (a mini-batch), counting into the same counters."""
+        return replace(self, sample=sample, n_rows=n_rows, last=None)
+
+    def uncounted(self) -> "AbstractFunction":
+        """Return the same function with counters of its own."""
+        return replace(self, counters=Counters(), last=None)
+
+    def warm_up(self, x: Float[np.ndarray, " p"]) -> None:
+        """Compile by evaluating once, leaving no trace."""
+        self.uncounted().evaluate(x)
+
+    def _count(self, since: float) -> None:
+        self.counters.gradient_seconds += time.perf_counter() - since
+        self.counters.evaluations += 1
+        self.counters.work_units += self.n_rows
+
+
+@dataclass
+class ReducedFunction(AbstractFunction):
+    """theta -> (J_tau, gradient), each inner solve warm-started from the one before."""
+
+    _warm: WarmStart | None = None
+
+    @property
+    def lower(self) -> Float[np.ndarray, " p"]:
+        """Lower bounds of mu."""
+        return lower_bounds(self.problem.template.network)
+
+    def start(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        """Return theta: w is no variable."""
+        return theta
+
+    def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+        """Solve for w and return J, J_tau and the gradient at theta = x."""
+        point = jnp.asarray(x)
+        solution = self.solve(x)
+        before = time.perf_counter()
+        loss, value, gradient = self.problem.value_and_gradient(point, solution.w, self.sample)
+        gradient = np.asarray(gradient)
+        self._count(before)
+        theta = np.array(x)
+        evaluated = Evaluated(
+            theta, theta, np.asarray(solution.w), float(loss), float(value), gradient
+        )
+        if not evaluated.finite:
+            self._warm = None
+        return evaluated
+
+    def solve(self, theta: Float[np.ndarray, " p"]) -> InnerSolution:
+        """Return the inner solution: warm-started, and once more from cold if that fails."""
+        before = time.perf_counter()
+        point = jnp.asarray(theta)
+        solutions = [self.problem.solve(point, self.sample, self._warm or self.cold)]
+        if solutions[0].status != InnerStatus.CONVERGED and self._warm is not None:
+            solutions.append(self.problem.solve(point, self.sample, self.cold))
+        solution = solutions[-1]
+        chord_steps = sum(int(solved.chord_steps) for solved in solutions)
+        converged = int(solution.status) == InnerStatus.CONVERGED
+        self.counters.failures += not converged
+        self.counters.chord_steps.append(chord_steps)
+        self.counters.newton_steps.append(
+            chord_steps + sum(int(solved.iterations) for solved in solutions)
+        )
+        # A failed solve's weights are no place to start from.
+        self._warm = solution.start if converged else None
+        self.counters.inner_seconds += time.perf_counter() - before
+        return solution
+
+    def curvature(self, here: Evaluated) -> Product:
+        """Return the reduced (Schur) Gauss-Newton matrix of J_tau in mu."""
+        theta, w = jnp.asarray(here.theta), jnp.asarray(here.w)
+        factor = self.problem.inner_factor(theta, w, self.sample)
+
+        def product(v: np.ndarray) -> np.ndarray:
+            self.counters.work_units += self.n_rows
+            return np.asarray(
+                reduced_product(self.problem, theta, w, self.sample, factor, jnp.asarray(v))
+            )
+
+        return product
+
+
+@dataclass
+class FullFunction(AbstractFunction):
+    """(mu, w) -> J with its penalties but without barrier: nothing is eliminated.
+
+    The constrained weights of the last layer stay above their floors the way the hidden weights
+    stay non-negative: as bounds, or through a softplus.
+    """
+
+    @property
+    def lower(self) -> Float[np.ndarray, " p"]:
+        """Lower bounds of mu, then of the last layer's variables."""
+        network = self.problem.template.network
+        floor = np.asarray(self.problem.floor)
+        last = np.where(np.isfinite(floor), network.nonnegative_by.lower_bound, -np.inf)
+        return np.concatenate([lower_bounds(network), last])
+
+    def start(self, theta: Float[np.ndarray, " q"]) -> Float[np.ndarray, " p"]:
+        """Return theta and the cold start's weights."""
+        floor = np.asarray(self.problem.floor)
+        w, constrained = np.asarray(self.cold.w), np.isfinite(floor)
+        slack = np.where(constrained, w - np.where(constrained, floor, 0.0), 1.0)
+        # On its floor a softplus would stay for ever.
+        slack = np.maximum(slack, LEAST_SLACK)
+        raw = self.problem.template.network.nonnegative_by.raw(slack)
+        return np.concatenate([theta, np.where(constrained, raw, w)])
+
+    def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+        """Return J, J with its penalties, and the gradient of the latter at x = (mu, w)."""
+        before = time.perf_counter()
+        loss, value, gradient, w = self.problem.full_value_and_gradient(jnp.asarray(x), self.sample)
+        gradient = np.asarray(gradient)
+        self._count(before)
+        theta = x[: len(x) - len(w)].copy()
+        return Evaluated(np.array(x), theta, np.asarray(w), float(loss), float(value), gradient)
+
+    def curvature(self, here: Evaluated) -> Product:
+        """Return the Gauss-Newton matrix of J with its penalties in (mu, w)."""
+        x = jnp.asarray(here.x)
+
+        def product(v: np.ndarray) -> np.ndarray:
+            self.counters.work_units += self.n_rows
+            return np.asarray(full_product(self.problem, x, self.sample, jnp.asarray(v)))
+
+        return product

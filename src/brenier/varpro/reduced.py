@@ -1,0 +1,204 @@
+r"""The reduced objective J_tau(mu): the inner problem solved, its minimiser substituted.
+
+    J_tau(mu) = min_w [ J(mu, w) - tau sum_i log s_i + 1/2 sum_i rho_i w_i^2 ]
+                + decay / 2 |D mu|^2,
+
+with D mu the slopes in mu (`AbstractTrained.decayed`): K and L, and a cone's B / sqrt(n).
+
+Its gradient is the partial derivative dJ/dmu at the minimiser (envelope theorem): the barrier does
+not contain mu, so nothing is differentiated through the inner solver. The thesis's (3.4) has a
+second term that it drops by observation; for J_tau the formula is exact. As tau -> 0 it is exact
+for J too.
+
+The ridge is there because J_tau alone is unbounded below: a unit whose kink leaves the data makes
+its feature as small as it likes, w_i grows without bound, and -tau log w_i falls for ever (seen:
+w = 1e49 on moons with tau = 1e-3). With it w_i <= sqrt(tau / rho_i) there. It is on the network's
+weights, and on those of features of a context, which may be collinear. Like the barrier it does not
+contain mu, so the envelope argument holds.
+
+References
+----------
+.. [1] Y. Chen, "Efficient Training of Input Convex Neural Networks Using Variable Projection",
+       Emory University, 2023, section 3.2, equation (3.4).
+.. [2] G. H. Golub, V. Pereyra, "The Differentiation of Pseudo-Inverses and Nonlinear Least Squares
+       Problems Whose Variables Separate", SIAM J. Numer. Anal. 10, 1973.
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from brenier.arrays import Array, sum_over_chunks
+from brenier.inner.objective import AbstractObjective, ArrayObjective, ChunkedObjective
+from brenier.inner.solution import (
+    AbstractInnerSolver,
+    InnerSolution,
+    WarmStart,
+    barrier_term,
+    slack,
+)
+from brenier.linalg import log_det, packed_identity
+from brenier.potential.features import AbstractMap, AbstractSeparable
+from brenier.varpro.parameters import decayed_weights, from_vector
+from brenier.varpro.sample import Sample
+
+
+class VariableProjection(eqx.Module):
+    """The separable problem: features of given shapes, constraints, inner solver, decay.
+
+    Parameters
+    ----------
+    template : AbstractSeparable
+        Features whose trained arrays give the shapes of mu; its values do not matter.
+    floor : (m,)
+        Lower bounds of w, minus infinity where free.
+    ridge : (m,)
+        rho, zero for the weights that need none.
+    solver : AbstractInnerSolver
+        Solves for w.
+    decay : float
+        Weight of half the squared slopes, nats.
+    """
+
+    template: AbstractSeparable
+    floor: Float[Array, " m"]
+    ridge: Float[Array, " m"]
+    solver: AbstractInnerSolver = eqx.field(static=True)
+    decay: Float[Array, ""]
+
+    def features(self, theta: Float[Array, " p"]) -> AbstractSeparable:
+        """Return the features at mu = theta."""
+        template = jax.tree.map(jnp.asarray, self.template)
+        return template.with_network(from_vector(self.template.network, theta))
+
+    def map(self, theta: Array, w: Array) -> AbstractMap:
+        """Return the map at (mu, w)."""
+        return self.features(theta).with_weights(w)
+
+    @eqx.filter_jit
+    def solve(self, theta: Float[Array, " p"], sample: Sample, start: WarmStart) -> InnerSolution:
+        """Return the minimiser w of J_tau(mu, .), one compiled call."""
+        return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.floor), start)
+
+    def objective(self, theta: Float[Array, " p"], sample: Sample) -> AbstractObjective:
+        """Return J(mu, .) as a function of w: features held for one chunk, formed anew for more."""
+        derivatives = self.features(theta).derivatives
+        ridge = jnp.asarray(self.ridge)
+        blocks = sample.blocks()
+        if blocks.n_chunks == 1:
+            return ArrayObjective.of(derivatives(blocks.X[0]), blocks.omega[0], ridge)
+        if sample.n_chunks == 1:
+            held = jax.lax.map(derivatives, blocks.X)
+            return ChunkedObjective.of(lambda block: block, held, blocks.omega, ridge)
+        return ChunkedObjective.of(derivatives, blocks.X, blocks.omega, ridge)
+
+    def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
+        """Return the ridge and the weight decay."""
+        decay = 0.5 * self.decay * jnp.sum(decayed_weights(self.features(theta).network) ** 2)
+        ridge = 0.5 * jnp.sum(jnp.asarray(self.ridge) * w**2)
+        return ridge + decay
+
+    def penalty(self, theta: Array, w: Array) -> Float[Array, ""]:
+        """Return what J_tau adds to J: the barrier, the ridge and the weight decay."""
+        barrier = self.solver.tau * barrier_term(w, jnp.asarray(self.floor))
+        return barrier + self.regularisation(theta, w)
+
+    @eqx.filter_jit
+    def value_and_gradient(
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample
+    ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"]]:
+        """Return J, J_tau with the decay, and the gradient of the latter in mu at fixed w."""
+
+        def chunk_loss(theta, chunk):
+            return loss(self.map(theta, w), chunk.X, chunk.omega)
+
+        J, gradient = sum_over_chunks(
+            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.blocks()
+        )
+        penalty, decay_gradient = jax.value_and_grad(self.penalty)(theta, w)
+        return J, J + penalty, gradient + decay_gradient
+
+    def split(self, x: Float[Array, " p"]) -> tuple[Float[Array, " q"], Float[Array, " m"]]:
+        """Return mu and w of a vector of all variables.
+
+        Constrained weights are floor + s, s from its variable as the hidden weights are from
+        theirs; free ones are variables themselves.
+        """
+        floor = jnp.asarray(self.floor)
+        theta, last = x[: -floor.shape[0]], x[-floor.shape[0] :]
+        constrained = jnp.isfinite(floor)
+        above = jnp.where(constrained, floor, 0.0) + self.template.network.nonnegative_by.weights(
+            jnp.where(constrained, last, 0.0)
+        )
+        return theta, jnp.where(constrained, above, last)
+
+    @eqx.filter_jit
+    def full_value_and_gradient(
+        self, x: Float[Array, " p"], sample: Sample
+    ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"], Float[Array, " m"]]:
+        """Return J, J with ridge and decay, the latter's gradient in x = (mu, w), and w."""
+
+        def chunk_loss(x, chunk):
+            return loss(self.map(*self.split(x)), chunk.X, chunk.omega)
+
+        J, gradient = sum_over_chunks(
+            lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.blocks()
+        )
+        extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
+        return J, J + extra, gradient + extra_gradient, self.split(x)[1]
+
+    @eqx.filter_jit
+    def inner_factor(
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample
+    ) -> Float[Array, "m m"]:
+        """Return the Cholesky factor of the Hessian of J_tau(mu, .) at w."""
+        floor = jnp.asarray(self.floor)
+        barrier = jnp.where(jnp.isfinite(floor), self.solver.tau / slack(w, floor) ** 2, 0.0)
+        return jnp.linalg.cholesky(
+            self.objective(theta, sample).evaluate(w).hessian + jnp.diag(barrier)
+        )
+
+    @eqx.filter_jit
+    def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample) -> Array:
+        """Return J at (mu, w)."""
+        return loss_on(self.map(theta, w), sample)
+
+    @eqx.filter_jit
+    def certificate(
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample
+    ) -> tuple[Array, Array]:
+        """Return |grad J - tau / s|_inf and the duality gap s . lambda at w, evaluated afresh."""
+        floor = jnp.asarray(self.floor)
+        barrier_gradient = self.solver.tau * jax.grad(barrier_term)(w, floor)
+        gradient = self.objective(theta, sample).evaluate(w).gradient
+        gap = self.solver.tau * jnp.sum(jnp.isfinite(floor))
+        return jnp.max(jnp.abs(gradient + barrier_gradient)), gap
+
+
+def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -> Float[Array, ""]:
+    """Return J = sum_j omega_j [ 1/2 |z_j|^2 - log det A_j ] (thesis 2.3), nats.
+
+    A is the map's Jacobian: where the map has several blocks, log det A is the sum of theirs.
+    """
+    return loss_of_map(*map_.image_and_jacobians(X), omega)
+
+
+@eqx.filter_jit
+def loss_on(map_: AbstractMap, sample: Sample) -> Float[Array, ""]:
+    """Return J of a map on a sample."""
+    return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.blocks())
+
+
+def loss_of_map(
+    z: Float[Array, "n N"], jacobians: Sequence[Float[Array, "P N"]], omega: Float[Array, " N"]
+) -> Float[Array, ""]:
+    """Return J from images and the blocks' packed Jacobians; rows of weight zero do not count."""
+    # Masked before, not after: the derivative of what is masked would be 0 x NaN.
+    z = jnp.where(omega > 0, z, 0.0)
+    per_row = 0.5 * jnp.sum(z * z, axis=0)
+    for A in jacobians:
+        per_row -= log_det(jnp.where(omega > 0, A, packed_identity(z.shape[0])[:, None]))
+    return omega @ per_row

@@ -6,7 +6,7 @@ Each is searched with the last layer's weights eliminated and, from the same ini
 these searched along with all others: L-BFGS against L-BFGS, Adam against Adam, with equal work
 units (`brenier.varpro.function.Counters`: passes of single samples, forward and backward). A unit
 does not count the inner solver's steps; the seconds, compilation left out, do. One potential, one
-start, one weight decay, no jitter, and no stop on the held-out rows, whose best iterate is what is
+start, one weight decay, no noise, and no stop on the held-out rows, whose best iterate is what is
 returned; seeds are those of rows and initial weights. Where a search ends before its units are
 spent, what it has reached stays.
 """
@@ -88,7 +88,7 @@ class Outcome(NamedTuple):
 
 
 Fit = Callable[[str, int, int], Iterator[tuple[str, Outcome]]]
-"""Fits with a scheme, a seed and a budget of work units; yields flows by name."""
+"""Fits with a optimizer, a seed and a budget of work units; yields flows by name."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,10 @@ def bent(N: int, seed: int) -> np.ndarray:
     return np.column_stack([first, first**2 + (0.2 + 0.2 * np.abs(first)) * noise])
 
 
-def conditional(scheme: str, seed: int, budget: int) -> Iterator[tuple[str, Outcome]]:
+def conditional(optimizer: str, seed: int, budget: int) -> Iterator[tuple[str, Outcome]]:
     """Fit a target given two columns: 1000 rows to train on."""
     train, valid, test = (skewed(N, 3 * seed + i) for i, N in enumerate((1000, 1000, 5000)))
-    flow = ConditionalConvexPotentialFlow(**_settings(scheme, seed, budget))
+    flow = ConditionalConvexPotentialFlow(**_settings(optimizer, seed, budget))
     flow.fit(*train, validation_data=valid)
     name = "conditional: a target given 2 columns"
     yield name, _outcome([flow.report_], Curve.of_report(flow.report_), flow.score(*test))
@@ -126,17 +126,17 @@ def conditional(scheme: str, seed: int, budget: int) -> Iterator[tuple[str, Outc
 def triangular(
     rows: Callable[[int], tuple[np.ndarray, np.ndarray]],
     name: str,
-    scheme: str,
+    optimizer: str,
     seed: int,
     budget: int,
 ) -> Iterator[tuple[str, Outcome]]:
     """Fit a table's first half, then the second half given the first, a flow in itself."""
     X, test = rows(seed)
     half = X.shape[1] // 2
-    settings = _settings(scheme, seed, budget) | {"validation_fraction": 1 / 3}
+    settings = _settings(optimizer, seed, budget) | {"validation_fraction": 1 / 3}
     flow = TriangularConvexPotentialFlow(
         [list(range(half)), list(range(half, X.shape[1]))],
-        leading=ConvexPotentialFlow(**settings, jitter=0.0),
+        leading=ConvexPotentialFlow(**settings, noise=0.0),
         following=ConditionalConvexPotentialFlow(**settings),
     ).fit(X)
     reports = [block.report_ for block in flow.flows_]
@@ -148,10 +148,10 @@ def triangular(
     yield f"block-triangular: {name}", _outcome(reports, whole, flow.score(test))
 
 
-def composed(scheme: str, seed: int, budget: int) -> Iterator[tuple[str, Outcome]]:
+def composed(optimizer: str, seed: int, budget: int) -> Iterator[tuple[str, Outcome]]:
     """Fit moons by two blocks; each by itself has 60 iterations, the joint search the budget."""
     rows = data.drawn(Moons(), (1024, 1000, 5000), seed)
-    flow = ComposedConvexPotentialFlow(**_settings(scheme, seed, budget), n_blocks=2, jitter=0.0)
+    flow = ComposedConvexPotentialFlow(**_settings(optimizer, seed, budget), n_maps=2, noise=0.0)
     recorder = Recorder(2)
     flow.fit(rows.train, validation_data=rows.valid, callback=recorder)
     h, log_2_pi = recorder.history, np.log(2 * np.pi)
@@ -160,9 +160,9 @@ def composed(scheme: str, seed: int, budget: int) -> Iterator[tuple[str, Outcome
     yield "composed: moons, 2 blocks", _outcome([flow.report_], curve, flow.score(rows.test))
 
 
-def _settings(scheme: str, seed: int, budget: int) -> dict[str, Any]:
+def _settings(optimizer: str, seed: int, budget: int) -> dict[str, Any]:
     return {
-        "scheme": scheme,
+        "optimizer": optimizer,
         "decay": DECAY,
         "n_init": 1,
         "n_estimators": 1,
@@ -229,24 +229,24 @@ def _records(problem: Problem, seed: int) -> Iterator[dict[str, Any]]:
     """Yield the records of a problem's fits from a seed."""
     for search, pair in PAIRS.items():
         budget = problem.budgets[search]
-        for scheme in pair:
+        for optimizer in pair:
             with warnings.catch_warnings():
                 # How fits end is in their records.
                 warnings.simplefilter("ignore")
-                fits = list(problem.fit(scheme, seed, budget))
-            yield from (_record(flow, scheme, seed, budget, outcome) for flow, outcome in fits)
+                fits = list(problem.fit(optimizer, seed, budget))
+            yield from (_record(flow, optimizer, seed, budget, outcome) for flow, outcome in fits)
 
 
-def _record(flow: str, scheme: str, seed: int, budget: int, outcome: Outcome) -> dict[str, Any]:
+def _record(flow: str, optimizer: str, seed: int, budget: int, outcome: Outcome) -> dict[str, Any]:
     curve = {key: np.round(value, 5).tolist() for key, value in asdict(outcome.curve).items()}
     plain = outcome._replace(curve=curve)._asdict()
-    return {"flow": flow, "scheme": scheme, "seed": seed, "budget": budget, **plain}
+    return {"flow": flow, "optimizer": optimizer, "seed": seed, "budget": budget, **plain}
 
 
 def _line(record: dict[str, Any]) -> str:
     curve = record["curve"]
     return (
-        f"{record['flow']:48s} {record['scheme']:13s} seed {record['seed']}  "
+        f"{record['flow']:48s} {record['optimizer']:13s} seed {record['seed']}  "
         f"test NLL {record['test_nll']:8.4f}  train {curve['train'][-1]:8.4f}  "
         f"held out {curve['heldout'][-1]:8.4f}  {curve['units'][-1]:9.0f} units  "
         f"{record['seconds']:6.1f} s  {record['status']}"
@@ -301,11 +301,11 @@ def _spread(values: np.ndarray) -> str:
 
 def comparisons(records: Records) -> list[Comparison]:
     """Return every flow's searches with and without elimination, of seeds that have both."""
-    found = {(one["flow"], one["scheme"], one["seed"]): one for one in records}
+    found = {(one["flow"], one["optimizer"], one["seed"]): one for one in records}
     compared = []
     for flow in dict.fromkeys(one["flow"] for one in records):
         for search, (with_, without) in PAIRS.items():
-            seeds = [seed for f, scheme, seed in found if (f, scheme) == (flow, with_)]
+            seeds = [seed for f, optimizer, seed in found if (f, optimizer) == (flow, with_)]
             pairs = [
                 (found[flow, with_, seed], found[flow, without, seed])
                 for seed in seeds

@@ -29,8 +29,8 @@ def draw(records: Records, path: Path) -> None:
         ax.set_axis_off()
     figure.supxlabel("work units (passes of single samples)", fontsize="medium")
     figure.supylabel("held-out NLL, best so far (nats per row)", fontsize="medium")
-    schemes = dict.fromkeys(record["scheme"] for record in records)
-    keys = [Line2D([], [], label=scheme, **_style(scheme)) for scheme in schemes]
+    optimizers = dict.fromkeys(record["optimizer"] for record in records)
+    keys = [Line2D([], [], label=optimizer, **_style(optimizer)) for optimizer in optimizers]
     keys.append(Line2D([], [], label="Gaussian", **GAUSSIAN))
     figure.legend(handles=keys, loc="outside upper center", ncols=len(keys), frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def _panel(ax: Axes, records: Records) -> None:
     lowest = -max(record["curve"]["heldout"][-1] for record in records)
     for record in records:
         curve = record["curve"]
-        style = _style(record["scheme"])
+        style = _style(record["optimizer"])
         ax.plot(curve["units"], -np.array(curve["heldout"]), markevery=0.2, **style)
     ax.axhline(gaussian, **GAUSSIAN)
     # What is above the Gaussian's would squeeze all the others.
@@ -53,11 +53,11 @@ def _panel(ax: Axes, records: Records) -> None:
     ax.set_axisbelow(True)
 
 
-def _style(scheme: str) -> dict[str, Any]:
+def _style(optimizer: str) -> dict[str, Any]:
     return {
-        "color": COLOURS[scheme],
-        "marker": MARKERS[scheme],
-        "linestyle": "-" if scheme.endswith("varpro") else "--",
+        "color": COLOURS[optimizer],
+        "marker": MARKERS[optimizer],
+        "linestyle": "-" if optimizer.endswith("varpro") else "--",
         "linewidth": 1.2,
         "markersize": 5,
     }

@@ -11,11 +11,11 @@ from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import InnerSolution, WarmStart
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Sample, chunk_rows
+from brenier.varpro.sample import PaddedSample, chunk_rows
 
 QUADRATIC_FLOOR = 1e-2
 RIDGE = 1e-8
@@ -48,7 +48,7 @@ class Problem:
         """Return the problem with hidden `widths`; call it where float64 is enabled."""
         X = (X - X.mean(axis=0)) / X.std(axis=0)
         n = X.shape[1]
-        network = kinks_in_data(
+        network = initial_network(
             X[:16384],
             widths,
             ACTIVATIONS[activation],
@@ -74,10 +74,10 @@ class Problem:
         return jnp.asarray(to_vector(self.features.network))
 
     @cached_property
-    def sample(self) -> Sample:
+    def sample(self) -> PaddedSample:
         """All rows, in chunks as a fit has them."""
         N, n = self.X.shape
-        return Sample.of(self.X, np.ones(N), chunk_rows(n, self.features.n_constrained))
+        return PaddedSample.of(self.X, np.ones(N), chunk_rows(n, self.features.n_constrained))
 
     @cached_property
     def cold(self) -> WarmStart:

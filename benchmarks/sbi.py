@@ -131,9 +131,9 @@ def measure(fit: Fit, max_seconds: float | None = None) -> list[dict[str, Any]]:
     """Fit, and return a record of every observation."""
     given = simulations(fit.task, fit.rows, fit.seed)
     learn = PEERS[fit.peer].load()
-    limits = {"max_seconds": max_seconds} if fit.peer.startswith("brenier") else {}
+    criteria = {"max_seconds": max_seconds} if fit.peer.startswith("brenier") else {}
     start = time.perf_counter()
-    posterior = learn(given, fit.seed, **limits)
+    posterior = learn(given, fit.seed, **criteria)
     seconds = time.perf_counter() - start
     shared = {
         **asdict(fit),

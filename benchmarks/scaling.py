@@ -62,7 +62,7 @@ def rows() -> Iterator[Figure]:
     for N in ROWS:
         with jax.enable_x64(True):
             evaluation = OuterEvaluation(Problem.of(curved_rows(N, 4), WIDTHS))
-            steps = int(evaluation()[0].iterations)
+            steps = int(evaluation()[0].newton_steps)
             kernels = {"evaluation": evaluation}
             spent.append(interleaved(kernels, rounds=5, most_seconds=15.0)["evaluation"])
         detail = f"{steps} Newton steps, n = 4, {len(WIDTHS)} x {WIDTHS[0]}"
@@ -164,7 +164,7 @@ def _parts(n: int) -> dict[str, float]:
     with jax.enable_x64(True):
         problem = Problem.of(curved_rows(ROWS_OF_COLUMNS, n), WIDTHS)
         theta, w, sample = problem.theta, problem.cold.w, problem.sample
-        block = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), sample.blocks())
+        block = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), sample.tiles())
         share = ROWS_OF_COLUMNS / len(block.omega)
         derivatives = eqx.filter_jit(
             lambda theta: problem.reduced.features(theta).derivatives(block.X)

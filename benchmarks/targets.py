@@ -27,7 +27,7 @@ from brenier.inner.solution import WarmStart
 from brenier.linalg import outer_products
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
 
 LOG_2_PI = float(np.log(2 * np.pi))
@@ -89,7 +89,7 @@ def inner() -> Iterator[Figure]:
     with jax.enable_x64(True):
         X = data.moons(1024, 0).train
         X = (X - X.mean(axis=0)) / X.std(axis=0)
-        network = kinks_in_data(
+        network = initial_network(
             X,
             (32,) * 4,
             ACTIVATIONS["softplus"],
@@ -109,7 +109,7 @@ def inner() -> Iterator[Figure]:
         ours = float(objective.value(solution.w)) + barrier
         M, H = np.asarray(objective.M), _hessians(derivatives)
     conic = _conic(M, H, floor, tau)
-    yield Figure("inner solver from cold, 4 x 32, N = 1024: steps", int(solution.iterations), 12)
+    yield Figure("inner solver from cold, 4 x 32, N = 1024: steps", int(solution.newton_steps), 12)
     yield Figure("... |J_tau - conic solver's|", abs(ours - conic), 1e-6, f"J_tau = {ours:.9f}")
 
 

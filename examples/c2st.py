@@ -5,7 +5,7 @@ is from: 0.5 where it cannot tell them apart, 1 where it always can.
 
 References
 ----------
-.. [1] D. Lopez-Paz, M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017,
+.. [1] D. Lopez-Paz, M. Oquab, "Revisiting Classifier Two-PaddedSample Tests", ICLR 2017,
        arXiv 1610.06545.
 .. [2] J.-M. Lueckmann et al., "Benchmarking Simulation-Based Inference", AISTATS 2021,
        arXiv 2101.04653, and its code, sbibm/metrics/c2st.py, whose settings these are.

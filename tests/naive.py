@@ -18,7 +18,7 @@ ACTIVATIONS = {
 }
 NONNEGATIVITY = {"bounds": lambda raw: raw, "softplus": lambda raw: jnp.log(1 + jnp.exp(raw))}
 
-# The potential. K, b, L are lists over layers, L the non-negative matrices themselves; `cones` is a
+# The potential. K, b, L are lists over layers, L the non-negative matrices themselves; `radial` is a
 # list of pairs (B_i, e_i). Either may be empty.
 
 
@@ -30,10 +30,10 @@ def cone(x, B, e):
     return jnp.sqrt(square)
 
 
-def slope_bound(K, L, cones=()):
+def slope_bound(K, L, radial=()):
     """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|, then the Frobenius norms |B_i|."""
     c = layer_slope_bound(K, L) if len(K) else jnp.zeros(0)
-    of_cones = [jnp.sqrt(sum(row @ row for row in B)) for B, _ in cones]
+    of_cones = [jnp.sqrt(sum(row @ row for row in B)) for B, _ in radial]
     return jnp.concatenate([c, jnp.array(of_cones)])
 
 
@@ -53,12 +53,12 @@ def last_layer(x, K, b, L, s):
     return u
 
 
-def features(x, K, b, L, s, axes, *, normalised, cones=()):
-    """Return f_mu(x) = [u_{l-1} / c, cones / c, 1/2 (r_k . x)^2, x] at one x."""
+def features(x, K, b, L, s, axes, *, normalised, radial=()):
+    """Return f_mu(x) = [u_{l-1} / c, radial / c, 1/2 (r_k . x)^2, x] at one x."""
     u = last_layer(x, K, b, L, s) if len(K) else jnp.zeros(0)
-    u = jnp.concatenate([u, jnp.array([cone(x, B, e) for B, e in cones])])
+    u = jnp.concatenate([u, jnp.array([cone(x, B, e) for B, e in radial])])
     if normalised:
-        u = u / slope_bound(K, L, cones)
+        u = u / slope_bound(K, L, radial)
     return jnp.concatenate([u, jnp.array([0.5 * (r @ x) ** 2 for r in axes]), x])
 
 

@@ -35,7 +35,7 @@ TIMEOUT = 300
 
 
 def small(**changes):
-    settings = {"widths": (8,), "n_cones": 0, "max_iter": 15, "n_estimators": 1}
+    settings = {"widths": (8,), "n_radial": 0, "max_iter": 15, "n_estimators": 1}
     return ConvexPotentialFlow(**settings | {"validation_fraction": 0.0} | changes)
 
 
@@ -357,7 +357,7 @@ warnings.simplefilter("ignore")
 X = np.random.default_rng(0).normal(size=(1_000_000, 2))
 X[:, 1] += X[:, 0] ** 2
 before = peak()
-flow = ConvexPotentialFlow(widths=(4,), n_cones=1, max_iter=2).fit(X)
+flow = ConvexPotentialFlow(widths=(4,), n_radial=1, max_iter=2).fit(X)
 report = flow.report_
 print(peak() - before, report.n_train + report.n_heldout, report.status.name, flow.score(X[:1000]))
 """

@@ -369,10 +369,10 @@ def test_searches_that_share_no_weights_share_the_units():
 
 
 def test_schemes_are_compared_at_equal_units():
-    def fitted(scheme, units, heldout):
+    def fitted(optimizer, units, heldout):
         curve = {"units": units, "train": heldout, "heldout": heldout}
         outcome = {"test_nll": -heldout[-1], "gaussian": -9.0, "seconds": 1.0, "status": "ended"}
-        return {"flow": "some", "scheme": scheme, "seed": 0, "curve": curve, **outcome}
+        return {"flow": "some", "optimizer": optimizer, "seed": 0, "curve": curve, **outcome}
 
     records = [
         fitted("adam-varpro", [10, 20, 40], [-3.0, -2.0, -1.0]),
@@ -392,7 +392,7 @@ def test_a_flow_is_searched_with_and_without_elimination(programs_for_once, tmp_
     monkeypatch.setattr(elimination, "_settings", lambda *given: settings(*given) | small)
     monkeypatch.setattr(elimination, "PAIRS", {"L-BFGS": ("lbfgs-varpro", "lbfgs-full")})
     records = elimination.run(tmp_path, seeds=1, only=["conditional"])
-    assert [one["scheme"] for one in records] == ["lbfgs-varpro", "lbfgs-full"]
+    assert [one["optimizer"] for one in records] == ["lbfgs-varpro", "lbfgs-full"]
     assert all(math.isfinite(one["test_nll"]) for one in records)
     assert (tmp_path / "elimination.png").stat().st_size > 0
     assert len(report.read("elimination", tmp_path)) == 2

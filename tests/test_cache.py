@@ -10,7 +10,7 @@ import pytest
 
 from brenier.training.cache import cache_folder, offer_compilation_cache
 
-FIT = ("--widths", "4", "--n-cones", "1", "--max-iter", "3", "--n-estimators", "1", "--json")
+FIT = ("--widths", "4", "--n-radial", "1", "--max-iter", "3", "--n-estimators", "1", "--json")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.status import FitStatus, InputWarning
 
 SIZE = ("--widths", "4", "--max-iter", "5", "--n-estimators", "1")
-SMALL = (*SIZE, "--decay", "0.001", "--n-cones", "0")
+SMALL = (*SIZE, "--decay", "0.001", "--n-radial", "0")
 NAMES = ("speed", "mass")
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".npy", ".parquet")
 HMM = Path(__file__).parents[2] / "shared/data/posteriors/hmm_example.csv.gz"
@@ -155,15 +155,17 @@ def test_fit_quiet_prints_nothing(folder, tmp_path):
 
 def test_options_reach_the_estimator(folder, tmp_path):
     given = "--tau .01 --decay .1 --tol .1 --max-seconds 9 --n-init 2 --seed 3 --inner barrier"
-    given += " --activation softplus --whiten standardize --scheme lbfgs-varpro --bounds mass=0:99"
-    given += " --n-cones 2 --jitter .2"
+    given += (
+        " --activation softplus --whiten standardize --optimizer lbfgs-varpro --bounds mass=0:99"
+    )
+    given += " --n-radial 2 --noise .2"
     done("fit", folder / "train.csv.gz", "-o", tmp_path / "m", *SMALL, *given.split())
     parameters = json.loads(done("info", tmp_path / "m", "--json").stdout)["parameters"]
     expected = {"tau": 0.01, "decay": 0.1, "tol": 0.1, "max_seconds": 9.0, "n_init": 2}
     expected |= {"random_state": 3, "inner": "barrier", "activation": "softplus", "widths": [4]}
     expected |= {
-        "n_cones": 2,
-        "jitter": 0.2,
+        "n_radial": 2,
+        "noise": 0.2,
         "whiten": "standardize",
         "bounds": [[None, None], [0.0, 99.0]],
         "max_iter": 5,
@@ -172,11 +174,11 @@ def test_options_reach_the_estimator(folder, tmp_path):
 
 
 def test_summary_says_how_many_cones_and_which_forms_raced(folder, tmp_path):
-    arguments = (*SIZE, "--n-cones", "1", "-o", tmp_path / "m")
+    arguments = (*SIZE, "--n-radial", "1", "-o", tmp_path / "m")
     shown = done("fit", folder / "train.csv.gz", *arguments).stdout
     report = load(tmp_path / "m").report_
-    cones = "1 cone" if report.n_cones else "no cones"
-    text = f"{report.decay:g}, {cones}; best of 3 forms on held-out rows"
+    radial = "1 cone" if report.n_radial else "no radial"
+    text = f"{report.decay:g}, {radial}; best of 3 forms on held-out rows"
     assert text in shown
     assert text in done("info", tmp_path / "m").stdout
     shown = done("fit", folder / "train.csv.gz", *arguments, "--decay", "0.001").stdout
@@ -200,7 +202,7 @@ def test_weights_and_validation_files(tmp_path):
     result = done("fit", train, "-o", tmp_path / "m", *arguments)
     assert "no column 'copies'" in result.stderr
     assert "put in the model's order: speed, mass" in result.stderr
-    expected = ConvexPotentialFlow(widths=(4,), n_cones=0, max_iter=5, n_estimators=1, decay=1e-3)
+    expected = ConvexPotentialFlow(widths=(4,), n_radial=0, max_iter=5, n_estimators=1, decay=1e-3)
     with pytest.warns(UserWarning, match="iteration limit"):
         expected.fit(rows(), sample_weight=omega, validation_data=rows(50, seed=1))
     X = rows(seed=2)
@@ -673,12 +675,12 @@ def test_help_does_not_wait_for_heavy_imports(environment):
 def test_choices_are_those_of_the_estimator():
     allowed = {
         name: ConvexPotentialFlow._parameter_constraints[name][0].options
-        for name in ("whiten", "activation", "scheme", "inner")
+        for name in ("whiten", "activation", "optimizer", "inner")
     }
     assert {choice.value for choice in options.Whiten} == allowed["whiten"]
     assert {choice.value for choice in options.Activation} == allowed["activation"]
     assert {choice.value for choice in options.Activation} == set(ACTIVATIONS)
-    assert {choice.value for choice in options.Scheme} == allowed["scheme"]
+    assert {choice.value for choice in options.Optimizer} == allowed["optimizer"]
     assert {choice.value for choice in options.Inner} == allowed["inner"]
 
 

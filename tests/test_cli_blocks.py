@@ -1,4 +1,4 @@
-"""`brenier fit --blocks` and `--n-blocks`: models of several blocks on the command line."""
+"""`brenier fit --blocks` and `--n-maps`: models of several blocks on the command line."""
 
 import json
 
@@ -40,7 +40,7 @@ def triangular(folder):
     path = folder / "t.brenier"
     answer = done(
         "fit", folder / "train.csv", "-o", path, "--blocks", "speed", "--bounds", "mass=0:",
-        "--n-cones", "2", "--validation", folder / "test.csv", *SMALL, "--json",
+        "--n-radial", "2", "--validation", folder / "test.csv", *SMALL, "--json",
     )  # fmt: skip
     return path, json.loads(answer.stdout)
 
@@ -48,7 +48,7 @@ def triangular(folder):
 @pytest.fixture(scope="module")
 def composed(folder):
     path = folder / "c.brenier"
-    done("fit", folder / "train.csv", "-o", path, "--n-blocks", "2", "--n-init", "1", *SMALL)
+    done("fit", folder / "train.csv", "-o", path, "--n-maps", "2", "--n-init", "1", *SMALL)
     return path
 
 
@@ -100,8 +100,8 @@ def test_info_tells_of_every_block(triangular, composed):
     assert "mu, mass given speed" in text
     assert text.count("certificate") == 2
     about = json.loads(done("info", composed, "--json").stdout)
-    assert about["parameters"]["n_blocks"] == 2
-    assert about["report"]["n_blocks"] == 2
+    assert about["parameters"]["n_maps"] == 2
+    assert about["report"]["n_maps"] == 2
     assert "2 potentials in turn" in done("info", composed).stdout
 
 
@@ -114,9 +114,9 @@ def test_wrong_use_is_named(folder, tmp_path):
         assert not model.exists()
         return result.stderr
 
-    assert "different models" in refused("--blocks", "mu", "--n-blocks", "2")
+    assert "different models" in refused("--blocks", "mu", "--n-maps", "2")
     assert "different models" in refused("--given", "mu", "--thesis")
     assert "got 'weight'" in refused("--blocks", "weight", *SMALL)
     assert "separated by commas" in refused("--blocks", "mu,,speed")
     assert "in one of them" in refused("--blocks", "mu/mu,speed", *SMALL)
-    assert "--n-blocks" in refused("--n-blocks", "1")
+    assert "--n-maps" in refused("--n-maps", "1")

@@ -70,10 +70,10 @@ def test_composition_given_columns(folder):
     path = folder / "composed.brenier"
     settings = ("--widths", "3", "--max-iter", "5", "--n-init", "1", "--decay", "0.001")
     data = folder / "train.csv"
-    done("fit", data, "-o", path, "--given", "mu", "--n-blocks", "2", *settings)
+    done("fit", data, "-o", path, "--given", "mu", "--n-maps", "2", *settings)
     assert "2 potentials in turn" in done("info", path).stdout
     assert load(path).target_names_.tolist() == ["speed", "mass"]
-    usage = ("fit", data, "-o", folder / "m", "--given", "mu", "--n-blocks", "2")
+    usage = ("fit", data, "-o", folder / "m", "--given", "mu", "--n-maps", "2")
     assert "--n-estimators" in refused(*usage, "--n-estimators", "2", code=ExitCode.USAGE)
 
 
@@ -122,7 +122,7 @@ def test_wrong_use_is_named(model, folder, tmp_path):
     usage = ("fit", data, "-o", tmp_path / "m", "--given")
     assert "names of different columns" in refused(*usage, "mu,mu", code=ExitCode.USAGE)
     assert "different models" in refused(*usage, "mu", "--thesis", code=ExitCode.USAGE)
-    assert "nor --jitter" in refused(*usage, "mu", "--jitter", "0", code=ExitCode.USAGE)
+    assert "nor --noise" in refused(*usage, "mu", "--noise", "0", code=ExitCode.USAGE)
     X = rows()[:3]
     ConvexPotentialFlow().fit(X).save(tmp_path / "joint")
     ConvexPotentialRegressor().fit(X[:, :2], X[:, 2]).save(tmp_path / "regressor")

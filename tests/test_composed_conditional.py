@@ -33,14 +33,14 @@ def flow():
 
 def test_two_blocks_follow_two_pieces(flow):
     X, Y = data(seed=1, n_rows=2000)
-    assert len(flow.flow_.map.blocks) == flow.report_.n_blocks == 2
+    assert len(flow.flow_.map.blocks) == flow.report_.n_maps == 2
     assert "a composition of 2 blocks" in flow.report_.message
     # Two blocks of their own, and the joint search.
-    assert len(flow.report_.search_decay) == 3
+    assert len(flow.report_.run_decay) == 3
     # The truth is 1.7 above it.
     assert flow.score(X, Y) > np.mean(flow.baseline_score_samples(X, Y)) + 0.8
     # Searched together the blocks are better than one by one.
-    *one_by_one, together = flow.report_.search_log_likelihood
+    *one_by_one, together = flow.report_.run_log_likelihood
     assert together > max(one_by_one) + 0.05
 
 
@@ -123,5 +123,5 @@ def test_interrupted_joint_search_leaves_a_fitted_estimator():
 
 
 def test_one_block_is_refused():
-    with pytest.raises(ValueError, match="n_blocks"):
-        ComposedConditionalConvexPotentialFlow(n_blocks=1).fit(*data())
+    with pytest.raises(ValueError, match="n_maps"):
+        ComposedConditionalConvexPotentialFlow(n_maps=1).fit(*data())

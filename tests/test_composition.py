@@ -17,23 +17,23 @@ from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import log_det, unpack
-from brenier.optimizers.early_stopping import Limits
+from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.optimizers.lbfgs import LBFGS
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import ConvexPotential
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import FitStatus
 from brenier.training import composition as training
 from brenier.training.composition import train_composed
 from brenier.training.final_solve import loss_of_rows
-from brenier.training.settings import Form, Settings
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.function import FullFunction, ReducedFunction
 from brenier.varpro.parameters import lower_bounds, to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Data, Sample
+from brenier.varpro.sample import Data, PaddedSample
 from brenier.varpro.taylor import taylor_check
 
 pytestmark = [
@@ -52,12 +52,12 @@ SETTINGS = Settings(
     activation=ACTIVATIONS["gaussian-softplus"],
     nonnegativity=NONNEGATIVITY["bounds"],
     solver=PrimalDual(tau=1e-4),
-    scheme=LBFGS(),
+    optimizer=LBFGS(),
     quadratic=True,
-    forms=(Form(1e-4, 0),),
-    jitter=0.0,
+    forms=(Hyperparameters(1e-4, 0),),
+    noise=0.0,
     w_min=1e-2,
-    limits=Limits(max_iter=12, patience=50, max_seconds=None),
+    criteria=StoppingCriteria(max_iter=12, patience=50, max_seconds=None),
     n_init=1,
     n_estimators=1,
     seed=0,
@@ -72,7 +72,7 @@ def rows(seed=0):
 
 def potential(seed):
     rng = np.random.default_rng(seed)
-    network = kinks_in_data(rows(), (WIDTH,), SETTINGS.activation, SETTINGS.nonnegativity, rng)
+    network = initial_network(rows(), (WIDTH,), SETTINGS.activation, SETTINGS.nonnegativity, rng)
     w = np.concatenate([rng.uniform(0.2, 1.0, WIDTH + n), rng.normal(size=n)])
     return ConvexPotential(SeparableFeatures(network, np.eye(n)), w)
 
@@ -131,7 +131,7 @@ def test_inverse_and_its_error_bound():
     error = np.linalg.norm(inversion.X - preprocessing.forward(X)[0], axis=1)
     assert np.all(error <= inversion.error_bound + 1e-13)
     # Block by block: each leads where the next one's inversion ends.
-    own = eqx.filter_jit(flow.block_inversions)(Z)
+    own = eqx.filter_jit(flow.map_inversions)(Z)
     assert len(own) == 3
     image, points = own[0].X, Z
     for block in flow.map.blocks:
@@ -173,7 +173,7 @@ def test_least_values_keep_earlier_weights_above_their_floors():
 
 @pytest.mark.parametrize("kind", [ReducedFunction, FullFunction])
 def test_taylor_remainders_of_the_joint_objective(kind):
-    sample = Sample.of(rows(), np.ones(N), 128)
+    sample = PaddedSample.of(rows(), np.ones(N), 128)
     cold = WarmStart.cold(jnp.asarray(blocks()[-1].w))
     function = kind(problem(), sample, cold, N)
     x = function.start(to_vector(problem().template.network))
@@ -238,34 +238,34 @@ def test_a_start_that_finds_nothing_leaves_others_their_joint_search(monkeypatch
 def test_rows_that_look_like_a_gaussian_end_with_it():
     X = np.random.default_rng(0).normal(size=(2 * N, n))
     gaussian = Data(X[:N], np.ones(N), X[N:], np.ones(N))
-    found = train_composed(gaussian, replace(SETTINGS, forms=(Form(1e3, 0),)), 2)
+    found = train_composed(gaussian, replace(SETTINGS, forms=(Hyperparameters(1e3, 0),)), 2)
     assert found.whole.is_gaussian
     assert len(found.blocks) == 1
     assert len(found.whole.map.blocks) == 1
 
 
 def test_no_time_leaves_a_gaussian():
-    limits = replace(SETTINGS.limits, max_seconds=0.0)
-    found = train_composed(data(), replace(SETTINGS, limits=limits), 2).whole
+    criteria = replace(SETTINGS.criteria, max_seconds=0.0)
+    found = train_composed(data(), replace(SETTINGS, criteria=criteria), 2).whole
     assert found.is_gaussian
     assert found.status is FitStatus.TIME_LIMIT
 
 
 def test_joint_search_has_the_time_that_the_fit_has(monkeypatch):
-    limits = replace(SETTINGS.limits, max_seconds=1e4)
+    criteria = replace(SETTINGS.criteria, max_seconds=1e4)
     before = time.perf_counter()
     seen = []
     real = training.search
 
-    def search(problem, scheme, data, cold, watch):
+    def search(problem, optimizer, data, cold, watch):
         seen.append(watch)
-        return real(problem, scheme, data, cold, watch)
+        return real(problem, optimizer, data, cold, watch)
 
     monkeypatch.setattr(training, "search", search)
-    train_composed(data(), replace(SETTINGS, limits=limits), 2)
+    train_composed(data(), replace(SETTINGS, criteria=criteria), 2)
     # Its clock is that of the fit: all of the limit counts from there.
     (watch,) = seen
-    assert watch.limits == limits
+    assert watch.criteria == criteria
     assert before <= watch.started < before + 1.0
 
 
@@ -281,7 +281,7 @@ def test_interrupted_joint_search_keeps_what_there_is():
     assert len(found.map.blocks) == 2
 
 
-SMALL = {"widths": (WIDTH,), "n_cones": 0, "n_init": 1, "decay": 1e-4, "jitter": 0.0, "max_iter": 8}
+SMALL = {"widths": (WIDTH,), "n_radial": 0, "n_init": 1, "decay": 1e-4, "noise": 0.0, "max_iter": 8}
 
 
 @pytest.fixture(scope="module")
@@ -300,8 +300,8 @@ def test_estimator_scores_maps_and_samples(flow):
     np.testing.assert_allclose(log_density, by_hand, **ROUNDING)
     np.testing.assert_allclose(flow.inverse_transform(Z), X, rtol=INVERSE, atol=INVERSE)
     assert flow.sample(5, random_state=1).shape == (5, n)
-    assert [len(inversion.X) for inversion in flow.block_inversions(Z)] == [N, N]
-    assert flow.report_.n_blocks == 2
+    assert [len(inversion.X) for inversion in flow.map_inversions(Z)] == [N, N]
+    assert flow.report_.n_maps == 2
     assert "a composition of 2 blocks" in flow.report_.message
 
 
@@ -337,5 +337,5 @@ def test_bounded_columns(flow):
 
 
 def test_one_block_is_refused():
-    with pytest.raises(ValueError, match="n_blocks"):
-        ComposedConvexPotentialFlow(n_blocks=1).fit(rows())
+    with pytest.raises(ValueError, match="n_maps"):
+        ComposedConvexPotentialFlow(n_maps=1).fit(rows())

@@ -16,21 +16,21 @@ from brenier.flow.inverse import invert
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import outer_products, unpack
-from brenier.optimizers.early_stopping import Limits
+from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.optimizers.lbfgs import LBFGS
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.conditional import ConditionalFeatures
 from brenier.potential.features import ConvexPotential, SumPotential
-from brenier.potential.initialise import gated_in_data
+from brenier.potential.initialise import initial_conditional_network
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import Bounded
 from brenier.status import InnerStatus
 from brenier.training.conditional import ConditionalGaussian, ConditionalModel
-from brenier.training.settings import Form, Settings
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.training import train
 from brenier.varpro.function import ReducedFunction
 from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
-from brenier.varpro.sample import Data, Sample
+from brenier.varpro.sample import Data, PaddedSample
 from brenier.varpro.taylor import taylor_check
 
 pytestmark = pytest.mark.usefixtures("x64", "programs_for_once")
@@ -68,7 +68,7 @@ def draw(family, seed, scale=1.0):
     """Return features with random weights of a scale, head weights w, and rows X."""
     rng = np.random.default_rng(seed)
     n = family.n
-    placed = gated_in_data(
+    placed = initial_conditional_network(
         rng.normal(size=(20, n + family.q)), *family[:1], *family[2:5],
         ACTIVATIONS[family.activation], rng,
     )  # fmt: skip
@@ -294,12 +294,12 @@ def run_settings(**changes):
         "activation": ACTIVATIONS["gaussian-softplus"],
         "nonnegativity": Bounded(),
         "solver": PrimalDual(tau=1e-3),
-        "scheme": LBFGS(),
+        "optimizer": LBFGS(),
         "quadratic": True,
-        "forms": (Form(1e-3, 0),),
-        "jitter": 0.0,
+        "forms": (Hyperparameters(1e-3, 0),),
+        "noise": 0.0,
         "w_min": 1e-2,
-        "limits": Limits(15, 50, None),
+        "criteria": StoppingCriteria(15, 50, None),
         "n_init": 1,
         "n_estimators": 2,
         "seed": 0,
@@ -311,11 +311,11 @@ def problem_on(context):
     """Return the separable problem of rows, its sample, and a cold start."""
     X, weights = rows(context)
     gaussian = MODEL.gaussian(X, weights, 0.0)
-    form, settings = Form(1e-3, 0), run_settings()
+    form, settings = Hyperparameters(1e-3, 0), run_settings()
     start = MODEL.start(X, settings, np.random.default_rng(0))
     problem = MODEL.problem(start.features(form, settings, gaussian), form, settings, gaussian)
     cold = WarmStart.cold(jnp.asarray(MODEL.cold_weights(problem.template, gaussian)))
-    return problem, Sample.of(X, weights, chunk_rows=128), cold
+    return problem, PaddedSample.of(X, weights, chunk_rows=128), cold
 
 
 def test_taylor_remainders_are_of_second_order_through_the_inner_solver():

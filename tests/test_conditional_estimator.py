@@ -225,7 +225,7 @@ def test_validation_data_and_its_weights_decide_and_choose_the_shares():
     assert reached == pytest.approx(flow.score(held_X, held_y))
     # The best of all sums but for the prior, whose pull is of the order of one row's worth a share.
     assert report.n_members in (1, 2)
-    assert reached >= max(report.search_log_likelihood) - 3 / M
+    assert reached >= max(report.run_log_likelihood) - 3 / M
 
 
 def test_searches_of_all_potentials_are_told_of_and_counted():
@@ -233,15 +233,15 @@ def test_searches_of_all_potentials_are_told_of_and_counted():
     report = small(n_estimators=2, max_iter=2).fit(*data(), callback=told.append).report_
     # The race of two, decided in two iterations, and the second potential.
     assert {progress.search for progress in told} == {1, 2, 3}
-    assert len(report.search_decay) == len(report.search_log_likelihood) == 3
-    assert report.search_decay[2] in report.search_decay[:2]
+    assert len(report.run_decay) == len(report.run_log_likelihood) == 3
+    assert report.run_decay[2] in report.run_decay[:2]
     assert max(progress.seconds for progress in told) <= report.seconds["total"]
     assert report.seconds["searches"] <= 3 * report.seconds["total"]
 
 
 def test_few_rows_get_six_potentials():
     report = small(n_estimators=None, decay=1e-2, max_iter=2).fit(*data()).report_
-    assert len(report.search_decay) == 6
+    assert len(report.run_decay) == 6
 
 
 @pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
@@ -254,7 +254,7 @@ def test_out_of_time_leaves_the_best_so_far(max_seconds):
     assert np.isfinite(flow.score_samples(X, y)).all()
     # No potential that was not searched for is in the sum: the race, both potentials.
     assert flow.report_.is_gaussian == (max_seconds == 0.0)
-    assert flow.report_.n_members <= (2 if len(flow.report_.search_decay) == 2 + 2 else 1)
+    assert flow.report_.n_members <= (2 if len(flow.report_.run_decay) == 2 + 2 else 1)
 
 
 @pytest.mark.parametrize("search", [1, 3])

@@ -22,7 +22,7 @@ from brenier import ConvexPotentialFlow, load
 from brenier.data.datasets import CorrelatedGaussian, EightGaussians, MAFMoon, Moons, Rings
 from brenier.io.model_file import read_model, write_model
 from brenier.status import FitStatus, InputWarning, InversionWarning
-from brenier.training import parallel as side_by_side
+from brenier.training import parallel as run_parallel
 from brenier.training.report import FitReport, Progress
 
 # Fits here end early, and say so; nothing else may warn.
@@ -46,8 +46,8 @@ on_data = pytest.mark.parametrize("name", DATA)
 
 
 def small(**changes):
-    """Return a quick estimator; no held-out rows, cones or jitter unless the changes say so."""
-    settings = {"widths": (8,), "n_cones": 0, "jitter": 0.0, "max_iter": 15, "n_estimators": 1}
+    """Return a quick estimator; no held-out rows, radial or noise unless the changes say so."""
+    settings = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "n_estimators": 1}
     return ConvexPotentialFlow(**settings | {"validation_fraction": 0.0} | changes)
 
 
@@ -69,14 +69,14 @@ def flow(X):
 
 @pytest.fixture(scope="module")
 def coned(X):
-    """A flow with cones."""
-    return small(n_cones=2, decay=1e-3, validation_fraction=0.3).fit(X)
+    """A flow with radial."""
+    return small(n_radial=2, decay=1e-3, validation_fraction=0.3).fit(X)
 
 
 @pytest.fixture(scope="module")
 def fits():
-    """One fit for each distribution, that of rings with cones."""
-    return {name: small(n_cones=2 * (name == "rings")).fit(rows(name)) for name in DATA}
+    """One fit for each distribution, that of rings with radial."""
+    return {name: small(n_radial=2 * (name == "rings")).fit(rows(name)) for name in DATA}
 
 
 BOUNDED = {"share": (0, 1), "rate": (0, None)}
@@ -101,7 +101,7 @@ def bounded(table):
 # Its check of sample weights fits copies of 9 rows of 30 columns.
 @pytest.mark.filterwarnings("ignore:Expected more distinct rows:brenier.status.InputWarning")
 @parametrize_with_checks(
-    [ConvexPotentialFlow(widths=(4,), n_cones=2, decay=1e-3, max_iter=3, n_estimators=2)]
+    [ConvexPotentialFlow(widths=(4,), n_radial=2, decay=1e-3, max_iter=3, n_estimators=2)]
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
@@ -132,8 +132,8 @@ def test_pickle_and_model_file_give_the_same_estimator(fixture, X, tmp_path, req
 def test_model_file_from_before_there_were_cones(flow, X, tmp_path):
     flow.save(tmp_path / "m")
     metadata, arrays = read_model(tmp_path / "m")
-    del metadata["parameters"]["n_cones"]
-    del metadata["report"]["n_cones"], metadata["report"]["search_n_cones"]
+    del metadata["parameters"]["n_radial"]
+    del metadata["report"]["n_radial"], metadata["report"]["run_n_radial"]
     write_model(tmp_path / "m", metadata, arrays)
     copy = load(tmp_path / "m")
     np.testing.assert_array_equal(copy.score_samples(X), flow.score_samples(X))
@@ -220,10 +220,10 @@ def test_same_seed_same_fit_to_the_last_bit_and_another_seed_another(flow, X):
     )
 
 
-@pytest.mark.parametrize(("fraction", "n_cones"), [(0.0, 0), (0.3, 2)])
-def test_row_order_and_copies_against_weights_do_not_matter(fraction, n_cones, X):
+@pytest.mark.parametrize(("fraction", "n_radial"), [(0.0, 0), (0.3, 2)])
+def test_row_order_and_copies_against_weights_do_not_matter(fraction, n_radial, X):
     def fresh():
-        return small(validation_fraction=fraction, n_cones=n_cones)
+        return small(validation_fraction=fraction, n_radial=n_radial)
 
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 4, size=N)
@@ -387,7 +387,7 @@ def test_samples_come_from_the_density_that_is_reported(name, fits):
 def test_gaussian_data_get_a_gaussian_to_a_hundredth_of_a_nat():
     truth = CorrelatedGaussian(2)
     X = truth.sample(2000, random_state=0)
-    fitted = small(n_cones=2, max_iter=200, validation_fraction=0.2, n_estimators=3).fit(X)
+    fitted = small(n_radial=2, max_iter=200, validation_fraction=0.2, n_estimators=3).fit(X)
     fresh = truth.sample(50_000, random_state=1)
     assert fitted.score(fresh) >= fitted.baseline_score_samples(fresh).mean() - 0.01
 
@@ -406,14 +406,14 @@ def test_thesis_form_is_what_the_thesis_says():
     thesis = ConvexPotentialFlow.thesis()
     assert thesis.get_params() == ConvexPotentialFlow().get_params() | {
         "widths": (32, 32, 32, 32),
-        "n_cones": 0,
+        "n_radial": 0,
         "activation": "softplus",
         "nonnegativity": "softplus",
         "quadratic": False,
         "whiten": "none",
         "inner": "barrier",
         "decay": 0.0,
-        "jitter": 0.0,
+        "noise": 0.0,
         "n_estimators": 1,
     }
     assert ConvexPotentialFlow.thesis(widths=(4,)).widths == (4,)
@@ -445,34 +445,34 @@ def test_potentials_are_summed_by_their_worth_on_held_out_rows(X):
         small(random_state=0, decay=1e-3, n_estimators=3).fit(X, validation_data=held_out),
     ]
     alone, summed = (flow.report_ for flow in single)
-    assert (alone.n_members, len(summed.search_log_likelihood)) == (1, 3)
-    assert summed.search_log_likelihood[0] == pytest.approx(alone.search_log_likelihood[0])
+    assert (alone.n_members, len(summed.run_log_likelihood)) == (1, 3)
+    assert summed.run_log_likelihood[0] == pytest.approx(alone.run_log_likelihood[0])
     reached = summed.heldout_log_likelihood.mean
     assert summed.n_members in (1, 2, 3)
     # The best of all sums but for the prior, whose pull is of the order of one row's worth a share.
-    assert reached >= max(summed.search_log_likelihood) - 4 / len(held_out)
+    assert reached >= max(summed.run_log_likelihood) - 4 / len(held_out)
     # J is convex in the potential.
-    assert reached >= np.mean(summed.search_log_likelihood)
+    assert reached >= np.mean(summed.run_log_likelihood)
     assert single[1].score(held_out) == pytest.approx(reached, **approx)
 
 
 def test_jitter_is_chosen_where_the_structure_is_fine_and_can_be_set():
     fine, coarse = rows("eight-gaussians"), CorrelatedGaussian(2).sample(N, random_state=0)
-    settings = {"max_iter": 3, "jitter": None}
-    assert 0 < small(**settings).fit(fine).report_.jitter < 0.2
-    assert small(**settings).fit(coarse).report_.jitter == 0
-    fitted = small(**settings | {"jitter": 0.1}).fit(fine)
-    assert fitted.report_.jitter == 0.1
+    settings = {"max_iter": 3, "noise": None}
+    assert 0 < small(**settings).fit(fine).report_.noise < 0.2
+    assert small(**settings).fit(coarse).report_.noise == 0
+    fitted = small(**settings | {"noise": 0.1}).fit(fine)
+    assert fitted.report_.noise == 0.1
     # The search sees four copies of each row; the report's likelihood is that of the rows.
     assert set(fitted.report_.history["n_rows"]) == {4 * fitted.report_.n_train}
     assert fitted.report_.train_log_likelihood == pytest.approx(fitted.score(fine), **approx)
-    shuffled = small(**settings | {"jitter": 0.1}).fit(fine[::-1])
+    shuffled = small(**settings | {"noise": 0.1}).fit(fine[::-1])
     np.testing.assert_array_equal(shuffled.score_samples(fine), fitted.score_samples(fine))
 
 
 def test_restarts_keep_the_best(flow, X):
     several = small(n_init=3).fit(X)
-    reached = several.report_.search_log_likelihood
+    reached = several.report_.run_log_likelihood
     assert len(reached) == 3
     assert len(set(reached)) == 3
     assert reached[0] == pytest.approx(flow.report_.train_log_likelihood, **approx)
@@ -484,8 +484,8 @@ def test_restarts_keep_the_best(flow, X):
     ("settings", "message"),
     [
         ({"widths": ()}, r"widths to be positive integers.*\(\)"),
-        ({"n_cones": -1}, "'n_cones' parameter"),
-        ({"n_cones": 1.5}, "'n_cones' parameter"),
+        ({"n_radial": -1}, "'n_radial' parameter"),
+        ({"n_radial": 1.5}, "'n_radial' parameter"),
         ({"widths": (4, 0)}, r"\(4, 0\)"),
         ({"widths": 8}, "one a hidden layer; got 8"),
         ({"widths": "8"}, "got '8'"),
@@ -553,14 +553,14 @@ def test_convergence_is_silent(X):
         ({}, (1, 3)),
         ({"validation_fraction": 0.3}, (1, 3)),
         # While the second form of the race is searched, and while the second potential is.
-        ({"validation_fraction": 0.3, "n_cones": 2}, (2, 3)),
+        ({"validation_fraction": 0.3, "n_radial": 2}, (2, 3)),
         ({"n_estimators": 3}, (2, 3)),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("cores", [1, 2])
 def test_interruption_leaves_a_fitted_estimator(cores, settings, at, X, monkeypatch):
-    monkeypatch.setattr(side_by_side, "n_cores", lambda: cores)
+    monkeypatch.setattr(run_parallel, "n_cores", lambda: cores)
 
     def interrupt(progress):
         if (progress.search, progress.iteration) == at:
@@ -572,10 +572,10 @@ def test_interruption_leaves_a_fitted_estimator(cores, settings, at, X, monkeypa
     report = estimator.report_
     assert report.status is FitStatus.INTERRUPTED
     assert "interrupted" in report.message
-    assert len(report.search_decay) >= at[0]
+    assert len(report.run_decay) >= at[0]
     # With more cores others of the searches may have been under way.
     if cores == 1:
-        assert len(report.search_decay) == at[0]
+        assert len(report.run_decay) == at[0]
         # Of the better of the searches so far.
         assert estimator.n_iter_ in ((3,) if at[0] == 1 else (3, 15))
     assert report.train_log_likelihood >= report.gaussian_train_log_likelihood - ROUNDING
@@ -608,9 +608,9 @@ def test_verbose_prints_every_so_many_iterations(X, capsys):
     assert all("train" in line and "nats/row" in line for line in lines)
 
 
-@pytest.mark.parametrize(("fraction", "n_cones"), [(0.0, 0), (0.3, 0), (0.3, 2)])
-def test_report_is_complete_and_consistent(fraction, n_cones, X):
-    fitted = small(validation_fraction=fraction, n_cones=n_cones).fit(X)
+@pytest.mark.parametrize(("fraction", "n_radial"), [(0.0, 0), (0.3, 0), (0.3, 2)])
+def test_report_is_complete_and_consistent(fraction, n_radial, X):
+    fitted = small(validation_fraction=fraction, n_radial=n_radial).fit(X)
     report = fitted.report_
     history = report.history
     assert {len(values) for values in history.values()} == {report.n_iter} == {fitted.n_iter_}
@@ -625,11 +625,11 @@ def test_report_is_complete_and_consistent(fraction, n_cones, X):
     assert len(report.chord_steps) == len(report.newton_steps)
     assert 0 < sum(report.chord_steps) < sum(report.newton_steps)
     # The race; as short as it is nothing runs twice.
-    assert report.search_decay == ((1e-5, 1e-4, 1e-2) if fraction else (1e-3,))
-    assert report.search_n_cones == ((0, n_cones, n_cones) if fraction else (n_cones,))
-    forms = list(zip(report.search_decay, report.search_n_cones, strict=True))
-    winner = forms.index((report.decay, report.n_cones))
-    assert report.search_log_likelihood[winner] == max(report.search_log_likelihood)
+    assert report.run_decay == ((1e-5, 1e-4, 1e-2) if fraction else (1e-3,))
+    assert report.run_n_radial == ((0, n_radial, n_radial) if fraction else (n_radial,))
+    forms = list(zip(report.run_decay, report.run_n_radial, strict=True))
+    winner = forms.index((report.decay, report.n_radial))
+    assert report.run_log_likelihood[winner] == max(report.run_log_likelihood)
     assert report.inner_failures == 0
     assert 1 <= report.best_iteration <= report.n_iter
     returned = history["train_log_likelihood"][report.best_iteration - 1]
@@ -637,7 +637,7 @@ def test_report_is_complete_and_consistent(fraction, n_cones, X):
     parts = ("compile", "inner", "gradient", "heldout")
     assert set(report.seconds) == {"total", "searches", *parts}
     assert 0 < sum(report.seconds[part] for part in parts) <= report.seconds["searches"]
-    assert report.seconds["searches"] <= len(report.search_decay) * report.seconds["total"]
+    assert report.seconds["searches"] <= len(report.run_decay) * report.seconds["total"]
     assert history["seconds"][-1] <= report.seconds["total"]
     certificate = report.certificate
     assert 0 <= certificate.stationarity < STATIONARITY

@@ -40,9 +40,9 @@ TINY = Setting(
     seeds=(0,),
     targets=(0.2, -5.0),
     published=MappingProxyType({"adam": Spread(-1.13, 0.03)}),
-    schemes=("adam", "lbfgs-varpro"),
+    optimizers=("adam", "lbfgs-varpro"),
     thesis_form={"widths": (6, 6)},
-    default_form={"widths": (6,), "n_cones": 2, "max_iter": 8, "n_estimators": 1},
+    default_form={"widths": (6,), "n_radial": 2, "max_iter": 8, "n_estimators": 1},
 )
 FIGURES = (
     "figure-2-1",
@@ -221,7 +221,7 @@ def test_verdicts_follow_the_numbers(made):
 
 def test_fewer_units_and_warm_up_are_judged(made):
     adam, lbfgs, _ = made.runs
-    setting = replace(TINY, schemes=("adam", "lbfgs-varpro", "adam-lbfgs-varpro"))
+    setting = replace(TINY, optimizers=("adam", "lbfgs-varpro", "adam-lbfgs-varpro"))
 
     def cost(units, adam_units):
         return [
@@ -323,12 +323,12 @@ def test_other_settings_are_run_anew(made, folder):
     (folder / "runs" / "half-seed0.json").unlink()
 
 
-def failing(error, scheme):
-    """Return a `fit` that raises for one scheme."""
+def failing(error, optimizer):
+    """Return a `fit` that raises for one optimizer."""
     fit = ConvexPotentialFlow.fit
 
     def fails(self, *args, **kwargs):
-        if self.scheme == scheme and not self.quadratic:
+        if self.optimizer == optimizer and not self.quadratic:
             raise error
         return fit(self, *args, **kwargs)
 
@@ -365,7 +365,7 @@ def test_an_interrupt_keeps_finished_runs(made, folder, tmp_path, monkeypatch):
 
 def test_schemes_share_rows_and_initial_weights():
     setting = reproductions()["moons"]
-    estimators = [setting.estimator(label, 3) for label in setting.schemes]
+    estimators = [setting.estimator(label, 3) for label in setting.optimizers]
     assert {e.random_state for e in estimators} == {3}
     assert {e.widths for e in estimators} == {(32,) * 4}
     assert {e.max_work_units for e in estimators} == {1_500_000}

@@ -70,9 +70,9 @@ def flow_of(name):
     if spec is None:
         X = MAFMoon().sample(300, random_state=0)
         # A search this loose ends by itself.
-        fitted = ConvexPotentialFlow(widths=(8,), n_cones=2, tol=0.03, validation_fraction=0.0).fit(
-            X
-        )
+        fitted = ConvexPotentialFlow(
+            widths=(8,), n_radial=2, tol=0.03, validation_fraction=0.0
+        ).fit(X)
         return fitted.flow_, X[:60]
     rng = np.random.default_rng(spec.seed)
     n, widths = spec.n, (4, 3)
@@ -102,7 +102,7 @@ def flow_of(name):
 
 
 def _slopes(network):
-    """Return the limits of the outputs' gradients, summed over all units switched on."""
+    """Return the criteria of the outputs' gradients, summed over all units switched on."""
     with jax.enable_x64(True):
         hidden = np.asarray(network.hidden_weights()[0])
     return hidden @ network.K[0] + network.K[1]

@@ -18,7 +18,7 @@ from brenier.inner.objective import (
     ArrayObjective,
     ChunkedObjective,
     Evaluation,
-    Slope,
+    ValueAndGradient,
 )
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import (
@@ -30,7 +30,7 @@ from brenier.inner.solution import (
 )
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import InnerStatus
 
@@ -127,7 +127,7 @@ class Bowl(AbstractObjective):
         return 0.5 * jnp.sum((w - self.centre) ** 2)
 
     def slope(self, w):
-        return Slope(self.value(w), w - self.centre)
+        return ValueAndGradient(self.value(w), w - self.centre)
 
     def evaluate(self, w):
         return Evaluation(self.value(w), w - self.centre, jnp.eye(len(w)))
@@ -144,7 +144,7 @@ class Differentiated(AbstractObjective):
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
     def slope(self, w):
-        return Slope(self.value(w), jax.grad(self.function)(w))
+        return ValueAndGradient(self.value(w), jax.grad(self.function)(w))
 
     def evaluate(self, w):
         return Evaluation(self.value(w), jax.grad(self.function)(w), jax.hessian(self.function)(w))
@@ -195,7 +195,7 @@ def thesis_size(*, quadratic):
     if quadratic:
         centred = X - X.mean(axis=0)
         X = centred @ np.linalg.inv(np.linalg.cholesky(centred.T @ centred / len(X))).T
-    network = kinks_in_data(
+    network = initial_network(
         X,
         (32, 32, 32, 32),
         ACTIVATIONS["gaussian-softplus" if quadratic else "softplus"],
@@ -299,11 +299,11 @@ def test_both_solvers_reach_the_same_optimum(name):
 def test_iteration_ceilings(name, solver):
     solution = solved(name, solver)
     ceiling = COLD_THESIS if name == "thesis's form" else COLD
-    assert 1 < solution.iterations <= ceiling[solver]
+    assert 1 < solution.newton_steps <= ceiling[solver]
     problem = problem_of(name)
     again = solve(SOLVERS[solver], problem.objective, jnp.asarray(problem.floor), solution.start)
     assert again.status == InnerStatus.CONVERGED
-    assert again.iterations + again.chord_steps <= WARM
+    assert again.newton_steps + again.chord_steps <= WARM
     np.testing.assert_allclose(again.w, solution.w, rtol=STATIONARY, atol=STATIONARY)
 
 
@@ -316,7 +316,7 @@ def test_stale_multipliers_of_a_neighbour_do_no_harm(solver, factor):
     stale = WarmStart(w, factor * solution.multipliers, jnp.asarray(True))
     again = solve(SOLVERS[solver], problem.objective, jnp.asarray(problem.floor), stale)
     assert again.status == InnerStatus.CONVERGED
-    assert again.iterations + again.chord_steps <= COLD["primal-dual"]
+    assert again.newton_steps + again.chord_steps <= COLD["primal-dual"]
     np.testing.assert_allclose(again.w, solution.w, rtol=STATIONARY, atol=STATIONARY)
 
 
@@ -398,7 +398,7 @@ def status_of(objective, solver, start=(1.0, 1.0, 1.0)):
     cold = WarmStart.cold(jnp.array(start))
     solution = solve(solver, objective, jnp.asarray(floor), cold)
     assert np.isfinite(solution.w).all()
-    return InnerStatus(int(solution.status)), int(solution.iterations)
+    return InnerStatus(int(solution.status)), int(solution.newton_steps)
 
 
 CENTRE = jnp.array([3.0, -4.0, 5.0])
@@ -543,7 +543,7 @@ def test_a_warm_start_forms_few_hessians_and_ends_at_the_same_point(name):
     warm = solve(SOLVERS["primal-dual"], counted, floor, nearby)
     jax.effects_barrier()
     assert warm.status == InnerStatus.CONVERGED
-    assert len(counted.said) == int(warm.iterations)
+    assert len(counted.said) == int(warm.newton_steps)
     assert warm.chord_steps > 0
     assert cold.chord_steps == 0
     np.testing.assert_allclose(warm.w, cold.w, rtol=STATIONARY, atol=STATIONARY)

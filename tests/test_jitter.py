@@ -13,9 +13,9 @@ from brenier.training.noise import (
     MAX_ROWS,
     NARROW,
     SHARE,
-    chosen_jitter,
-    jittered,
+    chosen_noise,
     kernel_bandwidth,
+    noisy_copies,
 )
 from brenier.varpro.sample import Data
 
@@ -53,20 +53,20 @@ def test_few_rows_judge_and_all_are_kernels():
 
 def test_noise_is_for_fine_structure_and_few_rows():
     fine = data_of(Moons().sample(500, random_state=0))
-    h = chosen_jitter(fine, gaussian_of(fine))
+    h = chosen_noise(fine, gaussian_of(fine))
     assert 0 < h <= SHARE * NARROW
     # In standard deviations of the data, whatever their units and correlations.
     skewed = data_of(fine.X @ np.array([[3.0, 1.0], [0.0, 0.02]]))
-    assert chosen_jitter(skewed, gaussian_of(skewed)) == h
+    assert chosen_noise(skewed, gaussian_of(skewed)) == h
     # A distant origin.
     shifted = data_of(fine.X + 1e6)
-    assert chosen_jitter(shifted, gaussian_of(shifted)) == h
+    assert chosen_noise(shifted, gaussian_of(shifted)) == h
     coarse = data_of(CorrelatedGaussian(2).sample(500, random_state=0))
-    assert chosen_jitter(coarse, gaussian_of(coarse)) == 0
+    assert chosen_noise(coarse, gaussian_of(coarse)) == 0
     many = data_of(Moons().sample(MAX_ROWS, random_state=0))
-    assert chosen_jitter(many, gaussian_of(many)) == 0
-    assert jittered(many, gaussian_of(many), 0.1, seed=0) is many
-    assert jittered(fine, gaussian_of(fine), 0.0, seed=0) is fine
+    assert chosen_noise(many, gaussian_of(many)) == 0
+    assert noisy_copies(many, gaussian_of(many), 0.1, seed=0) is many
+    assert noisy_copies(fine, gaussian_of(fine), 0.0, seed=0) is fine
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_copies_keep_the_mean_and_add_their_share_of_the_covariance(N, copies):
     weights = np.random.default_rng(0).uniform(0.5, 1.5, size=N)
     data, h = data_of(X, weights), 0.3
     gaussian = gaussian_of(data)
-    found = jittered(data, gaussian, h, seed=1)
+    found = noisy_copies(data, gaussian, h, seed=1)
     assert found.X.shape == (copies * N, 2)
     np.testing.assert_array_equal(found.weights, np.tile(weights, copies))
     omega = found.weights / found.weights.sum()
@@ -90,5 +90,5 @@ def test_copies_keep_the_mean_and_add_their_share_of_the_covariance(N, copies):
     S = np.cov(X.T, aweights=weights, ddof=0)
     # A sample covariance of some thousand independent rows.
     np.testing.assert_allclose(noise.T @ noise / len(noise), h**2 * S, rtol=0.06)
-    np.testing.assert_array_equal(jittered(data, gaussian, h, seed=1).X, found.X)
-    assert not np.array_equal(jittered(data, gaussian, h, seed=2).X, found.X)
+    np.testing.assert_array_equal(noisy_copies(data, gaussian, h, seed=1).X, found.X)
+    assert not np.array_equal(noisy_copies(data, gaussian, h, seed=2).X, found.X)

@@ -7,47 +7,47 @@ import pytest
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import cones_in_data, kinks_in_data
+from brenier.potential.initialise import initial_network, initial_radial_units
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.potential.units import SideBySide
+from brenier.potential.units import ConcatenatedUnits
 from brenier.varpro.reduced import loss
 
 WIDTHS = (4, 3, 4)
 FORMS = [
-    (name, quadratic, n_cones)
+    (name, quadratic, n_radial)
     for name in NONNEGATIVITY
     for quadratic in (True, False)
-    for n_cones in (0, 3)
+    for n_radial in (0, 3)
 ]
 # Sums in another order; with the softplus also 1e-20 between the members.
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 
 
-def potential(nonnegativity, seed, *, quadratic, n_cones=0, n=2):
+def potential(nonnegativity, seed, *, quadratic, n_radial=0, n=2):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(64, n))
-    units = kinks_in_data(X, WIDTHS, ACTIVATIONS["softplus"], NONNEGATIVITY[nonnegativity], rng)
-    if n_cones:
-        units = SideBySide((units, cones_in_data(X, n_cones, rng)))
+    units = initial_network(X, WIDTHS, ACTIVATIONS["softplus"], NONNEGATIVITY[nonnegativity], rng)
+    if n_radial:
+        units = ConcatenatedUnits((units, initial_radial_units(X, n_radial, rng)))
     axes = np.eye(n) if quadratic else np.zeros((0, n))
     w = np.concatenate([rng.exponential(size=units.width + len(axes)), rng.normal(size=n)])
     return ConvexPotential(SeparableFeatures(units, axes, normalised=quadratic), w)
 
 
-@pytest.mark.parametrize(("nonnegativity", "quadratic", "n_cones"), FORMS)
+@pytest.mark.parametrize(("nonnegativity", "quadratic", "n_radial"), FORMS)
 def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
-    nonnegativity, quadratic, n_cones
+    nonnegativity, quadratic, n_radial
 ):
     X = np.random.default_rng(9).normal(size=(50, 2))
     omega = np.full(50, 1 / 50)
     with jax.enable_x64(True):
         members = [
-            potential(nonnegativity, seed, quadratic=quadratic, n_cones=n_cones)
+            potential(nonnegativity, seed, quadratic=quadratic, n_radial=n_radial)
             for seed in range(3)
         ]
         merged = combine(members, np.full(3, 1 / 3))
-        assert merged.features.network.width == 3 * (WIDTHS[-1] + n_cones)
+        assert merged.features.network.width == 3 * (WIDTHS[-1] + n_radial)
         values = [member.value(X) for member in members]
         maps, jacobians = zip(*(m.gradient_and_hessian(X) for m in members), strict=True)
         z, A = merged.gradient_and_hessian(X)
@@ -69,16 +69,16 @@ def test_sum_of_one_is_itself():
 
 def test_weighted_sum_of_potentials_with_and_without_cones_and_without_units_at_all():
     X = np.random.default_rng(9).normal(size=(5, 2))
-    n_cones, shares = (0, 3, 0, 2), np.array([0.5, 0.2, 0.4, 0.0])
+    n_radial, shares = (0, 3, 0, 2), np.array([0.5, 0.2, 0.4, 0.0])
     with jax.enable_x64(True):
         members = [
-            potential("bounds", seed, quadratic=True, n_cones=n) for seed, n in enumerate(n_cones)
+            potential("bounds", seed, quadratic=True, n_radial=n) for seed, n in enumerate(n_radial)
         ]
         # As the Gaussian: no weight on any unit.
         members[2].w[: WIDTHS[-1]] = 0.0
         merged = combine(members, shares)
-        network, cones = merged.features.network.parts
-        assert (network.width, cones.width) == (2 * WIDTHS[-1], 3)
+        network, radial = merged.features.network.parts
+        assert (network.width, radial.width) == (2 * WIDTHS[-1], 3)
         expected = shares @ [member.value(X) for member in members]
         np.testing.assert_allclose(merged.value(X), expected, **ROUNDING)
         alone = combine(members[2:3], [0.3])

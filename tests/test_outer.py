@@ -22,7 +22,7 @@ from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import unpack
 from brenier.optimizers import lbfgs
-from brenier.optimizers.early_stopping import Iterate, Limits, Monitor
+from brenier.optimizers.early_stopping import EarlyStopping, Iterate, StoppingCriteria
 from brenier.optimizers.gauss_newton import GaussNewton
 from brenier.optimizers.gradient_descent import GradientDescent
 from brenier.optimizers.lbfgs import LBFGS
@@ -30,14 +30,14 @@ from brenier.optimizers.progress import Iteration
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
-from brenier.potential.initialise import cones_in_data
+from brenier.potential.initialise import initial_radial_units
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.potential.units import SideBySide
+from brenier.potential.units import ConcatenatedUnits
 from brenier.status import FitStatus
-from brenier.training import parallel as side_by_side
+from brenier.training import parallel as run_parallel
 from brenier.training import training
 from brenier.training.run import OUT_OF_TIME, PARTS, Search
-from brenier.training.settings import Form, Settings
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.start import JointModel
 from brenier.training.training import RACE, train, train_apart
 from brenier.varpro.function import (
@@ -49,7 +49,7 @@ from brenier.varpro.function import (
 )
 from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Data, Sample, chunk_rows, padded_length
+from brenier.varpro.sample import Data, PaddedSample, chunk_rows, padded_length
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -88,19 +88,19 @@ def network(form, widths=WIDTHS, n=2, seed=2):
     )
 
 
-def units(form, n_cones):
-    """Return the network, with cones beside it if there are any."""
-    if not n_cones:
+def units(form, n_radial):
+    """Return the network, with radial beside it if there are any."""
+    if not n_radial:
         return network(form)
-    cones = cones_in_data(rows()[0], n_cones, np.random.default_rng(4))
-    return SideBySide((network(form), cones))
+    radial = initial_radial_units(rows()[0], n_radial, np.random.default_rng(4))
+    return ConcatenatedUnits((network(form), radial))
 
 
-def problem(solver, form, n_cones=0):
-    width = WIDTHS[-1] + n_cones
+def problem(solver, form, n_radial=0):
+    width = WIDTHS[-1] + n_radial
     floor = np.array([0.0] * width + [1e-2] * 2 + [-np.inf] * 2)
     return VariableProjection(
-        SeparableFeatures(units(form, n_cones), np.eye(2)),
+        SeparableFeatures(units(form, n_radial), np.eye(2)),
         floor,
         ridge=np.where(np.arange(len(floor)) < width, 1e-8, 0.0),
         solver=SOLVERS[solver],
@@ -109,19 +109,19 @@ def problem(solver, form, n_cones=0):
 
 
 def sample():
-    return Sample.of(*rows(), chunk_rows=128)
+    return PaddedSample.of(*rows(), chunk_rows=128)
 
 
-def function(kind=ReducedFunction, solver="primal-dual", form="bounds", n_cones=0):
+def function(kind=ReducedFunction, solver="primal-dual", form="bounds", n_radial=0):
     """Return a function to search, and where from."""
-    cold = WarmStart.cold(jnp.array([0.1] * (WIDTHS[-1] + n_cones) + [1.0, 1.0, 0.0, 0.0]))
-    made = kind(problem(solver, form, n_cones), sample(), cold, N_ROWS)
-    return made, made.start(to_vector(units(form, n_cones)))
+    cold = WarmStart.cold(jnp.array([0.1] * (WIDTHS[-1] + n_radial) + [1.0, 1.0, 0.0, 0.0]))
+    made = kind(problem(solver, form, n_radial), sample(), cold, N_ROWS)
+    return made, made.start(to_vector(units(form, n_radial)))
 
 
-def monitor(**limits):
-    limits = {"max_iter": 100, "patience": 1000, "max_seconds": None} | limits
-    return Monitor(problem("primal-dual", "bounds"), None, Limits(**limits))
+def early_stopping(**criteria):
+    criteria = {"max_iter": 100, "patience": 1000, "max_seconds": None} | criteria
+    return EarlyStopping(problem("primal-dual", "bounds"), None, StoppingCriteria(**criteria))
 
 
 # The gradient.
@@ -137,7 +137,7 @@ def orders(table, field):
 
 @both_forms
 @pytest.mark.parametrize(
-    ("kind", "solver", "n_cones"),
+    ("kind", "solver", "n_radial"),
     [
         *((ReducedFunction, solver, 0) for solver in SOLVERS),
         (FullFunction, "primal-dual", 0),
@@ -145,9 +145,9 @@ def orders(table, field):
         (FullFunction, "primal-dual", 3),
     ],
 )
-def test_taylor_remainders_have_their_orders(kind, solver, n_cones, form):
-    searched, x = function(kind, solver, form, n_cones)
-    direction = np.random.default_rng(3 + n_cones).normal(size=len(x))
+def test_taylor_remainders_have_their_orders(kind, solver, n_radial, form):
+    searched, x = function(kind, solver, form, n_radial)
+    direction = np.random.default_rng(3 + n_radial).normal(size=len(x))
     # L > 0.5 and s > 0 stay where the bounds have them, and so does the objective's domain.
     table = taylor_check(searched, x, 0.1 * direction / np.abs(direction).max())
     np.testing.assert_allclose(orders(table, "zeroth"), 1, atol=ORDER)
@@ -201,7 +201,7 @@ def test_loss_and_penalties_are_their_formulas():
 
 def test_chunks_change_nothing():
     p, theta = problem("primal-dual", "bounds"), jnp.asarray(to_vector(network("bounds")))
-    whole, chunked = sample(), Sample.of(*rows(), chunk_rows=32)
+    whole, chunked = sample(), PaddedSample.of(*rows(), chunk_rows=32)
     assert (whole.n_chunks, chunked.n_chunks) == (1, 2)
     cold = function()[0].cold
     solution = p.solve(theta, whole, cold)
@@ -234,7 +234,7 @@ def test_padding_far_from_the_data_changes_nothing(N):
             solver=SOLVERS["primal-dual"],
             decay=np.asarray(0.0),
         )
-        theta, chunk = jnp.asarray(to_vector(weights)), Sample.of(table, np.ones(N), 128)
+        theta, chunk = jnp.asarray(to_vector(weights)), PaddedSample.of(table, np.ones(N), 128)
         loss, _, gradient = p.value_and_gradient(theta, w, chunk)
         # K moves the data with it; b does not.
         biases = from_vector(weights, gradient).b
@@ -323,13 +323,13 @@ def test_vector_round_trip(form, widths):
 
 def test_vector_has_the_network_before_the_cones():
     both = units("bounds", 2)
-    net, cones = both.parts
+    net, radial = both.parts
     theta = to_vector(both)
-    np.testing.assert_array_equal(theta, np.concatenate([to_vector(net), to_vector(cones)]))
+    np.testing.assert_array_equal(theta, np.concatenate([to_vector(net), to_vector(radial)]))
     back = from_vector(both, jnp.asarray(theta))
     assert jax.tree.structure(back) == jax.tree.structure(both)
-    np.testing.assert_array_equal(back.parts[1].B, cones.B)
-    np.testing.assert_array_equal(back.parts[1].e, cones.e)
+    np.testing.assert_array_equal(back.parts[1].B, radial.B)
+    np.testing.assert_array_equal(back.parts[1].e, radial.e)
 
 
 # Rows.
@@ -388,7 +388,7 @@ def test_sample_is_padded_with_rows_of_no_weight(N):
     rng = np.random.default_rng(N)
     X, weights = rng.normal(size=(N, 2)), rng.uniform(0.5, 2.0, size=N)
     for rows_a_chunk in (10_000, 128):
-        found = Sample.of(X, weights, rows_a_chunk)
+        found = PaddedSample.of(X, weights, rows_a_chunk)
         C, B, n = found.X.shape
         assert found.omega.shape == (C, B)
         assert (C, n) == (1 if N <= rows_a_chunk else -(-N // rows_a_chunk), 2)
@@ -398,7 +398,7 @@ def test_sample_is_padded_with_rows_of_no_weight(N):
         back, omega = found.rows()
         np.testing.assert_array_equal(back, X)
         np.testing.assert_allclose(omega, weights / weights.sum(), rtol=1e-14)
-    assert Sample.of(X[:1], weights[:1], 128, least=100).X.shape[1] == padded_length(100)
+    assert PaddedSample.of(X[:1], weights[:1], 128, least=100).X.shape[1] == padded_length(100)
 
 
 def test_padded_lengths_are_few_and_near():
@@ -454,12 +454,12 @@ CENTRE = np.array([2.0, -3.0, 1.0])
 OPTIMUM = np.array([2.0, 0.0, 1.0])
 START = np.array([1.0, 1.0, 0.0])
 TOL = 1e-6
-SCHEMES = {
+OPTIMIZERS = {
     "L-BFGS": LBFGS(tol=TOL),
     "gradient descent": GradientDescent(tol=TOL),
     "Gauss-Newton": GaussNewton(tol=TOL),
 }
-on_schemes = pytest.mark.parametrize("scheme", SCHEMES)
+on_schemes = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 
 
 def plain(centre=CENTRE, **changes):
@@ -469,9 +469,9 @@ def plain(centre=CENTRE, **changes):
 
 
 @on_schemes
-def test_minimum_within_bounds(scheme):
-    searched, watch = plain(), monitor(max_iter=3000)
-    end = SCHEMES[scheme].search(searched, START, watch)
+def test_minimum_within_bounds(optimizer):
+    searched, watch = plain(), early_stopping(max_iter=3000)
+    end = OPTIMIZERS[optimizer].minimize(searched, START, watch)
     assert end.status is FitStatus.CONVERGED
     np.testing.assert_allclose(end.x, OPTIMUM, atol=TOL)
     assert (np.array(searched.seen) >= searched.lower).all()
@@ -483,51 +483,51 @@ def test_minimum_within_bounds(scheme):
 
 
 @on_schemes
-def test_converged_where_it_starts(scheme):
-    end = SCHEMES[scheme].search(plain(), OPTIMUM, monitor())
+def test_converged_where_it_starts(optimizer):
+    end = OPTIMIZERS[optimizer].minimize(plain(), OPTIMUM, early_stopping())
     assert end.status is FitStatus.CONVERGED
     np.testing.assert_array_equal(end.x, OPTIMUM)
 
 
 @on_schemes
-def test_limits(scheme):
-    for limits, status, n in [
+def test_limits(optimizer):
+    for criteria, status, n in [
         ({"max_iter": 2}, FitStatus.ITERATION_LIMIT, 2),
         ({"max_work_units": 1}, FitStatus.ITERATION_LIMIT, 1),
         ({"max_seconds": 0.0}, FitStatus.TIME_LIMIT, 0),
     ]:
-        watch = monitor(**limits)
-        end = SCHEMES[scheme].search(plain(), START, watch)
+        watch = early_stopping(**criteria)
+        end = OPTIMIZERS[optimizer].minimize(plain(), START, watch)
         assert (end.status, len(watch.iterations)) == (status, n)
         assert (end.x >= plain().lower).all()
 
 
 @on_schemes
-def test_held_out_rows_stop_the_search(scheme):
+def test_held_out_rows_stop_the_search(optimizer):
     # The held-out loss is the same at every iterate, so the first stays the best.
-    watch = monitor(patience=2)
+    watch = early_stopping(patience=2)
     watch.heldout = sample()
-    end = SCHEMES[scheme].search(plain(np.array([1e3, 1e4, 1e5])), START, watch)
+    end = OPTIMIZERS[optimizer].minimize(plain(np.array([1e3, 1e4, 1e5])), START, watch)
     assert end.status is FitStatus.STOPPED_ON_VALIDATION
     assert (len(watch.iterations), watch.best.number) == (4, 1)
 
 
 @on_schemes
-def test_no_progress_against_a_wrong_gradient(scheme):
-    end = SCHEMES[scheme].search(plain(sign=-1.0), START, monitor())
+def test_no_progress_against_a_wrong_gradient(optimizer):
+    end = OPTIMIZERS[optimizer].minimize(plain(sign=-1.0), START, early_stopping())
     assert end.status is FitStatus.NO_PROGRESS
     np.testing.assert_array_equal(end.x, START)
 
 
 @on_schemes
-def test_nothing_finite_to_start_from(scheme):
-    end = SCHEMES[scheme].search(plain(level=np.nan), START, monitor())
+def test_nothing_finite_to_start_from(optimizer):
+    end = OPTIMIZERS[optimizer].minimize(plain(level=np.nan), START, early_stopping())
     assert end.status is FitStatus.NUMERICAL_FAILURE
 
 
 def test_lbfgs_converges_loosely_where_the_objective_stops_falling():
     # Relative to a level of 1e9 the last digits of the fall are below tol^2.
-    end = LBFGS(tol=1e-5).search(plain(level=1e9), START, monitor())
+    end = LBFGS(tol=1e-5).minimize(plain(level=1e9), START, early_stopping())
     assert end.status is FitStatus.CONVERGED_LOOSELY
 
 
@@ -537,15 +537,15 @@ def test_lbfgs_meets_a_limit_of_its_own(monkeypatch):
 
     lbfgs_minimize = lbfgs.minimize
     monkeypatch.setattr(lbfgs, "minimize", minimize)
-    end = LBFGS(tol=TOL).search(plain(), START, monitor())
+    end = LBFGS(tol=TOL).minimize(plain(), START, early_stopping())
     assert end.status is FitStatus.ITERATION_LIMIT
 
 
 def test_patience_is_a_quarter_of_the_iterations_done():
-    searched, watch = plain(), monitor(patience=0, max_iter=1000)
+    searched, watch = plain(), early_stopping(patience=0, max_iter=1000)
     watch.heldout, loss = sample(), iter([*range(100, 80, -1), *[200] * 100])
     watch.heldout_loss = lambda theta, w: float(next(loss))
-    end = GradientDescent(tol=TOL).search(searched, START, watch)
+    end = GradientDescent(tol=TOL).minimize(searched, START, watch)
     assert end.status is FitStatus.STOPPED_ON_VALIDATION
     # 27 - 20 > 27 / 4, and 26 - 20 is not above 26 / 4.
     assert (watch.best.number, len(watch.iterations)) == (20, 27)
@@ -554,9 +554,9 @@ def test_patience_is_a_quarter_of_the_iterations_done():
 @both_forms
 def test_lbfgs_on_the_reduced_function(form):
     searched, x = function(form=form)
-    watch = monitor(max_iter=5)
+    watch = early_stopping(max_iter=5)
     start = time.perf_counter()
-    end = LBFGS().search(searched, x, watch)
+    end = LBFGS().minimize(searched, x, watch)
     assert end.status is FitStatus.ITERATION_LIMIT
     assert 0 < watch.elapsed <= time.perf_counter() - start + 1
     assert (end.x >= searched.lower).all()
@@ -567,7 +567,11 @@ def test_lbfgs_on_the_reduced_function(form):
 
 # The race of forms, with searches whose ends are given.
 
-PLAIN, CONES, STIFF = FORMS = (Form(1e-5, 0), Form(1e-4, 2), Form(1e-2, 2))
+PLAIN, CONES, STIFF = FORMS = (
+    Hyperparameters(1e-5, 0),
+    Hyperparameters(1e-4, 2),
+    Hyperparameters(1e-2, 2),
+)
 LIMIT, STOPPED = FitStatus.ITERATION_LIMIT, FitStatus.STOPPED_ON_VALIDATION
 MANY = 1000
 
@@ -586,13 +590,13 @@ def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, earlier=None, through=tr
     """
     calls, earlier = [], earlier or {}
 
-    def search(problem, scheme, data, cold, watch):
-        form = Form(float(problem.decay), problem.template.network.width - WIDTHS[-1])
+    def search(problem, optimizer, data, cold, watch):
+        form = Hyperparameters(float(problem.decay), problem.template.network.width - WIDTHS[-1])
         status, loss = ends[form] if (form, RACE) not in calls else (STOPPED, ends[form][1])
-        calls.append((form, watch.limits.max_iter))
+        calls.append((form, watch.criteria.max_iter))
         theta, w = to_vector(problem.template.network), np.asarray(cold.w)
         best = None if loss is None else Iterate(theta, w, loss, loss, 1)
-        n = watch.limits.max_iter if status is LIMIT else 1
+        n = watch.criteria.max_iter if status is LIMIT else 1
         losses = np.full(n, loss if best else np.nan)
         losses[: n // 2] = earlier.get(form, losses[-1])
         records = tuple(Iteration(watch.number, 1, N_ROWS, 0.0, J, 1, 1, 0.0) for J in losses)
@@ -603,19 +607,19 @@ def race(monkeypatch, ends, forms=FORMS, max_iter=MANY, earlier=None, through=tr
 
     monkeypatch.setattr(training, "search", search)
     # One after the other, so that their order is known.
-    monkeypatch.setattr(side_by_side, "n_cores", lambda: 1)
+    monkeypatch.setattr(run_parallel, "n_cores", lambda: 1)
     X, weights = rows()
     run = {
         "widths": WIDTHS,
         "activation": ACTIVATIONS["gaussian-softplus"],
         "nonnegativity": NONNEGATIVITY["bounds"],
         "solver": SOLVERS["primal-dual"],
-        "scheme": LBFGS(),
+        "optimizer": LBFGS(),
         "quadratic": True,
         "forms": forms,
-        "jitter": 0.0,
+        "noise": 0.0,
         "w_min": 1e-2,
-        "limits": Limits(max_iter, 50, None),
+        "criteria": StoppingCriteria(max_iter, 50, None),
         "n_init": 1,
         "n_estimators": 3,
         "seed": 0,
@@ -635,7 +639,7 @@ def test_all_potentials_have_the_form_that_won_the_race(best, monkeypatch):
     assert result.forms == tuple(form for form, _ in calls)
     assert result.forms[result.winner] == best
     assert [s.iterations[0].search for s in result.searches] == [1, 2, 3, 4, 5, 6]
-    width = WIDTHS[-1] + best.n_cones
+    width = WIDTHS[-1] + best.n_radial
     # The Gaussian, should it be the best, stands in units of one member.
     assert result.map.features.network.width == max(result.n_members, 1) * width
 
@@ -712,11 +716,11 @@ def test_splits_whose_search_has_not_begun_by_the_end_have_no_result(status, mon
 
 
 def test_starts_have_the_same_network_and_the_first_cones(monkeypatch):
-    forms = (Form(1e-5, 0), Form(1e-5, 1), Form(1e-5, 2))
+    forms = (Hyperparameters(1e-5, 0), Hyperparameters(1e-5, 1), Hyperparameters(1e-5, 2))
     result, _ = race(monkeypatch, dict.fromkeys(forms, (STOPPED, 1.0)), forms, n_estimators=1)
     thetas = [search.best.theta for search in result.searches]
     n = len(to_vector(network("bounds")))
     for theta in thetas:
         np.testing.assert_array_equal(theta[:n], thetas[0])
-    # B of the first of two cones, then of the second; then their e.
+    # B of the first of two radial, then of the second; then their e.
     np.testing.assert_array_equal(thetas[1][n : n + 4], thetas[2][n : n + 4])

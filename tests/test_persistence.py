@@ -33,9 +33,9 @@ from brenier.io.model_file import (
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import cones_in_data, kinks_in_data
+from brenier.potential.initialise import initial_network, initial_radial_units
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.potential.units import SideBySide
+from brenier.potential.units import ConcatenatedUnits
 
 METADATA = {"widths": [32, 32], "tau": 1e-4, "columns": None, "report": {"status": "converged"}}
 ARRAYS = {
@@ -176,13 +176,15 @@ def test_arguments_are_left_alone(tmp_path):
 # Flows.
 
 
-def flow(n_cones):
-    """Return a flow of two columns, a network with cones beside it or without."""
+def flow(n_radial):
+    """Return a flow of two columns, a network with radial beside it or without."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(50, 2))
-    units = kinks_in_data(X, (4, 3), ACTIVATIONS["gaussian-softplus"], NONNEGATIVITY["bounds"], rng)
-    if n_cones:
-        units = SideBySide((units, cones_in_data(X, n_cones, rng)))
+    units = initial_network(
+        X, (4, 3), ACTIVATIONS["gaussian-softplus"], NONNEGATIVITY["bounds"], rng
+    )
+    if n_radial:
+        units = ConcatenatedUnits((units, initial_radial_units(X, n_radial, rng)))
     w = np.concatenate([rng.exponential(size=units.width + 2), rng.normal(size=2)])
     potential = ConvexPotential(SeparableFeatures(units, np.eye(2)), w)
     bounds = ColumnBounds(np.array([-np.inf, -9.0]), np.array([np.inf, 9.0]))
@@ -191,15 +193,15 @@ def flow(n_cones):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("n_cones", [0, 1, 3])
-def test_a_flow_comes_back_with_its_cones(n_cones, tmp_path):
-    saved = flow(n_cones)
+@pytest.mark.parametrize("n_radial", [0, 1, 3])
+def test_a_flow_comes_back_with_its_cones(n_radial, tmp_path):
+    saved = flow(n_radial)
     arrays, structure = flow_to_arrays(saved)
     write_model(tmp_path / "m", {"structure": structure}, arrays)
     metadata, arrays = read_model(tmp_path / "m")
-    # A flow without cones has the file that it had before there were any.
-    assert {name for name in arrays if "cones" in name} == (
-        {"cones.B", "cones.e"} if n_cones else set()
+    # A flow without radial has the file that it had before there were any.
+    assert {name for name in arrays if "radial" in name} == (
+        {"cones.B", "cones.e"} if n_radial else set()
     )
     back = flow_from_arrays(arrays, metadata["structure"])
     assert jax.tree.structure(back) == jax.tree.structure(saved)

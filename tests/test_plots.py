@@ -35,7 +35,7 @@ INVERSION = 1e-6
 
 
 def fitted(X, **changes):
-    settings = {"widths": (8,), "n_cones": 2, "max_iter": 20, "decay": 1e-3} | changes
+    settings = {"widths": (8,), "n_radial": 2, "max_iter": 20, "decay": 1e-3} | changes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return ConvexPotentialFlow(**settings).fit(X)

@@ -18,8 +18,8 @@ from brenier.potential.features import ConvexPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.potential.radial import Cones
-from brenier.potential.units import SideBySide
+from brenier.potential.radial import RadialUnits
+from brenier.potential.units import ConcatenatedUnits
 from brenier.varpro.parameters import decayed_weights, lower_bounds, to_vector
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -38,10 +38,10 @@ class Family(NamedTuple):
     activation: str
     nonnegativity: str
     quadratic: bool
-    n_cones: int = 0
+    n_radial: int = 0
 
 
-# Every pair of an activation, a form of nonnegativity, and a head; networks, cones, and both.
+# Every pair of an activation, a form of nonnegativity, and a head; networks, radial, and both.
 FAMILIES = {
     "softplus, bounds": Family(2, DEEP, "softplus", "bounds", quadratic=True),
     "thesis": Family(2, DEEP, "softplus", "softplus", quadratic=False),
@@ -54,25 +54,27 @@ FAMILIES = {
     "one column, one layer": Family(1, SHALLOW, "squareplus", "bounds", quadratic=False),
     "eleven columns": Family(11, DEEP, "gaussian-softplus", "bounds", quadratic=True),
     "eleven columns, one layer": Family(11, SHALLOW, "squareplus", "softplus", quadratic=False),
-    "cones beside": Family(2, DEEP, "gaussian-softplus", "bounds", quadratic=True, n_cones=3),
-    "one column, cones beside": Family(1, SHALLOW, "softplus", "bounds", quadratic=True, n_cones=2),
-    "eleven columns, cones beside": Family(
-        11, SHALLOW, "gaussian-softplus", "softplus", quadratic=False, n_cones=2
+    "radial beside": Family(2, DEEP, "gaussian-softplus", "bounds", quadratic=True, n_radial=3),
+    "one column, radial beside": Family(
+        1, SHALLOW, "softplus", "bounds", quadratic=True, n_radial=2
     ),
-    "cones alone": Family(2, (), "softplus", "bounds", quadratic=True, n_cones=3),
+    "eleven columns, radial beside": Family(
+        11, SHALLOW, "gaussian-softplus", "softplus", quadratic=False, n_radial=2
+    ),
+    "radial alone": Family(2, (), "softplus", "bounds", quadratic=True, n_radial=3),
 }
 on_all = pytest.mark.parametrize("name", FAMILIES)
 
 
 def draw_units(family, rng, scale):
-    """Return a network, cones, or both side by side, with random weights of a scale."""
+    """Return a network, radial, or both side by side, with random weights of a scale."""
     n, widths = family.n, family.widths
-    cones = Cones(
-        B=scale * rng.normal(size=(family.n_cones, n, n)),
-        e=scale * rng.normal(size=(family.n_cones, n)),
+    radial = RadialUnits(
+        B=scale * rng.normal(size=(family.n_radial, n, n)),
+        e=scale * rng.normal(size=(family.n_radial, n)),
     )
     if not widths:
-        return cones
+        return radial
     nonnegativity = NONNEGATIVITY[family.nonnegativity]
     network = InputConvexNetwork(
         K=tuple(scale * rng.normal(size=(width, n)) for width in widths),
@@ -84,7 +86,7 @@ def draw_units(family, rng, scale):
         activation=ACTIVATIONS[family.activation],
         nonnegativity=nonnegativity,
     )
-    return SideBySide((network, cones)) if family.n_cones else network
+    return ConcatenatedUnits((network, radial)) if family.n_radial else network
 
 
 def draw(family, seed, scale=1.0):
@@ -124,26 +126,26 @@ def ours(features, w, X):
 
 
 def parts(units):
-    """Return the network, or None where there are cones alone, and the cones, or None."""
-    members = units.parts if isinstance(units, SideBySide) else (units,)
+    """Return the network, or None where there are radial alone, and the radial, or None."""
+    members = units.parts if isinstance(units, ConcatenatedUnits) else (units,)
     of = {type(member): member for member in members}
-    return of.get(InputConvexNetwork), of.get(Cones)
+    return of.get(InputConvexNetwork), of.get(RadialUnits)
 
 
-def pairs(cones):
+def pairs(radial):
     """Return the pairs (B_i, e_i)."""
-    return [] if cones is None else list(zip(cones.B, cones.e, strict=True))
+    return [] if radial is None else list(zip(radial.B, radial.e, strict=True))
 
 
 def plain(features):
     """Return f_mu of one point, in the naive form."""
-    network, cones = parts(features.network)
+    network, radial = parts(features.network)
     K, b, L, s = (), (), (), None
     if network is not None:
         K, b, s = network.K, network.b, NAIVE_S[type(network.activation)]
         L = [NAIVE_L[type(network.nonnegativity)](raw) for raw in network.L]
     return lambda x: naive.features(
-        x, K, b, L, s, features.axes, normalised=features.normalised, cones=pairs(cones)
+        x, K, b, L, s, features.axes, normalised=features.normalised, radial=pairs(radial)
     )
 
 
@@ -226,9 +228,9 @@ def test_jet_and_weighted_form_agree(name):
 @on_all
 def test_gradients_in_the_weights_are_those_of_nested_differentiation(name):
     found, expected = case(name)
-    network, cones = parts(draw(FAMILIES[name], seed=0)[0].network)
+    network, radial = parts(draw(FAMILIES[name], seed=0)[0].network)
     # K, b, L; B, e; axes, w.
-    n_arrays = 3 * len(FAMILIES[name].widths) - (network is not None) + 2 * (cones is not None) + 2
+    n_arrays = 3 * len(FAMILIES[name].widths) - (network is not None) + 2 * (radial is not None) + 2
     assert len(found["by weights"]) == n_arrays
     for ours_, theirs in zip(found["by weights"], expected["by weights"], strict=True):
         np.testing.assert_allclose(ours_, theirs, **ROUNDING)
@@ -271,15 +273,15 @@ def test_slope_bound_is_its_formula_and_is_reached_where_all_units_point_one_way
     features, w, X = draw(FAMILIES[name], seed=4)
     one = np.zeros(features.n)
     one[0] = 1.0
-    network, cones = parts(features.network)
+    network, radial = parts(features.network)
     K, L = (), ()
     if network is not None:
         K = tuple(np.abs(K[:, :1]) * one for K in network.K)
         L = [np.asarray(L) for L in network.hidden_weights()]
         features = eqx.tree_at(lambda f: parts(f.network)[0].K, features, K)
-    if cones is not None:
+    if radial is not None:
         # Of rank one, where the Frobenius norm is the largest singular value.
-        features = eqx.tree_at(lambda f: parts(f.network)[1].B, features, cones.B[..., :1] * one)
+        features = eqx.tree_at(lambda f: parts(f.network)[1].B, features, radial.B[..., :1] * one)
     found = to_numpy(ours(features, w, 1e7 * np.abs(X[:, :1]) * one + X))
     expected = naive.slope_bound(K, L, pairs(parts(features.network)[1]))
     np.testing.assert_allclose(found["slope bound"], expected, **ROUNDING)
@@ -303,7 +305,7 @@ def test_a_row_does_not_see_the_others(name):
 @on_all
 def test_bounds_and_weight_decay_have_each_part_in_its_place(name):
     units = draw(FAMILIES[name], seed=6)[0].network
-    network, cones = parts(units)
+    network, radial = parts(units)
     least, squares = [], 0.0
     if network is not None:
         bound = network.nonnegativity.lower_bound
@@ -311,9 +313,9 @@ def test_bounds_and_weight_decay_have_each_part_in_its_place(name):
         least += [np.full(np.size(a), bound) for a in network.L]
         L = [NAIVE_L[type(network.nonnegativity)](raw) for raw in network.L]
         squares += sum(np.sum(np.asarray(a) ** 2) for a in (*network.K, *L))
-    if cones is not None:
-        least += [np.full(np.size(a), -np.inf) for a in (cones.B, cones.e)]
-        squares += np.sum(cones.B**2) / units.n
+    if radial is not None:
+        least += [np.full(np.size(a), -np.inf) for a in (radial.B, radial.e)]
+        squares += np.sum(radial.B**2) / units.n
     np.testing.assert_array_equal(lower_bounds(units), np.concatenate(least))
     assert len(to_vector(units)) == len(lower_bounds(units))
     assert float(np.sum(decayed_weights(units) ** 2)) == pytest.approx(squares, rel=1e-13)
@@ -321,7 +323,7 @@ def test_bounds_and_weight_decay_have_each_part_in_its_place(name):
 
 def test_a_cone_of_no_slope_has_finite_derivatives():
     def slope(B):
-        return Cones(B, jnp.zeros((1, 2))).slope_bound()[0]
+        return RadialUnits(B, jnp.zeros((1, 2))).slope_bound()[0]
 
     assert np.isfinite(jax.grad(slope)(jnp.zeros((1, 2, 2)))).all()
 

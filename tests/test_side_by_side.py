@@ -11,7 +11,7 @@ import pytest
 
 from brenier import ConvexPotentialFlow
 from brenier.training import parallel as module
-from brenier.training.parallel import one_at_a_time, side_by_side
+from brenier.training.parallel import one_at_a_time, run_parallel
 
 # A job that waits for what never comes fails a test instead of blocking it (seconds).
 TIMEOUT = 20.0
@@ -27,13 +27,13 @@ def test_jobs_run_at_once_and_keep_their_order(threads):
     threads(3)
     meeting = Barrier(3, timeout=TIMEOUT)
     jobs = [lambda i=i: (meeting.wait(), i)[1] for i in range(3)]
-    assert side_by_side(jobs, Event()) == [0, 1, 2]
-    assert side_by_side([], Event()) == []
+    assert run_parallel(jobs, Event()) == [0, 1, 2]
+    assert run_parallel([], Event()) == []
 
 
 def test_threads_see_float64(threads):
     threads(2)
-    dtypes = side_by_side([lambda: jnp.ones(1).dtype] * 2, Event())
+    dtypes = run_parallel([lambda: jnp.ones(1).dtype] * 2, Event())
     assert dtypes == [jnp.float64] * 2
     assert jnp.ones(1).dtype == jnp.float32
 
@@ -47,8 +47,8 @@ def test_jobs_that_have_not_begun_by_the_stop_are_left_out(number, threads):
         stop.set()
         return "done"
 
-    assert side_by_side([job, job, job, job], stop)[:1] == ["done"]
-    assert len(side_by_side([job, job], stop)) == 0
+    assert run_parallel([job, job, job, job], stop)[:1] == ["done"]
+    assert len(run_parallel([job, job], stop)) == 0
 
 
 def test_a_job_that_fails_stops_the_others(threads):
@@ -60,7 +60,7 @@ def test_a_job_that_fails_stops_the_others(threads):
 
     ended = []
     with pytest.raises(ValueError, match="no good"):
-        side_by_side([lambda: ended.append(stop.wait(TIMEOUT)), fail], stop)
+        run_parallel([lambda: ended.append(stop.wait(TIMEOUT)), fail], stop)
     assert ended == [True]
 
 
@@ -82,7 +82,7 @@ def test_control_c_stops_the_jobs_and_keeps_their_results(threads, control_c):
         control_c()
         return stop.wait(TIMEOUT)
 
-    assert side_by_side([interrupt, lambda: stop.wait(TIMEOUT)], stop) == [True, True]
+    assert run_parallel([interrupt, lambda: stop.wait(TIMEOUT)], stop) == [True, True]
 
 
 def test_one_at_a_time(threads):
@@ -100,13 +100,13 @@ def test_one_at_a_time(threads):
         meeting.wait()
         told(who)
 
-    side_by_side([lambda: job(1), lambda: job(2)], Event())
+    run_parallel([lambda: job(1), lambda: job(2)], Event())
     assert log in ([1, 1, 2, 2], [2, 2, 1, 1])
 
 
 def test_a_fit_does_not_depend_on_the_number_of_threads(threads):
     X = np.random.default_rng(0).normal(size=(200, 2)) ** 3
-    settings = {"widths": (4,), "n_cones": 2, "max_iter": 15, "tol": 1e-9}
+    settings = {"widths": (4,), "n_radial": 2, "max_iter": 15, "tol": 1e-9}
     fits = []
     for number in (1, 3):
         threads(number)
@@ -114,5 +114,5 @@ def test_a_fit_does_not_depend_on_the_number_of_threads(threads):
             fits.append(ConvexPotentialFlow(**settings).fit(X))
     one, three = fits
     np.testing.assert_array_equal(one.score_samples(X), three.score_samples(X))
-    for what in ("search_log_likelihood", "newton_steps", "n_evaluations", "work_units"):
+    for what in ("run_log_likelihood", "newton_steps", "n_evaluations", "work_units"):
         assert getattr(one.report_, what) == getattr(three.report_, what)

@@ -9,7 +9,7 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
 from brenier.potential.gaussian import Gaussian
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.training.stacking import MAX_ROWS, stack
 from brenier.varpro.reduced import loss_of_map
@@ -26,7 +26,7 @@ def normal_rows(scale=1.0, n_rows=M):
 def potential(w_quadratic, seed=0, weight=0.0):
     """Return a potential of the Gaussian with standard deviations 1 / w and some of a network."""
     rng = np.random.default_rng(seed)
-    network = kinks_in_data(
+    network = initial_network(
         normal_rows(), (WIDTH,), ACTIVATIONS["softplus"], NONNEGATIVITY["bounds"], rng
     )
     w = np.concatenate([np.full(WIDTH, weight), np.full(2, float(w_quadratic)), np.zeros(2)])

@@ -22,7 +22,7 @@ pytestmark = [
 # Rows to train on, and to look at: programs of these sizes serve other tests too.
 N, M = 112, 60
 SMALL = {"widths": (3,), "n_estimators": 1, "max_iter": 10, "validation_fraction": 0.0}
-LEADING = ConvexPotentialFlow(n_cones=0, **SMALL)
+LEADING = ConvexPotentialFlow(n_radial=0, **SMALL)
 FOLLOWING = ConditionalConvexPotentialFlow(context_widths=(3,), n_gates=1, **SMALL)
 NAMES = ["a", "mu", "b"]
 INVERSE = 1e-8

@@ -11,10 +11,10 @@ from brenier.cli.door import door
 from brenier.cli.files import (
     STANDARD,
     check_output,
+    context_names,
     density_names,
     display_name,
     is_conditional,
-    known_names,
     read_rows,
     stored_names,
     variable_names,
@@ -120,7 +120,7 @@ def sample(
         if given is None:
             rows = flow.sample(n, random_state=seed)
         else:
-            known = read_rows(given, known_names(flow))
+            known = read_rows(given, context_names(flow))
             rows = _drawn(known, flow.sample(_named(flow, known), n, random_state=seed))
         _write(output, rows, variable_names(flow))
 
@@ -159,7 +159,7 @@ def inverse(
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = _load(model)
-        known = known_names(flow)
+        known = context_names(flow)
         rows = read_rows(data, [*known, *_normal_names(flow)])
         X, Z = rows[:, : len(known)], rows[:, len(known) :]
         if known:
@@ -188,7 +188,7 @@ def _named(flow: Any, X: "np.ndarray") -> Any:
 
 def _arguments(flow: Any, rows: "np.ndarray") -> tuple[Any, ...]:
     """Return rows of all columns as what the model's methods take: with known columns, two."""
-    n_known = len(known_names(flow))
+    n_known = len(context_names(flow))
     if not n_known:
         return (_named(flow, rows),)
     X, Y = rows[:, :n_known].copy(), rows[:, n_known:].copy()
@@ -200,7 +200,7 @@ def _normal_names(flow: Any) -> list[str]:
 
 
 def _needs_given(path: str, flow: Any) -> str:
-    known = ", ".join(known_names(flow))
+    known = ", ".join(context_names(flow))
     if known:
         return f"Expected --given FILE, rows of {known}: the density in {path} is given these."
     return f"Expected no --given; the density in {path} is that of all its columns. Leave it out."

@@ -73,7 +73,7 @@ def stored_names(flow: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def known_names(flow: Any) -> list[str]:
+def context_names(flow: Any) -> list[str]:
     """Return the names of the columns that a density is conditional on; none of most."""
     return _names(flow) if is_conditional(flow) else []
 
@@ -85,7 +85,7 @@ def density_names(flow: Any) -> list[str]:
 
 def variable_names(flow: Any) -> list[str]:
     """Return the names of all columns of a model's rows: those it is conditional on come first."""
-    return [*known_names(flow), *density_names(flow)]
+    return [*context_names(flow), *density_names(flow)]
 
 
 def is_conditional(flow: Any) -> bool:

@@ -43,16 +43,16 @@ def fit(
     weights: o.WeightsOption = None,
     given: o.GivenOption = None,
     blocks: o.BlocksOption = None,
-    n_blocks: o.NBlocksOption = None,
+    n_maps: o.NMapsOption = None,
     bounds: o.BoundsOption = None,
     whiten: o.WhitenOption = None,
     widths: o.WidthsOption = None,
-    n_cones: o.NConesOption = None,
+    n_radial: o.NRadialOption = None,
     activation: o.ActivationOption = None,
     thesis: o.ThesisOption = False,
     tau: o.TauOption = None,
     decay: o.DecayOption = None,
-    jitter: o.JitterOption = None,
+    noise: o.NoiseOption = None,
     max_iter: o.MaxIterOption = None,
     tol: o.TolOption = None,
     max_seconds: o.MaxSecondsOption = None,
@@ -60,7 +60,7 @@ def fit(
     n_init: o.NInitOption = None,
     n_estimators: o.NEstimatorsOption = None,
     seed: o.SeedOption = None,
-    scheme: o.SchemeOption = None,
+    optimizer: o.OptimizerOption = None,
     inner: o.InnerOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
@@ -74,11 +74,11 @@ def fit(
         bounds=_bounds(bounds),
         whiten=whiten,
         widths=None if widths is None else widths.values,
-        n_cones=n_cones,
+        n_radial=n_radial,
         activation=activation,
         tau=tau,
         decay=decay,
-        jitter=jitter,
+        noise=noise,
         max_iter=max_iter,
         tol=tol,
         max_seconds=max_seconds,
@@ -86,19 +86,19 @@ def fit(
         n_init=n_init,
         n_estimators=n_estimators,
         random_state=seed,
-        scheme=scheme,
+        optimizer=optimizer,
         inner=inner,
     )
     model = _model(data, output)
-    kinds = {"--given": given, "--blocks": blocks, "--n-blocks": n_blocks}
+    kinds = {"--given": given, "--blocks": blocks, "--n-maps": n_maps}
     kinds["--thesis"] = thesis or None
     asked = [name for name, value in kinds.items() if value is not None]
-    if len(asked) > 1 and asked != ["--given", "--n-blocks"]:
+    if len(asked) > 1 and asked != ["--given", "--n-maps"]:
         raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
-    if given is not None and (n_cones, jitter) != (None, None):
-        raise typer.BadParameter("--given goes with neither --n-cones nor --jitter.")
-    if given is not None and n_blocks is not None and n_estimators is not None:
-        raise typer.BadParameter("--n-estimators does not go with both --given and --n-blocks.")
+    if given is not None and (n_radial, noise) != (None, None):
+        raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
+    if given is not None and n_maps is not None and n_estimators is not None:
+        raise typer.BadParameter("--n-estimators does not go with both --given and --n-maps.")
     if data == validation == STANDARD:
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
@@ -106,11 +106,11 @@ def fit(
         inputs = _read(data, validation, weights, quiet=quiet)
         if given is not None:
             known = _columns(given, "--given")
-            flow = _fit_given(inputs, settings, known, n_blocks=n_blocks, quiet=quiet)
+            flow = _fit_given(inputs, settings, known, n_maps=n_maps, quiet=quiet)
         elif blocks is not None:
             flow = _fit_blocks(inputs, settings, blocks.split("/"), quiet=quiet)
         else:
-            flow = _fit(inputs, settings, thesis=thesis, n_blocks=n_blocks, quiet=quiet)
+            flow = _fit(inputs, settings, thesis=thesis, n_maps=n_maps, quiet=quiet)
         reports = _reports(flow)
         written = model if all(has_model(report) for report in reports.values()) else None
         if written is not None:
@@ -202,13 +202,13 @@ def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool
 
 
 def _fit(
-    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, n_blocks: int | None, quiet: bool
+    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, n_maps: int | None, quiet: bool
 ) -> "ConvexPotentialFlow | ComposedConvexPotentialFlow":
     """Return the fitted density of all columns."""
     from brenier.estimators import ComposedConvexPotentialFlow, ConvexPotentialFlow
 
-    if n_blocks is not None:
-        flow = ComposedConvexPotentialFlow(n_blocks=n_blocks, **settings)
+    if n_maps is not None:
+        flow = ComposedConvexPotentialFlow(n_maps=n_maps, **settings)
     else:
         flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
     rows = with_names(inputs.values, inputs.names)
@@ -238,7 +238,7 @@ def _fit_blocks(
     found = [_columns(block, "--blocks") for block in blocks]
     rest = [name for name in inputs.shown_names if not any(name in block for block in found)]
     whole = {name: settings.pop(name) for name in ("bounds", "max_seconds") if name in settings}
-    of_joint = {name: settings[name] for name in ("n_cones", "jitter") if name in settings}
+    of_joint = {name: settings[name] for name in ("n_radial", "noise") if name in settings}
     shared = {name: value for name, value in settings.items() if name not in of_joint}
     flow = TriangularConvexPotentialFlow(
         [*found, *([rest] if rest else [])],
@@ -266,7 +266,7 @@ def _fit_given(
     settings: dict[str, Any],
     known: list[str],
     *,
-    n_blocks: int | None,
+    n_maps: int | None,
     quiet: bool,
 ) -> "ConditionalConvexPotentialFlow":
     """Return the fitted density of the other columns given the known ones."""
@@ -299,10 +299,10 @@ def _fit_given(
         validation = (*parts(rows), weights)
     elif inputs.validation_data is not None:
         validation = parts(inputs.validation_data)
-    if n_blocks is None:
+    if n_maps is None:
         flow = ConditionalConvexPotentialFlow(**settings)
     else:
-        flow = ComposedConditionalConvexPotentialFlow(n_blocks=n_blocks, **settings)
+        flow = ComposedConditionalConvexPotentialFlow(n_maps=n_maps, **settings)
     _run(flow, inputs, parts(inputs.values), validation, quiet=quiet)
     return flow
 

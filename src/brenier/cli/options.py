@@ -24,7 +24,7 @@ class Activation(Enum):
     SQUAREPLUS = "squareplus"
 
 
-class Scheme(Enum):
+class Optimizer(Enum):
     """Searches over the weights below the last layer."""
 
     LBFGS_VARPRO = "lbfgs-varpro"
@@ -168,12 +168,12 @@ WidthsOption = Annotated[
         show_default=False,
     ),
 ]
-NConesOption = Annotated[
+NRadialOption = Annotated[
     int | None,
     typer.Option(
         min=0,
         metavar="INT",
-        help="Cones beside the network; 0 for none. [default: 8]",
+        help="RadialUnits beside the network; 0 for none. [default: 8]",
         show_default=False,
     ),
 ]
@@ -203,11 +203,11 @@ DecayOption = Annotated[
         parser=_non_negative,
         metavar="FLOAT",
         help="Weight decay, in nats per squared weight. Without it, held-out rows choose it, and "
-        "whether to use cones.",
+        "whether to use radial.",
         show_default=False,
     ),
 ]
-JitterOption = Annotated[
+NoiseOption = Annotated[
     float | None,
     typer.Option(
         parser=_non_negative,
@@ -279,8 +279,8 @@ SeedOption = Annotated[
         show_default=False,
     ),
 ]
-SchemeOption = Annotated[
-    Scheme | None,
+OptimizerOption = Annotated[
+    Optimizer | None,
     typer.Option(
         help="How the weights below the last layer are searched. [default: lbfgs-varpro]",
         show_default=False,
@@ -332,10 +332,10 @@ BlocksOption = Annotated[
         show_default=False,
     ),
 ]
-NBlocksOption = Annotated[
+NMapsOption = Annotated[
     int | None,
     typer.Option(
-        "--n-blocks",
+        "--n-maps",
         min=2,
         metavar="INT",
         help="Compose the maps of so many potentials, for thin curved shapes and several pieces, "

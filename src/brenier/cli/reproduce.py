@@ -71,7 +71,7 @@ def _list() -> None:
         thesis = "with the thesis's own numbers" if setting.published else "not in the thesis"
         typer.echo(
             f"{name:16s} {setting.distribution!r}, {setting.n_train} rows, {thesis}; floor J "
-            f"{setting.floor:.3f}; schemes: {', '.join(setting.labels)}"
+            f"{setting.floor:.3f}; optimizers: {', '.join(setting.labels)}"
         )
 
 

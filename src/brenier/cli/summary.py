@@ -84,10 +84,10 @@ def report_lines(report: "FitReport") -> Lines:
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
     yield "weight decay", _decay(report)
-    if report.jitter:
-        yield "jitter", f"{report.jitter:.3g} standard deviations of the data"
-    if report.n_blocks > 1:
-        yield "blocks", f"{report.n_blocks} potentials in turn"
+    if report.noise:
+        yield "noise", f"{report.noise:.3g} standard deviations of the data"
+    if report.n_maps > 1:
+        yield "blocks", f"{report.n_maps} potentials in turn"
     elif report.n_members > 1:
         yield "potentials", f"the weighted sum of {report.n_members}"
     if report.tail:
@@ -107,10 +107,10 @@ def _status(report: "FitReport") -> str:
 
 
 def _decay(report: "FitReport") -> str:
-    forms = set(zip(report.search_decay, report.search_n_cones, strict=True))
-    cones = f", {report.n_cones} cone{'s' * (report.n_cones != 1)}" if report.n_cones else ""
+    forms = set(zip(report.run_decay, report.run_n_radial, strict=True))
+    radial = f", {report.n_radial} cone{'s' * (report.n_radial != 1)}" if report.n_radial else ""
     best = f"; best of {len(forms)} forms on held-out rows" if len(forms) > 1 else ""
-    return f"{report.decay:g}{cones or ', no cones'}{best}"
+    return f"{report.decay:g}{radial or ', no radial'}{best}"
 
 
 def _certificate(certificate: "Certificate | None") -> str:

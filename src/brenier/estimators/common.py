@@ -19,8 +19,8 @@ from brenier.flow.inverse import Inversion
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
-from brenier.optimizers.early_stopping import Limits
-from brenier.optimizers.named import SCHEMES
+from brenier.optimizers.early_stopping import StoppingCriteria
+from brenier.optimizers.named import OPTIMIZERS
 from brenier.potential.activations import ACTIVATIONS
 from brenier.status import FitStatus
 from brenier.training.report import FitReport
@@ -32,7 +32,7 @@ INNER_SOLVERS = {"primal-dual": PrimalDual, "barrier": Barrier}
 CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
     {
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "scheme": [StrOptions(set(SCHEMES))],
+        "optimizer": [StrOptions(set(OPTIMIZERS))],
         "inner": [StrOptions(set(INNER_SOLVERS))],
         "tau": [Interval(Real, 0, None, closed="neither")],
         "decay": [None, Interval(Real, 0, None, closed="left")],
@@ -58,9 +58,9 @@ def common_settings(estimator: Any, seed: int) -> dict[str, Any]:
         "widths": tuple(int(width) for width in estimator.widths),
         "activation": ACTIVATIONS[estimator.activation],
         "solver": INNER_SOLVERS[estimator.inner](tau=float(estimator.tau)),
-        "scheme": SCHEMES[estimator.scheme](float(estimator.tol), seed),
+        "optimizer": OPTIMIZERS[estimator.optimizer](float(estimator.tol), seed),
         "w_min": W_MIN,
-        "limits": Limits(
+        "criteria": StoppingCriteria(
             int(estimator.max_iter),
             int(estimator.n_iter_no_change),
             estimator.max_seconds,

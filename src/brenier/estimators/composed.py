@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier.estimators.common import normal_points
 from brenier.estimators.table import JOINT_CONSTRAINTS, AbstractJoint
-from brenier.flow.evaluation import block_inversions, in_batches
+from brenier.flow.evaluation import in_batches, map_inversions
 from brenier.flow.inverse import Inversion
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.features import AbstractMap
@@ -28,14 +28,14 @@ class ComposedConvexPotentialFlow(AbstractJoint):
 
     Parameters
     ----------
-    n_blocks : int, default=2
+    n_maps : int, default=2
         Potentials in turn, two or more.
     widths : tuple of int, default=(16, 16)
         Widths of every block's hidden layers.
-    n_cones, activation, whiten, bounds, inner, tau, decay, jitter
+    n_radial, activation, whiten, bounds, inner, tau, decay, noise
         As in `ConvexPotentialFlow`, for every block; the joint search has the least weight decay of
         any of them.
-    scheme : str, default="lbfgs-varpro"
+    optimizer : str, default="lbfgs-varpro"
         How a block is searched, and then all together; as in `ConvexPotentialFlow`.
     max_iter, tol, max_seconds, max_work_units, n_iter_no_change
         As in `ConvexPotentialFlow`: of the joint search; a block by itself gets no more than 60
@@ -82,23 +82,23 @@ class ComposedConvexPotentialFlow(AbstractJoint):
 
     _parameter_constraints = {
         **JOINT_CONSTRAINTS,
-        "n_blocks": [Interval(Integral, 2, None, closed="left")],
+        "n_maps": [Interval(Integral, 2, None, closed="left")],
     }
 
     def __init__(
         self,
         *,
-        n_blocks=2,
+        n_maps=2,
         widths=(16, 16),
-        n_cones=8,
+        n_radial=8,
         activation="gaussian-softplus",
         whiten="full",
         bounds=None,
-        scheme="lbfgs-varpro",
+        optimizer="lbfgs-varpro",
         inner="primal-dual",
         tau=1e-5,
         decay=None,
-        jitter=None,
+        noise=None,
         max_iter=1000,
         tol=1e-5,
         max_seconds=None,
@@ -110,17 +110,17 @@ class ComposedConvexPotentialFlow(AbstractJoint):
         random_state=0,
         verbose=0,
     ):
-        self.n_blocks = n_blocks
+        self.n_maps = n_maps
         self.widths = widths
-        self.n_cones = n_cones
+        self.n_radial = n_radial
         self.activation = activation
         self.whiten = whiten
         self.bounds = bounds
-        self.scheme = scheme
+        self.optimizer = optimizer
         self.inner = inner
         self.tau = tau
         self.decay = decay
-        self.jitter = jitter
+        self.noise = noise
         self.max_iter = max_iter
         self.tol = tol
         self.max_seconds = max_seconds
@@ -132,7 +132,7 @@ class ComposedConvexPotentialFlow(AbstractJoint):
         self.random_state = random_state
         self.verbose = verbose
 
-    def block_inversions(self, Z) -> tuple[Inversion, ...]:
+    def map_inversions(self, Z) -> tuple[Inversion, ...]:
         """Return how well every block was inverted, that of the block applied first in front.
 
         Parameters
@@ -147,7 +147,7 @@ class ComposedConvexPotentialFlow(AbstractJoint):
             the certificate of the whole.
         """
         check_is_fitted(self)
-        return in_batches(block_inversions, self.flow_, normal_points(Z, self.n_features_in_))
+        return in_batches(map_inversions, self.flow_, normal_points(Z, self.n_features_in_))
 
     @property
     def _contains_gaussians(self) -> bool:
@@ -156,4 +156,4 @@ class ComposedConvexPotentialFlow(AbstractJoint):
     def _train(
         self, data: Data, settings: Settings, on_iteration: ProgressCallback | None
     ) -> TrainingResult[AbstractMap]:
-        return train_composed(data, settings, int(self.n_blocks), on_iteration).whole
+        return train_composed(data, settings, int(self.n_maps), on_iteration).whole

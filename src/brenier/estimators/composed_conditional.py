@@ -27,7 +27,7 @@ class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):
 
     Parameters
     ----------
-    n_blocks : int, default=2
+    n_maps : int, default=2
         Potentials in turn, two or more.
     widths : tuple of int, default=(16, 16)
         Widths of the layers of every block that are convex in y.
@@ -35,7 +35,7 @@ class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):
         Widths of those that see x alone.
     n_gates : int, default=0
         Quadratic terms along each axis whose weight depends on x, in every block.
-    activation, whiten, bounds, scheme, inner, tau
+    activation, whiten, bounds, optimizer, inner, tau
         As in `ConditionalConvexPotentialFlow`, for every block.
     decay : float, optional
         Weight decay of the search (nats per squared weight). None: short searches of every block
@@ -77,7 +77,7 @@ class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):
 
     _parameter_constraints = {
         **ConditionalConvexPotentialFlow._parameter_constraints,
-        "n_blocks": [Interval(Integral, 2, None, closed="left")],
+        "n_maps": [Interval(Integral, 2, None, closed="left")],
     }
     _decays = (1e-3, 1e-2, 1e-1)
     _blind_decay = 1e-2
@@ -85,14 +85,14 @@ class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):
     def __init__(
         self,
         *,
-        n_blocks=2,
+        n_maps=2,
         widths=(16, 16),
         context_widths=(8, 8),
         n_gates=0,
         activation="gaussian-softplus",
         whiten="full",
         bounds=None,
-        scheme="lbfgs-varpro",
+        optimizer="lbfgs-varpro",
         inner="primal-dual",
         tau=1e-5,
         decay=None,
@@ -106,14 +106,14 @@ class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):
         random_state=0,
         verbose=0,
     ):
-        self.n_blocks = n_blocks
+        self.n_maps = n_maps
         self.widths = widths
         self.context_widths = context_widths
         self.n_gates = n_gates
         self.activation = activation
         self.whiten = whiten
         self.bounds = bounds
-        self.scheme = scheme
+        self.optimizer = optimizer
         self.inner = inner
         self.tau = tau
         self.decay = decay
@@ -140,4 +140,4 @@ class ComposedConditionalConvexPotentialFlow(ConditionalConvexPotentialFlow):
     ) -> list[TrainingResult[AbstractMap] | None]:
         """Return the best composition of the only split."""
         (rows,), (callback,) = data, told
-        return [train_composed(rows, settings, int(self.n_blocks), callback, model=model).whole]
+        return [train_composed(rows, settings, int(self.n_maps), callback, model=model).whole]

@@ -37,7 +37,7 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         What is removed from the targets first. X is always standardised.
     bounds : mapping or sequence, optional
         Bounds of the targets in data units: `{name_or_index: (low, high)}`, or one pair a column.
-    scheme, inner, tau, max_iter, tol, max_seconds, max_work_units, n_iter_no_change
+    optimizer, inner, tau, max_iter, tol, max_seconds, max_work_units, n_iter_no_change
         As in `ConvexPotentialFlow`.
     decay : float, optional
         Weight decay of the search (nats per squared weight). None: short searches with 1e-2 and

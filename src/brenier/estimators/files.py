@@ -25,7 +25,7 @@ from brenier.version import __version__
 # Relative agreement of the probes' log-densities when a model is loaded on another machine.
 PROBE_TOLERANCE = 1e-9
 # What files do not speak of that are older than the setting.
-SINCE = {"ConvexPotentialFlow": {"n_cones": 0, "jitter": 0.0}}
+SINCE = {"ConvexPotentialFlow": {"n_radial": 0, "noise": 0.0}}
 
 Estimator = TypeVar("Estimator")
 

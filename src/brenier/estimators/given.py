@@ -57,7 +57,7 @@ from brenier.status import InputWarning, InversionWarning
 from brenier.training.conditional import ConditionalModel
 from brenier.training.members import Member, average, average_report, with_a_search
 from brenier.training.report import FitReport
-from brenier.training.settings import Form, Settings
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.tail import with_tail
 from brenier.training.training import TrainingResult, train, train_apart
 from brenier.training.units import Units, progress_callback
@@ -103,7 +103,7 @@ class AbstractConditional(BaseEstimator):
         activation="gaussian-softplus",
         whiten="full",
         bounds=None,
-        scheme="lbfgs-varpro",
+        optimizer="lbfgs-varpro",
         inner="primal-dual",
         tau=1e-5,
         decay=None,
@@ -124,7 +124,7 @@ class AbstractConditional(BaseEstimator):
         self.activation = activation
         self.whiten = whiten
         self.bounds = bounds
-        self.scheme = scheme
+        self.optimizer = optimizer
         self.inner = inner
         self.tau = tau
         self.decay = decay
@@ -385,15 +385,15 @@ class AbstractConditional(BaseEstimator):
             quadratic=True,
             forms=() if few else self._forms(chosen_on_heldout=heldout),
             # Noise on the rows would blur their context too.
-            jitter=0.0,
+            noise=0.0,
             shrinkage=d / (N + d) if few else 0.0,
         )
 
-    def _forms(self, *, chosen_on_heldout: bool) -> tuple[Form, ...]:
+    def _forms(self, *, chosen_on_heldout: bool) -> tuple[Hyperparameters, ...]:
         if self.decay is not None:
-            return (Form(float(self.decay), 0),)
+            return (Hyperparameters(float(self.decay), 0),)
         decays = self._decays if chosen_on_heldout else (self._blind_decay,)
-        return tuple(Form(decay, 0) for decay in decays)
+        return tuple(Hyperparameters(decay, 0) for decay in decays)
 
     def _preimages(
         self, X: Float[np.ndarray, "N q"], Z: Float[np.ndarray, "N k n"]

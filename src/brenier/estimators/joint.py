@@ -26,8 +26,8 @@ class ConvexPotentialFlow(AbstractJoint):
     ----------
     widths : tuple of int, default=(16, 16, 16, 16)
         Widths of the hidden layers.
-    n_cones : int, default=8
-        Cones beside the network, sqrt(1 + |B x + e|^2) each: round kinks for heavy tails, shells
+    n_radial : int, default=8
+        RadialUnits beside the network, sqrt(1 + |B x + e|^2) each: round kinks for heavy tails, shells
         and funnels.
     activation : {"gaussian-softplus", "softplus", "squareplus"}
         Convex, non-decreasing activation.
@@ -44,19 +44,19 @@ class ConvexPotentialFlow(AbstractJoint):
         Column bounds in data units: `{name_or_index: (low, high)}`, or one pair a column; None
         where there is no bound. Bounded columns go through a logarithm or logit; the density
         outside is zero and samples lie strictly inside.
-    scheme : {"lbfgs-varpro", "adam-varpro", "adam-lbfgs-varpro", "gd-varpro", \
+    optimizer : {"lbfgs-varpro", "adam-varpro", "adam-lbfgs-varpro", "gd-varpro", \
             "gauss-newton-varpro", "adam", "lbfgs-full", "gauss-newton-full"}
         How mu, all weights but the last layer's, is searched; the last three search the last
-        layer's weights along with it. An iteration of the Adam schemes is a pass through the rows.
+        layer's weights along with it. An iteration of the Adam optimizers is a pass through the rows.
     inner : {"primal-dual", "barrier"}
         How the last layer is solved for.
     tau : float, default=1e-5
         Final barrier weight (nats): also a mild prior that keeps the last layer's weights positive.
     decay : float, optional
         Weight decay of the search (nats per squared weight). None: short searches with 1e-4 and
-        1e-2, and one with 1e-5 and without cones, race, and the most promising on held-out rows
+        1e-2, and one with 1e-5 and without radial, race, and the most promising on held-out rows
         goes on; 1e-3 where no rows are held out.
-    jitter : float, optional
+    noise : float, optional
         Standard deviation, in those of the data, of the noise on copies of the rows that the
         search sees; 0 for none. None: chosen from the data, and none where their structure is
         coarse or the rows are many.
@@ -133,17 +133,17 @@ class ConvexPotentialFlow(AbstractJoint):
         self,
         *,
         widths=(16, 16, 16, 16),
-        n_cones=8,
+        n_radial=8,
         activation="gaussian-softplus",
         nonnegativity="bounds",
         quadratic=True,
         whiten="full",
         bounds=None,
-        scheme="lbfgs-varpro",
+        optimizer="lbfgs-varpro",
         inner="primal-dual",
         tau=1e-5,
         decay=None,
-        jitter=None,
+        noise=None,
         max_iter=1000,
         tol=1e-5,
         max_seconds=None,
@@ -156,17 +156,17 @@ class ConvexPotentialFlow(AbstractJoint):
         verbose=0,
     ):
         self.widths = widths
-        self.n_cones = n_cones
+        self.n_radial = n_radial
         self.activation = activation
         self.nonnegativity = nonnegativity
         self.quadratic = quadratic
         self.whiten = whiten
         self.bounds = bounds
-        self.scheme = scheme
+        self.optimizer = optimizer
         self.inner = inner
         self.tau = tau
         self.decay = decay
-        self.jitter = jitter
+        self.noise = noise
         self.max_iter = max_iter
         self.tol = tol
         self.max_seconds = max_seconds
@@ -183,7 +183,7 @@ class ConvexPotentialFlow(AbstractJoint):
         """Return an estimator of the thesis's exact form, with any settings changed.
 
         Four hidden layers of 32, softplus, hidden weights through a softplus, no quadratics, raw
-        coordinates, no weight decay, no jitter, one potential, the barrier method inside (thesis
+        coordinates, no weight decay, no noise, one potential, the barrier method inside (thesis
         2.2, 3.2, 4.1).
 
         Parameters
@@ -193,14 +193,14 @@ class ConvexPotentialFlow(AbstractJoint):
         """
         form = {
             "widths": (32, 32, 32, 32),
-            "n_cones": 0,
+            "n_radial": 0,
             "activation": "softplus",
             "nonnegativity": "softplus",
             "quadratic": False,
             "whiten": "none",
             "inner": "barrier",
             "decay": 0.0,
-            "jitter": 0.0,
+            "noise": 0.0,
             "n_estimators": 1,
         }
         return cls(**{**form, **changes})

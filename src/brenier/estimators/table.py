@@ -42,24 +42,24 @@ from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.features import AbstractMap
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import InputWarning, InversionWarning
-from brenier.training.settings import Form, Settings
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.training import TrainingResult
 from brenier.training.units import Units, fit_report, gaussian_log_density, progress_callback
 from brenier.varpro.sample import Data
 
-# Weight decays tried where held-out rows can choose, without and with cones, and the one taken
+# Weight decays tried where held-out rows can choose, without and with radial, and the one taken
 # where they cannot. Thin curved shapes want the first, shells the second, smooth posteriors the
 # last.
-DECAYS_WITHOUT_CONES = (1e-5,)
-DECAYS_WITH_CONES = (1e-4, 1e-2)
+DECAYS_WITHOUT_RADIAL = (1e-5,)
+DECAYS_WITH_RADIAL = (1e-4, 1e-2)
 BLIND_DECAY = 1e-3
 # What the settings of all such densities may be, as scikit-learn checks it.
 JOINT_CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
     {
         **CONSTRAINTS,
-        "n_cones": [Interval(Integral, 0, None, closed="left")],
+        "n_radial": [Interval(Integral, 0, None, closed="left")],
         "whiten": [StrOptions({"full", "standardize", "none"})],
-        "jitter": [None, Interval(Real, 0, None, closed="left")],
+        "noise": [None, Interval(Real, 0, None, closed="left")],
     }
 )
 
@@ -72,12 +72,12 @@ class AbstractJoint(TransformerMixin, DensityMixin, BaseEstimator):
     feature_names_in_: np.ndarray
 
     # Settings that every kind has.
-    n_cones: Any
+    n_radial: Any
     n_estimators: Any
     whiten: Any
     bounds: Any
     decay: Any
-    jitter: Any
+    noise: Any
     validation_fraction: Any
     random_state: Any
     verbose: Any
@@ -192,7 +192,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, BaseEstimator):
             nonnegativity=NONNEGATIVITY["bounds"],
             quadratic=True,
             forms=() if few else self._forms(chosen_on_heldout=heldout is not None),
-            jitter=None if self.jitter is None else float(self.jitter),
+            noise=None if self.noise is None else float(self.noise),
             shrinkage=n / (N + n) if few else 0.0,
         )
         tell = progress_callback(units, callback, int(self.verbose))
@@ -202,14 +202,16 @@ class AbstractJoint(TransformerMixin, DensityMixin, BaseEstimator):
         self.report_ = fit_report(result, units, self.flow_, heldout, len(training.X))
         self.n_iter_ = self.report_.n_iter
 
-    def _forms(self, *, chosen_on_heldout: bool) -> tuple[Form, ...]:
-        n_cones = int(self.n_cones)
+    def _forms(self, *, chosen_on_heldout: bool) -> tuple[Hyperparameters, ...]:
+        n_radial = int(self.n_radial)
         if self.decay is not None:
-            return (Form(float(self.decay), n_cones),)
+            return (Hyperparameters(float(self.decay), n_radial),)
         if not chosen_on_heldout:
-            return (Form(BLIND_DECAY, n_cones),)
-        without = [Form(decay, 0) for decay in DECAYS_WITHOUT_CONES]
-        return tuple(dict.fromkeys([*without, *(Form(d, n_cones) for d in DECAYS_WITH_CONES)]))
+            return (Hyperparameters(BLIND_DECAY, n_radial),)
+        without = [Hyperparameters(decay, 0) for decay in DECAYS_WITHOUT_RADIAL]
+        return tuple(
+            dict.fromkeys([*without, *(Hyperparameters(d, n_radial) for d in DECAYS_WITH_RADIAL)])
+        )
 
     def score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row.

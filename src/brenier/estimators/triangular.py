@@ -409,7 +409,7 @@ def _counted_on(callback: Any, flows: list[Any]) -> Any:
     """Return the callback with searches counted on from those of the flows already fitted."""
     if callback is None:
         return None
-    before = sum(len(flow.report_.search_decay) for flow in flows)
+    before = sum(len(flow.report_.run_decay) for flow in flows)
     return lambda progress: callback(replace(progress, search=before + progress.search))
 
 

@@ -34,9 +34,9 @@ def inverse(flow: ConvexFlow, Z: Array) -> PyTree:
 
 
 @eqx.filter_jit
-def block_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
+def map_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
     """Return every block's inversion of every point, compiled."""
-    return flow.block_inversions(Z)
+    return flow.map_inversions(Z)
 
 
 def in_batches(

@@ -66,10 +66,10 @@ class ConvexFlow(eqx.Module):
         Rows of Z are images, then the context's columns. The certificate is in the potential's
         coordinates, after preprocessing, and of all blocks together.
         """
-        inversion = together(self.map, self.block_inversions(Z))
+        inversion = together(self.map, self.map_inversions(Z))
         return self.preprocessing.inverse(inversion.X), inversion
 
-    def block_inversions(self, Z: Float[Array, "N d"]) -> tuple[Inversion, ...]:
+    def map_inversions(self, Z: Float[Array, "N d"]) -> tuple[Inversion, ...]:
         """Return how well each block was inverted, that of the block applied first in front."""
         context = self.preprocessing.context(Z[:, self.n :])
         targets = Z[:, : self.n]

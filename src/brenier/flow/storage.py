@@ -26,8 +26,8 @@ from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.picnn import Affine, PartiallyConvexNetwork
-from brenier.potential.radial import Cones
-from brenier.potential.units import AbstractUnits, SideBySide
+from brenier.potential.radial import RadialUnits
+from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 from brenier.training.conditional import ConditionalGaussian
 
 Arrays = dict[str, np.ndarray]
@@ -105,12 +105,12 @@ def _preprocessing_to_arrays(preprocessing: Preprocessing) -> dict[str, Array]:
 def _separable_to_arrays(
     features: SeparableFeatures, w: Array
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    network, cones = _parts(features.network)
+    network, radial = _parts(features.network)
     arrays: dict[str, Array] = {"axes": features.axes, "w": w}
     for name, parts in (("K", network.K), ("b", network.b), ("L", network.L)):
         arrays |= {f"{name}.{i}": part for i, part in enumerate(parts)}
-    if cones is not None:
-        arrays |= {"cones.B": cones.B, "cones.e": cones.e}
+    if radial is not None:
+        arrays |= {"cones.B": radial.B, "cones.e": radial.e}
     structure = {
         "activation": _name_of(network.activation, ACTIVATIONS),
         "nonnegativity": _name_of(network.nonnegativity, NONNEGATIVITY),
@@ -131,7 +131,7 @@ def _separable_from_arrays(arrays: Arrays, structure: dict[str, Any]) -> Separab
     )
     units: AbstractUnits = network
     if "cones.B" in arrays:
-        units = SideBySide((network, Cones(arrays["cones.B"], arrays["cones.e"])))
+        units = ConcatenatedUnits((network, RadialUnits(arrays["cones.B"], arrays["cones.e"])))
     return SeparableFeatures(units, arrays["axes"], structure["normalised"])
 
 
@@ -230,14 +230,14 @@ def _as_floats(arrays: dict[str, Array]) -> Arrays:
     return {name: np.asarray(array, dtype=float) for name, array in arrays.items()}
 
 
-def _parts(units: AbstractUnits) -> tuple[InputConvexNetwork, Cones | None]:
-    """Return the network, and the cones beside it if there are any."""
-    match units.parts if isinstance(units, SideBySide) else (units,):
+def _parts(units: AbstractUnits) -> tuple[InputConvexNetwork, RadialUnits | None]:
+    """Return the network, and the radial beside it if there are any."""
+    match units.parts if isinstance(units, ConcatenatedUnits) else (units,):
         case (InputConvexNetwork() as network,):
             return network, None
-        case (InputConvexNetwork() as network, Cones() as cones):
-            return network, cones
-    raise TypeError(f"Expected a network, with cones beside it or without; got {units}.")
+        case (InputConvexNetwork() as network, RadialUnits() as radial):
+            return network, radial
+    raise TypeError(f"Expected a network, with radial beside it or without; got {units}.")
 
 
 def _name_of(part: object, registry) -> str:

@@ -88,7 +88,7 @@ class Barrier(AbstractInnerSolver):
             multipliers=multipliers,
             decrement=state.decrement,
             complementarity=jnp.sum(multipliers * slack(state.w, floor)),
-            iterations=state.iterations,
+            newton_steps=state.iterations,
             chord_steps=jnp.zeros_like(state.iterations),
             status=state.status,
         )

@@ -50,7 +50,7 @@ class Evaluation(eqx.Module):
     hessian: Float[Array, "m m"]
 
 
-class Slope(eqx.Module):
+class ValueAndGradient(eqx.Module):
     """J and its gradient at one w; J is infinite outside the domain."""
 
     value: Float[Array, ""]
@@ -65,7 +65,7 @@ class AbstractObjective(eqx.Module):
         """Return J(w), infinite outside the domain."""
 
     @abstractmethod
-    def slope(self, w: Float[Array, " m"]) -> Slope:
+    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
         """Return J(w) and its gradient, at a small part of the cost of its Hessian."""
 
     @abstractmethod
@@ -109,7 +109,7 @@ class LogDetTerm(eqx.Module):
         value = self._factor(w)[1]
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
-    def slope(self, w: Float[Array, " m"]) -> Slope:
+    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
         """Return the term and its gradient, - sum_j omega_j <A_j^{-1}, H_ji>."""
         L, value = self._factor(w)
         P, N, k = self.H.shape
@@ -121,7 +121,7 @@ class LogDetTerm(eqx.Module):
         traces = per_entry.reshape(P * N) @ self.H.reshape(P * N, k)
         t = triangular_products(inverse, self.d)
         squares = self.omega @ jnp.sum(t * t, axis=0)
-        return Slope(
+        return ValueAndGradient(
             value=jnp.where(jnp.isfinite(value), value, jnp.inf),
             gradient=_padded(-jnp.concatenate([traces, squares]), w),
         )
@@ -170,7 +170,7 @@ class ArrayObjective(AbstractObjective):
         """Return J(w)."""
         return 0.5 * w @ (self.M @ w) + self.term.value(w)
 
-    def slope(self, w: Float[Array, " m"]) -> Slope:
+    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
         """Return J(w) and its gradient."""
         return _slope_with_quadratic(self.M, w, self.term.slope(w))
 
@@ -225,7 +225,7 @@ class ChunkedObjective(AbstractObjective):
         total = sum_over_chunks(lambda c: self._term(c).value(w), (self.chunks, self.omega))
         return 0.5 * w @ (self.M @ w) + total
 
-    def slope(self, w: Float[Array, " m"]) -> Slope:
+    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
         """Return J(w) and its gradient."""
         total = sum_over_chunks(lambda c: self._term(c).slope(w), (self.chunks, self.omega))
         return _slope_with_quadratic(self.M, w, total)
@@ -236,9 +236,9 @@ class ChunkedObjective(AbstractObjective):
         return _with_quadratic(self.M, w, total)
 
 
-def _slope_with_quadratic(M: Array, w: Array, term: Slope) -> Slope:
+def _slope_with_quadratic(M: Array, w: Array, term: ValueAndGradient) -> ValueAndGradient:
     Mw = M @ w
-    return Slope(0.5 * w @ Mw + term.value, Mw + term.gradient)
+    return ValueAndGradient(0.5 * w @ Mw + term.value, Mw + term.gradient)
 
 
 def _with_quadratic(M: Array, w: Array, term: Evaluation) -> Evaluation:

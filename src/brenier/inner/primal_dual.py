@@ -111,7 +111,7 @@ class PrimalDual(AbstractInnerSolver):
             multipliers=multipliers,
             decrement=state.decrement,
             complementarity=jnp.sum(jnp.where(constrained, s * multipliers, 0.0)),
-            iterations=state.iterations - state.chord_steps,
+            newton_steps=state.iterations - state.chord_steps,
             chord_steps=state.chord_steps,
             status=state.status,
         )

@@ -51,7 +51,7 @@ class InnerSolution(eqx.Module):
         closing step the error in J_tau is of the order of its square.
     complementarity : ()
         s . lambda: the duality gap at a stationary point, m_plus tau at the end of the path.
-    iterations : ()
+    newton_steps : ()
         Newton steps, one evaluation of the Hessian each.
     chord_steps : ()
         Steps with the Hessian of an earlier one, which cost a gradient each.
@@ -63,7 +63,7 @@ class InnerSolution(eqx.Module):
     multipliers: Float[Array, " m"]
     decrement: Float[Array, ""]
     complementarity: Float[Array, ""]
-    iterations: Int[Array, ""]
+    newton_steps: Int[Array, ""]
     chord_steps: Int[Array, ""]
     status: Int[Array, ""]
 

@@ -18,15 +18,15 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
-from brenier.optimizers.base import AbstractScheme, SearchEnd
-from brenier.optimizers.early_stopping import Monitor, StopSearch
+from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd
+from brenier.optimizers.early_stopping import EarlyStopping, StopRun
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction
-from brenier.varpro.sample import Sample
+from brenier.varpro.sample import PaddedSample
 
 
 @dataclass(frozen=True)
-class Adam(AbstractScheme):
+class Adam(AbstractOptimizer):
     """Adam.
 
     Parameters
@@ -40,7 +40,7 @@ class Adam(AbstractScheme):
     seed : int
         Of the order of the rows.
     epochs : int, optional
-        Passes through the rows; None: until the monitor stops the search.
+        Passes through the rows; None: until the early_stopping stops the search.
     """
 
     eliminates: bool
@@ -49,12 +49,12 @@ class Adam(AbstractScheme):
     seed: int
     epochs: int | None = None
 
-    def search(
-        self, function: AbstractFunction, x: Float[np.ndarray, " p"], monitor: Monitor
-    ) -> SearchEnd:
-        """Search from `x`, reporting every epoch's last iterate to `monitor`.
+    def minimize(
+        self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
+    ) -> OptimizerEnd:
+        """Search from `x`, reporting every epoch's last iterate to `early_stopping`.
 
-        What the monitor sees is evaluated on all rows and costs no work units.
+        What the early_stopping sees is evaluated on all rows and costs no work units.
         """
         rng = np.random.default_rng(self.seed)
         lower = function.lower
@@ -73,7 +73,7 @@ class Adam(AbstractScheme):
                 epoch += 1
                 stuck = True
                 for batch, n_rows in self._batches(function.sample, rng):
-                    monitor.check_time()
+                    early_stopping.check_time()
                     batch_function.sample, batch_function.n_rows = batch, n_rows
                     here = batch_function.evaluate(x)
                     # A batch on which the density vanishes somewhere gives no direction.
@@ -82,15 +82,20 @@ class Adam(AbstractScheme):
                         x, state = move(x, here.gradient, state)
                         x = np.asarray(x)
                 if stuck:
-                    return SearchEnd(x, FitStatus.NUMERICAL_FAILURE)
-                monitor.observe(whole.evaluate(x), function)
-        except StopSearch as stop:
-            return SearchEnd(x, stop.status)
-        return SearchEnd(x, FitStatus.ITERATION_LIMIT)
+                    return OptimizerEnd(x, FitStatus.NUMERICAL_FAILURE)
+                early_stopping.observe(whole.evaluate(x), function)
+        except StopRun as stop:
+            return OptimizerEnd(x, stop.status)
+        return OptimizerEnd(x, FitStatus.ITERATION_LIMIT)
 
-    def _batches(self, sample: Sample, rng: np.random.Generator) -> Iterator[tuple[Sample, int]]:
+    def _batches(
+        self, sample: PaddedSample, rng: np.random.Generator
+    ) -> Iterator[tuple[PaddedSample, int]]:
         X, omega = sample.rows()
         order = rng.permutation(len(X))
         for start in range(0, len(X), self.batch_rows):
             rows = order[start : start + self.batch_rows]
-            yield Sample.of(X[rows], omega[rows], self.batch_rows, least=self.batch_rows), len(rows)
+            yield (
+                PaddedSample.of(X[rows], omega[rows], self.batch_rows, least=self.batch_rows),
+                len(rows),
+            )

@@ -1,4 +1,4 @@
-"""What a scheme is: a way to search over mu, or over (mu, w)."""
+"""What a optimizer is: a way to search over mu, or over (mu, w)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from brenier.optimizers.early_stopping import Monitor
+from brenier.optimizers.early_stopping import EarlyStopping
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction
 
@@ -16,15 +16,15 @@ LOOSE = 1e2
 
 
 @dataclass(frozen=True)
-class SearchEnd:
-    """Where a search ended and why; what to return is the monitor's best iterate, not this."""
+class OptimizerEnd:
+    """Where a search ended and why; what to return is the early_stopping's best iterate, not this."""
 
     x: Float[np.ndarray, " p"]
     status: FitStatus
 
 
-class AbstractScheme(ABC):
-    """A search under lower bounds, watched by a monitor.
+class AbstractOptimizer(ABC):
+    """A search under lower bounds, watched by a early_stopping.
 
     Attributes
     ----------
@@ -35,10 +35,10 @@ class AbstractScheme(ABC):
     eliminates: bool
 
     @abstractmethod
-    def search(
-        self, function: AbstractFunction, x: Float[np.ndarray, " p"], monitor: Monitor
-    ) -> SearchEnd:
-        """Search from `x`, reporting every accepted iterate to `monitor`."""
+    def minimize(
+        self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
+    ) -> OptimizerEnd:
+        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
 
 
 def projected_gradient(

@@ -14,10 +14,10 @@ from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction, Evaluated
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Sample
+from brenier.varpro.sample import PaddedSample
 
 
-class StopSearch(Exception):
+class StopRun(Exception):
     """Ends a search from within, with the status it shall have."""
 
     def __init__(self, status: FitStatus):
@@ -48,7 +48,7 @@ class Iterate:
 
 
 @dataclass(frozen=True)
-class Limits:
+class StoppingCriteria:
     """When a search must end.
 
     Attributes
@@ -71,8 +71,8 @@ class Limits:
 
 
 @dataclass
-class Monitor:
-    """Sees every accepted iterate, keeps the best, and raises `StopSearch` when it is time.
+class EarlyStopping:
+    """Sees every accepted iterate, keeps the best, and raises `StopRun` when it is time.
 
     Attributes
     ----------
@@ -86,8 +86,8 @@ class Monitor:
     """
 
     problem: VariableProjection
-    heldout: Sample | None
-    limits: Limits
+    heldout: PaddedSample | None
+    criteria: StoppingCriteria
     on_iteration: ProgressCallback | None = None
     _: KW_ONLY
     search: int = 1
@@ -107,16 +107,16 @@ class Monitor:
     @property
     def exhausted(self) -> bool:
         """Whether the iterations or the work units are used up."""
-        budget = self.limits.max_work_units
+        budget = self.criteria.max_work_units
         spent = bool(budget and self.iterations and self.iterations[-1].work_units >= budget)
-        return spent or len(self.iterations) >= self.limits.max_iter
+        return spent or len(self.iterations) >= self.criteria.max_iter
 
     def check_time(self) -> None:
-        """Raise `StopSearch` when the time is up, or when another search was interrupted."""
-        if self.limits.max_seconds is not None and self.elapsed > self.limits.max_seconds:
-            raise StopSearch(FitStatus.TIME_LIMIT)
+        """Raise `StopRun` when the time is up, or when another search was interrupted."""
+        if self.criteria.max_seconds is not None and self.elapsed > self.criteria.max_seconds:
+            raise StopRun(FitStatus.TIME_LIMIT)
         if self.stop.is_set():
-            raise StopSearch(FitStatus.INTERRUPTED)
+            raise StopRun(FitStatus.INTERRUPTED)
 
     def heldout_loss(self, theta: np.ndarray, w: np.ndarray) -> float:
         """Return J on the held-out rows; NaN where there are none."""
@@ -157,12 +157,12 @@ class Monitor:
         if self.on_iteration is not None:
             self.on_iteration(record)
         if self._out_of_patience(number):
-            raise StopSearch(FitStatus.STOPPED_ON_VALIDATION)
+            raise StopRun(FitStatus.STOPPED_ON_VALIDATION)
         if self.exhausted:
-            raise StopSearch(FitStatus.ITERATION_LIMIT)
+            raise StopRun(FitStatus.ITERATION_LIMIT)
         self.check_time()
 
     def _out_of_patience(self, number: int) -> bool:
         if self.heldout is None or self.best is None:
             return False
-        return number - self.best.number > max(self.limits.patience, 0.25 * number)
+        return number - self.best.number > max(self.criteria.patience, 0.25 * number)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from brenier.optimizers.base import AbstractScheme, SearchEnd, projected_gradient, stalled
-from brenier.optimizers.early_stopping import Monitor, StopSearch
+from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd, projected_gradient, stalled
+from brenier.optimizers.early_stopping import EarlyStopping, StopRun
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction, Evaluated, Product
 
@@ -28,7 +28,7 @@ LEAST_RADIUS = 1e-10
 
 
 @dataclass(frozen=True)
-class GaussNewton(AbstractScheme):
+class GaussNewton(AbstractOptimizer):
     """Trust-region Gauss-Newton.
 
     Parameters
@@ -48,30 +48,30 @@ class GaussNewton(AbstractScheme):
     max_products: int = 30
     first_radius: float = 1.0
 
-    def search(
-        self, function: AbstractFunction, x: Float[np.ndarray, " p"], monitor: Monitor
-    ) -> SearchEnd:
-        """Search from `x`, reporting every accepted iterate to `monitor`."""
+    def minimize(
+        self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
+    ) -> OptimizerEnd:
+        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
         lower, radius = function.lower, self.first_radius
         here = function.evaluate(x)
         if not here.finite:
-            return SearchEnd(x, FitStatus.NUMERICAL_FAILURE)
+            return OptimizerEnd(x, FitStatus.NUMERICAL_FAILURE)
         product = function.curvature(here)
         try:
             while projected_gradient(here.x, here.gradient, lower) > self.tol:
-                monitor.check_time()
+                early_stopping.check_time()
                 step, predicted = self._trial(product, here, lower, radius)
                 after = function.evaluate(here.x + step)
                 ratio = (here.value - after.value) / predicted if after.finite else -np.inf
                 radius = _next_radius(radius, float(np.linalg.norm(step)), ratio)
                 if ratio > ACCEPT:
                     here, product = after, function.curvature(after)
-                    monitor.observe(here, function)
+                    early_stopping.observe(here, function)
                 elif radius < LEAST_RADIUS:
                     break
-        except StopSearch as stop:
-            return SearchEnd(here.x, stop.status)
-        return SearchEnd(
+        except StopRun as stop:
+            return OptimizerEnd(here.x, stop.status)
+        return OptimizerEnd(
             here.x, stalled(projected_gradient(here.x, here.gradient, lower), self.tol)
         )
 

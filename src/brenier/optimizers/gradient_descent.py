@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from brenier.optimizers.base import AbstractScheme, SearchEnd, projected_gradient, stalled
-from brenier.optimizers.early_stopping import Monitor, StopSearch
+from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd, projected_gradient, stalled
+from brenier.optimizers.early_stopping import EarlyStopping, StopRun
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction, Evaluated
 
@@ -27,7 +27,7 @@ MAX_SHRINKS = 40
 
 
 @dataclass(frozen=True)
-class GradientDescent(AbstractScheme):
+class GradientDescent(AbstractOptimizer):
     """Gradient descent with backtracking.
 
     Parameters
@@ -44,26 +44,26 @@ class GradientDescent(AbstractScheme):
     tol: float = 1e-5
     first_step: float = 1.0
 
-    def search(
-        self, function: AbstractFunction, x: Float[np.ndarray, " p"], monitor: Monitor
-    ) -> SearchEnd:
-        """Search from `x`, reporting every accepted iterate to `monitor`."""
+    def minimize(
+        self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
+    ) -> OptimizerEnd:
+        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
         lower = function.lower
         here = function.evaluate(x)
         if not here.finite:
-            return SearchEnd(x, FitStatus.NUMERICAL_FAILURE)
+            return OptimizerEnd(x, FitStatus.NUMERICAL_FAILURE)
         step = self.first_step
         try:
             while projected_gradient(here.x, here.gradient, lower) > self.tol:
-                monitor.check_time()
+                early_stopping.check_time()
                 step, after = _line_search(function, here, lower, GROWTH * step)
                 if after is None:
                     break
                 here = after
-                monitor.observe(here, function)
-        except StopSearch as stop:
-            return SearchEnd(here.x, stop.status)
-        return SearchEnd(
+                early_stopping.observe(here, function)
+        except StopRun as stop:
+            return OptimizerEnd(here.x, stop.status)
+        return OptimizerEnd(
             here.x, stalled(projected_gradient(here.x, here.gradient, lower), self.tol)
         )
 

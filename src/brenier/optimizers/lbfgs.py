@@ -15,14 +15,14 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import OptimizeResult, minimize
 
-from brenier.optimizers.base import AbstractScheme, SearchEnd, projected_gradient, stalled
-from brenier.optimizers.early_stopping import Monitor, StopSearch
+from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd, projected_gradient, stalled
+from brenier.optimizers.early_stopping import EarlyStopping, StopRun
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction
 
 
 @dataclass(frozen=True)
-class LBFGS(AbstractScheme):
+class LBFGS(AbstractOptimizer):
     """L-BFGS-B.
 
     Parameters
@@ -40,17 +40,17 @@ class LBFGS(AbstractScheme):
     tol: float = 1e-5
     memory: int = 20
 
-    def search(
-        self, function: AbstractFunction, x: Float[np.ndarray, " p"], monitor: Monitor
-    ) -> SearchEnd:
-        """Search from `x`, reporting every accepted iterate to `monitor`."""
+    def minimize(
+        self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
+    ) -> OptimizerEnd:
+        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
 
         def value_and_gradient(x):
-            monitor.check_time()
+            early_stopping.check_time()
             return function(x)
 
         def report(intermediate_result: OptimizeResult) -> None:
-            monitor.observe(function.at(intermediate_result.x), function)
+            early_stopping.observe(function.at(intermediate_result.x), function)
 
         try:
             result = minimize(
@@ -61,17 +61,17 @@ class LBFGS(AbstractScheme):
                 bounds=[(low, np.inf) for low in function.lower],
                 callback=report,
                 options={
-                    # The monitor counts iterations, so that all schemes end alike.
-                    "maxiter": monitor.limits.max_iter + 1,
-                    "maxfun": 20 * (monitor.limits.max_iter + 1),
+                    # The early_stopping counts iterations, so that all optimizers end alike.
+                    "maxiter": early_stopping.criteria.max_iter + 1,
+                    "maxfun": 20 * (early_stopping.criteria.max_iter + 1),
                     "maxcor": self.memory,
                     "ftol": self.tol**2,
                     "gtol": self.tol,
                 },
             )
-        except StopSearch as stop:
-            return SearchEnd(x if function.last is None else function.last.x, stop.status)
-        return SearchEnd(result.x, self._status(result, function.lower))
+        except StopRun as stop:
+            return OptimizerEnd(x if function.last is None else function.last.x, stop.status)
+        return OptimizerEnd(result.x, self._status(result, function.lower))
 
     def _status(self, result: OptimizeResult, lower: np.ndarray) -> FitStatus:
         if not np.isfinite(result.fun):

@@ -1,10 +1,10 @@
-"""The schemes by the names that estimators and the command line accept."""
+"""The optimizers by the names that estimators and the command line accept."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from brenier.optimizers.adam import Adam
-from brenier.optimizers.base import AbstractScheme
+from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.gauss_newton import GaussNewton
 from brenier.optimizers.gradient_descent import GradientDescent
 from brenier.optimizers.lbfgs import LBFGS
@@ -27,7 +27,7 @@ def _adam_varpro(seed: int, epochs: int | None = None) -> Adam:
     )
 
 
-SCHEMES: Mapping[str, Callable[[float, int], AbstractScheme]] = MappingProxyType(
+OPTIMIZERS: Mapping[str, Callable[[float, int], AbstractOptimizer]] = MappingProxyType(
     {
         "lbfgs-varpro": lambda tol, seed: LBFGS(tol=tol),
         "adam-varpro": lambda tol, seed: _adam_varpro(seed),
@@ -43,4 +43,4 @@ SCHEMES: Mapping[str, Callable[[float, int], AbstractScheme]] = MappingProxyType
         "gauss-newton-full": lambda tol, seed: GaussNewton(eliminates=False, tol=tol),
     }
 )
-"""name -> (tolerance, seed) -> scheme."""
+"""name -> (tolerance, seed) -> optimizer."""

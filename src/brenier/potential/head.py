@@ -32,7 +32,7 @@ class SeparableFeatures(AbstractFeatures):
     Parameters
     ----------
     network : AbstractUnits
-        A network, with cones beside it or without; mu lives here.
+        A network, with radial beside it or without; mu lives here.
     axes : (q, n)
         Directions r_k of the quadratics, orthonormal rows; q = n, or 0 for the thesis's form.
     normalised : bool

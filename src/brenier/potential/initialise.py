@@ -18,12 +18,12 @@ from brenier.potential.conditional import GatedNetwork
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.picnn import Affine, PartiallyConvexNetwork
-from brenier.potential.radial import Cones
+from brenier.potential.radial import RadialUnits
 
 # Standard deviations of the pre-activations: from broad to sharp against the data's own scale.
 SPREAD = (0.5, 3.0)
-# How far the cones' matrices are from multiples of the identity, entry by entry.
-CONE_NOISE = 0.1
+# How far the radial' matrices are from multiples of the identity, entry by entry.
+RADIAL_NOISE = 0.1
 # Standard deviations of the pre-activations of context features and of the quadratics' gates.
 CONTEXT_SPREAD = (0.5, 2.0)
 # Weights by which biases and gates of units depend on the context's features.
@@ -34,7 +34,7 @@ SHIFT_RIDGE = 1e-2
 LEAST_RESIDUAL = 1e-3
 
 
-def kinks_in_data(
+def initial_network(
     X: Float[np.ndarray, "N n"],
     widths: tuple[int, ...],
     activation: AbstractActivation,
@@ -70,17 +70,19 @@ def kinks_in_data(
     return InputConvexNetwork(tuple(K), tuple(b), tuple(L), activation, nonnegativity)
 
 
-def cones_in_data(X: Float[np.ndarray, "N n"], width: int, rng: np.random.Generator) -> Cones:
-    """Return cones with apices at rows of X, nearly round, of scales drawn as those of kinks."""
+def initial_radial_units(
+    X: Float[np.ndarray, "N n"], width: int, rng: np.random.Generator
+) -> RadialUnits:
+    """Return radial units with apices at rows of X, nearly round, of scales drawn as those of kinks."""
     n = X.shape[1]
     spread = np.exp(rng.uniform(*np.log(SPREAD), size=width))
-    shape = np.eye(n) + CONE_NOISE * rng.normal(size=(width, n, n))
+    shape = np.eye(n) + RADIAL_NOISE * rng.normal(size=(width, n, n))
     B = (spread / np.sqrt(X.var(axis=0).sum()))[:, None, None] * shape
     apices = X[rng.integers(len(X), size=width)]
-    return Cones(B, -np.einsum("kra,ka->kr", B, apices))
+    return RadialUnits(B, -np.einsum("kra,ka->kr", B, apices))
 
 
-def gated_in_data(
+def initial_conditional_network(
     X: Float[np.ndarray, "N d"],
     n: int,
     widths: tuple[int, ...],
@@ -112,7 +114,7 @@ def gated_in_data(
     shift = _ridge_regression(np.concatenate([c, h], axis=1), y)
     residual = y - np.asarray(shift(np.concatenate([c, h], axis=1)))
     residual = residual + LEAST_RESIDUAL * y.std(axis=0) * rng.normal(size=y.shape)
-    convex = kinks_in_data(residual, widths, activation, Bounded(), rng)
+    convex = initial_network(residual, widths, activation, Bounded(), rng)
     k = h.shape[1]
     bias = tuple(Affine(CONTEXT_NOISE * rng.normal(size=(len(b), k)), b) for b in convex.b)
     gates = [

@@ -19,8 +19,8 @@ from jaxtyping import Float
 from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
-from brenier.potential.radial import Cones
-from brenier.potential.units import AbstractUnits, SideBySide
+from brenier.potential.radial import RadialUnits
+from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
 # Hidden weights between members; through a softplus they cannot be zero.
 NOTHING = 1e-20
@@ -35,12 +35,12 @@ def merge(
     """
     kinds: dict[type[AbstractUnits], list[tuple[AbstractUnits, np.ndarray]]] = {}
     for member, v in zip(units, weights, strict=True):
-        side_by_side = member if isinstance(member, SideBySide) else SideBySide((member,))
-        for part, share in zip(side_by_side.parts, side_by_side.split(v), strict=True):
+        several = member if isinstance(member, ConcatenatedUnits) else ConcatenatedUnits((member,))
+        for part, share in zip(several.parts, several.split(v), strict=True):
             kinds.setdefault(type(part), []).append((part, np.asarray(share)))
     merged = tuple(_MERGED[kind]([part for part, _ in of_kind]) for kind, of_kind in kinds.items())
     w = np.concatenate([share for of_kind in kinds.values() for _, share in of_kind])
-    return (merged[0] if len(merged) == 1 else SideBySide(merged)), w
+    return (merged[0] if len(merged) == 1 else ConcatenatedUnits(merged)), w
 
 
 def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork:
@@ -56,14 +56,14 @@ def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork
     )
 
 
-def merge_cones(cones: Sequence[Cones]) -> Cones:
-    """Return all cones, one after the other."""
-    return Cones(np.concatenate([c.B for c in cones]), np.concatenate([c.e for c in cones]))
+def merge_radial(radial: Sequence[RadialUnits]) -> RadialUnits:
+    """Return all radial, one after the other."""
+    return RadialUnits(np.concatenate([c.B for c in radial]), np.concatenate([c.e for c in radial]))
 
 
 _MERGED: dict[type[AbstractUnits], Callable[[Sequence], AbstractUnits]] = {
     InputConvexNetwork: merge_networks,
-    Cones: merge_cones,
+    RadialUnits: merge_radial,
 }
 
 

@@ -30,7 +30,7 @@ class AbstractNonnegativity(eqx.Module):
 
 
 class Bounded(AbstractNonnegativity):
-    """L is trained as it is, under the bound L >= 0 (L-BFGS-B; other schemes project)."""
+    """L is trained as it is, under the bound L >= 0 (L-BFGS-B; other optimizers project)."""
 
     @property
     def lower_bound(self) -> float:

@@ -1,10 +1,10 @@
-r"""Cones: smooth convex units with a kink at a point, where a unit of a network has one in a plane.
+r"""RadialUnits: smooth convex units with a kink at a point, where a unit of a network has one in a plane.
 
     u_i(x) = sqrt(1 + |q_i|^2),    q_i = B_i x + e_i,
 
     grad u_i = g_i = B_i^T q_i / u_i,    hess u_i = (B_i^T B_i - g_i g_i^T) / u_i.
 
-A sum of cones with one apex and several widths is any radial profile, so scale mixtures and
+A sum of radial with one apex and several widths is any radial profile, so scale mixtures and
 t-like tails are close at hand in any dimension, where planes would have to be summed over all
 directions. Seen from its side a cone is the perspective of a square, sqrt(t^2 + |y|^2) - t near
 |y|^2 / 2 t, whose gradient y / t is what a funnel needs. B_i of full rank, not diagonal: the
@@ -25,8 +25,8 @@ from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.units import AbstractUnits
 
 
-class Cones(AbstractUnits):
-    """Cones.
+class RadialUnits(AbstractUnits):
+    """RadialUnits.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Cones(AbstractUnits):
 
     @property
     def width(self) -> int:
-        """Number of cones."""
+        """Number of radial."""
         return self.B.shape[0]
 
     @property
@@ -78,7 +78,7 @@ class Cones(AbstractUnits):
         share = v / u
         return g @ v, self._gram() @ share.T - weighted_outer_products(share, g)
 
-    def lower_bounds(self) -> "Cones":
+    def lower_bounds(self) -> "RadialUnits":
         """Return minus infinity everywhere."""
         return jax.tree.map(lambda array: np.full(np.shape(array), -np.inf), self)
 

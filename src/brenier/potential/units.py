@@ -1,7 +1,7 @@
 r"""Convex units: functions of x, each convex, whose non-negative sums make the potential.
 
 Everything the separable head and the search need of them is here, so that kinds of units can stand
-side by side: deep ones (`brenier.potential.icnn`) and cones (`brenier.potential.radial`).
+side by side: deep ones (`brenier.potential.icnn`) and radial (`brenier.potential.radial`).
 """
 
 from abc import abstractmethod
@@ -53,7 +53,7 @@ class AbstractUnits(AbstractTrained):
         """Return the least values of the trained arrays, in their places."""
 
 
-class SideBySide(AbstractUnits):
+class ConcatenatedUnits(AbstractUnits):
     """Units of several kinds, one after the other.
 
     Parameters
@@ -101,9 +101,9 @@ class SideBySide(AbstractUnits):
             z, A = z + z_part, A + A_part
         return z, A
 
-    def lower_bounds(self) -> "SideBySide":
+    def lower_bounds(self) -> "ConcatenatedUnits":
         """Return the parts' least values."""
-        return SideBySide(tuple(part.lower_bounds() for part in self.parts))
+        return ConcatenatedUnits(tuple(part.lower_bounds() for part in self.parts))
 
     def decayed(self) -> Sequence[Float[Array, "..."]]:
         """Return what weight decay acts on in all parts."""

@@ -15,18 +15,18 @@ import numpy as np
 from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import AbstractInnerSolver, InnerSolution, WarmStart
-from brenier.optimizers.early_stopping import Limits, Monitor
+from brenier.optimizers.early_stopping import EarlyStopping, StoppingCriteria
 from brenier.optimizers.lbfgs import LBFGS
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
-from brenier.potential.initialise import kinks_in_data
+from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.reproduce.setting import Setting
 from brenier.status import InnerStatus
 from brenier.varpro.function import ReducedFunction
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Sample
+from brenier.varpro.sample import PaddedSample
 from brenier.varpro.taylor import taylor_check
 
 SOLVERS: dict[str, Callable[[float], AbstractInnerSolver]] = {
@@ -92,7 +92,7 @@ class Checks:
 def run_checks(setting: Setting) -> Checks:
     """Return the Taylor remainders and the comparison of the inner solvers."""
     X = setting.rows(setting.seeds[0]).train
-    tau = float(setting.estimator(setting.schemes[0], setting.seeds[0]).tau)
+    tau = float(setting.estimator(setting.optimizers[0], setting.seeds[0]).tau)
     with jax.enable_x64(True):
         taylor = [table for name in SOLVERS for table in _taylor(setting, X, name, tau)]
         return Checks(taylor, _inner(setting, X, tau), len(X), tau)
@@ -103,9 +103,9 @@ def problem_of(
 ) -> tuple[VariableProjection, WarmStart]:
     """Return the separable problem of the thesis's form at initial weights, and a cold start."""
     seed = setting.seeds[0]
-    form = setting.estimator(setting.schemes[0], seed)
+    form = setting.estimator(setting.optimizers[0], seed)
     activation, positive = ACTIVATIONS[form.activation], NONNEGATIVITY[form.nonnegativity]
-    network = kinks_in_data(X, form.widths, activation, positive, np.random.default_rng(seed))
+    network = initial_network(X, form.widths, activation, positive, np.random.default_rng(seed))
     n, width = X.shape[1], network.width
     features = SeparableFeatures(network, np.zeros((0, n)), normalised=False)
     floor = np.concatenate([np.zeros(width), np.full(n, -np.inf)])
@@ -115,8 +115,8 @@ def problem_of(
     return problem, cold
 
 
-def _sample(X: np.ndarray) -> Sample:
-    return Sample.of(X, np.ones(len(X)), chunk_rows=len(X))
+def _sample(X: np.ndarray) -> PaddedSample:
+    return PaddedSample.of(X, np.ones(len(X)), chunk_rows=len(X))
 
 
 def _taylor(setting: Setting, X: np.ndarray, name: str, tau: float) -> list[Taylor]:
@@ -147,12 +147,12 @@ def iterates(
 
     def keep(_) -> None:
         # Without held-out rows the best iterate so far is, but for rare ones, the latest.
-        if monitor.best is not None:
-            found.append(monitor.best.theta)
+        if early_stopping.best is not None:
+            found.append(early_stopping.best.theta)
 
-    limits = Limits(max_iter=n, patience=n, max_seconds=None)
-    monitor = Monitor(problem, None, limits, keep)
-    LBFGS().search(ReducedFunction(problem, _sample(X), cold, len(X)), found[0], monitor)
+    criteria = StoppingCriteria(max_iter=n, patience=n, max_seconds=None)
+    early_stopping = EarlyStopping(problem, None, criteria, keep)
+    LBFGS().minimize(ReducedFunction(problem, _sample(X), cold, len(X)), found[0], early_stopping)
     return found
 
 
@@ -170,7 +170,7 @@ def _inner(setting: Setting, X: np.ndarray, tau: float) -> list[InnerComparison]
 
 def _compare(
     problem: VariableProjection,
-    sample: Sample,
+    sample: PaddedSample,
     path: list[np.ndarray],
     name: str,
     start: str,
@@ -184,14 +184,14 @@ def _compare(
         solution, spent = _timed(problem, jnp.asarray(theta), sample, begin)
         converged = int(solution.status) == InnerStatus.CONVERGED
         failures += not converged
-        steps.append(int(solution.iterations))
+        steps.append(int(solution.newton_steps))
         seconds.append(spent)
         before = solution.start if converged else cold
     return InnerComparison(name, start, steps, seconds, failures)
 
 
 def _timed(
-    problem: VariableProjection, theta: jax.Array, sample: Sample, start: WarmStart
+    problem: VariableProjection, theta: jax.Array, sample: PaddedSample, start: WarmStart
 ) -> tuple[InnerSolution, float]:
     """Return the solution, and the least wall time of a few solves."""
     times = []

@@ -96,7 +96,7 @@ def _all_end_well(runs: Sequence[Run]) -> Claim:
 
 def _published(setting: Setting, runs: Sequence[Run], label: str) -> Claim | None:
     """Return whether the thesis's J comes out: within two standard deviations of both."""
-    if label not in setting.schemes:
+    if label not in setting.optimizers:
         return None
     ours, thesis = _test(runs, label), setting.published[label]
     distance = ours.mean - thesis.mean
@@ -137,7 +137,7 @@ def _beats_baseline(setting: Setting, runs: Sequence[Run]) -> Claim:
 
 def _fewer_units(setting: Setting, runs: Sequence[Run]) -> Claim:
     mean: dict[str, float] = {}
-    for label in setting.schemes:
+    for label in setting.optimizers:
         mean[label] = spread_of(units_to(setting, r, 0) for r in good(runs, label)).mean
     reduced = {k: v for k, v in mean.items() if k.endswith("-varpro") and _seen(v)}
     adam = mean.get(BASELINE, math.nan)
@@ -167,7 +167,7 @@ def _elimination(
     setting: Setting, runs: Sequence[Run], reduced: str, full: str, name: str
 ) -> Claim | None:
     """Return whether eliminating w gives a lower training loss at every common budget."""
-    if reduced not in setting.schemes or full not in setting.schemes:
+    if reduced not in setting.optimizers or full not in setting.optimizers:
         return None
     what = f"{name} converges faster with w eliminated (Figure 2.1)"
     pairs = [(r, f) for r in good(runs, reduced) for f in good(runs, full) if r.seed == f.seed]
@@ -209,7 +209,7 @@ def _warm_up(runs: Sequence[Run]) -> Claim:
 
 def _negligible(setting: Setting, runs: Sequence[Run]) -> Claim:
     shares: dict[str, float] = {}
-    for label in setting.schemes:
+    for label in setting.optimizers:
         values = [run.share("inner") for run in good(runs, label) if not math.isnan(run.cold_steps)]
         if values:
             shares[label] = float(np.mean(values))

@@ -1,6 +1,6 @@
 """Figures of a reproduction, as PNG and SVG.
 
-Colours are those of Okabe and Ito, and no line is known by its colour alone: schemes have markers,
+Colours are those of Okabe and Ito, and no line is known by its colour alone: optimizers have markers,
 training and validation have line styles.
 """
 
@@ -51,7 +51,7 @@ FIGURE_2_1 = (
 )
 # Normal points in Figure 4.2.
 N_REFERENCE = 2000
-# Nothing is drawn above this J: the first iterates of some schemes are far higher.
+# Nothing is drawn above this J: the first iterates of some optimizers are far higher.
 HIGHEST_J = 1.0
 DPI = 130
 
@@ -75,9 +75,9 @@ class Picture:
 def figure_2_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
     """Draw training loss against iterations and work units, with and without elimination.
 
-    None where no run of these schemes ended well.
+    None where no run of these optimizers ended well.
     """
-    drawn = [line for line in FIGURE_2_1 if any(good(runs, scheme) for scheme in line[1:])]
+    drawn = [line for line in FIGURE_2_1 if any(good(runs, optimizer) for optimizer in line[1:])]
     if not drawn:
         return None
     figure = Figure(figsize=(10, 3.6 * len(drawn)), layout="constrained")
@@ -87,8 +87,8 @@ def figure_2_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
             row, ("iteration", "work_units"), ("outer iterations", UNITS), strict=True
         ):
             lines = ((full, RED, "--", "s", "without"), (reduced, BLUE, "-", "o", "with"))
-            for scheme, colour, style, marker, word in lines:
-                for run in good(runs, scheme):
+            for optimizer, colour, style, marker, word in lines:
+                for run in good(runs, optimizer):
                     x, y = run.history[key], run.history["train"]
                     ax.plot(
                         x, y, color=colour, ls=style, lw=1.5, marker=marker, ms=5, markevery=0.15
@@ -100,7 +100,9 @@ def figure_2_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
             ax.xaxis.set_minor_formatter(NullFormatter())
         row[0].set_ylabel(f"training {LOSS}")
         row[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.12))
-    _limit(panels[0, 0], setting, runs, [scheme for line in FIGURE_2_1 for scheme in line[1:]])
+    _limit(
+        panels[0, 0], setting, runs, [optimizer for line in FIGURE_2_1 for optimizer in line[1:]]
+    )
     return Picture(
         "figure-2-1",
         "Figure 2.1's point on these data: training loss of Gauss-Newton and of L-BFGS, with and "
@@ -110,7 +112,7 @@ def figure_2_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
 
 
 def figure_4_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
-    """Draw training and validation loss of all schemes against work units in one plot.
+    """Draw training and validation loss of all optimizers against work units in one plot.
 
     None where no run ended well.
     """
@@ -150,7 +152,7 @@ def figure_4_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
     figure.legend(handles=handles, loc="outside right upper", frameon=False)
     return Picture(
         "figure-4-1",
-        "Figure 4.1: loss against work units, all schemes; of each the seed with the median test "
+        "Figure 4.1: loss against work units, all optimizers; of each the seed with the median test "
         "loss. With markers: validation rows, the best iterate so far; faint: each iterate. "
         "Dotted: training rows. Hollow: the returned model, the best iterate (of default, which "
         "makes several searches, the weighted sum of their best).",

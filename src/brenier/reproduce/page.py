@@ -23,7 +23,7 @@ ASSUMPTIONS = (
     (
         "initial weights",
         "kinks through random rows, in random directions, of random slopes; the "
-        "same for all schemes of one seed",
+        "same for all optimizers of one seed",
     ),
     ("final barrier weight", "1e-5 nats"),
     ("which iterate is reported", "the best on the validation rows"),
@@ -197,7 +197,7 @@ def _settings(contents: Contents) -> str:
         f"assumed</th></tr>{assumed}</table><h2>Settings</h2>"
         f"<p>{escape(repr(contents.setting.distribution))}; rows of seed s are drawn "
         f"with seeds 3s, 3s + 1 and 3s + 2. {escape(versions)}.</p>"
-        f"<div class=wide><table class=text><tr><th>scheme</th><th>settings</th></tr>"
+        f"<div class=wide><table class=text><tr><th>optimizer</th><th>settings</th></tr>"
         f"{used}</table></div>"
     )
 

@@ -30,12 +30,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Run:
-    """One scheme from one seed, measured.
+    """One optimizer from one seed, measured.
 
     Attributes
     ----------
     label, seed : str, int
-        Scheme (or "default"), and the seed of rows and initial weights.
+        Optimizer (or "default"), and the seed of rows and initial weights.
     settings : dict
         All that decides the numbers; a run is used again only if it is the same.
     outcome : Outcome

@@ -108,7 +108,7 @@ def reproduce(setting: Setting, folder: Path, teller: Teller) -> Reproduction:
 
 
 def models_shown(setting: Setting, runs: Sequence[Run]) -> list[str]:
-    """Return whose pictures are drawn: the baseline, the thesis network's best scheme, ours.
+    """Return whose pictures are drawn: the baseline, the thesis network's best optimizer, ours.
 
     The best has the lowest mean validation loss; of each there must be a model of the first seed.
     """
@@ -118,7 +118,7 @@ def models_shown(setting: Setting, runs: Sequence[Run]) -> list[str]:
         return t.spread_of(run.loss["validation"] for run in t.good(runs, label)).mean
 
     best = sorted(
-        (label for label in setting.schemes if label in first and label != BASELINE),
+        (label for label in setting.optimizers if label in first and label != BASELINE),
         key=validation,
     )
     return [label for label in (BASELINE, *best[:1], DEFAULT) if label in first]

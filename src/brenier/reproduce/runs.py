@@ -1,4 +1,4 @@
-r"""Runs: every scheme from every seed, fitted, measured and kept.
+r"""Runs: every optimizer from every seed, fitted, measured and kept.
 
 The validation loss is seen at the first and at every `heldout_every`-th iterate (the number of
 validation rows over that of training rows, so that it never costs more than the training): the

@@ -1,4 +1,4 @@
-r"""What a reproduction is: a data set of known density, how many rows, which schemes, what budget.
+r"""What a reproduction is: a data set of known density, how many rows, which optimizers, what budget.
 
 All losses are the thesis's J in the data's own coordinates (2.3),
 
@@ -23,7 +23,7 @@ from brenier.data.datasets import AbstractDistribution, EightGaussians, Moons
 from brenier.estimators import ConvexPotentialFlow
 
 DEFAULT = "default"
-# Patience that no search outlasts: every scheme may spend the whole budget.
+# Patience that no search outlasts: every optimizer may spend the whole budget.
 NO_PATIENCE = 10**9
 THESIS_SCHEMES = (
     "adam",
@@ -79,8 +79,8 @@ class Setting:
     targets : tuple of float
         Validation losses J (nats) whose cost is measured, the easier first.
     published : mapping of str to Spread
-        The thesis's own J by scheme; empty where it has none.
-    schemes : tuple of str
+        The thesis's own J by optimizer; empty where it has none.
+    optimizers : tuple of str
         Schemes run with the thesis's network.
     thesis_form, default_form : mapping
         Settings that differ from `ConvexPotentialFlow.thesis()` and `ConvexPotentialFlow()`.
@@ -97,7 +97,7 @@ class Setting:
     seeds: tuple[int, ...] = tuple(range(5))
     targets: tuple[float, ...] = (-1.13, -1.32)
     published: Mapping[str, Spread] = field(default_factory=lambda: MappingProxyType({}))
-    schemes: tuple[str, ...] = THESIS_SCHEMES
+    optimizers: tuple[str, ...] = THESIS_SCHEMES
     thesis_form: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     default_form: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     quick: bool = False
@@ -109,11 +109,11 @@ class Setting:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every row of the tables: the thesis's schemes, then ours."""
-        return (*self.schemes, DEFAULT)
+        """Every row of the tables: the thesis's optimizers, then ours."""
+        return (*self.optimizers, DEFAULT)
 
     def rows(self, seed: int) -> Rows:
-        """Return the rows of a seed, the same for every scheme."""
+        """Return the rows of a seed, the same for every optimizer."""
         sizes = (self.n_train, self.n_validation, self.n_test)
         return Rows(
             *(self.distribution.sample(N, random_state=3 * seed + i) for i, N in enumerate(sizes))
@@ -122,13 +122,13 @@ class Setting:
     def estimator(self, label: str, seed: int) -> ConvexPotentialFlow:
         """Return the unfitted estimator of a run.
 
-        The thesis's schemes spend the whole budget, unless they converge before: no patience, and
+        The thesis's optimizers spend the whole budget, unless they converge before: no patience, and
         as many iterations as there are work units. The default is left as users get it.
         """
         if label == DEFAULT:
             return ConvexPotentialFlow(random_state=seed, **self.default_form)
         return ConvexPotentialFlow.thesis(
-            scheme=label,
+            optimizer=label,
             random_state=seed,
             max_work_units=self.budget,
             max_iter=self.budget,

@@ -101,12 +101,12 @@ def spread_of(values: Iterable[float]) -> Spread:
 
 
 def good(runs: Iterable[Run], label: str) -> list[Run]:
-    """Return the runs of a scheme that ended with finite losses."""
+    """Return the runs of a optimizer that ended with finite losses."""
     return [run for run in runs if run.label == label and run.finished]
 
 
 def table_4_1(setting: Setting, runs: Sequence[Run]) -> Table:
-    """Return train, validation and test J by scheme, what they cost, and the thesis's column."""
+    """Return train, validation and test J by optimizer, what they cost, and the thesis's column."""
     entries = []
     for label in setting.labels:
         ended = good(runs, label)
@@ -121,7 +121,7 @@ def table_4_1(setting: Setting, runs: Sequence[Run]) -> Table:
     floor = f"The floor of the expected J, entropy - (n/2) log 2 pi, is {setting.floor:.3f}."
     return Table(
         "4.1",
-        "Table 4.1: losses and costs by scheme",
+        "Table 4.1: losses and costs by optimizer",
         entries,
         [
             f"J = -(mean log-density) - (n/2) log 2 pi, nats. {floor}",
@@ -137,7 +137,7 @@ def table_4_1(setting: Setting, runs: Sequence[Run]) -> Table:
 
 
 def _every(setting: Setting) -> int:
-    """Return after how many iterates a search looks at the validation rows (`Monitor`)."""
+    """Return after how many iterates a search looks at the validation rows (`EarlyStopping`)."""
     return 1 + (setting.n_validation - 1) // setting.n_train
 
 
@@ -173,7 +173,7 @@ def table_sensitivity(setting: Setting, runs: Sequence[Run]) -> Table:
         "Sensitivity to the initial weights",
         entries,
         [
-            "Each seed has its own rows and initial weights, the same for every scheme; the "
+            "Each seed has its own rows and initial weights, the same for every optimizer; the "
             "spread is of both. Compare lbfgs-varpro with adam-lbfgs-varpro for what the warm-up "
             "does."
         ],
@@ -181,9 +181,9 @@ def table_sensitivity(setting: Setting, runs: Sequence[Run]) -> Table:
 
 
 def table_elimination(setting: Setting, runs: Sequence[Run]) -> Table:
-    """Return what eliminating w buys, scheme by scheme."""
+    """Return what eliminating w buys, optimizer by optimizer."""
     entries = []
-    for label in (label for pair in PAIRS for label in pair if label in setting.schemes):
+    for label in (label for pair in PAIRS for label in pair if label in setting.optimizers):
         ended = good(runs, label)
         lowest = [float(np.nanmin(run.history["train"])) for run in ended]
         entries.append(Entry.of(label, "lowest train J", "nats", lowest))

@@ -34,21 +34,21 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.inner.solution import WarmStart
 from brenier.linalg import log_det
-from brenier.optimizers.early_stopping import Iterate, Limits, criterion
+from brenier.optimizers.early_stopping import Iterate, StoppingCriteria, criterion
 from brenier.optimizers.progress import Certificate, Iteration, ProgressCallback
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import AbstractPotential, ConvexPotential
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.training.final_solve import loss_of_rows, polish
-from brenier.training.noise import jittered
-from brenier.training.parallel import one_at_a_time, side_by_side
+from brenier.training.noise import noisy_copies
+from brenier.training.parallel import one_at_a_time, run_parallel
 from brenier.training.run import OUT_OF_TIME, PARTS, Search, Watch, search
-from brenier.training.settings import Form, Settings
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.start import AbstractModel
 from brenier.training.training import JOINT, TrainingResult, train
 from brenier.varpro.function import LEAST_SLACK
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import BLOCK_ROWS, Data, Sample
+from brenier.varpro.sample import TILE_ROWS, Data, PaddedSample
 
 # Iterations of a block by itself. Trained to its end, the first block leads the joint search into a
 # worse optimum (benchmarks/NOTES.md).
@@ -118,7 +118,7 @@ class _Chain:
     searches: tuple[Search, ...]
 
     @property
-    def forms(self) -> tuple[Form, ...]:
+    def forms(self) -> tuple[Hyperparameters, ...]:
         """The searches' forms."""
         return tuple(form for block in self.blocks for form in block.forms)
 
@@ -166,12 +166,12 @@ class _Candidate:
 def train_composed(
     data: Data,
     settings: Settings,
-    n_blocks: int,
+    n_maps: int,
     on_iteration: ProgressCallback | None = None,
     *,
     model: AbstractModel = JOINT,
 ) -> ComposedResult:
-    """Return the best composition found of at most `n_blocks` blocks, from `n_init` starts.
+    """Return the best composition found of at most `n_maps` blocks, from `n_init` starts.
 
     Call it where float64 is enabled. A KeyboardInterrupt ends the training and what there is so far
     is returned, with the status saying so.
@@ -182,7 +182,7 @@ def train_composed(
         Rows to train on and to hold out.
     settings : Settings
         Of every block, and of the joint search; a block by itself gets `GREEDY` iterations.
-    n_blocks : int
+    n_maps : int
         Two or more.
     on_iteration : callable, optional
         Who is told of all searches, with the losses of the composition so far.
@@ -191,13 +191,13 @@ def train_composed(
     """
     started = time.perf_counter()
     searches: list[Search] = []
-    forms: list[Form] = []
+    forms: list[Hyperparameters] = []
     candidates: list[_Candidate] = []
     for start in range(settings.n_init):
-        own = replace(settings, n_init=1, seed=settings.seed + start * n_blocks)
+        own = replace(settings, n_init=1, seed=settings.seed + start * n_maps)
         # The first start's races decide the forms of all.
         known = [b.forms[b.winner] for first in candidates[:1] for b in first.chain.blocks]
-        chain = _one_by_one(data, own, model, n_blocks, known, on_iteration, len(searches), started)
+        chain = _one_by_one(data, own, model, n_maps, known, on_iteration, len(searches), started)
         last = chain.blocks[chain.last]
         map_ = Composition(tuple(block.map for block in chain.blocks))
         winner = len(searches) + chain.winner
@@ -222,8 +222,8 @@ def _one_by_one(
     data: Data,
     settings: Settings,
     model: AbstractModel,
-    n_blocks: int,
-    known: Sequence[Form],
+    n_maps: int,
+    known: Sequence[Hyperparameters],
     on_iteration: ProgressCallback | None,
     n_before: int,
     started: float,
@@ -237,18 +237,18 @@ def _one_by_one(
         if on_iteration is not None:
             begun = time.perf_counter() - started
             told = partial(_tell, on_iteration, image, n_before + len(searches), begun)
-        limits = _remaining(settings.limits, started)
+        criteria = _remaining(settings.criteria, started)
         own = replace(
             settings,
             seed=settings.seed + len(blocks),
-            limits=replace(limits, max_iter=min(GREEDY, limits.max_iter)),
+            criteria=replace(criteria, max_iter=min(GREEDY, criteria.max_iter)),
             forms=tuple(known[len(blocks) : len(blocks) + 1]) or settings.forms,
         )
         block = train(image.data, own, told, model=model)
         blocks.append(block)
         searches.extend(image.of_whole(found) for found in block.searches)
         chain = _Chain(tuple(blocks), tuple(searches))
-        if chain.out_of_time or chain.found_nothing or len(blocks) == n_blocks:
+        if chain.out_of_time or chain.found_nothing or len(blocks) == n_maps:
             return chain
         image = image.after(block.map)
 
@@ -269,23 +269,23 @@ def _jointly(
     on_iteration: ProgressCallback | None,
     n_before: int,
     started: float,
-) -> list[tuple[Form, Search, _Candidate | None]]:
+) -> list[tuple[Hyperparameters, Search, _Candidate | None]]:
     """Search all blocks of each chain together, from where they are."""
     stop = Event()
     tell = None if on_iteration is None else one_at_a_time(on_iteration)
     jobs = []
     for k, chain in enumerate(chains):
-        watch = Watch(settings.limits, started, tell, n_before + k + 1, stop)
+        watch = Watch(settings.criteria, started, tell, n_before + k + 1, stop)
         jobs.append(partial(_joint, data, settings, model, chain, watch))
-    return side_by_side(jobs, stop)
+    return run_parallel(jobs, stop)
 
 
 def _joint(
     data: Data, settings: Settings, model: AbstractModel, chain: _Chain, watch: Watch
-) -> tuple[Form, Search, _Candidate | None]:
+) -> tuple[Hyperparameters, Search, _Candidate | None]:
     blocks = chain.blocks
     of_blocks = [block.forms[block.winner] for block in blocks]
-    form = Form(min(f.decay for f in of_blocks), max(f.n_cones for f in of_blocks))
+    form = Hyperparameters(min(f.decay for f in of_blocks), max(f.n_radial for f in of_blocks))
     potentials = [_separable(block.map) for block in blocks]
     floors, ridges = zip(
         *(
@@ -303,8 +303,8 @@ def _joint(
         settings.solver,
         np.asarray(form.decay),
     )
-    seen = jittered(data, blocks[0].gaussian, blocks[0].jitter, settings.seed)
-    found = search(problem, settings.scheme, seen, WarmStart.cold(jnp.asarray(w)), watch)
+    seen = noisy_copies(data, blocks[0].gaussian, blocks[0].noise, settings.seed)
+    found = search(problem, settings.optimizer, seen, WarmStart.cold(jnp.asarray(w)), watch)
     if found.best is None:
         return form, found, None
     best, certificate = polish(problem, seen, found)
@@ -330,7 +330,7 @@ def _candidate(
 
 
 def _whole(
-    chosen: _Candidate, searches: Sequence[Search], forms: Sequence[Form], started: float
+    chosen: _Candidate, searches: Sequence[Search], forms: Sequence[Hyperparameters], started: float
 ) -> TrainingResult[Composition]:
     blocks, best = chosen.chain.blocks, chosen.best
     first = blocks[0]
@@ -352,17 +352,17 @@ def _whole(
         searches=tuple(searches),
         forms=tuple(forms),
         winner=chosen.winner,
-        jitter=first.jitter,
+        noise=first.noise,
         seconds={"total": time.perf_counter() - started, **seconds},
     )
 
 
-def _remaining(limits: Limits, started: float) -> Limits:
-    """Return the limits with the time that is left."""
-    if limits.max_seconds is None:
-        return limits
-    left = limits.max_seconds - (time.perf_counter() - started)
-    return replace(limits, max_seconds=max(0.0, left))
+def _remaining(criteria: StoppingCriteria, started: float) -> StoppingCriteria:
+    """Return the criteria with the time that is left."""
+    if criteria.max_seconds is None:
+        return criteria
+    left = criteria.max_seconds - (time.perf_counter() - started)
+    return replace(criteria, max_seconds=max(0.0, left))
 
 
 def _separable(potential: AbstractPotential) -> ConvexPotential:
@@ -398,7 +398,7 @@ def _image(
 ) -> tuple[Float[np.ndarray, "N d"], float]:
     """Return where a block leads rows, their context as it is, and its mean log-determinant."""
     N, n = len(X), block.n
-    images, log_dets = _map(block, Sample.of(X, weights, BLOCK_ROWS).X)
+    images, log_dets = _map(block, PaddedSample.of(X, weights, TILE_ROWS).X)
     rows = np.moveaxis(np.asarray(images), 1, 2).reshape(-1, n)[:N]
     mean = float(np.average(np.asarray(log_dets).ravel()[:N], weights=weights))
     return np.concatenate([rows, X[:, n:]], axis=1), mean

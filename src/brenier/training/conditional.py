@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.potential.initialise import gated_in_data
-from brenier.training.settings import Form, Settings
+from brenier.potential.initialise import initial_conditional_network
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.start import RIDGE, AbstractModel, AbstractStart
 
 # Ridge of the regression, and least standard deviation of its residuals, relative to those of the
@@ -92,7 +92,7 @@ class ConditionalStart(AbstractStart):
     network: GatedNetwork
 
     def features(
-        self, form: Form, settings: Settings, gaussian: ConditionalGaussian
+        self, form: Hyperparameters, settings: Settings, gaussian: ConditionalGaussian
     ) -> ConditionalFeatures:
         """Return the features at these weights, the same in all forms."""
         return ConditionalFeatures(self.network, gaussian.axes)
@@ -127,7 +127,7 @@ class ConditionalModel(AbstractModel):
     ) -> ConditionalStart:
         """Return a network placed by the rows."""
         parts = settings.widths, self.context_widths, self.n_gates, settings.activation
-        return ConditionalStart(gated_in_data(X, self.n, *parts, rng))
+        return ConditionalStart(initial_conditional_network(X, self.n, *parts, rng))
 
     def floor_and_ridge(
         self, features: ConditionalFeatures, settings: Settings, gaussian: ConditionalGaussian

@@ -15,7 +15,7 @@ from brenier.status import FitStatus, InnerStatus
 from brenier.training.run import MAX_SEARCH_ROWS, Search
 from brenier.varpro.parameters import lower_bounds
 from brenier.varpro.reduced import VariableProjection, loss_on
-from brenier.varpro.sample import Data, Sample, chunk_rows
+from brenier.varpro.sample import Data, PaddedSample, chunk_rows
 
 
 def polish(problem: VariableProjection, data: Data, found: Search) -> tuple[Iterate, Certificate]:
@@ -33,7 +33,7 @@ def polish(problem: VariableProjection, data: Data, found: Search) -> tuple[Iter
     best = found.best
     if best is None:
         raise ValueError("Expected a search with an iterate; got one that never got anywhere.")
-    sample = Sample.of(
+    sample = PaddedSample.of(
         data.X, data.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
     )
     theta, w = jnp.asarray(best.theta), jnp.asarray(best.w)
@@ -58,4 +58,4 @@ def loss_of_rows(
 ) -> float:
     """Return J of a map on weighted rows (nats)."""
     rows = chunk_rows(map_.n, map_.n_constrained)
-    return float(loss_on(map_, Sample.of(X, weights, rows)))
+    return float(loss_on(map_, PaddedSample.of(X, weights, rows)))

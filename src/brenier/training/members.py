@@ -94,9 +94,9 @@ def average_report(
         gaussian_heldout_log_likelihood=float(np.average(gaussian, weights=weights)),
         n_evaluations=sum(report.n_evaluations for report in reports),
         inner_failures=sum(report.inner_failures for report in reports),
-        search_decay=sum((report.search_decay for report in reports), ()),
-        search_n_cones=sum((report.search_n_cones for report in reports), ()),
-        search_log_likelihood=sum((report.search_log_likelihood for report in reports), ()),
+        run_decay=sum((report.run_decay for report in reports), ()),
+        run_n_radial=sum((report.run_n_radial for report in reports), ()),
+        run_log_likelihood=sum((report.run_log_likelihood for report in reports), ()),
         seconds=seconds,
     )
 

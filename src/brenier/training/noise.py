@@ -31,7 +31,7 @@ COPIES = 4
 MAX_ROWS = 16384
 
 
-def chosen_jitter(data: Data, gaussian: AbstractGaussian) -> float:
+def chosen_noise(data: Data, gaussian: AbstractGaussian) -> float:
     """Return the noise's standard deviation h, in those of the data; 0 where there is to be none.
 
     Parameters
@@ -49,8 +49,8 @@ def chosen_jitter(data: Data, gaussian: AbstractGaussian) -> float:
     return SHARE * bandwidth if bandwidth <= NARROW else 0.0
 
 
-def jittered(data: Data, gaussian: AbstractGaussian, h: float, seed: int) -> Data:
-    """Return the data with jittered copies in place of the training rows.
+def noisy_copies(data: Data, gaussian: AbstractGaussian, h: float, seed: int) -> Data:
+    """Return the data with noisy_copies copies in place of the training rows.
 
     Parameters
     ----------

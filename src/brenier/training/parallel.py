@@ -28,7 +28,7 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def side_by_side(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Result]:
+def run_parallel(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Result]:
     """Return the jobs' results in their order, without jobs that had not begun by the stop.
 
     Call it where float64 is enabled: so it is in the threads.

@@ -101,12 +101,12 @@ class FitReport:
         Inner solves that did not converge.
     work_units : int
         Forward and backward passes of single samples, winning search.
-    decay, n_cones : float, int
-        Weight decay and cones of the winning search.
-    search_decay, search_n_cones, search_log_likelihood : tuple
-        Weight decay and cones of every search, and what it reached (held out where there are such
+    decay, n_radial : float, int
+        Weight decay and radial of the winning search.
+    run_decay, run_n_radial, run_log_likelihood : tuple
+        Weight decay and radial of every search, and what it reached (held out where there are such
         rows, else training).
-    jitter : float
+    noise : float
         Standard deviation, in those of the data, of the noise on the rows that were searched on;
         the training losses in `history` are of such rows.
     seconds : dict
@@ -114,9 +114,9 @@ class FitReport:
         `searches`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
         Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap
-        bounds nothing where the stationarity is not small, as after schemes that search w. Of a
+        bounds nothing where the stationarity is not small, as after optimizers that search w. Of a
         composition it is that of the last block's w.
-    n_blocks : int
+    n_maps : int
         Potentials whose gradients are applied one after the other; 1 but for compositions.
     tail : float
         How heavy the density's tails are made (h of `brenier.flow.tail`); 0 for a normal's. It was
@@ -143,14 +143,14 @@ class FitReport:
     inner_failures: int
     work_units: int
     decay: float
-    n_cones: int
-    search_decay: tuple[float, ...]
-    search_n_cones: tuple[int, ...]
-    search_log_likelihood: tuple[float, ...]
-    jitter: float
+    n_radial: int
+    run_decay: tuple[float, ...]
+    run_n_radial: tuple[int, ...]
+    run_log_likelihood: tuple[float, ...]
+    noise: float
     seconds: dict[str, float]
     certificate: Certificate | None
-    n_blocks: int
+    n_maps: int
     tail: float
 
     @property
@@ -170,13 +170,13 @@ class FitReport:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
-        # Files from before there were cones, chord steps, jitter, compositions or tails lack them.
+        # Files from before there were radial, chord steps, noise, compositions or tails lack them.
         added: dict[str, Any] = {
-            "jitter": 0.0,
-            "n_blocks": 1,
-            "n_cones": 0,
+            "noise": 0.0,
+            "n_maps": 1,
+            "n_radial": 0,
             "tail": 0.0,
-            "search_n_cones": [0] * len(plain["search_decay"]),
+            "run_n_radial": [0] * len(plain["run_decay"]),
             "chord_steps": [0] * len(plain["newton_steps"]),
         }
         fields = added | plain
@@ -188,7 +188,7 @@ class FitReport:
             key: tuple(_nan_for_none(value) for value in values)
             for key, values in fields["history"].items()
         }
-        for name in ("search_decay", "search_n_cones", "search_log_likelihood"):
+        for name in ("run_decay", "run_n_radial", "run_log_likelihood"):
             fields[name] = tuple(_nan_for_none(value) for value in fields[name])
         for name in ("newton_steps", "chord_steps"):
             fields[name] = tuple(fields[name])

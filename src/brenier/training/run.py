@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import WarmStart
-from brenier.optimizers.base import AbstractScheme
-from brenier.optimizers.early_stopping import Iterate, Limits, Monitor
+from brenier.optimizers.base import AbstractOptimizer
+from brenier.optimizers.early_stopping import EarlyStopping, Iterate, StoppingCriteria
 from brenier.optimizers.progress import Iteration, ProgressCallback
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction, Counters, FullFunction, ReducedFunction
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Data, Sample, chunk_rows
+from brenier.varpro.sample import Data, PaddedSample, chunk_rows
 
 # Rows of the first stage, and how much longer each next one is.
 FIRST_STAGE_ROWS = 16384
@@ -48,7 +48,7 @@ class Watch:
 
     Attributes
     ----------
-    limits : Limits
+    criteria : StoppingCriteria
         Its own.
     started : float
         When the fit began, by `time.perf_counter`.
@@ -60,7 +60,7 @@ class Watch:
         Set once no search of the fit may go on; set by the one that is interrupted or out of time.
     """
 
-    limits: Limits
+    criteria: StoppingCriteria
     started: float = field(default_factory=time.perf_counter)
     on_iteration: ProgressCallback | None = None
     number: int = 1
@@ -93,7 +93,11 @@ class Search:
 
 
 def search(
-    problem: VariableProjection, scheme: AbstractScheme, data: Data, cold: WarmStart, watch: Watch
+    problem: VariableProjection,
+    optimizer: AbstractOptimizer,
+    data: Data,
+    cold: WarmStart,
+    watch: Watch,
 ) -> Search:
     """Search from the problem's own weights, stage by stage.
 
@@ -101,32 +105,35 @@ def search(
     ----------
     problem : VariableProjection
         Its template's weights are where the search starts.
-    scheme : AbstractScheme
+    optimizer : AbstractOptimizer
         How to search.
     data : Data
         Rows to train on, and to hold out.
     cold : WarmStart
         Feasible weights of the last layer.
     watch : Watch
-        Limits, progress.
+        StoppingCriteria, progress.
     """
     begun, compiling = time.perf_counter(), 0.0
-    monitor = _monitor(problem, data, watch)
+    early_stopping = _monitor(problem, data, watch)
     counters, theta = Counters(), to_vector(problem.template.network)
     status = FitStatus.NO_PROGRESS
     for n_rows in _stages(len(data.X)):
-        function = _function(problem, scheme, data, n_rows, cold, counters)
-        if monitor.heldout is None:
+        function = _function(problem, optimizer, data, n_rows, cold, counters)
+        if early_stopping.heldout is None:
             # Training losses of different samples do not compare.
-            monitor.best = None
+            early_stopping.best = None
         try:
             x = function.start(theta)
-            compiling += _compile(function, monitor, x)
-            status = scheme.search(function, x, monitor).status
+            compiling += _compile(function, early_stopping, x)
+            status = optimizer.minimize(function, x, early_stopping).status
         except KeyboardInterrupt:
             status = FitStatus.INTERRUPTED
-        if monitor.best is not None:
-            theta, cold = monitor.best.theta, WarmStart.cold(jnp.asarray(monitor.best.w))
+        if early_stopping.best is not None:
+            theta, cold = (
+                early_stopping.best.theta,
+                WarmStart.cold(jnp.asarray(early_stopping.best.w)),
+            )
         if status in FINAL:
             break
     if status in OUT_OF_TIME:
@@ -136,13 +143,13 @@ def search(
         compiling,
         counters.inner_seconds,
         counters.gradient_seconds,
-        monitor.heldout_seconds,
+        early_stopping.heldout_seconds,
     )
     seconds = dict(zip(PARTS, spent, strict=True))
-    return Search(status, monitor.best, tuple(monitor.iterations), counters, seconds)
+    return Search(status, early_stopping.best, tuple(early_stopping.iterations), counters, seconds)
 
 
-def _compile(function: AbstractFunction, monitor: Monitor, x: np.ndarray) -> float:
+def _compile(function: AbstractFunction, early_stopping: EarlyStopping, x: np.ndarray) -> float:
     """Compile what the search will call; return the seconds it took.
 
     Of searches side by side whose arrays have the same shapes one compiles, the others wait for it.
@@ -151,7 +158,7 @@ def _compile(function: AbstractFunction, monitor: Monitor, x: np.ndarray) -> flo
     leaves, structure = jax.tree.flatten((function.problem, function.sample))
     with _compiling.setdefault((structure, *(np.shape(leaf) for leaf in leaves)), Lock()):
         function.warm_up(x)
-        monitor.warm_up(function.cold.w)
+        early_stopping.warm_up(function.cold.w)
     return time.perf_counter() - before
 
 
@@ -163,11 +170,11 @@ def _stages(n_rows: int) -> list[int]:
     return stages
 
 
-def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> Monitor:
-    monitor = Monitor(
+def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> EarlyStopping:
+    early_stopping = EarlyStopping(
         problem,
         None,
-        watch.limits,
+        watch.criteria,
         watch.on_iteration,
         started=watch.started,
         stop=watch.stop,
@@ -175,22 +182,22 @@ def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> Monitor:
     )
     if data.heldout_X is not None and data.heldout_weights is not None:
         X, weights = data.heldout_X[:MAX_HELDOUT_ROWS], data.heldout_weights[:MAX_HELDOUT_ROWS]
-        monitor.heldout = Sample.of(X, weights, _chunk_rows(problem))
-        monitor.heldout_every = 1 + (len(X) - 1) // min(len(data.X), MAX_SEARCH_ROWS)
-    return monitor
+        early_stopping.heldout = PaddedSample.of(X, weights, _chunk_rows(problem))
+        early_stopping.heldout_every = 1 + (len(X) - 1) // min(len(data.X), MAX_SEARCH_ROWS)
+    return early_stopping
 
 
 def _function(
     problem: VariableProjection,
-    scheme: AbstractScheme,
+    optimizer: AbstractOptimizer,
     data: Data,
     n_rows: int,
     cold: WarmStart,
     counters: Counters,
 ) -> AbstractFunction:
-    """Return what the scheme searches, on the first `n_rows` rows."""
-    sample = Sample.of(data.X[:n_rows], data.weights[:n_rows], _chunk_rows(problem))
-    kind = ReducedFunction if scheme.eliminates else FullFunction
+    """Return what the optimizer searches, on the first `n_rows` rows."""
+    sample = PaddedSample.of(data.X[:n_rows], data.weights[:n_rows], _chunk_rows(problem))
+    kind = ReducedFunction if optimizer.eliminates else FullFunction
     return kind(problem, sample, cold, n_rows, counters)
 
 

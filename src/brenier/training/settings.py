@@ -3,26 +3,26 @@
 from dataclasses import dataclass
 
 from brenier.inner.solution import AbstractInnerSolver
-from brenier.optimizers.base import AbstractScheme
-from brenier.optimizers.early_stopping import Limits
+from brenier.optimizers.base import AbstractOptimizer
+from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.potential.activations import AbstractActivation
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 
 @dataclass(frozen=True)
-class Form:
+class Hyperparameters:
     """What the held-out rows choose between.
 
     Attributes
     ----------
     decay : float
         Weight of half the squared slopes (`AbstractTrained.decayed`), nats.
-    n_cones : int
-        Cones beside the network.
+    n_radial : int
+        RadialUnits beside the network.
     """
 
     decay: float
-    n_cones: int
+    n_radial: int
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Settings:
     ----------
     widths : tuple of int
         Hidden widths.
-    activation, nonnegativity, solver, scheme
+    activation, nonnegativity, solver, optimizer
         The parts.
     quadratic : bool
         Whether the head has quadratics; False is the thesis's form.
-    forms : tuple of Form
+    forms : tuple of Hyperparameters
         Forms of the model. None at all: nothing but the Gaussian.
-    jitter : float or None
+    noise : float or None
         Noise on the rows searched on (`brenier.training.noise`); None: chosen from the data.
     w_min : float
         Floor of the quadratic weights, relative to the Gaussian's own.
-    limits : Limits
+    criteria : StoppingCriteria
         Iterations, patience, time.
     n_init : int
         Initial weights tried for each potential.
@@ -59,12 +59,12 @@ class Settings:
     activation: AbstractActivation
     nonnegativity: AbstractNonnegativity
     solver: AbstractInnerSolver
-    scheme: AbstractScheme
+    optimizer: AbstractOptimizer
     quadratic: bool
-    forms: tuple[Form, ...]
-    jitter: float | None
+    forms: tuple[Hyperparameters, ...]
+    noise: float | None
     w_min: float
-    limits: Limits
+    criteria: StoppingCriteria
     n_init: int
     n_estimators: int
     seed: int

@@ -24,7 +24,7 @@ from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.potential.features import AbstractPotential
 from brenier.status import InnerStatus
-from brenier.varpro.sample import BLOCK_ROWS, Sample
+from brenier.varpro.sample import TILE_ROWS, PaddedSample
 
 # More rows than this would only refine a handful of numbers that are precise enough.
 MAX_ROWS = 8192
@@ -46,7 +46,7 @@ def stack(
     weights : (M,)
         Their weights.
     """
-    sample = Sample.of(X[:MAX_ROWS], weights[:MAX_ROWS], BLOCK_ROWS)
+    sample = PaddedSample.of(X[:MAX_ROWS], weights[:MAX_ROWS], TILE_ROWS)
     maps, jacobians = zip(*(_maps(potential, sample.X) for potential in potentials), strict=True)
     tau = jnp.asarray(1.0 / _effective_rows(sample.omega))
     features = jnp.stack(maps, axis=-1), jnp.stack(jacobians, axis=-1)

@@ -11,10 +11,10 @@ from brenier.potential.features import AbstractFeatures
 from brenier.potential.gaussian import AbstractGaussian, Gaussian
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
-from brenier.potential.initialise import cones_in_data, kinks_in_data
-from brenier.potential.radial import Cones
-from brenier.potential.units import AbstractUnits, SideBySide
-from brenier.training.settings import Form, Settings
+from brenier.potential.initialise import initial_network, initial_radial_units
+from brenier.potential.radial import RadialUnits
+from brenier.potential.units import AbstractUnits, ConcatenatedUnits
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.reduced import VariableProjection
 
 # Ridge on the network's weights (nats per squared standard deviation of z that a feature can add).
@@ -25,7 +25,9 @@ class AbstractStart(ABC):
     """Initial weights of all forms of a model."""
 
     @abstractmethod
-    def features(self, form: Form, settings: Settings, gaussian: Any) -> AbstractFeatures:
+    def features(
+        self, form: Hyperparameters, settings: Settings, gaussian: Any
+    ) -> AbstractFeatures:
         """Return the features of a form at these weights."""
 
 
@@ -51,7 +53,11 @@ class AbstractModel(ABC):
         """Return the floor (minus infinity for none) and the ridge of every last weight."""
 
     def problem(
-        self, features: AbstractFeatures, form: Form, settings: Settings, gaussian: AbstractGaussian
+        self,
+        features: AbstractFeatures,
+        form: Hyperparameters,
+        settings: Settings,
+        gaussian: AbstractGaussian,
     ) -> VariableProjection:
         """Return the separable problem of features in a form of the model."""
         floor, ridge = self.floor_and_ridge(features, settings, gaussian)
@@ -68,30 +74,34 @@ class AbstractModel(ABC):
 
 @dataclass(frozen=True)
 class Start(AbstractStart):
-    """Initial weights: the network, and as many cones as any form has."""
+    """Initial weights: the network, and as many radial as any form has."""
 
     network: InputConvexNetwork
-    cones: Cones
+    radial: RadialUnits
 
     @staticmethod
     def draw(X: Float[np.ndarray, "N n"], settings: Settings, rng: np.random.Generator) -> "Start":
         """Return freshly drawn weights, placed by the rows X."""
-        network = kinks_in_data(
+        network = initial_network(
             X, settings.widths, settings.activation, settings.nonnegativity, rng
         )
-        n_cones = max((form.n_cones for form in settings.forms), default=0)
-        return Start(network, cones_in_data(X, n_cones, rng))
+        n_radial = max((form.n_radial for form in settings.forms), default=0)
+        return Start(network, initial_radial_units(X, n_radial, rng))
 
-    def units(self, n_cones: int) -> AbstractUnits:
-        """Return the network with its first `n_cones` cones beside it."""
-        if n_cones == 0:
+    def units(self, n_radial: int) -> AbstractUnits:
+        """Return the network with its first `n_radial` radial beside it."""
+        if n_radial == 0:
             return self.network
-        return SideBySide((self.network, Cones(self.cones.B[:n_cones], self.cones.e[:n_cones])))
+        return ConcatenatedUnits(
+            (self.network, RadialUnits(self.radial.B[:n_radial], self.radial.e[:n_radial]))
+        )
 
-    def features(self, form: Form, settings: Settings, gaussian: Gaussian) -> SeparableFeatures:
+    def features(
+        self, form: Hyperparameters, settings: Settings, gaussian: Gaussian
+    ) -> SeparableFeatures:
         """Return the features of a form at these weights."""
         axes = gaussian.axes if settings.quadratic else np.zeros((0, self.network.n))
-        return SeparableFeatures(self.units(form.n_cones), axes, normalised=settings.quadratic)
+        return SeparableFeatures(self.units(form.n_radial), axes, normalised=settings.quadratic)
 
 
 class JointModel(AbstractModel):
@@ -106,7 +116,7 @@ class JointModel(AbstractModel):
     def start(
         self, X: Float[np.ndarray, "N n"], settings: Settings, rng: np.random.Generator
     ) -> Start:
-        """Return a network and cones placed by the rows."""
+        """Return a network and radial placed by the rows."""
         return Start.draw(X, settings, rng)
 
     def floor_and_ridge(

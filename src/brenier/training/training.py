@@ -2,14 +2,14 @@ r"""The training loop: from whitened rows to the best potential found.
 
 Candidate 0 is the Gaussian: it is inside the model (network weights zero, quadratics along the
 covariance's eigenvectors), and what is returned is never worse than it in training likelihood.
-There are several forms of the model, with more or less restraint (`Form`). A short search with each
+There are several forms of the model, with more or less restraint (`Hyperparameters`). A short search with each
 is a race: the form with the best prospects on the held-out rows is the one that all potentials are
 searched for with, each from other initial weights. Searches that do not depend on each other run
 side by side (`brenier.training.parallel`). The held-out rows also decide when a search
 stops, which of its iterates is kept, and how much of each potential, and of the Gaussian, is in the
 weighted sum that is returned (`brenier.training.stacking`); without such rows it is the average
 (`brenier.potential.merge` says why). Where the data's structure is fine, the searches see every row
-in several jittered copies (`brenier.training.noise`).
+in several noisy_copies copies (`brenier.training.noise`).
 """
 
 import time
@@ -24,15 +24,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import WarmStart
-from brenier.optimizers.early_stopping import Iterate, Limits
+from brenier.optimizers.early_stopping import Iterate, StoppingCriteria
 from brenier.optimizers.progress import Certificate, ProgressCallback
 from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.potential.merge import combine
 from brenier.status import FitStatus
 from brenier.training.final_solve import loss_of_rows, polish
-from brenier.training.noise import chosen_jitter, jittered
-from brenier.training.parallel import one_at_a_time, side_by_side
+from brenier.training.noise import chosen_noise, noisy_copies
+from brenier.training.parallel import one_at_a_time, run_parallel
 from brenier.training.run import (
     FIRST_STAGE_ROWS,
     OUT_OF_TIME,
@@ -41,7 +41,7 @@ from brenier.training.run import (
     Watch,
     search,
 )
-from brenier.training.settings import Form, Settings
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.stacking import stack
 from brenier.training.start import AbstractModel, AbstractStart, JointModel
 from brenier.varpro.function import Counters
@@ -83,11 +83,11 @@ class TrainingResult(Generic[Map]):
         Its J (nats).
     certificate : Certificate or None
         Of the winning search's best iterate.
-    searches, forms : tuple of Search, tuple of Form
+    searches, forms : tuple of Search, tuple of Hyperparameters
         Every search, those of the race first, and its form.
     winner : int
         The best search.
-    jitter : float
+    noise : float
         Standard deviation of the noise on the rows that were searched on, in those of the data.
     seconds : dict
         Wall time: `total`, of the whole fit, and by part (`Search.seconds`), summed over all
@@ -104,9 +104,9 @@ class TrainingResult(Generic[Map]):
     gaussian_heldout_loss: float
     certificate: Certificate | None
     searches: tuple[Search, ...]
-    forms: tuple[Form, ...]
+    forms: tuple[Hyperparameters, ...]
     winner: int
-    jitter: float
+    noise: float
     seconds: dict[str, float]
 
 
@@ -119,7 +119,7 @@ class _Run:
     settings: Settings
     model: AbstractModel
     gaussian: AbstractGaussian
-    jitter: float
+    noise: float
     on_iteration: ProgressCallback | None
     started: float
     stop: Event
@@ -131,7 +131,7 @@ class _Run:
         n_starts = self.settings.n_estimators * self.settings.n_init
         return [self.model.start(X, self.settings, rng) for _ in range(n_starts)]
 
-    def problem(self, start: AbstractStart, form: Form) -> VariableProjection:
+    def problem(self, start: AbstractStart, form: Hyperparameters) -> VariableProjection:
         """Return the separable problem of a form at initial weights."""
         features = start.features(form, self.settings, self.gaussian)
         return self.model.problem(features, form, self.settings, self.gaussian)
@@ -147,7 +147,7 @@ class _Found:
     """A search, what it searched, and for which of the potentials."""
 
     potential: int
-    form: Form
+    form: Hyperparameters
     problem: VariableProjection
     search: Search
 
@@ -259,13 +259,13 @@ def _runs(
     for k, (rows, callback) in enumerate(zip(data, on_iteration, strict=True)):
         own = replace(settings, seed=settings.seed + k)
         gaussian = model.gaussian(rows.X, rows.weights, own.shrinkage)
-        jitter = own.jitter if own.forms else 0.0
-        if jitter is None:
-            jitter = chosen_jitter(rows, gaussian)
-        seen = jittered(rows, gaussian, jitter, own.seed)
-        jitter = jitter if seen is not rows else 0.0
+        noise = own.noise if own.forms else 0.0
+        if noise is None:
+            noise = chosen_noise(rows, gaussian)
+        seen = noisy_copies(rows, gaussian, noise, own.seed)
+        noise = noise if seen is not rows else 0.0
         told = None if callback is None else partial(tell, callback)
-        runs.append(_Run(rows, seen, own, model, gaussian, jitter, told, started, stop))
+        runs.append(_Run(rows, seen, own, model, gaussian, noise, told, started, stop))
     return runs
 
 
@@ -278,11 +278,11 @@ def _search_all(runs: Sequence[_Run]) -> list[_Found]:
     searched = _race(*starts[0])
     leader = min(searched, key=lambda found: found.prospect, default=None)
     form = settings.forms[0] if leader is None else leader.form
-    finished = leader is not None and not _cut_short(leader.search, settings.limits)
+    finished = leader is not None and not _cut_short(leader.search, settings.criteria)
     if stop.is_set():
         return searched
     jobs = [
-        partial(_search, *starts[i], form, settings.limits, potential=i // settings.n_init)
+        partial(_search, *starts[i], form, settings.criteria, potential=i // settings.n_init)
         for i in range(int(finished), len(starts))
     ]
     return searched + _side_by_side(jobs, stop, first=len(searched) + 1)
@@ -290,7 +290,7 @@ def _search_all(runs: Sequence[_Run]) -> list[_Found]:
 
 def _no_search(run: _Run) -> _Found:
     """Return what stands for a search where only the Gaussian is wanted, or no time was left."""
-    form = Form(0.0, 0)
+    form = Hyperparameters(0.0, 0)
     status = FitStatus.INTERRUPTED if run.stop.is_set() else FitStatus.CONVERGED
     search_of_nothing = Search(status, None, (), Counters(), dict.fromkeys(PARTS, 0.0))
     return _Found(0, form, run.problem(run.starts()[0], form), search_of_nothing)
@@ -299,30 +299,36 @@ def _no_search(run: _Run) -> _Found:
 def _race(run: _Run, start: AbstractStart) -> list[_Found]:
     """Return a short search with every form from the same start; none where there is one form."""
     forms = run.settings.forms
-    limits = replace(run.settings.limits, max_iter=min(RACE, run.settings.limits.max_iter))
-    jobs = [partial(_search, run, start, form, limits, potential=0) for form in forms]
+    criteria = replace(run.settings.criteria, max_iter=min(RACE, run.settings.criteria.max_iter))
+    jobs = [partial(_search, run, start, form, criteria, potential=0) for form in forms]
     return _side_by_side(jobs, run.stop, first=1) if len(forms) > 1 else []
 
 
 def _side_by_side(searches: list[partial[_Found]], stop: Event, *, first: int) -> list[_Found]:
     """Return the searches, numbered from `first`."""
     numbered = [partial(search, number=number) for number, search in enumerate(searches, first)]
-    return side_by_side(numbered, stop)
+    return run_parallel(numbered, stop)
 
 
-def _cut_short(search: Search, limits: Limits) -> bool:
+def _cut_short(search: Search, criteria: StoppingCriteria) -> bool:
     """Whether a search of the race would have gone on without it."""
     at_limit = search.status is FitStatus.ITERATION_LIMIT
-    return at_limit and len(search.iterations) == RACE < limits.max_iter
+    return at_limit and len(search.iterations) == RACE < criteria.max_iter
 
 
 def _search(
-    run: _Run, start: AbstractStart, form: Form, limits: Limits, *, potential: int, number: int
+    run: _Run,
+    start: AbstractStart,
+    form: Hyperparameters,
+    criteria: StoppingCriteria,
+    *,
+    potential: int,
+    number: int,
 ) -> _Found:
     problem = run.problem(start, form)
-    watch = Watch(limits, run.started, run.on_iteration, number, run.stop)
+    watch = Watch(criteria, run.started, run.on_iteration, number, run.stop)
     cold = run.cold(problem)
-    found = search(problem, run.settings.scheme, run.search_data, cold, watch)
+    found = search(problem, run.settings.optimizer, run.search_data, cold, watch)
     return _Found(potential, form, problem, found)
 
 
@@ -374,7 +380,7 @@ def _conclude(run: _Run, searched: Sequence[_Found]) -> TrainingResult[AbstractP
         searches=tuple(found.search for found in searched),
         forms=tuple(found.form for found in searched),
         winner=next(i for i, found in enumerate(searched) if found is winner),
-        jitter=run.jitter,
+        noise=run.noise,
         seconds={"total": time.perf_counter() - run.started, **seconds},
     )
 

@@ -113,16 +113,16 @@ def fit_report(
         inner_failures=search.counters.failures,
         work_units=search.iterations[-1].work_units if search.iterations else 0,
         decay=form.decay,
-        n_cones=form.n_cones,
-        search_decay=tuple(f.decay for f in result.forms),
-        search_n_cones=tuple(f.n_cones for f in result.forms),
-        search_log_likelihood=tuple(
+        n_radial=form.n_radial,
+        run_decay=tuple(f.decay for f in result.forms),
+        run_n_radial=tuple(f.n_radial for f in result.forms),
+        run_log_likelihood=tuple(
             float("nan") if s.best is None else _criterion(units, s.best) for s in result.searches
         ),
-        jitter=result.jitter,
+        noise=result.noise,
         seconds=dict(result.seconds),
         certificate=result.certificate,
-        n_blocks=len(result.map.blocks),
+        n_maps=len(result.map.blocks),
         tail=0.0 if flow.tail is None else float(flow.tail.h),
     )
 
@@ -159,9 +159,9 @@ def _message(result: TrainingResult[Any]) -> str:
 
 
 def _made_of(result: TrainingResult[Any]) -> str:
-    n_blocks = len(result.map.blocks)
-    if n_blocks > 1:
-        return f" (of the best search; the model is a composition of {n_blocks} blocks)"
+    n_maps = len(result.map.blocks)
+    if n_maps > 1:
+        return f" (of the best search; the model is a composition of {n_maps} blocks)"
     several = result.n_members > 1
     return f" (of the best search; the model is the sum of {result.n_members})" * several
 

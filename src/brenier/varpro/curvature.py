@@ -31,7 +31,7 @@ from brenier.arrays import Array, sum_over_chunks
 from brenier.potential.features import AbstractMap
 from brenier.varpro.parameters import decayed_weights, from_vector
 from brenier.varpro.reduced import VariableProjection, loss_of_map
-from brenier.varpro.sample import Sample
+from brenier.varpro.sample import PaddedSample
 
 
 @eqx.filter_jit
@@ -39,7 +39,7 @@ def reduced_product(
     problem: VariableProjection,
     theta: Float[Array, " q"],
     w: Float[Array, " m"],
-    sample: Sample,
+    sample: PaddedSample,
     factor: Float[Array, "m m"],
     v: Float[Array, " q"],
 ) -> Float[Array, " q"]:
@@ -57,7 +57,7 @@ def reduced_product(
 
 @eqx.filter_jit
 def full_product(
-    problem: VariableProjection, x: Float[Array, " p"], sample: Sample, v: Float[Array, " p"]
+    problem: VariableProjection, x: Float[Array, " p"], sample: PaddedSample, v: Float[Array, " p"]
 ) -> Float[Array, " p"]:
     """Return M v in all variables x = (mu, w), ridge and decay included."""
 
@@ -73,10 +73,12 @@ def full_product(
     return _product(at_weights, x, v, sample) + _gram_product(decayed, x, v)
 
 
-def _product(at_weights: Callable[[Any], AbstractMap], at: Any, v: Any, sample: Sample) -> Any:
+def _product(
+    at_weights: Callable[[Any], AbstractMap], at: Any, v: Any, sample: PaddedSample
+) -> Any:
     """Return M v over all chunks; `at_weights` makes the map of the weights `at`."""
 
-    def chunk_product(chunk: Sample):
+    def chunk_product(chunk: PaddedSample):
         def outputs(weights):
             return at_weights(weights).image_and_jacobians(chunk.X)
 

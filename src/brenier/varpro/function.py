@@ -1,4 +1,4 @@
-r"""What a scheme searches: a loss and its gradient as a function of one vector.
+r"""What a optimizer searches: a loss and its gradient as a function of one vector.
 
 `ReducedFunction` is the reduced objective J_tau(mu), w eliminated by the inner solver
 (`brenier.varpro.reduced`). `FullFunction` is J(mu, w) with both in the vector: what elimination is
@@ -19,7 +19,7 @@ from brenier.status import InnerStatus
 from brenier.varpro.curvature import full_product, reduced_product
 from brenier.varpro.parameters import lower_bounds
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Sample
+from brenier.varpro.sample import PaddedSample
 
 # How far above the last finite value a point outside the domain is put, so that a line search
 # turns back: relative to max(1, |value|).
@@ -70,9 +70,9 @@ class Counters:
     evaluations : int
         Of value and gradient, on the whole sample or a mini-batch.
     newton_steps : list of int
-        Steps of the inner solver, solve by solve.
+        Steps of the inner solver with a Hessian of their own, solve by solve.
     chord_steps : list of int
-        Those of them that kept an earlier Hessian (`brenier.inner.primal_dual`).
+        Steps that kept an earlier Hessian (`brenier.inner.primal_dual`), solve by solve.
     failures : int
         Inner solves that did not converge, from a warm and then a cold start.
     work_units : int
@@ -98,7 +98,7 @@ class AbstractFunction(ABC):
     ----------
     problem : VariableProjection
         The separable problem.
-    sample : Sample
+    sample : PaddedSample
         The rows.
     cold : WarmStart
         Feasible weights to start from.
@@ -111,7 +111,7 @@ class AbstractFunction(ABC):
     """
 
     problem: VariableProjection
-    sample: Sample
+    sample: PaddedSample
     cold: WarmStart
     n_rows: int
     counters: Counters = field(default_factory=Counters)
@@ -149,7 +149,7 @@ class AbstractFunction(ABC):
             return self.last
         return self.evaluate(x)
 
-    def on(self, sample: Sample, n_rows: int) -> "AbstractFunction":
+    def on(self, sample: PaddedSample, n_rows: int) -> "AbstractFunction":
         """Return the function on other rows (a mini-batch), counting into the same counters."""
         return replace(self, sample=sample, n_rows=n_rows, last=None)
 
@@ -210,9 +210,7 @@ class ReducedFunction(AbstractFunction):
         converged = int(solution.status) == InnerStatus.CONVERGED
         self.counters.failures += not converged
         self.counters.chord_steps.append(chord_steps)
-        self.counters.newton_steps.append(
-            chord_steps + sum(int(solved.iterations) for solved in solutions)
-        )
+        self.counters.newton_steps.append(sum(int(solved.newton_steps) for solved in solutions))
         # A failed solve's weights are no place to start from.
         self._warm = solution.start if converged else None
         self.counters.inner_seconds += time.perf_counter() - before

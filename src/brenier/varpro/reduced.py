@@ -43,7 +43,7 @@ from brenier.inner.solution import (
 from brenier.linalg import log_det, packed_identity
 from brenier.potential.features import AbstractMap, AbstractSeparable
 from brenier.varpro.parameters import decayed_weights, from_vector
-from brenier.varpro.sample import Sample
+from brenier.varpro.sample import PaddedSample
 
 
 class VariableProjection(eqx.Module):
@@ -79,15 +79,17 @@ class VariableProjection(eqx.Module):
         return self.features(theta).with_weights(w)
 
     @eqx.filter_jit
-    def solve(self, theta: Float[Array, " p"], sample: Sample, start: WarmStart) -> InnerSolution:
+    def solve(
+        self, theta: Float[Array, " p"], sample: PaddedSample, start: WarmStart
+    ) -> InnerSolution:
         """Return the minimiser w of J_tau(mu, .), one compiled call."""
         return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.floor), start)
 
-    def objective(self, theta: Float[Array, " p"], sample: Sample) -> AbstractObjective:
+    def objective(self, theta: Float[Array, " p"], sample: PaddedSample) -> AbstractObjective:
         """Return J(mu, .) as a function of w: features held for one chunk, formed anew for more."""
         derivatives = self.features(theta).derivatives
         ridge = jnp.asarray(self.ridge)
-        blocks = sample.blocks()
+        blocks = sample.tiles()
         if blocks.n_chunks == 1:
             return ArrayObjective.of(derivatives(blocks.X[0]), blocks.omega[0], ridge)
         if sample.n_chunks == 1:
@@ -108,7 +110,7 @@ class VariableProjection(eqx.Module):
 
     @eqx.filter_jit
     def value_and_gradient(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
     ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"]]:
         """Return J, J_tau with the decay, and the gradient of the latter in mu at fixed w."""
 
@@ -116,7 +118,7 @@ class VariableProjection(eqx.Module):
             return loss(self.map(theta, w), chunk.X, chunk.omega)
 
         J, gradient = sum_over_chunks(
-            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.blocks()
+            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.tiles()
         )
         penalty, decay_gradient = jax.value_and_grad(self.penalty)(theta, w)
         return J, J + penalty, gradient + decay_gradient
@@ -137,7 +139,7 @@ class VariableProjection(eqx.Module):
 
     @eqx.filter_jit
     def full_value_and_gradient(
-        self, x: Float[Array, " p"], sample: Sample
+        self, x: Float[Array, " p"], sample: PaddedSample
     ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"], Float[Array, " m"]]:
         """Return J, J with ridge and decay, the latter's gradient in x = (mu, w), and w."""
 
@@ -145,14 +147,14 @@ class VariableProjection(eqx.Module):
             return loss(self.map(*self.split(x)), chunk.X, chunk.omega)
 
         J, gradient = sum_over_chunks(
-            lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.blocks()
+            lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.tiles()
         )
         extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
         return J, J + extra, gradient + extra_gradient, self.split(x)[1]
 
     @eqx.filter_jit
     def inner_factor(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
     ) -> Float[Array, "m m"]:
         """Return the Cholesky factor of the Hessian of J_tau(mu, .) at w."""
         floor = jnp.asarray(self.floor)
@@ -162,13 +164,13 @@ class VariableProjection(eqx.Module):
         )
 
     @eqx.filter_jit
-    def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample) -> Array:
+    def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample) -> Array:
         """Return J at (mu, w)."""
         return loss_on(self.map(theta, w), sample)
 
     @eqx.filter_jit
     def certificate(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: Sample
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
     ) -> tuple[Array, Array]:
         """Return |grad J - tau / s|_inf and the duality gap s . lambda at w, evaluated afresh."""
         floor = jnp.asarray(self.floor)
@@ -187,9 +189,9 @@ def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -
 
 
 @eqx.filter_jit
-def loss_on(map_: AbstractMap, sample: Sample) -> Float[Array, ""]:
+def loss_on(map_: AbstractMap, sample: PaddedSample) -> Float[Array, ""]:
     """Return J of a map on a sample."""
-    return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.blocks())
+    return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.tiles())
 
 
 def loss_of_map(

@@ -18,7 +18,7 @@ from brenier.arrays import Array, padded_length
 CHUNK_BYTES = 1 << 27
 # Rows whose derivatives, while they are computed, stay in a core's cache: with them, evaluations
 # take a third to a half of the processor time that thousands of rows at once take, from n = 4 on.
-BLOCK_ROWS = 256
+TILE_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Data:
     heldout_weights: Float[np.ndarray, " M"] | None
 
 
-class Sample(eqx.Module):
+class PaddedSample(eqx.Module):
     """Rows and weights, chunked.
 
     Attributes
@@ -52,7 +52,7 @@ class Sample(eqx.Module):
         chunk_rows: int,
         *,
         least: int = 1,
-    ) -> "Sample":
+    ) -> "PaddedSample":
         """Return the rows padded to `least` rows or more, in chunks of at most `chunk_rows`."""
         N, n = X.shape
         B = padded_length(max(N, least)) if N <= chunk_rows else chunk_rows
@@ -62,20 +62,20 @@ class Sample(eqx.Module):
         omega = np.zeros(C * B)
         rows[:N] = X
         omega[:N] = weights / np.sum(weights)
-        return Sample(rows.reshape(C, B, n), omega.reshape(C, B))
+        return PaddedSample(rows.reshape(C, B, n), omega.reshape(C, B))
 
     def rows(self) -> tuple[Float[np.ndarray, "N n"], Float[np.ndarray, " N"]]:
         """Return the rows that are no padding, and their weights."""
         omega = np.asarray(self.omega).ravel()
         return np.asarray(self.X).reshape(len(omega), -1)[omega > 0], omega[omega > 0]
 
-    def blocks(self) -> "Sample":
-        """Return the same rows in chunks of `BLOCK_ROWS` or half that, if these divide evenly."""
+    def tiles(self) -> "PaddedSample":
+        """Return the same rows in chunks of `TILE_ROWS` or half that, if these divide evenly."""
         B, n = self.X.shape[1:]
-        block = math.gcd(B, BLOCK_ROWS)
-        if block < BLOCK_ROWS // 2:
+        block = math.gcd(B, TILE_ROWS)
+        if block < TILE_ROWS // 2:
             return self
-        return Sample(self.X.reshape(-1, block, n), self.omega.reshape(-1, block))
+        return PaddedSample(self.X.reshape(-1, block, n), self.omega.reshape(-1, block))
 
     @property
     def n_chunks(self) -> int:

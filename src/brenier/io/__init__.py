@@ -1,1 +1,1 @@
-"""Files: tables in and out, model files, and writing whole or not at all."""
+"""Files: tables in and out, model files, and writing a file whole or not at all."""

@@ -7,14 +7,10 @@ a digest of that JSON and of every array. Reading it runs no code, whatever the 
 The same content gives the same bytes. A file is replaced whole or not at all.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import math
 import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -22,6 +18,8 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from brenier.io.atomic import StrPath, write_atomically
 
 FORMAT = "brenier"
 FORMAT_VERSION = 1
@@ -31,7 +29,7 @@ OLDEST_FORMAT_VERSION = 1
 _TEXTS = "__metadata__"
 _PREFIX_BYTES = 8
 # The limit of safetensors itself; a longer header is some other file's bytes read as a length.
-_MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 100_000_000
 
 # First bytes of what people mistake for a model file.
 _FOREIGN = (
@@ -49,7 +47,7 @@ class ModelFileError(ValueError):
 
 
 def write_model(
-    path: str | os.PathLike[str], metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    path: StrPath, metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write a model file, replacing an older one only once the new one is safe on disk.
 
@@ -79,10 +77,10 @@ def write_model(
         "metadata": text,
         "sha256": _digest(text, plain),
     }
-    write_atomically(path, _with_sorted_header(save(plain, metadata=texts)))
+    write_atomically(path, with_sorted_header(save(plain, metadata=texts)))
 
 
-def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the metadata and the arrays of a model file, after checking every byte of both.
 
     Raises
@@ -100,59 +98,6 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
         raise ModelFileError(_unreadable(path, error)) from error
     _check_size(header, len(body), path)
     return _checked_content(header[_TEXTS], head + body, path)
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Put `data` in the file `path`, whole or not at all.
-
-    The bytes go to a temporary file in the same folder, to disk, and then take the name in one
-    step. A symbolic link stays a link; the permissions of an older file are kept.
-
-    Raises
-    ------
-    OSError
-        If that fails: the temporary file is removed and an older file is unchanged. The message
-        names the path and the reason, and `errno` is set.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():
-            raise OSError(errno.EISDIR, "it exists and is not a regular file")
-        _replace(target, data)
-    except OSError as error:
-        failure = OSError(
-            f"Expected a place to write {os.fspath(path)}; got: {error.strerror or error}. An "
-            "older file of that name is unchanged. Free some space or choose another place."
-        )
-        failure.errno = error.errno
-        raise failure from error
-
-
-def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".brenier-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Ask for the new name itself to reach the disk; not every system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _check_json(value: Any, where: str) -> None:
@@ -209,7 +154,7 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _with_sorted_header(blob: bytes) -> bytes:
+def with_sorted_header(blob: bytes, *, limit: int = MAX_HEADER_BYTES) -> bytes:
     """Return the same safetensors file with sorted header keys.
 
     safetensors writes the texts in the order of a hash map with a random seed. The offsets in the
@@ -219,22 +164,22 @@ def _with_sorted_header(blob: bytes) -> bytes:
     content = json.loads(blob[_PREFIX_BYTES : _PREFIX_BYTES + length])
     header = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    if len(header) > _MAX_HEADER_BYTES:
+    if len(header) > limit:
         raise ValueError(
-            f"Expected metadata of at most {_MAX_HEADER_BYTES} bytes as JSON; got a header of "
+            f"Expected metadata of at most {limit} bytes as JSON; got a header of "
             f"{len(header)}. Store long lists as arrays."
         )
     return len(header).to_bytes(_PREFIX_BYTES, "little") + header + blob[_PREFIX_BYTES + length :]
 
 
-def _read_header(file: BinaryIO, path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
+def _read_header(file: BinaryIO, path: StrPath) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes up to the arrays and the header they hold, checked to be of this format."""
     size = os.fstat(file.fileno()).st_size
     start = file.read(64)
     if not start:
         _refuse(path, "an empty file", "It was not written to its end; save the model again.")
     length = int.from_bytes(start[:_PREFIX_BYTES], "little")
-    if length > _MAX_HEADER_BYTES or start[_PREFIX_BYTES : _PREFIX_BYTES + 1] not in (b"{", b""):
+    if length > MAX_HEADER_BYTES or start[_PREFIX_BYTES : _PREFIX_BYTES + 1] not in (b"{", b""):
         _refuse_foreign(path, _kind(start))
     if _PREFIX_BYTES + length > size:
         _refuse_truncated(path, size, f"more than {_PREFIX_BYTES + length}")
@@ -261,7 +206,7 @@ def _kind(start: bytes) -> str:
     return "a text file" if printable and len(text) > len(start) // 2 else "a file of another kind"
 
 
-def _check_version(texts: Mapping[str, str], path: str | os.PathLike[str]) -> None:
+def _check_version(texts: Mapping[str, str], path: StrPath) -> None:
     version = str(texts.get("format_version"))
     if not (version.isascii() and version.isdigit() and len(version) < 10):
         _refuse_altered(path)
@@ -279,7 +224,7 @@ def _check_version(texts: Mapping[str, str], path: str | os.PathLike[str]) -> No
         )
 
 
-def _check_size(header: Mapping[str, Any], size: int, path: str | os.PathLike[str]) -> None:
+def _check_size(header: Mapping[str, Any], size: int, path: StrPath) -> None:
     """Raise if the arrays do not end where the header says."""
     try:
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != _TEXTS]
@@ -292,7 +237,7 @@ def _check_size(header: Mapping[str, Any], size: int, path: str | os.PathLike[st
 
 
 def _checked_content(
-    texts: Mapping[str, str], blob: bytes, path: str | os.PathLike[str]
+    texts: Mapping[str, str], blob: bytes, path: StrPath
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         arrays = load(blob)
@@ -305,7 +250,7 @@ def _checked_content(
     return metadata, arrays
 
 
-def _unreadable(path: str | os.PathLike[str], error: OSError) -> str:
+def _unreadable(path: StrPath, error: OSError) -> str:
     if isinstance(error, IsADirectoryError) or Path(path).is_dir():
         return f"Expected a model file; got the folder {os.fspath(path)}. Name a file in it."
     if isinstance(error, FileNotFoundError):
@@ -316,15 +261,15 @@ def _unreadable(path: str | os.PathLike[str], error: OSError) -> str:
     )
 
 
-def _refuse(path: str | os.PathLike[str], got: str, remedy: str) -> NoReturn:
+def _refuse(path: StrPath, got: str, remedy: str) -> NoReturn:
     raise ModelFileError(f"Expected a brenier model file in {os.fspath(path)}; got {got}. {remedy}")
 
 
-def _refuse_foreign(path: str | os.PathLike[str], kind: str) -> NoReturn:
+def _refuse_foreign(path: StrPath, kind: str) -> NoReturn:
     _refuse(path, kind, "Give a file that brenier saved.")
 
 
-def _refuse_truncated(path: str | os.PathLike[str], got: int, expected: str) -> NoReturn:
+def _refuse_truncated(path: StrPath, got: int, expected: str) -> NoReturn:
     _refuse(
         path,
         f"a truncated one, with {got} bytes where its header says {expected}",
@@ -332,7 +277,7 @@ def _refuse_truncated(path: str | os.PathLike[str], got: int, expected: str) -> 
     )
 
 
-def _refuse_altered(path: str | os.PathLike[str]) -> NoReturn:
+def _refuse_altered(path: StrPath) -> NoReturn:
     _refuse(
         path,
         "one whose content does not agree with its checksum: it was altered or damaged",

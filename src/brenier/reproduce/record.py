@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from brenier.estimators import ConvexPotentialFlow, load
-from brenier.io.model_file import write_atomically
+from brenier.io.atomic import write_atomically
 
 PARTS = ("train", "validation", "test")
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from brenier.io.model_file import write_atomically
+from brenier.io.atomic import write_atomically
 from brenier.reproduce import tables as t
 from brenier.reproduce.checks import Checks, run_checks
 from brenier.reproduce.claims import Claim, claims

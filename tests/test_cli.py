@@ -15,10 +15,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from brenier import ConvexPotentialFlow, load, persistence
+from brenier import ConvexPotentialFlow, load
 from brenier.cli import app, options
 from brenier.cli.door import ExitCode, door
 from brenier.cli.fit import exit_code
+from brenier.io.model_file import write_model
 from brenier.io.table import read_table, write_table
 from brenier.potential.activations import ACTIVATIONS
 from brenier.status import FitStatus, InputWarning
@@ -489,10 +490,12 @@ def test_outputs_do_not_replace_inputs(folder, model):
     assert load(model).n_features_in_ == 2
 
 
-def test_model_files_of_a_newer_brenier(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(persistence, "FORMAT_VERSION", persistence.FORMAT_VERSION + 1)
-        persistence.write_model(tmp_path / "m", {}, {})
+def test_model_files_of_a_newer_brenier(tmp_path):
+    write_model(tmp_path / "m", {}, {})
+    blob = (tmp_path / "m").read_bytes()
+    newer = blob.replace(b'"format_version":"1"', b'"format_version":"9"')
+    assert newer != blob
+    (tmp_path / "m").write_bytes(newer)
     write_table(tmp_path / "x.csv", rows(), NAMES)
     for arguments in (("score", tmp_path / "m", tmp_path / "x.csv"), ("info", tmp_path / "m")):
         assert_one_error(invoke(*arguments), "newer brenier", "upgrade")
@@ -501,7 +504,7 @@ def test_model_files_of_a_newer_brenier(tmp_path, monkeypatch):
 def test_foreign_and_incomplete_model_files(tmp_path):
     data = write(tmp_path / "x.csv", "a,b\n1,2\n")
     assert_one_error(invoke("info", data), "got a text file")
-    persistence.write_model(tmp_path / "m", {"estimator": "ConvexPotentialFlow"}, {})
+    write_model(tmp_path / "m", {"estimator": "ConvexPotentialFlow"}, {})
     for arguments in (("score", tmp_path / "m", data), ("info", tmp_path / "m")):
         assert_one_error(invoke(*arguments), "complete brenier model")
 

@@ -1,0 +1,89 @@
+"""What a picture asks of a fitted flow, and how rows and columns are checked."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+
+@runtime_checkable
+class FittedFlow(Protocol):
+    """What is asked of a fitted `brenier.ConvexPotentialFlow`, whose methods these are."""
+
+    def get_feature_names_out(self) -> np.ndarray:
+        """Return the names of the columns of z."""
+        ...
+
+    def score_samples(self, X: Any) -> Float[np.ndarray, " N"]:
+        """Return log-densities (nats)."""
+        ...
+
+    def transform(self, X: Any) -> Float[np.ndarray, "N n"]:
+        """Return the images z of rows."""
+        ...
+
+    def invert(self, Z: Any) -> tuple[Float[np.ndarray, "N n"], Any]:
+        """Return the rows whose images are Z, and which of them were found."""
+        ...
+
+    def sample(self, n_samples: Any, random_state: Any) -> Float[np.ndarray, "N n"]:
+        """Return new rows."""
+        ...
+
+
+def names_of(flow: FittedFlow) -> list[str]:
+    """Return the names of the flow's columns; raises `NotFittedError` before `fit`."""
+    n = len(flow.get_feature_names_out())
+    return [str(name) for name in getattr(flow, "feature_names_in_", [f"x{i}" for i in range(n)])]
+
+
+def positions(
+    names: list[str], columns: Sequence[str | int] | None, *, counts: Sequence[int]
+) -> list[int]:
+    """Return the positions of columns given by name or position; None is all of them."""
+    given = list(range(len(names)) if columns is None else columns)
+    unknown = [c for c in given if c not in names and c not in range(len(names))]
+    if unknown:
+        raise ValueError(
+            f"Expected columns among {', '.join(map(repr, names))} or their positions, 0 to "
+            f"{len(names) - 1}; got {unknown[0]!r}."
+        )
+    found = [int(c) if isinstance(c, Integral) else names.index(str(c)) for c in given]
+    if len(found) not in counts or len(set(found)) < len(found):
+        many = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        raise ValueError(f"Expected {many} different column(s); got {given}.")
+    return found
+
+
+def checked_rows(flow: FittedFlow, X: Any) -> Float[np.ndarray, "N n"]:
+    """Return the numbers of an array or table with the flow's columns."""
+    names = names_of(flow)
+    rows = np.asarray(X, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != len(names):
+        raise ValueError(f"Expected X of shape (N, {len(names)}); got {rows.shape}.")
+    given = [str(name) for name in getattr(X, "columns", names)]
+    if given != names and getattr(flow, "feature_names_in_", None) is not None:
+        raise ValueError(f"Expected X with the columns {names} in this order; got {given}.")
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"Expected finite numbers; got NaN or infinity in {bad.sum()} of {len(rows)} rows "
+            f"(first: row {np.argmax(bad)}). Drop these rows or fill them in."
+        )
+    return rows
+
+
+def log_density(flow: FittedFlow, rows: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+    """Return log-densities of rows of ours, under the names that the flow was fitted with."""
+    names = getattr(flow, "feature_names_in_", None)
+    table = rows if names is None else pl.DataFrame(rows, schema=[str(name) for name in names])
+    return flow.score_samples(table)
+
+
+def distances(Z: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+    """Return |z|; rows without an image are infinitely far out."""
+    norms = np.linalg.norm(Z, axis=1)
+    return np.where(np.isnan(norms), np.inf, norms)

@@ -1,0 +1,107 @@
+"""Pictures, all of them: where they are drawn, how they are saved, what they ask for."""
+
+import doctest
+import io
+import subprocess
+import sys
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from pictures import blank
+from sklearn.exceptions import NotFittedError
+
+from brenier import ConvexPotentialFlow, plots
+from brenier.plots import (
+    plot_calibration,
+    plot_density,
+    plot_map,
+    plot_normal,
+    plot_samples,
+    plot_training,
+)
+
+PICTURES = {
+    "density": lambda flow, X, where: plot_density(flow, X, n_grid=30, ax=where),
+    "map": lambda flow, X, where: plot_map(flow, X, ax=where),
+    "normal": lambda flow, X, where: plot_normal(flow, X, ax=where),
+    "samples": lambda flow, X, where: plot_samples(flow, X, fig=where),
+    "training": lambda flow, _, where: plot_training(flow.report_, ax=where),
+    "calibration": lambda flow, X, where: plot_calibration(flow, X, ax=where),
+}
+on_all = pytest.mark.parametrize("name", PICTURES)
+
+
+@on_all
+def test_given_axes_are_used_without_pyplot(moon, name):
+    where = Figure() if name == "samples" else blank()
+    assert PICTURES[name](*moon, where) is where
+    assert plt.get_fignums() == []
+
+
+@on_all
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
+def test_new_figures_are_made_and_saved(moon, name, ending, tmp_path):
+    drawn = PICTURES[name](*moon, None)
+    assert len(plt.get_fignums()) == 1
+    figure = drawn if name == "samples" else drawn.figure
+    figure.savefig(tmp_path / f"picture.{ending}", dpi=50)
+    READ[ending]((tmp_path / f"picture.{ending}").read_bytes(), figure)
+
+
+def read_png(content, figure):
+    pixels = matplotlib.image.imread(io.BytesIO(content))[::-1, :, :3]
+    assert pixels.shape[1::-1] == pytest.approx(50 * figure.get_size_inches(), abs=1)
+    for ax in figure.axes:
+        (left, low), (right, high) = (ax.get_position().get_points() * pixels.shape[1::-1]).astype(
+            int
+        )
+        # Something is drawn in each of the axes, not only their frame.
+        assert pixels[low + 3 : high - 3, left + 3 : right - 3].std(axis=(0, 1)).max() > 0.02
+
+
+def read_pdf(content, figure):
+    assert content.startswith(b"%PDF")
+    assert content.rstrip().endswith(b"%%EOF")
+    # Points are an image, so that the file stays small.
+    points = [line for ax in figure.axes for line in ax.lines if line.get_rasterized()]
+    assert (b"/Subtype /Image" in content) == bool(points)
+
+
+def read_svg(content, figure):
+    ElementTree.fromstring(content)
+    for ax in figure.axes:
+        for label in filter(None, [ax.get_xlabel(), ax.get_ylabel(), ax.get_title()]):
+            assert escape(label) in content.decode()
+
+
+READ = {"png": read_png, "pdf": read_pdf, "svg": read_svg}
+
+
+def test_without_matplotlib_the_extra_is_named():
+    hidden = "import sys; sys.modules['matplotlib'] = None; import brenier.plots"
+    ended = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1] == (
+        "ModuleNotFoundError: Expected matplotlib, which draws the figures; it is not installed. "
+        "Install brenier[plots]."
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in PICTURES if name != "training"])
+def test_a_flow_must_be_fitted(name):
+    with pytest.raises(NotFittedError):
+        PICTURES[name](ConvexPotentialFlow(), np.zeros((3, 2)), None)
+    assert plt.get_fignums() == []
+
+
+def test_the_example_runs(moon, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flow, X = moon
+    found = doctest.testmod(plots, extraglobs={"flow": flow, "X": X})
+    assert (found.attempted, found.failed) == (3, 0)
+    assert (tmp_path / "density.png").is_file()

@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brenier.estimators import (
-        ComposedConditionalConvexPotentialFlow,
-        ComposedConvexPotentialFlow,
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
         ConvexPotentialRegressor,
         TriangularConvexPotentialFlow,
         load,
     )
+    from brenier.training.algorithm import Algorithm
     from brenier.training.cache import use_compilation_cache
     from brenier.varpro.taylor import taylor_check
     from brenier.version import __version__
 
 _HOME = {
-    "ComposedConditionalConvexPotentialFlow": "brenier.estimators",
-    "ComposedConvexPotentialFlow": "brenier.estimators",
+    "Algorithm": "brenier.training.algorithm",
     "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
@@ -34,8 +32,7 @@ _HOME = {
 }
 
 __all__ = [
-    "ComposedConditionalConvexPotentialFlow",
-    "ComposedConvexPotentialFlow",
+    "Algorithm",
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
     "ConvexPotentialRegressor",

@@ -91,7 +91,7 @@ def sample(
         typer.Option(
             "--given",
             metavar="FILE",
-            help="Rows of the known columns of a conditional model.",
+            help="Rows of the context's columns, of a conditional model.",
             show_default=False,
         ),
     ] = None,
@@ -110,7 +110,7 @@ def sample(
 ) -> None:
     """Draw new rows from a model's density.
 
-    From a conditional model, rows of the known columns and of what was drawn given them.
+    From a conditional model, rows of the context and of what was drawn given it.
     """
     with door(debug=debug):
         check_output(output, inputs=(model, given))
@@ -120,8 +120,8 @@ def sample(
         if given is None:
             rows = flow.sample(n, random_state=seed)
         else:
-            known = read_rows(given, context_names(flow))
-            rows = _drawn(known, flow.sample(_named(flow, known), n, random_state=seed))
+            context = read_rows(given, context_names(flow))
+            rows = _drawn(context, flow.sample(_named(flow, context), n, random_state=seed))
         _write(output, rows, variable_names(flow))
 
 
@@ -154,15 +154,15 @@ def inverse(
     """Map rows of normal space back to the data's columns.
 
     The columns of DATA are z0, z1, ..., as `brenier transform` writes them, and before them the
-    known ones of a conditional model.
+    context's of a conditional model.
     """
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = _load(model)
-        known = context_names(flow)
-        rows = read_rows(data, [*known, *_normal_names(flow)])
-        X, Z = rows[:, : len(known)], rows[:, len(known) :]
-        if known:
+        context = context_names(flow)
+        rows = read_rows(data, [*context, *_normal_names(flow)])
+        X, Z = rows[:, : len(context)], rows[:, len(context) :]
+        if context:
             Y = flow.inverse_transform(_named(flow, X.copy()), Z)
         else:
             Y = flow.inverse_transform(Z)
@@ -187,11 +187,11 @@ def _named(flow: Any, X: "np.ndarray") -> Any:
 
 
 def _arguments(flow: Any, rows: "np.ndarray") -> tuple[Any, ...]:
-    """Return rows of all columns as what the model's methods take: with known columns, two."""
-    n_known = len(context_names(flow))
-    if not n_known:
+    """Return rows of all columns as what the model's methods take: with a context, two."""
+    n_context = len(context_names(flow))
+    if not n_context:
         return (_named(flow, rows),)
-    X, Y = rows[:, :n_known].copy(), rows[:, n_known:].copy()
+    X, Y = rows[:, :n_context].copy(), rows[:, n_context:].copy()
     return _named(flow, X), with_names(Y, density_names(flow))
 
 
@@ -200,18 +200,18 @@ def _normal_names(flow: Any) -> list[str]:
 
 
 def _needs_given(path: str, flow: Any) -> str:
-    known = ", ".join(context_names(flow))
-    if known:
-        return f"Expected --given FILE, rows of {known}: the density in {path} is given these."
+    context = ", ".join(context_names(flow))
+    if context:
+        return f"Expected --given FILE, rows of {context}: the density in {path} is given these."
     return f"Expected no --given; the density in {path} is that of all its columns. Leave it out."
 
 
-def _drawn(known: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
-    """Return rows of known columns and of the targets drawn for them."""
+def _drawn(context: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
+    """Return rows of a context and of the targets drawn for them."""
     import numpy as np
 
     drawn = Y.reshape(-1, Y.shape[2])
-    return np.concatenate([np.repeat(known, Y.shape[1], axis=0), drawn], axis=1)
+    return np.concatenate([np.repeat(context, Y.shape[1], axis=0), drawn], axis=1)
 
 
 def _write(path: str, values: "np.ndarray", names: list[str]) -> None:

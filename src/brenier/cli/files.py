@@ -67,7 +67,7 @@ def display_name(path: str) -> str:
 def stored_names(flow: Any) -> list[str] | None:
     """Return the names of the columns a model was fitted to; None where they had none.
 
-    Of a conditional model these are the known columns.
+    Of a conditional model these are the context's.
     """
     names = getattr(flow, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from brenier.estimators import (
-        ComposedConvexPotentialFlow,
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
         TriangularConvexPotentialFlow,
@@ -75,7 +74,6 @@ def fit(
         whiten=whiten,
         widths=None if widths is None else widths.values,
         n_radial=n_radial,
-        activation=activation,
         tau=tau,
         decay=decay,
         noise=noise,
@@ -86,31 +84,32 @@ def fit(
         n_init=n_init,
         n_estimators=n_estimators,
         random_state=seed,
-        optimizer=optimizer,
-        inner=inner,
+        n_maps=n_maps,
     )
+    algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data, output)
-    kinds = {"--given": given, "--blocks": blocks, "--n-maps": n_maps}
-    kinds["--thesis"] = thesis or None
-    asked = [name for name, value in kinds.items() if value is not None]
+    composed = n_maps is not None and n_maps > 1
+    kinds = {"--given": given is not None, "--blocks": blocks is not None}
+    kinds |= {"--n-maps": composed, "--thesis": thesis}
+    asked = [name for name, wanted in kinds.items() if wanted]
     if len(asked) > 1 and asked != ["--given", "--n-maps"]:
         raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
     if given is not None and (n_radial, noise) != (None, None):
         raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
-    if given is not None and n_maps is not None and n_estimators is not None:
+    if given is not None and composed and n_estimators is not None:
         raise typer.BadParameter("--n-estimators does not go with both --given and --n-maps.")
     if data == validation == STANDARD:
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
         check_output(model, inputs=(data, validation))
         inputs = _read(data, validation, weights, quiet=quiet)
+        settings |= _algorithm(algorithm, thesis=thesis)
         if given is not None:
-            known = _columns(given, "--given")
-            flow = _fit_given(inputs, settings, known, n_maps=n_maps, quiet=quiet)
+            flow = _fit_given(inputs, settings, _columns(given, "--given"), quiet=quiet)
         elif blocks is not None:
             flow = _fit_blocks(inputs, settings, blocks.split("/"), quiet=quiet)
         else:
-            flow = _fit(inputs, settings, thesis=thesis, n_maps=n_maps, quiet=quiet)
+            flow = _fit(inputs, settings, thesis=thesis, quiet=quiet)
         reports = _reports(flow)
         written = model if all(has_model(report) for report in reports.values()) else None
         if written is not None:
@@ -120,12 +119,12 @@ def fit(
         elif written is not None and not quiet:
             _print(reports, inputs, written)
         for report in reports.values():
-            _say_how_it_ended(report, inputs, quiet=quiet)
+            _say_how_it_ended(report, inputs)
         raise typer.Exit(max(exit_code(report) for report in reports.values()))
 
 
 def has_model(report: "FitReport") -> bool:
-    """Whether the fit has a density to give: an iterate of its search, or the Gaussian."""
+    """Whether the fit has a density to give: an iterate of a run, or the Gaussian."""
     return report.is_gaussian or report.best_iteration > 0
 
 
@@ -201,16 +200,22 @@ def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool
     return _Inputs(data, table.columns, table.values, omega, validation, validation_data)
 
 
-def _fit(
-    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, n_maps: int | None, quiet: bool
-) -> "ConvexPotentialFlow | ComposedConvexPotentialFlow":
-    """Return the fitted density of all columns."""
-    from brenier.estimators import ComposedConvexPotentialFlow, ConvexPotentialFlow
+def _algorithm(given: dict[str, Any], *, thesis: bool) -> dict[str, Any]:
+    """Return the setting `algorithm` where options change it, else nothing."""
+    from brenier.training.algorithm import Algorithm
 
-    if n_maps is not None:
-        flow = ComposedConvexPotentialFlow(n_maps=n_maps, **settings)
-    else:
-        flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
+    if not given:
+        return {}
+    return {"algorithm": Algorithm.thesis(**given) if thesis else Algorithm(**given)}
+
+
+def _fit(
+    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, quiet: bool
+) -> "ConvexPotentialFlow":
+    """Return the fitted density of all columns."""
+    from brenier.estimators import ConvexPotentialFlow
+
+    flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
     rows = with_names(inputs.values, inputs.names)
     _run(flow, inputs, (rows,), inputs.validation_data, quiet=quiet)
     return flow
@@ -262,24 +267,16 @@ def _reports(flow: Any) -> "dict[str, FitReport]":
 
 
 def _fit_given(
-    inputs: _Inputs,
-    settings: dict[str, Any],
-    known: list[str],
-    *,
-    n_maps: int | None,
-    quiet: bool,
+    inputs: _Inputs, settings: dict[str, Any], context: list[str], *, quiet: bool
 ) -> "ConditionalConvexPotentialFlow":
-    """Return the fitted density of the other columns given the known ones."""
+    """Return the fitted density of the other columns given those of the context."""
     import numpy as np
 
-    from brenier.estimators import (
-        ComposedConditionalConvexPotentialFlow,
-        ConditionalConvexPotentialFlow,
-    )
+    from brenier.estimators import ConditionalConvexPotentialFlow
 
     names = list(inputs.shown_names)
-    missing = [name for name in known if name not in names]
-    targets = [name for name in names if name not in known]
+    missing = [name for name in context if name not in names]
+    targets = [name for name in names if name not in context]
     if missing or not targets:
         got = ", ".join(map(repr, missing)) if missing else "all of them"
         raise ValueError(
@@ -289,9 +286,9 @@ def _fit_given(
 
     def parts(rows: Any) -> tuple[Any, Any]:
         values = np.asarray(rows)
-        places = [[names.index(name) for name in part] for part in (known, targets)]
+        places = [[names.index(name) for name in part] for part in (context, targets)]
         X, Y = (np.ascontiguousarray(values[:, columns]) for columns in places)
-        return with_names(X, known), with_names(Y, targets)
+        return with_names(X, context), with_names(Y, targets)
 
     validation = None
     if isinstance(inputs.validation_data, tuple):
@@ -299,10 +296,7 @@ def _fit_given(
         validation = (*parts(rows), weights)
     elif inputs.validation_data is not None:
         validation = parts(inputs.validation_data)
-    if n_maps is None:
-        flow = ConditionalConvexPotentialFlow(**settings)
-    else:
-        flow = ComposedConditionalConvexPotentialFlow(n_maps=n_maps, **settings)
+    flow = ConditionalConvexPotentialFlow(**settings)
     _run(flow, inputs, parts(inputs.values), validation, quiet=quiet)
     return flow
 
@@ -349,12 +343,12 @@ def _json(reports: "dict[str, FitReport]", inputs: _Inputs, model: str | None) -
     return {"model": model, "data": inputs.data, **size, **reports_json(reports)}
 
 
-def _say_how_it_ended(report: "FitReport", inputs: _Inputs, *, quiet: bool) -> None:
+def _say_how_it_ended(report: "FitReport", inputs: _Inputs) -> None:
     if not has_model(report):
         note(
             f"Error: {display_name(inputs.data)}: the fit ended with status "
             f"'{report.status.value}' after {report.n_iter} iterations and found no density: no "
             "model was written. Leave out --thesis, or try --whiten full or a larger --decay."
         )
-    elif not report.status.finished and not quiet:
+    elif not report.status.finished:
         note(f"Warning: {report.message}")

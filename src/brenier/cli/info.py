@@ -26,14 +26,14 @@ class _Part:
     `columns` have names and bounds, None where there are none.
     """
 
-    known: list[str]
+    context: list[str]
     columns: list[dict[str, Any]]
     settings: dict[str, Any]
     report: "FitReport"
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "known": self.known,
+            "context": self.context,
             "columns": self.columns,
             "parameters": self.settings,
             **report_json(self.report),
@@ -45,10 +45,12 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
     """Show a model's columns, settings, and how its fit went."""
     with door(debug=debug):
         from brenier.io.model_file import ModelFileError, read_model
+        from brenier.training.older_files import upgraded
 
         metadata, arrays = read_model(model)
         try:
-            kind, version = str(metadata["estimator"]), str(metadata["brenier_version"])
+            metadata, arrays = upgraded(metadata, arrays)
+            kind, version = str(metadata["kind"]), str(metadata["brenier_version"])
             parts = _parts(metadata, arrays)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ModelFileError(
@@ -58,7 +60,7 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
         if json:
             plain = [part.to_json() for part in parts.values()]
             whole = plain[0] if list(parts) == [""] else {"blocks": plain}
-            print_json({"model": model, "brenier_version": version, "estimator": kind, **whole})
+            print_json({"model": model, "brenier_version": version, "kind": kind, **whole})
         else:
             _print(model, kind, version, parts)
 
@@ -73,7 +75,7 @@ def _parts(metadata: dict[str, Any], arrays: "dict[str, np.ndarray]") -> dict[st
 
 
 def _part(metadata: dict[str, Any], n: int) -> _Part:
-    """Return a density, `n` the number of its columns and the known ones together."""
+    """Return a density, `n` the number of its columns and the context's together."""
     from brenier.training.report import FitReport
 
     targets = metadata.get("target_names")
@@ -81,14 +83,14 @@ def _part(metadata: dict[str, Any], n: int) -> _Part:
     others = metadata["column_names"] or [
         f"x{j}" for j in range(n if targets is None else n - n_own)
     ]
-    known, names = ([], others) if targets is None else (others, targets)
+    context, names = ([], others) if targets is None else (others, targets)
     settings = dict(metadata["parameters"])
     bounds = settings["bounds"] or [(None, None)] * n_own
     columns = [
         {"name": name, "low": low, "high": high}
         for name, (low, high) in zip(names, bounds, strict=True)
     ]
-    return _Part(known, columns, settings, FitReport.from_dict(metadata["report"]))
+    return _Part(context, columns, settings, FitReport.from_dict(metadata["report"]))
 
 
 def _print(model: str, kind: str, version: str, parts: dict[str, _Part]) -> None:
@@ -99,8 +101,8 @@ def _print(model: str, kind: str, version: str, parts: dict[str, _Part]) -> None
 
 
 def _lines(part: _Part) -> Lines:
-    if part.known:
-        yield "given", ", ".join(part.known)
+    if part.context:
+        yield "given", ", ".join(part.context)
     for j, column in enumerate(part.columns):
         yield "columns" if j == 0 else "", _column(column)
     shown = {name: value for name, value in part.settings.items() if name != "bounds"}

@@ -25,7 +25,7 @@ class Activation(Enum):
 
 
 class Optimizer(Enum):
-    """Searches over the weights below the last layer."""
+    """What trains the weights below the last layer."""
 
     LBFGS_VARPRO = "lbfgs-varpro"
     ADAM_VARPRO = "adam-varpro"
@@ -164,7 +164,8 @@ WidthsOption = Annotated[
     typer.Option(
         parser=parse_widths,
         metavar="INT,INT,...",
-        help="Widths of the hidden layers. [default: 16,16,16,16]",
+        help="Widths of the hidden layers. [default: 16,16,16,16; of several maps, or with "
+        "--given, 16,16]",
         show_default=False,
     ),
 ]
@@ -173,7 +174,7 @@ NRadialOption = Annotated[
     typer.Option(
         min=0,
         metavar="INT",
-        help="RadialUnits beside the network; 0 for none. [default: 8]",
+        help="Radial units beside the network; 0 for none. [default: 8]",
         show_default=False,
     ),
 ]
@@ -203,7 +204,7 @@ DecayOption = Annotated[
         parser=_non_negative,
         metavar="FLOAT",
         help="Weight decay, in nats per squared weight. Without it, held-out rows choose it, and "
-        "whether to use radial.",
+        "whether to use radial units.",
         show_default=False,
     ),
 ]
@@ -212,7 +213,7 @@ NoiseOption = Annotated[
     typer.Option(
         parser=_non_negative,
         metavar="FLOAT",
-        help="Noise on copies of the rows that are searched on, in standard deviations of the "
+        help="Noise on copies of the rows that are trained on, in standard deviations of the "
         "data; 0 for none. Without it, chosen from the data.",
         show_default=False,
     ),
@@ -226,7 +227,7 @@ TolOption = Annotated[
     typer.Option(
         parser=_non_negative,
         metavar="FLOAT",
-        help="Gradient, in nats, at which the search has converged. [default: 1e-05]",
+        help="Gradient, in nats, at which a run has converged. [default: 1e-05]",
         show_default=False,
     ),
 ]
@@ -254,8 +255,8 @@ NInitOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Initial weights tried for each potential; the best is kept. For several blocks "
-        "in turn, 3. [default: 1]",
+        help="Initial weights tried for each potential, or composition; the best is kept. "
+        "[default: 1; of several maps 3, with --given 4]",
         show_default=False,
     ),
 ]
@@ -264,8 +265,8 @@ NEstimatorsOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Potentials from different initial weights that are summed; of at "
-        "most 2000 rows given other columns, 6; of several blocks in turn, 1. [default: 3]",
+        help="Potentials from different initial weights that are summed. [default: 3; with "
+        "--given and at most 2000 rows, 6; of several maps 1]",
         show_default=False,
     ),
 ]
@@ -282,7 +283,7 @@ SeedOption = Annotated[
 OptimizerOption = Annotated[
     Optimizer | None,
     typer.Option(
-        help="How the weights below the last layer are searched. [default: lbfgs-varpro]",
+        help="How the weights below the last layer are trained. [default: lbfgs-varpro]",
         show_default=False,
     ),
 ]
@@ -318,7 +319,8 @@ GivenOption = Annotated[
     typer.Option(
         "--given",
         metavar="COLUMN,COLUMN,...",
-        help="Known columns of DATA: the model is the density of the others given these.",
+        help="Columns of DATA that are the context: the model is the density of the others given "
+        "these.",
         show_default=False,
     ),
 ]
@@ -336,10 +338,10 @@ NMapsOption = Annotated[
     int | None,
     typer.Option(
         "--n-maps",
-        min=2,
+        min=1,
         metavar="INT",
-        help="Compose the maps of so many potentials, for thin curved shapes and several pieces, "
-        "also with --given; without it, there is one.",
+        help="Compose so many maps, for thin curved shapes and several pieces; also with "
+        "--given. [default: 1]",
         show_default=False,
     ),
 ]

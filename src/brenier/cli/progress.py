@@ -10,7 +10,7 @@ from brenier.cli.door import note
 if TYPE_CHECKING:
     from rich.progress import Progress as Display
 
-    from brenier.training.report import Progress
+    from brenier.optimizers.progress import Progress
 
 Callback = Callable[["Progress"], None]
 
@@ -32,7 +32,7 @@ def shown_progress(title: str, *, quiet: bool) -> Iterator[Callback | None]:
 
 
 def _print_some(progress: "Progress") -> None:
-    # Iterations 1, 4, 16, 64, ...: a log of a long fit gets a few lines a search, not hundreds.
+    # Iterations 1, 4, 16, 64, ...: a log of a long fit gets a few lines a run, not hundreds.
     if progress.iteration.bit_count() == 1 and progress.iteration.bit_length() % 2 == 1:
         note(str(progress))
 
@@ -48,7 +48,7 @@ def _update(display: "Display", title: str) -> Callback:
     task = display.add_task(f"{title}: compiling")
 
     def on_iteration(progress: "Progress") -> None:
-        text = f"search {progress.search}  iteration {progress.iteration}"
+        text = f"run {progress.run}  iteration {progress.iteration}"
         text += f"  train {progress.train_log_likelihood:.4f}"
         if not math.isnan(progress.heldout_log_likelihood):
             text += f"  held out {progress.heldout_log_likelihood:.4f}"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from brenier.optimizers.progress import Certificate
-    from brenier.training.report import FitReport
+    from brenier.training.report import Certificate, FitReport
 
 Lines = Iterable[tuple[str, str]]
 
@@ -87,15 +86,15 @@ def report_lines(report: "FitReport") -> Lines:
     if report.noise:
         yield "noise", f"{report.noise:.3g} standard deviations of the data"
     if report.n_maps > 1:
-        yield "blocks", f"{report.n_maps} potentials in turn"
+        yield "maps", f"{report.n_maps}, composed"
     elif report.n_members > 1:
         yield "potentials", f"the weighted sum of {report.n_members}"
     if report.tail:
         yield "tails", f"heavier than a normal's: they fall like the power {1 / report.tail:.3g}"
     yield (
         "time",
-        f"{report.seconds['total']:.1f} s; the searches, several at once, "
-        f"{report.seconds['searches']:.1f} s, of which compiling {report.seconds['compile']:.1f} s",
+        f"{report.seconds['total']:.1f} s; the runs, several at once, "
+        f"{report.seconds['runs']:.1f} s, of which compiling {report.seconds['compile']:.1f} s",
     )
     yield "certificate", _certificate(report.certificate)
 
@@ -103,14 +102,14 @@ def report_lines(report: "FitReport") -> Lines:
 def _status(report: "FitReport") -> str:
     if not report.is_gaussian:
         return report.status.value
-    return f"{report.status.value}; the model is the Gaussian, no search having done better"
+    return f"{report.status.value}; the model is the Gaussian, no run having done better"
 
 
 def _decay(report: "FitReport") -> str:
-    forms = set(zip(report.run_decay, report.run_n_radial, strict=True))
-    radial = f", {report.n_radial} cone{'s' * (report.n_radial != 1)}" if report.n_radial else ""
-    best = f"; best of {len(forms)} forms on held-out rows" if len(forms) > 1 else ""
-    return f"{report.decay:g}{radial or ', no radial'}{best}"
+    candidates = set(zip(report.run_decay, report.run_n_radial, strict=True))
+    radial = f"{report.n_radial or 'no'} radial unit{'s' * (report.n_radial != 1)}"
+    best = f"; the best of {len(candidates)} on held-out rows" if len(candidates) > 1 else ""
+    return f"{report.decay:g}, {radial}{best}"
 
 
 def _certificate(certificate: "Certificate | None") -> str:

@@ -1,9 +1,10 @@
-r"""Rows in a canonical order: equal rows merged, and a split that depends on contents alone.
+r"""Rows in a canonical order: equal rows merged, each in a place that its contents alone give.
 
 Each row gets a keyed 128-bit hash of its bytes. Sorting by it makes a fit independent of row
 order; merging equal hashes makes an integer weight the same as repetition and a zero weight the
-same as absence, to the last bit; and a threshold on it splits off held-out rows so that copies of
-a row always fall on the same side. A prefix of the order is a uniformly drawn subset.
+same as absence, to the last bit; and a threshold on it (`brenier.data.split`) holds out rows so
+that copies of a row always fall on the same side. A prefix of the order is a uniformly drawn
+subset.
 """
 
 import hashlib
@@ -13,12 +14,12 @@ import numpy as np
 from jaxtyping import Float
 
 
-class Rows(NamedTuple):
+class WeightedRows(NamedTuple):
     """Distinct rows with weights.
 
     Attributes
     ----------
-    X : (N, n)
+    X : (N, d)
         Rows, in the order of their hashes.
     weights : (N,)
         Total weight of each, positive.
@@ -26,18 +27,41 @@ class Rows(NamedTuple):
         The hash as a number in [0, 1), ascending: uniform whatever the rows hold.
     """
 
-    X: Float[np.ndarray, "N n"]
+    X: Float[np.ndarray, "N d"]
     weights: Float[np.ndarray, " N"]
     position: Float[np.ndarray, " N"]
 
-    def __getitem__(self, where) -> "Rows":
+    def __getitem__(self, where) -> "WeightedRows":
         """Return the rows selected by a slice or a mask."""
-        return Rows(self.X[where], self.weights[where], self.position[where])
+        return WeightedRows(self.X[where], self.weights[where], self.position[where])
+
+    def at(self, X: Float[np.ndarray, "N k"]) -> "WeightedRows":
+        """Return the same rows in other coordinates."""
+        return self._replace(X=X)
+
+    def mean(self, values: Float[np.ndarray, " N"]) -> float:
+        """Return the weighted mean of one value a row."""
+        return float(np.average(values, weights=self.weights))
+
+
+class Split(NamedTuple):
+    """Rows to train on and rows to hold out, if any.
+
+    Attributes
+    ----------
+    train : WeightedRows
+        What the loss is of.
+    heldout : WeightedRows or None
+        What decides when a run stops and which model is chosen.
+    """
+
+    train: WeightedRows
+    heldout: WeightedRows | None = None
 
 
 def canonical_rows(
-    X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"] | None, seed: int
-) -> Rows:
+    X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None, seed: int
+) -> WeightedRows:
     """Return the distinct rows of positive weight, in the order of their keyed hashes."""
     weights = np.ones(len(X)) if weights is None else weights
     present = weights > 0
@@ -49,7 +73,7 @@ def canonical_rows(
     is_first = np.ones(len(X), dtype=bool)
     is_first[1:] = np.any(digests[1:] != digests[:-1], axis=1)
     first = np.flatnonzero(is_first)
-    return Rows(X[first], np.add.reduceat(weights, first), digests[first, 0] * 2.0**-64)
+    return WeightedRows(X[first], np.add.reduceat(weights, first), digests[first, 0] * 2.0**-64)
 
 
 def _digests(X: np.ndarray, seed: int) -> np.ndarray:

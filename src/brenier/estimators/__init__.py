@@ -5,17 +5,13 @@ JAX computes in float32 unless told otherwise; every public method here enters
 settings are never touched.
 """
 
-from brenier.estimators.composed import ComposedConvexPotentialFlow
-from brenier.estimators.composed_conditional import ComposedConditionalConvexPotentialFlow
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.joint import ConvexPotentialFlow
-from brenier.estimators.loading import load
+from brenier.estimators.load import load
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
-    "ComposedConditionalConvexPotentialFlow",
-    "ComposedConvexPotentialFlow",
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
     "ConvexPotentialRegressor",

@@ -1,7 +1,8 @@
-"""What all estimators share: settings and their checks, seeds, the split, how a fit ends."""
+"""What all estimators share: settings and their checks, seeds, how a fit begins and ends."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -10,65 +11,81 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
-from brenier.data.checks import check_columns, check_finite
-from brenier.data.rows import Rows
+from brenier.data.checks import check_finite
+from brenier.data.names import default_names
 from brenier.flow.inverse import Inversion
-from brenier.flow.preprocessing import ColumnBounds
-from brenier.inner.barrier import Barrier
-from brenier.inner.primal_dual import PrimalDual
-from brenier.optimizers.early_stopping import StoppingCriteria
-from brenier.optimizers.named import OPTIMIZERS
-from brenier.potential.activations import ACTIVATIONS
+from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus
+from brenier.training.algorithm import Algorithm
 from brenier.training.report import FitReport
+from brenier.training.settings import Settings, default_settings
 
-# Floor of the quadratic weights, relative to the Gaussian's own.
-W_MIN = 1e-2
-INNER_SOLVERS = {"primal-dual": PrimalDual, "barrier": Barrier}
+_COUNT = Interval(Integral, 1, None, closed="left")
 # What the settings that all fits have may be, as scikit-learn checks it.
 CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
     {
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "optimizer": [StrOptions(set(OPTIMIZERS))],
-        "inner": [StrOptions(set(INNER_SOLVERS))],
+        "n_maps": [_COUNT],
+        "algorithm": [Algorithm, None],
         "tau": [Interval(Real, 0, None, closed="neither")],
         "decay": [None, Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [_COUNT],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_seconds": [None, Interval(Real, 0, None, closed="left")],
-        "max_work_units": [None, Interval(Integral, 1, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [_COUNT],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [None, _COUNT],
+        "n_estimators": [None, _COUNT],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 )
-# Held out where `validation_fraction` of the rows would be fewer than this, up to a quarter.
-LEAST_HELDOUT = 100
 
 
-def common_settings(estimator: Any, seed: int) -> dict[str, Any]:
-    """Return the fields of `Settings` that every estimator has from its own settings."""
-    return {
-        "widths": tuple(int(width) for width in estimator.widths),
-        "activation": ACTIVATIONS[estimator.activation],
-        "solver": INNER_SOLVERS[estimator.inner](tau=float(estimator.tau)),
-        "optimizer": OPTIMIZERS[estimator.optimizer](float(estimator.tol), seed),
-        "w_min": W_MIN,
-        "criteria": StoppingCriteria(
-            int(estimator.max_iter),
-            int(estimator.n_iter_no_change),
-            estimator.max_seconds,
-            estimator.max_work_units,
-        ),
-        "n_init": int(estimator.n_init),
-        "seed": seed,
+def settings_of(estimator: Any, *, conditional: bool) -> Settings:
+    """Return all numbers of a fit: the estimator's own settings, and the defaults of its kind.
+
+    A setting that is None has the default of the kind: of one map or several, of all columns or
+    given some. This is the one place where they are resolved.
+    """
+    defaults = default_settings(composed=estimator.n_maps > 1, conditional=conditional)
+    known = {field.name for field in fields(Settings)}
+    given = {
+        name: _plain(value)
+        for name, value in estimator.get_params(deep=False).items()
+        if name in known and value is not None
     }
+    if estimator.n_estimators is not None:
+        given["n_estimators_few"] = given["n_estimators"]
+    settings = replace(defaults, **given)
+    _check_algorithm(settings, conditional=conditional)
+    return settings
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting without types of NumPy, lists as tuples."""
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        return tuple(int(entry) for entry in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_algorithm(settings: Settings, *, conditional: bool) -> None:
+    """Raise `ValueError` where the thesis's form is asked of a model that has none."""
+    algorithm = settings.algorithm
+    what = "conditional densities" if conditional else "compositions (n_maps > 1)"
+    has_bounds_only = conditional or settings.n_maps > 1
+    if has_bounds_only and not algorithm.quadratic:
+        raise ValueError(
+            f"Expected an algorithm with quadratic=True for {what}; got quadratic=False. The "
+            "thesis's form is that of single joint densities."
+        )
+    if has_bounds_only and algorithm.nonnegativity != "bounds":
+        raise ValueError(
+            f"Expected an algorithm with nonnegativity='bounds' for {what}; got "
+            f"{algorithm.nonnegativity!r}."
+        )
 
 
 def end_fit(report: FitReport, *, stacklevel: int) -> None:
@@ -79,8 +96,24 @@ def end_fit(report: FitReport, *, stacklevel: int) -> None:
         warnings.warn(report.message, ConvergenceWarning, stacklevel=stacklevel + 1)
 
 
-def check_widths(widths: Any) -> None:
-    """Raise `ValueError` unless these are positive integers."""
+def tell(callback: Callable[[Progress], None] | None, verbose: int) -> ProgressCallback | None:
+    """Return what is called after every iterate: the user's callback, and what prints; or None."""
+    if callback is None and not verbose:
+        return None
+
+    def on_iteration(progress: Progress) -> None:
+        if callback is not None:
+            callback(progress)
+        if verbose and (progress.iteration % verbose == 0 or progress.iteration == 1):
+            print(progress)  # noqa: T201 - what `verbose` asks for
+
+    return on_iteration
+
+
+def check_widths(widths: Any, name: str = "widths") -> None:
+    """Raise `ValueError` unless these are positive integers, or None for the default."""
+    if widths is None:
+        return
     is_sequence = isinstance(widths, Sequence | np.ndarray) and not isinstance(widths, str)
     if (
         not is_sequence
@@ -88,7 +121,7 @@ def check_widths(widths: Any) -> None:
         or not all(isinstance(width, Integral) and int(width) > 0 for width in widths)
     ):
         raise ValueError(
-            f"Expected widths to be positive integers, one a hidden layer; got {widths!r}."
+            f"Expected {name} to be positive integers, one a hidden layer; got {widths!r}."
         )
 
 
@@ -114,44 +147,23 @@ def column_names(estimator: Any) -> list[str]:
     """Return the names of the columns an estimator was fitted to: x0, x1, ... if they had none."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
-        return [f"x{i}" for i in range(estimator.n_features_in_)]
+        return default_names(estimator.n_features_in_)
     return [str(name) for name in names]
+
+
+def checked_weights(weights: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | None:
+    """Return the weights of the rows X as float64, None where there are none."""
+    if weights is None:
+        return None
+    return _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
 
 
 def training_weights(sample_weight: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | None:
     """Return the weights of the rows X of a fit as float64, not all of them zero."""
-    if sample_weight is None:
-        return None
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not np.any(weights > 0):
+    weights = checked_weights(sample_weight, X)
+    if weights is not None and not np.any(weights > 0):
         raise ValueError("Expected a positive sample_weight; got zero for every row.")
     return weights
-
-
-def split_rows(
-    rows: Rows, fraction: float, bounds: ColumnBounds, turn: int = 0
-) -> tuple[Rows, Rows | None]:
-    """Return training and held-out rows; nothing is held out where too little would be left.
-
-    The first columns, those that have bounds, are the density's own; a context's may follow. Every
-    `turn` holds out other rows, as long as there are such.
-    """
-    if not fraction:
-        return rows, None
-    N, d = rows.X.shape
-    n = len(bounds.low)
-    share = max(fraction, min(0.25, LEAST_HELDOUT / N))
-    held = (rows.position - turn * share) % 1.0 < share
-    training, heldout = rows[~held], rows[held]
-    if len(heldout.X) < 2 or len(training.X) <= d + 1:
-        return rows, None
-    try:
-        own = np.asarray(bounds.forward(training.X[:, :n])[0])
-        check_columns(own, [str(i) for i in range(n)])
-    except ValueError:
-        # Without the held-out rows the rest has no density: better to train on all.
-        return rows, None
-    return training, heldout
 
 
 def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
@@ -159,7 +171,7 @@ def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
     Z = np.asarray(Z, dtype=np.float64)
     if Z.ndim != 2 or Z.shape[1] != n:
         raise ValueError(f"Expected points of shape (N, {n}); got {Z.shape}.")
-    check_finite(Z, [f"z{i}" for i in range(n)])
+    check_finite(Z, default_names(n, "z"))
     return Z
 
 

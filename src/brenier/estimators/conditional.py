@@ -1,63 +1,77 @@
-"""The density of targets given what is known: p(y | x)."""
+"""The density of targets given a context: p(y | x)."""
 
 import warnings
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
 
 from brenier.data.checks import check_finite
-from brenier.estimators.common import column_names, normal_points
-from brenier.estimators.given import AbstractConditional, check_same_length
+from brenier.estimators.abstract_conditional import AbstractConditional, check_same_length
+from brenier.estimators.common import checked_weights, column_names, normal_points
 from brenier.flow.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
-from brenier.training.units import gaussian_log_density
+from brenier.training.likelihood import gaussian_log_density
 
 
 class ConditionalConvexPotentialFlow(AbstractConditional):
-    """Density of targets Y given X, as the pull-back of a normal by a map convex in the targets.
+    """Density of targets Y given a context X, as the pull-back of a normal by a map convex in Y.
 
     The log-density of y at x is that of a standard normal at z = grad_y Phi(y; x), plus the
     log-determinants. Phi is a partially input convex network: convex in y for every x, which enters
-    through a network of its own. Its last layer is solved for exactly at every step of the search
+    through a network of its own. Its last layer is solved for exactly at every step of the run
     (variable projection), as in `ConvexPotentialFlow`. The fit is deterministic, and never worse in
     training likelihood than a linear regression with Gaussian noise.
 
+    With `n_maps` > 1 the map is a composition, z = grad Phi_B(... grad Phi_1(y; x) ...; x): for
+    several targets whose density is curved, in several pieces or otherwise far from normal, as the
+    posteriors of simulators are; a single map that is monotone in y leaves bridges between the
+    pieces. Smooth densities of few rows want one map and an average of several.
+
     Parameters
     ----------
-    widths, context_widths : tuple of int, default=(16, 16)
-        Widths of the layers that are convex in y, and of those that see x alone.
-    n_gates : int, default=4
-        Quadratic terms along each axis whose weight depends on x, for noise that does.
-    activation : {"gaussian-softplus", "softplus", "squareplus"}
-        Convex, non-decreasing activation of the convex layers; those of x have tanh.
+    n_maps : int, default=1
+        Maps that are composed.
+    widths, context_widths : tuple of int, optional
+        Widths of the layers that are convex in y, and of those that see x alone. None: (16, 16)
+        and (16, 16), of several maps (16, 16) and (8, 8).
+    n_gates : int, optional
+        Quadratic terms along each axis whose weight depends on x, for noise that does. None: 4, of
+        several maps 0.
     whiten : {"full", "standardize"}
         What is removed from the targets first. X is always standardised.
     bounds : mapping or sequence, optional
         Bounds of the targets in data units: `{name_or_index: (low, high)}`, or one pair a column.
-    optimizer, inner, tau, max_iter, tol, max_seconds, max_work_units, n_iter_no_change
+    tau, max_iter, tol, max_seconds, n_iter_no_change, validation_fraction
         As in `ConvexPotentialFlow`.
     decay : float, optional
-        Weight decay of the search (nats per squared weight). None: short searches with 1e-2 and
-        1e-1 race, and the most promising on held-out rows goes on; 3e-2 where no rows are held out.
+        Weight decay (nats per squared weight). None: selected on held-out rows; where none are held
+        out, 3e-2, of several maps 1e-2.
+    n_init : int, optional
+        Initial weights tried for each potential, or composition; the best is kept. None: 1, of
+        several maps 4.
     n_estimators : int, optional
         Potentials from different initial weights whose weighted sum is the model's. Without
         `validation_data` every one holds out other rows, so that their sum, then with equal
-        weights, has learnt from all; `report_` tells what each reached on its own. None: six of at
-        most 2000 rows, three of more.
-    validation_fraction, n_init, random_state, verbose
+        weights, has learnt from all. None: six of at most 2000 rows, three of more; of several
+        maps one, since compositions cannot be averaged.
+    algorithm : Algorithm, optional
+        How the density is trained, if not as users want it.
+    random_state, verbose
         As in `ConvexPotentialFlow`.
 
     Attributes
     ----------
     flow_ : ConvexFlow
         The fitted flow on rows (y, x).
+    baseline_ : AbstractGaussian
+        The linear regression with Gaussian noise, in preprocessed coordinates.
     report_ : FitReport
         Status, certificate, log-likelihoods, history, times. Its Gaussian is the regression.
     n_iter_ : int
-        Iterations of the search.
+        Iterations of the run that was best.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_, target_names_ : ndarray of str
@@ -73,6 +87,14 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
     nothing, by spikes at these values. `fit` warns. Add uniform noise of one step's width
     (dequantisation) to such targets, and compare likelihoods with others' only where theirs were
     made so too.
+
+    References
+    ----------
+    .. [1] Y. Chen, "Efficient Training of Input Convex Neural Networks Using Variable Projection",
+           Emory University, 2023, chapter 5.
+    .. [2] Z. O. Wang, R. Baptista, Y. Marzouk, L. Ruthotto, D. Verma, "Efficient Neural Network
+           Approaches for Conditional Optimal Transport with Applications in Bayesian Inference",
+           2023, arXiv 2310.16975.
 
     Examples
     --------
@@ -97,7 +119,7 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known; numbers.
+            The context; numbers.
         Y : array or table, (N,) or (N, n)
             Targets in data units.
         sample_weight : (N,), optional
@@ -105,8 +127,8 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         validation_data : tuple (X, Y) or (X, Y, weights), optional
             Rows that decide when to stop. Without them some rows are split off.
         callback : callable, optional
-            Called with a `Progress` after every iteration of every search, one call at a time;
-            several searches may run at once, each in a thread of its own.
+            Called with a `Progress` after every iteration of every run, one call at a time;
+            several runs may be made at once, each in a thread of its own.
 
         Returns
         -------
@@ -121,20 +143,20 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
             `report_.status` says so.
         """
         self._validate_params()
-        X, Y = self._known(X, reset=True), self._targets(Y, reset=True)
+        X, Y = self._context(X, reset=True), self._targets(Y, reset=True)
         check_same_length(X, Y)
         self._fit(X, Y, sample_weight, self._validation(validation_data), callback)
         return self
 
-    def score_samples(self, X, Y) -> Float[np.ndarray, " N"]:
+    def score_samples(self, X, Y=None) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row of Y given that of X.
 
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
-        Y : array or table, (N,) or (N, n)
-            Targets in data units.
+            The context.
+        Y : array or table, (N,) or (N, n), optional
+            Targets in data units. None: the conditional means at X.
 
         Returns
         -------
@@ -150,7 +172,7 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         Y : array or table, (N,) or (N, n)
             Targets in data units.
         sample_weight : (N,), optional
@@ -158,27 +180,23 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         """
         return float(np.average(self.score_samples(X, Y), weights=sample_weight))
 
-    def baseline_score_samples(self, X, Y) -> Float[np.ndarray, " N"]:
+    def baseline_score_samples(self, X, Y=None) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under linear regression with Gaussian noise.
 
         Bounded targets go through their maps first, so the baseline knows the bounds too.
         """
         rows = self._pairs(X, Y)
-        preprocessing = self.flow_.preprocessing
-        with jax.enable_x64(True):
-            scaled, log_det = (np.asarray(a) for a in preprocessing.forward(rows))
-            inside = np.asarray(preprocessing.inside(rows))
-        return np.where(inside, gaussian_log_density(self.baseline_, scaled, log_det), -np.inf)
+        return gaussian_log_density(self.baseline_, self.flow_.preprocessing, rows)
 
-    def transform(self, X, Y) -> Float[np.ndarray, "N n"]:
+    def transform(self, X, Y=None) -> Float[np.ndarray, "N n"]:
         """Return z, the targets' images at X: standard normal at every X if the fit is right.
 
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
-        Y : array or table, (N,) or (N, n)
-            Targets in data units.
+            The context.
+        Y : array or table, (N,) or (N, n), optional
+            Targets in data units. None: the conditional means at X.
         """
         rows = self._pairs(X, Y)
         Z = in_batches(transform, self.flow_, rows)
@@ -198,11 +216,11 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         Z : (N, n)
             Points of the normal space.
         """
-        X = self._known(X)
+        X = self._context(X)
         Z = normal_points(Z, self.flow_.n)
         check_same_length(X, Z, "Z")
         return self._preimages(X, Z[:, None, :])[:, 0]
@@ -218,12 +236,15 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         X, Y, *weights = validation_data
         X, Y = self._validation_rows(X), self._targets(Y)
         check_same_length(X, Y)
-        if not weights:
-            return X, Y, None
-        checked = _check_sample_weight(weights[0], X, dtype=np.float64, ensure_non_negative=True)
-        return X, Y, checked
+        return X, Y, checked_weights(weights[0] if weights else None, X)
 
     def _validation_rows(self, X) -> Float[np.ndarray, "M q"]:
         rows: Any = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
         check_finite(rows, column_names(self))
         return rows
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,6 +1,7 @@
 """A fitted estimator as what a model file holds, and back."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -18,20 +19,29 @@ from brenier.flow.storage import (
     gaussian_from_arrays,
     gaussian_to_arrays,
 )
-from brenier.io.model_file import ModelFileError
+from brenier.io.model_file import ModelFileError, write_model
+from brenier.training.algorithm import Algorithm
 from brenier.training.report import FitReport
 from brenier.version import __version__
 
 # Relative agreement of the probes' log-densities when a model is loaded on another machine.
 PROBE_TOLERANCE = 1e-9
-# What files do not speak of that are older than the setting.
-SINCE = {"ConvexPotentialFlow": {"n_radial": 0, "noise": 0.0}}
+# Settings that are sequences of integers.
+WIDTHS = ("widths", "context_widths")
+# What an estimator's columns are called in it, and in its file.
+NAMES = (("feature_names_in_", "column_names"), ("target_names_", "target_names"))
 
 Estimator = TypeVar("Estimator")
+Arrays = dict[str, np.ndarray]
 
 
-def to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return metadata and arrays of a fitted estimator."""
+def save_estimator(estimator: Any, path: str | PathLike) -> None:
+    """Write a fitted estimator to a model file, atomically."""
+    write_model(path, *to_file(estimator))
+
+
+def to_file(estimator: Any) -> tuple[dict[str, Any], Arrays]:
+    """Return metadata and arrays of a fitted estimator of one flow."""
     arrays, structure = flow_to_arrays(estimator.flow_)
     arrays |= gaussian_to_arrays(estimator.baseline_)
     probes = _probes(estimator.flow_)
@@ -39,52 +49,28 @@ def to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "probes": probes,
         "probe_log_density": in_batches(log_density, estimator.flow_, probes),
     }
-    parameters = estimator.get_params()
-    parameters["random_state"] = seed_of(estimator.random_state)
-    for name in ("widths", "context_widths"):
-        if name in parameters:
-            parameters[name] = [int(width) for width in parameters[name]]
-    bounds = estimator.flow_.preprocessing.column_bounds
-    parameters["bounds"] = (
-        None
-        if estimator.bounds is None
-        else [
-            [float(v) if np.isfinite(v) else None for v in pair]
-            for pair in zip(bounds.low, bounds.high, strict=True)
-        ]
-    )
+    names = {key: names_in(estimator, attribute) for attribute, key in NAMES}
     metadata = {
-        "estimator": type(estimator).__name__,
+        "kind": type(estimator).__name__,
         "brenier_version": __version__,
-        "parameters": parameters,
-        "column_names": _texts(estimator, "feature_names_in_"),
+        "parameters": _parameters(estimator),
         "structure": structure,
         "report": estimator.report_.to_dict(),
+        **names,
     }
-    if hasattr(estimator, "target_names_"):
-        metadata["target_names"] = _texts(estimator, "target_names_")
     return metadata, arrays
 
 
 def from_file(
-    kind: type[Estimator],
-    metadata: Mapping[str, Any],
-    arrays: dict[str, np.ndarray],
-    *,
-    path: str | PathLike,
+    kind: type[Estimator], metadata: Mapping[str, Any], arrays: Arrays, *, path: str | PathLike
 ) -> Estimator:
     """Return the estimator of a model file, its probes re-checked."""
     try:
-        parameters = SINCE.get(kind.__name__, {}) | metadata["parameters"]
-        for name in ("widths", "context_widths"):
-            if name in parameters:
-                parameters[name] = tuple(parameters[name])
-        if parameters["bounds"] is not None:
-            parameters["bounds"] = [tuple(pair) for pair in parameters["bounds"]]
-        estimator: Any = kind(**parameters)
-        flow = flow_from_arrays(arrays, metadata["structure"])
+        structure = metadata["structure"]
+        estimator: Any = kind(**_settings(metadata["parameters"]))
+        flow = flow_from_arrays(arrays, structure)
         estimator.flow_ = flow
-        estimator.baseline_ = gaussian_from_arrays(arrays)
+        estimator.baseline_ = gaussian_from_arrays(arrays, structure["kind"])
         estimator.report_ = FitReport.from_dict(metadata["report"])
         expected = arrays["probe_log_density"]
         got = in_batches(log_density, flow, arrays["probes"])
@@ -102,24 +88,19 @@ def from_file(
     conditional = isinstance(preprocessing, ConditionalPreprocessing)
     estimator.n_features_in_ = len(preprocessing.scaling.mean) if conditional else flow.n
     estimator.n_iter_ = estimator.report_.n_iter
-    for attribute, key in (
-        ("feature_names_in_", "column_names"),
-        ("target_names_", "target_names"),
-    ):
+    for attribute, key in NAMES:
         if metadata.get(key) is not None:
             setattr(estimator, attribute, np.array(metadata[key], dtype=object))
     return estimator
 
 
-def blocks_to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return metadata and arrays of a fitted estimator that consists of others, `flows_`."""
-    parts = [to_file(flow) for flow in estimator.flows_]
+def parts_to_file(estimator: Any, flows: list[Any]) -> tuple[dict[str, Any], Arrays]:
+    """Return what is common to the metadata of an estimator of several flows, and all arrays."""
+    parts = [to_file(flow) for flow in flows]
     metadata = {
-        "estimator": type(estimator).__name__,
+        "kind": type(estimator).__name__,
         "brenier_version": __version__,
-        "random_state": seed_of(estimator.random_state),
-        "column_names": _texts(estimator, "feature_names_in_"),
-        "blocks": estimator.blocks_,
+        "column_names": names_in(estimator, "feature_names_in_"),
         "parts": [part for part, _ in parts],
     }
     arrays = {
@@ -130,8 +111,8 @@ def blocks_to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray
     return metadata, arrays
 
 
-def part_arrays(arrays: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
-    """Return the arrays of one of the estimators in a file of several."""
+def part_arrays(arrays: Arrays, k: int) -> Arrays:
+    """Return the arrays of one of the flows in a file of several."""
     prefix = f"block{k}."
     return {
         name.removeprefix(prefix): array
@@ -140,9 +121,41 @@ def part_arrays(arrays: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     }
 
 
-def _texts(estimator: Any, attribute: str) -> list[str] | None:
+def names_in(estimator: Any, attribute: str) -> list[str] | None:
+    """Return an estimator's names of columns as texts; None where it has none."""
     names = getattr(estimator, attribute, None)
     return None if names is None else [str(name) for name in names]
+
+
+def _parameters(estimator: Any) -> dict[str, Any]:
+    """Return the settings as plain types."""
+    parameters = estimator.get_params()
+    parameters["random_state"] = seed_of(estimator.random_state)
+    for name in WIDTHS:
+        if parameters.get(name) is not None:
+            parameters[name] = [int(width) for width in parameters[name]]
+    if estimator.algorithm is not None:
+        parameters["algorithm"] = asdict(estimator.algorithm)
+    if estimator.bounds is not None:
+        bounds = estimator.flow_.preprocessing.column_bounds
+        parameters["bounds"] = [
+            [float(v) if np.isfinite(v) else None for v in pair]
+            for pair in zip(bounds.low, bounds.high, strict=True)
+        ]
+    return parameters
+
+
+def _settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that `_parameters` made plain."""
+    settings = dict(parameters)
+    for name in WIDTHS:
+        if settings.get(name) is not None:
+            settings[name] = tuple(settings[name])
+    if settings["algorithm"] is not None:
+        settings["algorithm"] = Algorithm(**settings["algorithm"])
+    if settings["bounds"] is not None:
+        settings["bounds"] = [tuple(pair) for pair in settings["bounds"]]
+    return settings
 
 
 def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:

@@ -1,42 +1,76 @@
 """The density of all columns of a table."""
 
-from dataclasses import replace
+import warnings
+from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
-from sklearn.utils._param_validation import StrOptions
+import jax
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from brenier.estimators.table import JOINT_CONSTRAINTS, AbstractJoint
-from brenier.optimizers.progress import ProgressCallback
-from brenier.potential.features import AbstractMap
-from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.training.settings import Settings
-from brenier.training.training import TrainingResult, train
-from brenier.varpro.sample import Data
+from brenier.data.bounds import Bounds, check_inside, column_bounds
+from brenier.data.checks import check_columns, check_finite, raise_if_text
+from brenier.data.names import default_names
+from brenier.data.rows import WeightedRows, canonical_rows
+from brenier.estimators.common import (
+    CONSTRAINTS,
+    check_n_samples,
+    check_widths,
+    checked_weights,
+    column_names,
+    end_fit,
+    generator,
+    inversion_message,
+    normal_points,
+    seed_of,
+    settings_of,
+    tell,
+    training_weights,
+)
+from brenier.estimators.files import save_estimator
+from brenier.flow.evaluation import in_batches, inverse, log_density, map_inversions, transform
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.inverse import Inversion
+from brenier.flow.preprocessing import ColumnBounds
+from brenier.potential.gaussian import AbstractGaussian
+from brenier.status import InputWarning, InversionWarning
+from brenier.training.algorithm import Algorithm
+from brenier.training.families import JointFamily
+from brenier.training.fit import fit
+from brenier.training.likelihood import gaussian_log_density
+from brenier.training.report import FitReport
+from brenier.training.settings import Settings, default_settings
+
+_DEFAULT = default_settings()
 
 
-class ConvexPotentialFlow(AbstractJoint):
+class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     """Density of a table of samples, as the pull-back of a normal by the gradient of a convex map.
 
     The log-density is that of a standard normal at z = grad Phi(y), y the preprocessed row, plus
     the log-determinants. Phi is an input convex neural network whose last layer is solved for
-    exactly at every step of an L-BFGS search over the rest (variable projection). The fit is
+    exactly at every step of an L-BFGS run over the rest (variable projection). The fit is
     deterministic, and never worse in training likelihood than a Gaussian.
+
+    With `n_maps` > 1 the map is a composition, z = grad Phi_B(... grad Phi_1(y)): invertible, and
+    monotone map by map, but no optimal-transport map. It follows thin curved shapes with far fewer
+    weights than a single potential.
 
     Parameters
     ----------
-    widths : tuple of int, default=(16, 16, 16, 16)
-        Widths of the hidden layers.
+    n_maps : int, default=1
+        Maps that are composed. With several, potentials are trained one by one for a few iterations
+        and then together, the last one's last layer solved for exactly.
+    widths : tuple of int, optional
+        Widths of the hidden layers of every potential. None: (16, 16, 16, 16), of several maps
+        (16, 16).
     n_radial : int, default=8
-        RadialUnits beside the network, sqrt(1 + |B x + e|^2) each: round kinks for heavy tails, shells
-        and funnels.
-    activation : {"gaussian-softplus", "softplus", "squareplus"}
-        Convex, non-decreasing activation.
-    nonnegativity : {"bounds", "softplus"}
-        How the weights between hidden layers stay non-negative: as bounds of the search, or as a
-        softplus of free parameters (the thesis's form).
-    quadratic : bool, default=True
-        Whether the potential has quadratic terms. Without them (the thesis's form) the image of
-        the map is bounded and the density integrates to less than one.
+        Radial (multiquadric) units beside the network, sqrt(1 + |B x + e|^2) each: round kinks for
+        heavy tails, shells and funnels.
     whiten : {"full", "standardize", "none"}
         What is removed from the data first. Only "none" gives the Euclidean optimal-transport map
         in the data's own coordinates; the others give it in whitened ones.
@@ -44,43 +78,38 @@ class ConvexPotentialFlow(AbstractJoint):
         Column bounds in data units: `{name_or_index: (low, high)}`, or one pair a column; None
         where there is no bound. Bounded columns go through a logarithm or logit; the density
         outside is zero and samples lie strictly inside.
-    optimizer : {"lbfgs-varpro", "adam-varpro", "adam-lbfgs-varpro", "gd-varpro", \
-            "gauss-newton-varpro", "adam", "lbfgs-full", "gauss-newton-full"}
-        How mu, all weights but the last layer's, is searched; the last three search the last
-        layer's weights along with it. An iteration of the Adam optimizers is a pass through the rows.
-    inner : {"primal-dual", "barrier"}
-        How the last layer is solved for.
     tau : float, default=1e-5
         Final barrier weight (nats): also a mild prior that keeps the last layer's weights positive.
     decay : float, optional
-        Weight decay of the search (nats per squared weight). None: short searches with 1e-4 and
-        1e-2, and one with 1e-5 and without radial, race, and the most promising on held-out rows
-        goes on; 1e-3 where no rows are held out.
+        Weight decay (nats per squared weight). None: selected on held-out rows, and with it whether
+        there are radial units; where none are held out, 1e-3.
     noise : float, optional
         Standard deviation, in those of the data, of the noise on copies of the rows that the
-        search sees; 0 for none. None: chosen from the data, and none where their structure is
-        coarse or the rows are many.
+        optimizer sees (noise regularisation); 0 for none. None: chosen from the data, and none
+        where their structure is coarse or the rows are many.
     max_iter : int, default=1000
-        Most iterations of the search.
+        Most iterations of a run.
     tol : float, default=1e-5
-        Gradient (nats) at which the search has converged.
+        Gradient (nats) at which a run has converged.
     max_seconds : float, optional
         Time limit of `fit`; the best model so far is kept.
-    max_work_units : int, optional
-        Most forward and backward passes of single samples in one search (thesis 4.1).
     n_iter_no_change : int, default=50
-        A search stops once the log-likelihood of held-out rows has not improved for this many
+        A run stops once the log-likelihood of held-out rows has not improved for this many
         iterations and a quarter of those done.
     validation_fraction : float, default=0.1
         Share of the rows held out to decide when to stop, chosen by their contents, if no
         `validation_data` is given. Small tables hold out more, up to a quarter. 0: none.
-    n_init : int, default=1
-        Initial weights tried for each potential; the best is kept.
-    n_estimators : int, default=3
+    n_init : int, optional
+        Initial weights tried for each potential, or composition; the best is kept. None: 1, of
+        several maps 3.
+    n_estimators : int, optional
         Potentials from different initial weights whose weighted sum is the model's. The sum of
         convex potentials is one, so the map stays an optimal-transport map. The weights, and that
         of the Gaussian's potential beside them, are the best on the held-out rows; without such
-        rows they are equal. A single one is returned as it was found.
+        rows they are equal. A single one is returned as it was found. None: 3, of several maps 1
+        in each.
+    algorithm : Algorithm, optional
+        How the density is trained, if not as users want it: for the thesis's experiments.
     random_state : int, RandomState or None, default=0
         Seed of the initial weights, the split, and of `sample` by default.
     verbose : int, default=0
@@ -89,11 +118,14 @@ class ConvexPotentialFlow(AbstractJoint):
     Attributes
     ----------
     flow_ : ConvexFlow
-        The fitted flow: pure functions of arrays, with NumPy weights.
+        The fitted flow: pure functions of arrays, with NumPy weights; `flow_.map.potentials` has
+        the potentials.
+    baseline_ : AbstractGaussian
+        The Gaussian fitted to the same training rows, in preprocessed coordinates.
     report_ : FitReport
         Status, certificate, log-likelihoods, history, times.
     n_iter_ : int
-        Iterations of the search.
+        Iterations of the run that was best.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of str
@@ -124,57 +156,57 @@ class ConvexPotentialFlow(AbstractJoint):
     """
 
     _parameter_constraints = {
-        **JOINT_CONSTRAINTS,
-        "nonnegativity": [StrOptions(set(NONNEGATIVITY))],
-        "quadratic": ["boolean"],
+        **CONSTRAINTS,
+        "n_radial": [Interval(Integral, 0, None, closed="left")],
+        "whiten": [StrOptions({"full", "standardize", "none"})],
+        "noise": [None, Interval(Real, 0, None, closed="left")],
     }
+
+    # Set by scikit-learn's `validate_data`.
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    flow_: ConvexFlow
+    baseline_: AbstractGaussian
+    report_: FitReport
 
     def __init__(
         self,
         *,
-        widths=(16, 16, 16, 16),
-        n_radial=8,
-        activation="gaussian-softplus",
-        nonnegativity="bounds",
-        quadratic=True,
-        whiten="full",
+        n_maps=1,
+        widths=None,
+        n_radial=_DEFAULT.n_radial,
+        whiten=_DEFAULT.whiten,
         bounds=None,
-        optimizer="lbfgs-varpro",
-        inner="primal-dual",
-        tau=1e-5,
+        tau=_DEFAULT.tau,
         decay=None,
         noise=None,
-        max_iter=1000,
-        tol=1e-5,
+        max_iter=_DEFAULT.max_iter,
+        tol=_DEFAULT.tol,
         max_seconds=None,
-        max_work_units=None,
-        n_iter_no_change=50,
-        validation_fraction=0.1,
-        n_init=1,
-        n_estimators=3,
+        n_iter_no_change=_DEFAULT.n_iter_no_change,
+        validation_fraction=_DEFAULT.validation_fraction,
+        n_init=None,
+        n_estimators=None,
+        algorithm=None,
         random_state=0,
         verbose=0,
     ):
+        self.n_maps = n_maps
         self.widths = widths
         self.n_radial = n_radial
-        self.activation = activation
-        self.nonnegativity = nonnegativity
-        self.quadratic = quadratic
         self.whiten = whiten
         self.bounds = bounds
-        self.optimizer = optimizer
-        self.inner = inner
         self.tau = tau
         self.decay = decay
         self.noise = noise
         self.max_iter = max_iter
         self.tol = tol
         self.max_seconds = max_seconds
-        self.max_work_units = max_work_units
         self.n_iter_no_change = n_iter_no_change
         self.validation_fraction = validation_fraction
         self.n_init = n_init
         self.n_estimators = n_estimators
+        self.algorithm = algorithm
         self.random_state = random_state
         self.verbose = verbose
 
@@ -189,32 +221,289 @@ class ConvexPotentialFlow(AbstractJoint):
         Parameters
         ----------
         **changes
-            Settings of `ConvexPotentialFlow` that shall differ.
+            Settings of `ConvexPotentialFlow` that shall differ; of the algorithm, give
+            `Algorithm.thesis(...)` with changes of its own.
         """
         form = {
             "widths": (32, 32, 32, 32),
             "n_radial": 0,
-            "activation": "softplus",
-            "nonnegativity": "softplus",
-            "quadratic": False,
             "whiten": "none",
-            "inner": "barrier",
             "decay": 0.0,
             "noise": 0.0,
             "n_estimators": 1,
+            "algorithm": Algorithm.thesis(),
         }
         return cls(**{**form, **changes})
 
-    @property
-    def _contains_gaussians(self) -> bool:
-        return bool(self.quadratic)
+    def fit(self, X, y=None, *, sample_weight=None, validation_data=None, callback=None):
+        """Fit the density.
 
-    def _train(
-        self, data: Data, settings: Settings, on_iteration: ProgressCallback | None
-    ) -> TrainingResult[AbstractMap]:
-        own = replace(
-            settings,
-            nonnegativity=NONNEGATIVITY[self.nonnegativity],
-            quadratic=bool(self.quadratic),
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Samples in data units; N > n distinct rows, no missing values.
+        y : ignored
+            For scikit-learn's pipelines.
+        sample_weight : (N,), optional
+            Non-negative weights; an integer weight is the same as that many copies of the row.
+        validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
+            Rows that decide when to stop. Without them some rows of `X` are split off.
+        callback : callable, optional
+            Called with a `Progress` after every iteration of every run, one call at a time;
+            several runs may be made at once, each in a thread of its own.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the rows cannot have a density: too few, not finite, constant, duplicate or
+            dependent columns, or rows on or beyond their bounds. The message names them.
+        KeyboardInterrupt
+            After Ctrl-C: the estimator is then fitted with the best model so far, and
+            `report_.status` says so.
+        """
+        self._validate_params()
+        check_widths(self.widths)
+        settings = settings_of(self, conditional=False)
+        X = self._rows(X, reset=True)
+        names, seed = column_names(self), seed_of(self.random_state)
+        weights = training_weights(sample_weight, X)
+        with jax.enable_x64(True):
+            bounds = column_bounds(self.bounds, names)
+            check_inside(X, bounds, names, "training data")
+            rows = canonical_rows(X, weights, seed)
+            check_columns(np.asarray(ColumnBounds(*bounds).forward(rows.X)[0]), names)
+            self._check_number(rows, settings)
+            validation = self._validation_rows(validation_data, bounds, seed)
+            told = tell(callback, int(self.verbose))
+            model = fit(
+                rows, validation, JointFamily(), settings, bounds=bounds, seed=seed, callback=told
+            )
+        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+        self.n_iter_ = self.report_.n_iter
+        end_fit(self.report_, stacklevel=2)
+        return self
+
+    def _check_number(self, rows: WeightedRows, settings: Settings) -> None:
+        """Warn that N <= n rows get a Gaussian; raise where the model has none."""
+        N, n = rows.X.shape
+        if N > n:
+            return
+        message = (
+            f"Expected more distinct rows than columns; got {N} distinct sample(s) with {n} "
+            f"feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: give "
+            "more rows or fewer columns."
         )
-        return train(data, own, on_iteration)
+        if not settings.algorithm.quadratic:
+            raise ValueError(message)
+        warnings.warn(
+            f"{message} The model is a Gaussian with its correlations shrunk by {n / (N + n):.0%}.",
+            InputWarning,
+            stacklevel=3,
+        )
+
+    def _validation_rows(
+        self, validation_data: Any, bounds: Bounds, seed: int
+    ) -> WeightedRows | None:
+        if validation_data is None:
+            return None
+        X, weights = (
+            validation_data if isinstance(validation_data, tuple) else (validation_data, None)
+        )
+        X = self._rows(X)
+        check_inside(X, bounds, column_names(self), "validation_data")
+        return canonical_rows(X, checked_weights(weights, X), seed)
+
+    def score_samples(self, X) -> Float[np.ndarray, " N"]:
+        """Return the log-density of every row.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+
+        Returns
+        -------
+        (N,)
+            Log-densities in nats per data unit^n; minus infinity outside the bounds.
+        """
+        check_is_fitted(self)
+        X = self._rows(X)
+        return in_batches(log_density, self.flow_, X)
+
+    def score(self, X, y=None, sample_weight=None) -> float:
+        """Return the MEAN log-density of the rows (nats).
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+        y : ignored
+            For scikit-learn's pipelines.
+        sample_weight : (N,), optional
+            Weights of the mean.
+        """
+        return float(np.average(self.score_samples(X), weights=sample_weight))
+
+    def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
+        """Return every row's log-density under the Gaussian fitted to the same training rows.
+
+        Bounded columns go through their maps first, so the baseline knows the bounds too.
+        """
+        check_is_fitted(self)
+        X = self._rows(X)
+        return gaussian_log_density(self.baseline_, self.flow_.preprocessing, X)
+
+    def transform(self, X) -> Float[np.ndarray, "N n"]:
+        """Return z, the rows' images under the map: standard normal if the fit is right.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+        """
+        check_is_fitted(self)
+        X = self._rows(X)
+        Z = in_batches(transform, self.flow_, X)
+        outside = np.flatnonzero(np.isnan(Z).any(axis=1))
+        if len(outside):
+            warnings.warn(
+                f"{len(outside)} of {len(X)} rows lie on or beyond their column's bounds (first: "
+                f"row {outside[0]}) and have no image; they are NaN.",
+                InputWarning,
+                stacklevel=2,
+            )
+        return Z
+
+    def inverse_transform(self, X) -> Float[np.ndarray, "N n"]:
+        """Return the rows whose images are given.
+
+        Parameters
+        ----------
+        X : (N, n)
+            Points z of the normal space (named as scikit-learn names it).
+
+        Returns
+        -------
+        (N, n)
+            Rows in data units; NaN, with an `InversionWarning`, where a z has no preimage.
+        """
+        check_is_fitted(self)
+        Z = normal_points(X, self.n_features_in_)
+        rows, inversion = self.invert(Z)
+        failed = np.flatnonzero(~inversion.converged)
+        if len(failed):
+            rows[failed] = np.nan
+            warnings.warn(inversion_message(inversion, failed), InversionWarning, stacklevel=2)
+        return rows
+
+    def invert(self, Z) -> tuple[Float[np.ndarray, "N n"], Inversion]:
+        """Return the rows whose images are Z, and the certificate of every one.
+
+        Parameters
+        ----------
+        Z : (N, n)
+            Points of the normal space.
+
+        Returns
+        -------
+        X : (N, n)
+            Rows in data units, the best found where `converged` is false.
+        inversion : Inversion
+            Residuals, error bounds and convergence, in the preprocessed coordinates.
+        """
+        check_is_fitted(self)
+        return in_batches(inverse, self.flow_, normal_points(Z, self.n_features_in_))
+
+    def map_inversions(self, Z) -> tuple[Inversion, ...]:
+        """Return how well every map of a composition was inverted, the one applied first in front.
+
+        Parameters
+        ----------
+        Z : (N, n)
+            Points of the normal space.
+
+        Returns
+        -------
+        tuple of Inversion
+            Each map's preimages, residuals and error bounds, in its own coordinates. `invert` has
+            the certificate of the whole.
+        """
+        check_is_fitted(self)
+        return in_batches(map_inversions, self.flow_, normal_points(Z, self.n_features_in_))
+
+    def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples n"]:
+        """Return new rows drawn from the density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState or None
+            Seed; None takes the estimator's own, so that the same call gives the same rows.
+        """
+        check_is_fitted(self)
+        check_n_samples(n_samples)
+        rng = generator(random_state, self.random_state)
+        rows = np.zeros((0, self.n_features_in_))
+        drawn = 0
+        while len(rows) < n_samples:
+            wanted = int(n_samples) - len(rows)
+            candidates, inversion = self.invert(rng.normal(size=(wanted, self.n_features_in_)))
+            rows = np.concatenate([rows, candidates[inversion.converged]])
+            drawn += wanted
+            if drawn > 100 * n_samples:
+                raise RuntimeError(
+                    "Expected normal points to have preimages; got fewer than 1 in 100. The map's "
+                    "image is too small to sample from: fit with quadratic terms."
+                )
+        if drawn > n_samples:
+            warnings.warn(
+                f"{drawn - n_samples} of {drawn} normal points had no preimage and were drawn "
+                "again. Without quadratic terms the map's image is bounded: fit with them for a "
+                "proper density.",
+                InversionWarning,
+                stacklevel=2,
+            )
+        return rows
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the fitted estimator to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; an existing file is replaced only once the new one is complete.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was there before is untouched.
+        """
+        check_is_fitted(self)
+        save_estimator(self, path)
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Return the names of the columns of `transform`: z0, z1, ..."""
+        check_is_fitted(self)
+        return np.array(default_names(self.n_features_in_, "z"), dtype=object)
+
+    def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
+        """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
+        try:
+            rows: Any = validate_data(
+                self,
+                X,
+                dtype=np.float64,
+                reset=reset,
+                ensure_all_finite=False,
+                ensure_min_samples=2 if reset else 1,
+            )
+        except ValueError as error:
+            raise_if_text(X, error)
+            raise
+        check_finite(rows, column_names(self))
+        return rows

@@ -8,8 +8,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from brenier.data.checks import check_finite, raise_if_categorical
+from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.common import column_names
-from brenier.estimators.given import AbstractConditional
 from brenier.flow.evaluation import in_batches, log_density
 
 
@@ -27,7 +27,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
     report_ : FitReport
         Status, certificate, log-likelihoods, history, times.
     n_iter_ : int
-        Iterations of the search.
+        Iterations of the run that was best.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_, target_names_ : ndarray of str
@@ -53,7 +53,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known; numbers.
+            The context; numbers.
         y : (N,)
             Targets.
         sample_weight : (N,), optional
@@ -92,7 +92,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         """
         return self.mean(X)[:, 0]
 
@@ -102,7 +102,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         y : (N,)
             Targets.
         """

@@ -24,9 +24,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import column_bounds
 from brenier.data.checks import check_finite, quoted, raise_if_text
-from brenier.estimators.common import check_n_samples, column_names, generator, normal_points
+from brenier.estimators.common import (
+    check_n_samples,
+    column_names,
+    generator,
+    normal_points,
+    seed_of,
+)
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
-from brenier.estimators.files import blocks_to_file
+from brenier.estimators.files import parts_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.io.model_file import write_model
 from brenier.training.report import FitReport
@@ -123,7 +129,7 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
             Rows that decide when to stop. Without them some rows of `X` are split off.
         callback : callable, optional
-            Called with a `Progress` after every iteration; searches are counted over all blocks,
+            Called with a `Progress` after every iteration; runs are counted over all blocks,
             log-likelihoods are the block's own.
 
         Returns
@@ -253,7 +259,9 @@ class TriangularConvexPotentialFlow(BaseEstimator):
     def save(self, path: str | PathLike) -> None:
         """Write the fitted estimator to one safetensors file, atomically."""
         check_is_fitted(self)
-        write_model(path, *blocks_to_file(self))
+        metadata, arrays = parts_to_file(self, self.flows_)
+        own = {"blocks": self.blocks_, "random_state": seed_of(self.random_state)}
+        write_model(path, {**metadata, **own}, arrays)
 
     def _seconds_left(self, started: float) -> float | None:
         if self.max_seconds is None:
@@ -287,8 +295,8 @@ class TriangularConvexPotentialFlow(BaseEstimator):
 
     def _parts(self, rows: np.ndarray, k: int) -> list[pl.DataFrame]:
         """Return block k's columns, behind those before it if there are such."""
-        known = [self._before(rows, k)] if k else []
-        return [*known, self._part(rows, self.blocks_[k])]
+        context = [self._before(rows, k)] if k else []
+        return [*context, self._part(rows, self.blocks_[k])]
 
     def _held_out(self, validation: tuple[np.ndarray, Any], k: int) -> Any:
         """Return held-out rows as block k's flow takes them."""
@@ -306,21 +314,21 @@ class TriangularConvexPotentialFlow(BaseEstimator):
         return said
 
     def _from_normal(
-        self, known: Float[np.ndarray, "N k"], Z: Float[np.ndarray, "N m"]
+        self, rows: Float[np.ndarray, "N k"], Z: Float[np.ndarray, "N m"]
     ) -> Float[np.ndarray, "N n"]:
         """Return rows, block after block, from those of the first blocks and images of the rest."""
         names = [name for block in self.blocks_ for name in block]
         for flow, block in zip(self.flows_, self.blocks_, strict=True):
-            done = known.shape[1]
+            done = rows.shape[1]
             if names.index(block[0]) < done:
                 continue
             z, Z = Z[:, : len(block)], Z[:, len(block) :]
-            context = pl.from_numpy(known, schema=names[:done]) if done else None
+            context = pl.from_numpy(rows, schema=names[:done]) if done else None
             new = (
                 flow.inverse_transform(z) if context is None else flow.inverse_transform(context, z)
             )
-            known = np.concatenate([known, new], axis=1)
-        return known
+            rows = np.concatenate([rows, new], axis=1)
+        return rows
 
     def _order(self) -> list[int]:
         """Return where every column of the table stands among those of the blocks."""
@@ -393,24 +401,24 @@ class ConditionedFlow:
             self.joint.flows_[self.k :], self.joint.blocks_[self.k :], strict=True
         ):
             end = done + len(block)
-            known = pl.from_numpy(np.ascontiguousarray(whole[:, :done]), schema=names[:done])
-            total = total + flow.score_samples(known, whole[:, done:end])
+            context = pl.from_numpy(np.ascontiguousarray(whole[:, :done]), schema=names[:done])
+            total = total + flow.score_samples(context, whole[:, done:end])
             done = end
         return total
 
     def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples m"]:
         """Return rows of the other columns drawn given the values, in the order of `columns`."""
         Z = _draw(n_samples, len(self.columns), random_state, self.joint.random_state)
-        known = np.tile(self.values, (len(Z), 1))
-        return self.joint._from_normal(known, Z)[:, len(self.values) :]
+        given = np.tile(self.values, (len(Z), 1))
+        return self.joint._from_normal(given, Z)[:, len(self.values) :]
 
 
 def _counted_on(callback: Any, flows: list[Any]) -> Any:
-    """Return the callback with searches counted on from those of the flows already fitted."""
+    """Return the callback with runs counted on from those of the flows already fitted."""
     if callback is None:
         return None
     before = sum(len(flow.report_.run_decay) for flow in flows)
-    return lambda progress: callback(replace(progress, search=before + progress.search))
+    return lambda progress: callback(replace(progress, run=before + progress.run))
 
 
 def _draw(n_samples: Any, n: int, random_state: Any, default: Any) -> np.ndarray:

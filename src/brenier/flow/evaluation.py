@@ -7,9 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from brenier.arrays import Array
+from brenier.arrays import Array, padded_length
 from brenier.flow.flow import ConvexFlow
-from brenier.varpro.sample import padded_length
 
 # Rows that one compiled call works on.
 BATCH = 8192
@@ -35,7 +34,7 @@ def inverse(flow: ConvexFlow, Z: Array) -> PyTree:
 
 @eqx.filter_jit
 def map_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
-    """Return every block's inversion of every point, compiled."""
+    """Return the inversion of every point by every map of a composition, compiled."""
     return flow.map_inversions(Z)
 
 

@@ -1,10 +1,10 @@
-r"""A density from a convex potential, given a context or not, or from several in turn.
+r"""A density from a convex potential, or a composition of several, given a context or not.
 
 With the preprocessing y = T(x) and the map z = grad Phi(y), Jacobian A(y) = hess Phi(y),
 
     log p(x) = -1/2 |z|^2 - (n/2) log 2 pi + log det A(y) + log |det dT/dx|.
 
-Where the map is a composition, log det A is the sum of its blocks', each where the ones before it
+Where the map is a composition, log det A is the sum of its maps', each where the ones before it
 lead. Where the potential depends on a context, rows are the targets' columns, then the context's;
 every formula is that of the targets at fixed context. With a tail (`brenier.flow.tail`), which
 conditional densities have where held-out rows ask for it, z is mapped once more.
@@ -55,22 +55,17 @@ class ConvexFlow(eqx.Module):
         z, _ = self._image(Y)
         return jnp.where(self.preprocessing.inside(X)[:, None], z.T, jnp.nan)
 
-    def log_det_jacobian(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
-        """Return log |det dz/dx|, preprocessing and tail included."""
-        Y, log_det_preprocessing = self.preprocessing.forward(X)
-        return self._image(Y)[1] + log_det_preprocessing
-
     def inverse(self, Z: Float[Array, "N d"]) -> tuple[Float[Array, "N n"], Inversion]:
         """Return the rows x whose images are z, and how well each was solved for.
 
         Rows of Z are images, then the context's columns. The certificate is in the potential's
-        coordinates, after preprocessing, and of all blocks together.
+        coordinates, after preprocessing, and of all maps together.
         """
         inversion = together(self.map, self.map_inversions(Z))
         return self.preprocessing.inverse(inversion.X), inversion
 
     def map_inversions(self, Z: Float[Array, "N d"]) -> tuple[Inversion, ...]:
-        """Return how well each block was inverted, that of the block applied first in front."""
+        """Return how well each map was inverted, that of the one applied first in front."""
         context = self.preprocessing.context(Z[:, self.n :])
         targets = Z[:, : self.n]
         if self.tail is not None:

@@ -7,8 +7,8 @@ quadratic weight), the answer carries a certificate:
 
     |x - x*| <= |grad Phi(x) - z| / c.
 
-A composition is inverted block by block, the last one first; an error e in what a block is given
-becomes at most e / c in what it gives back.
+A composition is inverted map by map, the last one first; an error e in what a map's inverse is
+given becomes at most e / c in what it gives back.
 """
 
 import equinox as eqx
@@ -60,22 +60,22 @@ def invert_each(
     Z: Float[Array, "N n"],
     context: Float[Array, "N q"] | None = None,
 ) -> tuple[Inversion, ...]:
-    """Return every block's inversion, that of the block applied first in front."""
+    """Return every map's inversion, that of the one applied first in front."""
     inversions: list[Inversion] = []
-    for block in reversed(map_.blocks):
-        inversions.append(invert(block, Z, context))
+    for potential in reversed(map_.potentials):
+        inversions.append(invert(potential, Z, context))
         Z = inversions[-1].X
     return tuple(reversed(inversions))
 
 
 def together(map_: AbstractMap, inversions: tuple[Inversion, ...]) -> Inversion:
-    """Return the inversion of the whole map; residuals and steps are the largest of any block."""
+    """Return the inversion of the whole; residuals and steps are the largest of any map."""
     *earlier, whole = inversions
-    for block, own in zip(reversed(map_.blocks[:-1]), reversed(earlier), strict=True):
+    for potential, own in zip(reversed(map_.potentials[:-1]), reversed(earlier), strict=True):
         whole = Inversion(
             X=own.X,
             residual=jnp.maximum(own.residual, whole.residual),
-            error_bound=own.error_bound + _over(whole.error_bound, block.strong_convexity),
+            error_bound=own.error_bound + _over(whole.error_bound, potential.strong_convexity),
             converged=own.converged & whole.converged,
             steps=jnp.maximum(own.steps, whole.steps),
         )

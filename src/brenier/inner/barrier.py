@@ -66,10 +66,10 @@ class Barrier(AbstractInnerSolver):
     max_steps: int = 500
 
     def solve(
-        self, objective: AbstractObjective, floor: Float[Array, " m"], start: WarmStart
+        self, objective: AbstractObjective, lower: Float[Array, " m"], start: WarmStart
     ) -> InnerSolution:
-        """Return the minimiser of J_tau, from a start strictly above the floors."""
-        constrained = jnp.isfinite(floor)
+        """Return the minimiser of J_tau, from a start strictly above the lower bounds."""
+        constrained = jnp.isfinite(lower)
         first = _State(
             w=start.w,
             tau=jnp.where(start.warm, self.tau, jnp.maximum(self.tau, 1.0 / self.t_0)),
@@ -79,15 +79,15 @@ class Barrier(AbstractInnerSolver):
         )
         state = jax.lax.while_loop(
             lambda state: state.status == InnerStatus.RUNNING,
-            lambda state: self._step(objective, floor, constrained, state),
+            lambda state: self._step(objective, lower, constrained, state),
             first,
         )
-        multipliers = jnp.where(constrained, self.tau / slack(state.w, floor), 0.0)
+        multipliers = jnp.where(constrained, self.tau / slack(state.w, lower), 0.0)
         return InnerSolution(
             w=state.w,
             multipliers=multipliers,
             decrement=state.decrement,
-            complementarity=jnp.sum(multipliers * slack(state.w, floor)),
+            complementarity=jnp.sum(multipliers * slack(state.w, lower)),
             newton_steps=state.iterations,
             chord_steps=jnp.zeros_like(state.iterations),
             status=state.status,
@@ -96,12 +96,12 @@ class Barrier(AbstractInnerSolver):
     def _step(
         self,
         objective: AbstractObjective,
-        floor: Array,
+        lower: Array,
         constrained: Bool[Array, " m"],
         state: _State,
     ) -> _State:
         here = objective.evaluate(state.w)
-        s = slack(state.w, floor)
+        s = slack(state.w, lower)
         _, decrement = _centring_direction(here, s, constrained, state.tau)
         centred = decrement <= 2.0 * self.eps_2 * state.tau
         closing = centred & (state.tau <= self.tau)
@@ -114,10 +114,10 @@ class Barrier(AbstractInnerSolver):
             closing,
             lambda: (longest, jnp.asarray(True)),
             lambda: backtrack(
-                lambda w: objective.value(w) + tau * barrier_term(w, floor),
+                lambda w: objective.value(w) + tau * barrier_term(w, lower),
                 state.w,
                 dw,
-                value=here.value + tau * barrier_term(state.w, floor),
+                value=here.value + tau * barrier_term(state.w, lower),
                 slope=-decrement,
                 first=longest,
             ),

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PyTree
 
@@ -234,6 +235,39 @@ class ChunkedObjective(AbstractObjective):
         """Return J(w), its gradient and its Hessian."""
         total = sum_over_chunks(lambda c: self._term(c).evaluate(w), (self.chunks, self.omega))
         return _with_quadratic(self.M, w, total)
+
+
+def dense_objective(
+    derivatives: Callable[[Any], FeatureDerivatives],
+    tiles: PyTree,
+    omega: Float[Array, "C B"],
+    ridge: Float[Array, " m"],
+    *,
+    held: bool,
+) -> AbstractObjective:
+    """Return J for features known by the derivatives of all of them.
+
+    Parameters
+    ----------
+    derivatives : callable, tile -> FeatureDerivatives
+        Of one tile's B samples.
+    tiles : pytree with leading axis C
+        What `derivatives` takes, tile by tile.
+    omega : (C, B)
+        Weights.
+    ridge : (m,)
+        rho.
+    held : bool
+        Whether the derivatives of all tiles are held in memory; else they are formed anew at every
+        evaluation.
+    """
+    if len(omega) == 1:
+        tile = jax.tree.map(lambda leaf: leaf[0], tiles)
+        return ArrayObjective.of(derivatives(tile), omega[0], ridge)
+    if held:
+        tiles = jax.lax.map(derivatives, tiles)
+        return ChunkedObjective.of(lambda tile: tile, tiles, omega, ridge)
+    return ChunkedObjective.of(derivatives, tiles, omega, ridge)
 
 
 def _slope_with_quadratic(M: Array, w: Array, term: ValueAndGradient) -> ValueAndGradient:

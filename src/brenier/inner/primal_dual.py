@@ -2,7 +2,7 @@ r"""Primal-dual interior-point method for the inner problem, the default.
 
 Newton's method on
 
-    grad J(w) - lambda = 0,    s_i lambda_i = tau   (s = w - floor),
+    grad J(w) - lambda = 0,    s_i lambda_i = tau   (s = w - lower),
 
 the thesis's chapter 5 "future work". One step solves
 
@@ -95,16 +95,16 @@ class PrimalDual(AbstractInnerSolver):
     tau_start: float = 1e-3
 
     def solve(
-        self, objective: AbstractObjective, floor: Float[Array, " m"], start: WarmStart
+        self, objective: AbstractObjective, lower: Float[Array, " m"], start: WarmStart
     ) -> InnerSolution:
-        """Return the minimiser of J_tau, from a start strictly above the floors."""
-        constrained = jnp.isfinite(floor)
+        """Return the minimiser of J_tau, from a start strictly above the lower bounds."""
+        constrained = jnp.isfinite(lower)
         state = jax.lax.while_loop(
             lambda state: state.status == InnerStatus.RUNNING,
-            lambda state: self._step(objective, floor, constrained, start.warm, state),
-            self._first(floor, constrained, start),
+            lambda state: self._step(objective, lower, constrained, start.warm, state),
+            self._first(lower, constrained, start),
         )
-        s = slack(state.w, floor)
+        s = slack(state.w, lower)
         multipliers = jnp.where(constrained, self.tau / s, 0.0)
         return InnerSolution(
             w=state.w,
@@ -116,15 +116,15 @@ class PrimalDual(AbstractInnerSolver):
             status=state.status,
         )
 
-    def _first(self, floor: Array, constrained: Bool[Array, " m"], start: WarmStart) -> _State:
-        s = slack(start.w, floor)
+    def _first(self, lower: Array, constrained: Bool[Array, " m"], start: WarmStart) -> _State:
+        s = slack(start.w, lower)
         tau = jnp.where(start.warm, self.tau, jnp.maximum(self.tau, self.tau_start))
         multipliers = jnp.where(start.warm, start.multipliers, tau / s)
         return _State(
             w=start.w,
             multipliers=_safeguard(multipliers, s, tau, constrained),
             tau=tau,
-            hessian=jnp.zeros((len(floor), len(floor)), start.w.dtype),
+            hessian=jnp.zeros((len(lower), len(lower)), start.w.dtype),
             keeps_hessian=jnp.asarray(False),
             decrement=jnp.full((), jnp.inf, start.w.dtype),
             iterations=jnp.asarray(0),
@@ -135,13 +135,13 @@ class PrimalDual(AbstractInnerSolver):
     def _step(
         self,
         objective: AbstractObjective,
-        floor: Array,
+        lower: Array,
         constrained: Bool[Array, " m"],
         warm: Bool[Array, ""],
         state: _State,
     ) -> _State:
         here = _evaluate(objective, state)
-        s = slack(state.w, floor)
+        s = slack(state.w, lower)
         mean_complementarity = jnp.sum(
             jnp.where(constrained, s * state.multipliers, 0.0)
         ) / jnp.maximum(jnp.sum(constrained), 1)
@@ -162,10 +162,10 @@ class PrimalDual(AbstractInnerSolver):
             closing,
             lambda: (longest, jnp.asarray(True)),
             lambda: backtrack(
-                lambda w: objective.value(w) + tau * barrier_term(w, floor),
+                lambda w: objective.value(w) + tau * barrier_term(w, lower),
                 state.w,
                 dw,
-                value=here.value + tau * barrier_term(state.w, floor),
+                value=here.value + tau * barrier_term(state.w, lower),
                 slope=-decrement,
                 first=longest,
             ),
@@ -176,7 +176,7 @@ class PrimalDual(AbstractInnerSolver):
         iterations = state.iterations + 1
         return _State(
             w=w,
-            multipliers=_safeguard(multipliers, slack(w, floor), tau, constrained),
+            multipliers=_safeguard(multipliers, slack(w, lower), tau, constrained),
             tau=tau,
             hessian=here.hessian,
             keeps_hessian=warm

@@ -43,7 +43,7 @@ class InnerSolution(eqx.Module):
     Attributes
     ----------
     w : (m,)
-        Weights, strictly above their floors.
+        Weights, strictly above their lower bounds.
     multipliers : (m,)
         lambda >= 0, zero for free weights.
     decrement : ()
@@ -81,19 +81,19 @@ class AbstractInnerSolver(eqx.Module):
 
     @abstractmethod
     def solve(
-        self, objective: AbstractObjective, floor: Float[Array, " m"], start: WarmStart
+        self, objective: AbstractObjective, lower: Float[Array, " m"], start: WarmStart
     ) -> InnerSolution:
-        """Return the minimiser of J_tau, from a start strictly above the floors."""
+        """Return the minimiser of J_tau, from a start strictly above the lower bounds."""
 
 
-def slack(w: Float[Array, " m"], floor: Float[Array, " m"]) -> Float[Array, " m"]:
-    """Return s = w - floor, and 1 for free weights (so that log s and 1 / s are harmless)."""
-    return jnp.where(jnp.isfinite(floor), w - jnp.where(jnp.isfinite(floor), floor, 0.0), 1.0)
+def slack(w: Float[Array, " m"], lower: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Return s = w - lower, and 1 for free weights (so that log s and 1 / s are harmless)."""
+    return jnp.where(jnp.isfinite(lower), w - jnp.where(jnp.isfinite(lower), lower, 0.0), 1.0)
 
 
-def barrier_term(w: Float[Array, " m"], floor: Float[Array, " m"]) -> Float[Array, ""]:
+def barrier_term(w: Float[Array, " m"], lower: Float[Array, " m"]) -> Float[Array, ""]:
     """Return - sum_i log s_i over the constrained weights, infinite outside the domain."""
-    s = slack(w, floor)
+    s = slack(w, lower)
     return jnp.where(jnp.all(s > 0), -jnp.sum(jnp.log(jnp.where(s > 0, s, 1.0))), jnp.inf)
 
 

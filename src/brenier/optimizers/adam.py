@@ -40,7 +40,7 @@ class Adam(AbstractOptimizer):
     seed : int
         Of the order of the rows.
     epochs : int, optional
-        Passes through the rows; None: until the early_stopping stops the search.
+        Passes through the rows; None: until early stopping ends the run.
     """
 
     eliminates: bool
@@ -52,9 +52,9 @@ class Adam(AbstractOptimizer):
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
     ) -> OptimizerEnd:
-        """Search from `x`, reporting every epoch's last iterate to `early_stopping`.
+        """Minimise from `x`, reporting every epoch's last iterate to `early_stopping`.
 
-        What the early_stopping sees is evaluated on all rows and costs no work units.
+        What early stopping sees is evaluated on all rows and costs no work units.
         """
         rng = np.random.default_rng(self.seed)
         lower = function.lower

@@ -1,4 +1,4 @@
-"""What a optimizer is: a way to search over mu, or over (mu, w)."""
+"""What an optimizer is: it minimises a function of mu, or of (mu, w), under lower bounds."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from brenier.optimizers.early_stopping import EarlyStopping
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction
 
-# A search that ran out of progress with a projected gradient below this many `tol` has
-# converged to a loose tolerance.
+# A run that made no more progress with a projected gradient below this many `tol` has converged to
+# a loose tolerance.
 LOOSE = 1e2
 
 
 @dataclass(frozen=True)
 class OptimizerEnd:
-    """Where a search ended and why; what to return is the early_stopping's best iterate, not this."""
+    """Where a run ended and why; the model is made of the best iterate, not of this one."""
 
     x: Float[np.ndarray, " p"]
     status: FitStatus
 
 
 class AbstractOptimizer(ABC):
-    """A search under lower bounds, watched by a early_stopping.
+    """A minimisation under lower bounds, stopped early by what it reports to.
 
     Attributes
     ----------
     eliminates : bool
-        Whether w is eliminated: whether a `ReducedFunction` is searched or a `FullFunction`.
+        Whether w is eliminated: whether a `ReducedFunction` is minimised or a `FullFunction`.
     """
 
     eliminates: bool
@@ -38,7 +38,7 @@ class AbstractOptimizer(ABC):
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
     ) -> OptimizerEnd:
-        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
+        """Minimise from `x`, reporting every accepted iterate to `early_stopping`."""
 
 
 def projected_gradient(
@@ -49,7 +49,7 @@ def projected_gradient(
 
 
 def stalled(residual: float, tol: float) -> FitStatus:
-    """Return the status of a search that found no further descent at a projected gradient."""
+    """Return the status of a run that found no further descent at a projected gradient."""
     if residual <= tol:
         return FitStatus.CONVERGED
     return FitStatus.CONVERGED_LOOSELY if residual <= LOOSE * tol else FitStatus.NO_PROGRESS

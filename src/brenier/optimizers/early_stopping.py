@@ -1,24 +1,23 @@
-"""Watches a search: held-out loss, the best iterate, and when to stop."""
+"""Early stopping: the held-out loss of every iterate, the best of them, and when a run must end."""
 
 import time
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from threading import Event
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.arrays import Array
-from brenier.optimizers.progress import Iteration, ProgressCallback
+from brenier.optimizers.progress import Offsets, Progress, ProgressCallback
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction, Evaluated
-from brenier.varpro.parameters import to_vector
-from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import PaddedSample
+
+HeldoutLoss = Callable[[np.ndarray, np.ndarray], float]
+"""J on the held-out rows (nats) of mu as a vector and w."""
 
 
 class StopRun(Exception):
-    """Ends a search from within, with the status it shall have."""
+    """Ends a run from within, with the status it shall have."""
 
     def __init__(self, status: FitStatus):
         super().__init__(status.value)
@@ -26,7 +25,7 @@ class StopRun(Exception):
 
 
 def criterion(loss: float, heldout_loss: float) -> float:
-    """Return what models compete by: held-out loss, training loss where there is none."""
+    """Return what models are selected by: held-out loss, training loss where there is none."""
     value = loss if np.isnan(heldout_loss) else heldout_loss
     return value if np.isfinite(value) else np.inf
 
@@ -49,25 +48,55 @@ class Iterate:
 
 @dataclass(frozen=True)
 class StoppingCriteria:
-    """When a search must end.
+    """When a run must end.
 
     Attributes
     ----------
     max_iter : int
         Most iterations.
     patience : int
-        Stop once the held-out loss has not improved for this many iterations and a quarter of
-        those done.
-    max_seconds : float or None
-        Wall time.
+        Stop once the held-out loss has not improved for this many iterations, ...
+    patience_share : float
+        ... and for this share of those done.
     max_work_units : int or None
-        Work units of one search.
+        Work units of one run.
     """
 
     max_iter: int
     patience: int
-    max_seconds: float | None
+    patience_share: float
     max_work_units: int | None = None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time of a fit, which all its runs share.
+
+    Attributes
+    ----------
+    max_seconds : float or None
+        Wall time that the fit has.
+    started : float
+        When it began, by `time.perf_counter`.
+    stop : threading.Event
+        Set once no run of the fit may go on.
+    """
+
+    max_seconds: float | None = None
+    started: float = field(default_factory=time.perf_counter)
+    stop: Event = field(default_factory=Event)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the fit began."""
+        return time.perf_counter() - self.started
+
+    def check(self) -> None:
+        """Raise `StopRun` when the time is up, or when the fit was stopped."""
+        if self.max_seconds is not None and self.elapsed > self.max_seconds:
+            raise StopRun(FitStatus.TIME_LIMIT)
+        if self.stop.is_set():
+            raise StopRun(FitStatus.INTERRUPTED)
 
 
 @dataclass
@@ -76,33 +105,41 @@ class EarlyStopping:
 
     Attributes
     ----------
-    stop : threading.Event
-        Set once no search of the fit may go on.
-    search : int
-        Which search of the fit this is, counted from one.
+    criteria : StoppingCriteria
+        When the run must end.
+    heldout_loss : callable or None
+        J on the held-out rows; None where there are none.
+    clock : Clock
+        The fit's.
+    tell : callable or None
+        Who is told of every iterate.
+    run : int
+        Which run of the fit this is, counted from one.
+    offsets : Offsets
+        From -J to log-likelihoods.
     heldout_every : int
         The held-out loss is evaluated at the first and at every so many iterates, so that it
         costs no more than the training; only such iterates can be the best.
+    iterations : list of Progress
+        All iterates so far.
+    best : Iterate or None
+        The best of them.
+    heldout_seconds : float
+        Wall time of the held-out losses.
     """
 
-    problem: VariableProjection
-    heldout: PaddedSample | None
     criteria: StoppingCriteria
-    on_iteration: ProgressCallback | None = None
+    heldout_loss: HeldoutLoss | None = None
+    clock: Clock = field(default_factory=Clock)
+    tell: ProgressCallback | None = None
     _: KW_ONLY
-    search: int = 1
+    run: int = 1
+    offsets: Offsets = Offsets()
     heldout_every: int = 1
-    started: float = field(default_factory=time.perf_counter)
-    stop: Event = field(default_factory=Event)
-    iterations: list[Iteration] = field(default_factory=list)
+    iterations: list[Progress] = field(default_factory=list)
     best: Iterate | None = None
     heldout_seconds: float = 0.0
     _newton_steps_seen: int = 0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the fit began."""
-        return time.perf_counter() - self.started
 
     @property
     def exhausted(self) -> bool:
@@ -112,57 +149,52 @@ class EarlyStopping:
         return spent or len(self.iterations) >= self.criteria.max_iter
 
     def check_time(self) -> None:
-        """Raise `StopRun` when the time is up, or when another search was interrupted."""
-        if self.criteria.max_seconds is not None and self.elapsed > self.criteria.max_seconds:
-            raise StopRun(FitStatus.TIME_LIMIT)
-        if self.stop.is_set():
-            raise StopRun(FitStatus.INTERRUPTED)
-
-    def heldout_loss(self, theta: np.ndarray, w: np.ndarray) -> float:
-        """Return J on the held-out rows; NaN where there are none."""
-        if self.heldout is None:
-            return float("nan")
-        before = time.perf_counter()
-        value = float(self.problem.loss(jnp.asarray(theta), jnp.asarray(w), self.heldout))
-        self.heldout_seconds += time.perf_counter() - before
-        return value if np.isfinite(value) else np.inf
-
-    def warm_up(self, w: np.ndarray | Array) -> None:
-        """Compile the held-out loss by evaluating it once, leaving no trace."""
-        if self.heldout is not None:
-            theta = jnp.asarray(to_vector(self.problem.template.network))
-            self.problem.loss(theta, jnp.asarray(w), self.heldout)
+        """Raise `StopRun` when the time is up, or when the fit was stopped."""
+        self.clock.check()
 
     def observe(self, here: Evaluated, function: AbstractFunction) -> None:
         """Record an accepted iterate, keep it if it is the best, stop when a limit is reached."""
         number = len(self.iterations) + 1
-        judged = self.heldout is None or number == 1 or number % self.heldout_every == 0
-        heldout_loss = self.heldout_loss(here.theta, here.w) if judged else float("nan")
+        judged = self.heldout_loss is None or number == 1 or number % self.heldout_every == 0
+        heldout_loss = self._heldout_loss(here) if judged else float("nan")
         iterate = Iterate(here.theta, here.w, here.loss, heldout_loss, number)
-        counters = function.counters
-        record = Iteration(
-            search=self.search,
-            number=number,
-            n_rows=function.n_rows,
-            loss=here.loss,
-            heldout_loss=heldout_loss,
-            newton_steps=sum(counters.newton_steps[self._newton_steps_seen :]),
-            work_units=counters.work_units,
-            seconds=self.elapsed,
-        )
-        self._newton_steps_seen = len(counters.newton_steps)
-        self.iterations.append(record)
+        self.iterations.append(self._progress(iterate, function))
         if judged and (self.best is None or iterate.criterion < self.best.criterion):
             self.best = iterate
-        if self.on_iteration is not None:
-            self.on_iteration(record)
+        if self.tell is not None:
+            self.tell(self.iterations[-1])
         if self._out_of_patience(number):
             raise StopRun(FitStatus.STOPPED_ON_VALIDATION)
         if self.exhausted:
             raise StopRun(FitStatus.ITERATION_LIMIT)
         self.check_time()
 
+    def _heldout_loss(self, here: Evaluated) -> float:
+        """Return J on the held-out rows, infinite where it is no number; NaN without such rows."""
+        if self.heldout_loss is None:
+            return float("nan")
+        before = time.perf_counter()
+        value = self.heldout_loss(here.theta, here.w)
+        self.heldout_seconds += time.perf_counter() - before
+        return value if np.isfinite(value) else np.inf
+
+    def _progress(self, iterate: Iterate, function: AbstractFunction) -> Progress:
+        counters = function.counters
+        newton_steps = sum(counters.newton_steps[self._newton_steps_seen :])
+        self._newton_steps_seen = len(counters.newton_steps)
+        return Progress(
+            run=self.run,
+            iteration=iterate.number,
+            n_rows=function.n_rows,
+            train_log_likelihood=self.offsets.train - iterate.loss,
+            heldout_log_likelihood=self.offsets.heldout - iterate.heldout_loss,
+            newton_steps=newton_steps,
+            work_units=counters.work_units,
+            seconds=self.clock.elapsed,
+        )
+
     def _out_of_patience(self, number: int) -> bool:
-        if self.heldout is None or self.best is None:
+        if self.heldout_loss is None or self.best is None:
             return False
-        return number - self.best.number > max(self.criteria.patience, 0.25 * number)
+        patience = max(self.criteria.patience, self.criteria.patience_share * number)
+        return number - self.best.number > patience

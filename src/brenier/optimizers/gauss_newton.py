@@ -51,7 +51,7 @@ class GaussNewton(AbstractOptimizer):
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
     ) -> OptimizerEnd:
-        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
+        """Minimise from `x`, reporting every accepted iterate to `early_stopping`."""
         lower, radius = function.lower, self.first_radius
         here = function.evaluate(x)
         if not here.finite:

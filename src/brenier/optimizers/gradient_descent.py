@@ -47,7 +47,7 @@ class GradientDescent(AbstractOptimizer):
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
     ) -> OptimizerEnd:
-        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
+        """Minimise from `x`, reporting every accepted iterate to `early_stopping`."""
         lower = function.lower
         here = function.evaluate(x)
         if not here.finite:

@@ -43,7 +43,7 @@ class LBFGS(AbstractOptimizer):
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
     ) -> OptimizerEnd:
-        """Search from `x`, reporting every accepted iterate to `early_stopping`."""
+        """Minimise from `x`, reporting every accepted iterate to `early_stopping`."""
 
         def value_and_gradient(x):
             early_stopping.check_time()
@@ -61,7 +61,7 @@ class LBFGS(AbstractOptimizer):
                 bounds=[(low, np.inf) for low in function.lower],
                 callback=report,
                 options={
-                    # The early_stopping counts iterations, so that all optimizers end alike.
+                    # Early stopping counts iterations, so that all optimizers end alike.
                     "maxiter": early_stopping.criteria.max_iter + 1,
                     "maxfun": 20 * (early_stopping.criteria.max_iter + 1),
                     "maxcor": self.memory,

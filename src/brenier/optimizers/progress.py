@@ -1,59 +1,67 @@
-"""What a search records: iteration by iteration, and as a whole."""
+"""What is told of a run while it goes on: one record an accepted iterate, in users' units."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Offsets(NamedTuple):
+    """What is added to -J for the mean log-likelihood in the data's units (nats).
+
+    -(n/2) log 2 pi and the mean log-determinant of all that comes before the potential, on the
+    training and on the held-out rows; NaN where there are no such rows.
+    """
+
+    train: float = 0.0
+    heldout: float = 0.0
 
 
 @dataclass(frozen=True)
-class Iteration:
-    """One accepted iterate of the search.
+class Progress:
+    """One iterate that an optimizer accepted.
 
     Attributes
     ----------
-    search : int
-        Which search of the fit, counted from one.
-    number : int
-        Counted from one over the whole search.
+    run : int
+        Which run of the fit, counted from one.
+    iteration : int
+        Counted from one over the whole run.
     n_rows : int
         Training rows in use.
-    loss, heldout_loss : float
-        J on the training and the held-out rows (nats, without n/2 log 2 pi); NaN if not evaluated.
+    train_log_likelihood, heldout_log_likelihood : float
+        Means per row, nats; NaN where there are no such rows, or they were not looked at.
     newton_steps : int
-        Newton steps of the inner solver since the previous iterate.
+        Newton steps of the inner solver since the previous iterate, each with a Hessian of its own.
     work_units : int
-        Forward and backward passes of single samples since the search began (thesis 4.1).
+        Forward and backward passes of single samples since the run began (thesis 4.1).
     seconds : float
         Since the fit began.
     """
 
-    search: int
-    number: int
+    run: int
+    iteration: int
     n_rows: int
-    loss: float
-    heldout_loss: float
+    train_log_likelihood: float
+    heldout_log_likelihood: float
     newton_steps: int
     work_units: int
     seconds: float
 
+    @property
+    def judged(self) -> bool:
+        """Whether the held-out rows were looked at, and their likelihood is a number."""
+        return math.isfinite(self.heldout_log_likelihood)
 
-@dataclass(frozen=True)
-class Certificate:
-    """How near the returned model is to satisfying its optimality conditions.
-
-    Attributes
-    ----------
-    stationarity : float
-        Largest entry of |grad_w J - lambda| at the returned weights, evaluated afresh (nats).
-    duality_gap : float
-        s . lambda: by at most so much would another w lower J at the same mu (nats).
-    projected_gradient : float
-        Largest entry of the gradient of J_tau in mu, projected on the bounds (nats).
-    """
-
-    stationarity: float
-    duality_gap: float
-    projected_gradient: float
+    def __str__(self) -> str:
+        heldout = ""
+        if not math.isnan(self.heldout_log_likelihood):
+            heldout = f"  held out {self.heldout_log_likelihood:10.4f}"
+        return (
+            f"run {self.run}  iteration {self.iteration:4d}  "
+            f"train {self.train_log_likelihood:10.4f}{heldout}  nats/row  {self.seconds:6.1f} s"
+        )
 
 
-ProgressCallback = Callable[[Iteration], None]
+ProgressCallback = Callable[[Progress], None]
 """What is called after every iterate, to show progress."""

@@ -1,4 +1,4 @@
-"""Schemes one after the other, each from where the one before it ended."""
+"""Optimizers one after the other, each from where the one before it ended."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ GOES_ON = (FitStatus.CONVERGED, FitStatus.CONVERGED_LOOSELY, FitStatus.NO_PROGRE
 
 @dataclass(frozen=True)
 class WarmedUp(AbstractOptimizer):
-    """A optimizer after a warm-up with another that searches the same variables.
+    """An optimizer after a warm-up with another of the same variables.
 
     Parameters
     ----------
     warm_up : AbstractOptimizer
-        Searches first; its own limit on iterations must end it.
+        Runs first; its own limit on iterations must end it.
     optimizer : AbstractOptimizer
         Goes on from there.
     """
@@ -37,7 +37,7 @@ class WarmedUp(AbstractOptimizer):
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
     ) -> OptimizerEnd:
-        """Search from `x` with the one, then the other."""
+        """Minimise from `x` with the one, then the other."""
         end = self.warm_up.minimize(function, x, early_stopping)
         limit_of_its_own = end.status is FitStatus.ITERATION_LIMIT and not early_stopping.exhausted
         if limit_of_its_own or end.status in GOES_ON:

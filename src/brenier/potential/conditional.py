@@ -5,10 +5,10 @@ r"""The conditional head: features of (y, c), convex in y for every context c, l
                    y_k,   y_k e_j ],          y^ = y - T e - t,   e = [c, h],
 
 with u, h, T, t those of `brenier.potential.picnn`, c(h) the slope bounds of u at this context, and
-g, q_kr = sigmoid(affine in h), between 0 and 1. The weights of the first two rows have floors: 0,
-but w_min > 0 for the quadratics without gate. So Phi is strongly convex in y at every context, with
-one constant for all. The last row is free, and the conditional Gaussian whose mean is linear in c
-is in the model whatever mu is.
+g, q_kr = sigmoid(affine in h), between 0 and 1. The weights of the first two rows are bounded
+below: by 0, but by w_min > 0 for the quadratics without gate. So Phi is strongly convex in y at
+every context, with one constant for all. The last row is free, and the conditional Gaussian whose
+mean is linear in c is in the model whatever mu is.
 
 As in the separable head, the gates and the slope bounds make w_i the most that a feature can add.
 """
@@ -29,7 +29,7 @@ from brenier.potential.picnn import Affine, PartiallyConvexNetwork, View
 
 
 class GatedNetwork(AbstractTrained):
-    """All that is searched over: the network, and the gates of the head.
+    """All that is trained, mu: the network, and the gates of the head.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Separable features, potentials and maps: all that search, density and inverse know of them.
+r"""Separable features, potentials and maps: all that training, density and inverse know of them.
 
 A potential is Phi = w . f_mu, convex in n targets y. A row is (y, c): the targets, then whatever
 columns c the features depend on besides (the context of a conditional density; often none). All
@@ -15,13 +15,14 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
+from brenier.inner.objective import AbstractObjective, dense_objective
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 Separable = TypeVar("Separable", bound="AbstractSeparable")
 
 
 class AbstractTrained(eqx.Module):
-    """Arrays that are searched over, mu."""
+    """Arrays that are trained, mu."""
 
     @property
     @abstractmethod
@@ -38,7 +39,7 @@ class AbstractTrained(eqx.Module):
 
 
 class AbstractMap(eqx.Module):
-    """An invertible map of the targets: the gradient of a potential, or of several in turn."""
+    """An invertible map of the targets: a potential's gradient, or a composition of several."""
 
     @property
     @abstractmethod
@@ -48,30 +49,31 @@ class AbstractMap(eqx.Module):
     @property
     @abstractmethod
     def n_constrained(self) -> int:
-        """Number of features that have a Hessian, in the largest block."""
+        """Number of features that have a Hessian, in the largest potential."""
 
     @property
     @abstractmethod
-    def blocks(self) -> "tuple[AbstractPotential, ...]":
+    def potentials(self) -> "tuple[AbstractPotential, ...]":
         """The potentials whose gradients make the map, in the order they are applied."""
 
     def image_and_jacobians(
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, "n N"], tuple[Float[Array, "P N"], ...]]:
-        """Return z and every block's packed Jacobian: log |det dz/dx| is the sum of theirs."""
-        first, *others = self.blocks
+        """Return z and every gradient's packed Jacobian: log |det dz/dx| is the sum of theirs."""
+        first, *others = self.potentials
         z, A = first.gradient_and_hessian(X)
         jacobians = [A]
-        for block in others:
-            z, A = block.gradient_and_hessian(jnp.concatenate([z.T, X[:, self.n :]], axis=1))
+        for potential in others:
+            z, A = potential.gradient_and_hessian(jnp.concatenate([z.T, X[:, self.n :]], axis=1))
             jacobians.append(A)
         return z, tuple(jacobians)
 
 
 class AbstractSeparable(eqx.Module):
-    """What makes a map of last weights w, in which its last block is linear.
+    """Features f_mu whose weighted sum w . f_mu is a potential, the last one of a map.
 
-    The search and the inner solvers need no more than this.
+    All else of the map, mu, is `network`. Training needs no more than this: the convex objective in
+    w, which crosses the wall to the inner solvers, and the map of given weights.
     """
 
     network: eqx.AbstractVar[AbstractTrained]
@@ -84,7 +86,7 @@ class AbstractSeparable(eqx.Module):
     @property
     @abstractmethod
     def n_constrained(self) -> int:
-        """m_plus: the features whose weights have floors."""
+        """m_plus: the features whose weights have lower bounds."""
 
     @property
     @abstractmethod
@@ -92,8 +94,27 @@ class AbstractSeparable(eqx.Module):
         """m: all features."""
 
     @abstractmethod
-    def derivatives(self, X: Float[Array, "N d"]) -> FeatureDerivatives:
-        """Return the gradients and Hessians of all features in what the last block maps."""
+    def objective(
+        self,
+        X: Float[Array, "C B d"],
+        omega: Float[Array, "C B"],
+        ridge: Float[Array, " m"],
+        *,
+        held: bool,
+    ) -> AbstractObjective:
+        """Return J(mu, .) as a function of w: its value, its slope and its Hessian.
+
+        Parameters
+        ----------
+        X : (C, B, d)
+            Rows, tile by tile.
+        omega : (C, B)
+            Their weights, summing to one; zero for padding.
+        ridge : (m,)
+            rho of the ridge 1/2 sum_i rho_i w_i^2.
+        held : bool
+            Whether what the features make of the rows may be held in memory.
+        """
 
     @abstractmethod
     def with_weights(self, w: Float[Array, " m"]) -> AbstractMap:
@@ -104,8 +125,27 @@ class AbstractSeparable(eqx.Module):
         return replace(self, network=network)
 
 
-class AbstractFeatures(AbstractSeparable):
-    """f_mu: convex features, whose weights have floors, then free ones, affine in the targets."""
+class AbstractDense(AbstractSeparable):
+    """Features whose objective is made of the derivatives of all of them, row by row."""
+
+    @abstractmethod
+    def derivatives(self, X: Float[Array, "N d"]) -> FeatureDerivatives:
+        """Return the gradients and Hessians of all features in what the last potential maps."""
+
+    def objective(
+        self,
+        X: Float[Array, "C B d"],
+        omega: Float[Array, "C B"],
+        ridge: Float[Array, " m"],
+        *,
+        held: bool,
+    ) -> AbstractObjective:
+        """Return J(mu, .) as a function of w, from dense derivatives (held, or formed anew)."""
+        return dense_objective(self.derivatives, X, omega, ridge, held=held)
+
+
+class AbstractFeatures(AbstractDense):
+    """f_mu: convex features, whose weights have lower bounds, then free ones, affine in y."""
 
     @abstractmethod
     def value(self, X: Float[Array, "N d"]) -> Float[Array, "N m"]:
@@ -130,7 +170,7 @@ class AbstractPotential(AbstractMap):
     """Phi, convex in the targets, its gradient (the map) and its Hessian (the map's Jacobian)."""
 
     @property
-    def blocks(self) -> "tuple[AbstractPotential, ...]":
+    def potentials(self) -> "tuple[AbstractPotential, ...]":
         """The potential alone."""
         return (self,)
 

@@ -1,10 +1,18 @@
-"""The Gaussian fit: candidate 0 of every fit, and the baseline it is measured against."""
+r"""The Gaussian baselines: inside the model of every fit, and what it is measured against.
+
+Of all columns, a Gaussian; of targets given a context, a linear regression with Gaussian noise of
+one covariance. Both are potentials of the model whatever mu is: no weight on the network,
+quadratics along the covariance's eigenvectors r_k with weights 1 / sd_k, and the mean in the free
+weights.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+
+from brenier.potential.conditional import ConditionalFeatures
 
 
 class AbstractGaussian(ABC):
@@ -83,3 +91,86 @@ class Gaussian(AbstractGaussian):
         """Return 1/2 |z_j|^2 - log det A_j, row by row."""
         z = (X @ self.axes.T / self.sd) @ self.axes + self.linear
         return 0.5 * np.sum(z**2, axis=1) + np.sum(np.log(self.sd))
+
+
+@dataclass(frozen=True)
+class ConditionalGaussian(AbstractGaussian):
+    """y = coefficients c + intercept + noise: z = S^{-1/2} (y - mean(c)), S = R^T diag(sd^2) R.
+
+    `axes` has the rows of R.
+    """
+
+    axes: Float[np.ndarray, "n n"]
+    sd: Float[np.ndarray, " n"]
+    coefficients: Float[np.ndarray, "n q"]
+    intercept: Float[np.ndarray, " n"]
+
+    @staticmethod
+    def fit(
+        X: Float[np.ndarray, "N d"],
+        n: int,
+        weights: Float[np.ndarray, " N"],
+        shrinkage: float,
+        *,
+        ridge: float,
+        least_sd: float,
+    ) -> "ConditionalGaussian":
+        """Return the weighted linear regression of n targets on the context after them.
+
+        Parameters
+        ----------
+        X : (N, d)
+            Rows (y, c).
+        n : int
+            Number of targets.
+        weights : (N,)
+            Weights of the rows, in any unit.
+        shrinkage : float
+            Added to the variances of the (standardised) context in the regression, and taken from
+            the correlations of its residuals.
+        ridge : float
+            Added to these variances in any case.
+        least_sd : float
+            Least standard deviation of the residuals, in that of the widest target.
+        """
+        omega = weights / np.sum(weights)
+        mean = omega @ X
+        y, c = X[:, :n] - mean[:n], X[:, n:] - mean[n:]
+        weighted = omega[:, None] * c
+        gram = weighted.T @ c + (ridge + shrinkage) * np.eye(c.shape[1])
+        coefficients = np.linalg.solve(gram, weighted.T @ y).T
+        residual = y - c @ coefficients.T
+        covariance = (omega[:, None] * residual).T @ residual
+        covariance += shrinkage * (np.diag(np.diag(covariance)) - covariance)
+        variances, vectors = np.linalg.eigh(covariance)
+        least = least_sd * np.sqrt(np.max(omega @ y**2))
+        return ConditionalGaussian(
+            axes=vectors.T,
+            sd=np.sqrt(np.maximum(variances, least**2)),
+            coefficients=coefficients,
+            intercept=mean[:n] - coefficients @ mean[n:],
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of targets."""
+        return len(self.sd)
+
+    def losses(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
+        """Return 1/2 |z_j|^2 - log det A_j, row by row."""
+        n = self.n
+        residual = X[:, :n] - X[:, n:] @ self.coefficients.T - self.intercept
+        z = residual @ self.axes.T / self.sd
+        return 0.5 * np.sum(z**2, axis=1) + np.sum(np.log(self.sd))
+
+    def weights(self, features: ConditionalFeatures) -> Float[np.ndarray, " m"]:
+        """Return w of features with these axes: no network, no gates, and a free mean."""
+        shift = features.network.units.shift
+        q = self.coefficients.shape[1]
+        # What the mean has beyond the features' own shift, by [1, c, h].
+        beyond = -np.column_stack([shift.b, shift.W])
+        beyond[:, 0] += self.intercept
+        beyond[:, 1 : 1 + q] += self.coefficients
+        free = -(self.axes.T / self.sd) @ self.axes @ beyond
+        none = np.zeros(features.width), np.zeros(features.n_gated)
+        return np.concatenate([none[0], 1.0 / self.sd, none[1], free.T.ravel()])

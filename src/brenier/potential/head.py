@@ -4,10 +4,10 @@ r"""The separable head: features f_mu = [u_{l-1}, quadratics, x] and the potenti
 
     Phi(x) = w . f_mu(x),   z = grad Phi(x) = G w,   A = hess Phi(x) = sum_i w_i H_i.
 
-The weights of the network features and of the quadratics have floors (0, and w_min > 0), those of
-x are free, so Phi is convex for every admissible w and, with quadratics along a basis r, strongly
-convex: Hessian >= min over the quadratic weights. The map grad Phi is then onto R^n and every
-Gaussian is in the model. Without quadratics (the thesis's form, 2.2) the image is a polytope.
+The weights of the network features and of the quadratics have lower bounds (0, and w_min > 0),
+those of x are free, so Phi is convex for every admissible w and, with quadratics along a basis r,
+strongly convex: Hessian >= min over the quadratic weights. The map grad Phi is then onto R^n and
+every Gaussian is in the model. Without quadratics (the thesis's form, 2.2) the image is a polytope.
 
 c_i is the global slope bound of u_{l-1,i}, so that w_i is the most that feature i can add to z, in
 standard deviations, whatever mu is. Without this normalisation (the thesis's form, c = 1) the scale
@@ -32,7 +32,7 @@ class SeparableFeatures(AbstractFeatures):
     Parameters
     ----------
     network : AbstractUnits
-        A network, with radial beside it or without; mu lives here.
+        A network, with radial units beside it or without; mu lives here.
     axes : (q, n)
         Directions r_k of the quadratics, orthonormal rows; q = n, or 0 for the thesis's form.
     normalised : bool
@@ -50,7 +50,7 @@ class SeparableFeatures(AbstractFeatures):
 
     @property
     def n_constrained(self) -> int:
-        """m_plus: the features whose weights have floors, network and quadratics."""
+        """m_plus: the features whose weights have lower bounds, network and quadratics."""
         return self.network.width + self.axes.shape[0]
 
     @property

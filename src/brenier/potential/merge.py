@@ -56,9 +56,11 @@ def merge_networks(networks: Sequence[InputConvexNetwork]) -> InputConvexNetwork
     )
 
 
-def merge_radial(radial: Sequence[RadialUnits]) -> RadialUnits:
-    """Return all radial, one after the other."""
-    return RadialUnits(np.concatenate([c.B for c in radial]), np.concatenate([c.e for c in radial]))
+def merge_radial(parts: Sequence[RadialUnits]) -> RadialUnits:
+    """Return all units, one after the other."""
+    return RadialUnits(
+        np.concatenate([part.B for part in parts]), np.concatenate([part.e for part in parts])
+    )
 
 
 _MERGED: dict[type[AbstractUnits], Callable[[Sequence], AbstractUnits]] = {

@@ -13,7 +13,7 @@ from brenier.arrays import Array
 
 
 class AbstractNonnegativity(eqx.Module):
-    """A map from the trained matrix to L >= 0, and the bound the search must respect."""
+    """A map from the trained matrix to L >= 0, and the bound that training must respect."""
 
     @property
     @abstractmethod

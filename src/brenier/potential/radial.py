@@ -1,14 +1,19 @@
-r"""RadialUnits: smooth convex units with a kink at a point, where a unit of a network has one in a plane.
+r"""Radial (multiquadric) units: convex, with a smooth kink at a point, not in a plane.
 
     u_i(x) = sqrt(1 + |q_i|^2),    q_i = B_i x + e_i,
 
     grad u_i = g_i = B_i^T q_i / u_i,    hess u_i = (B_i^T B_i - g_i g_i^T) / u_i.
 
-A sum of radial with one apex and several widths is any radial profile, so scale mixtures and
+A sum of such units with one centre and several widths is any radial profile, so scale mixtures and
 t-like tails are close at hand in any dimension, where planes would have to be summed over all
-directions. Seen from its side a cone is the perspective of a square, sqrt(t^2 + |y|^2) - t near
+directions. Seen from its side a unit is the perspective of a square, sqrt(t^2 + |y|^2) - t near
 |y|^2 / 2 t, whose gradient y / t is what a funnel needs. B_i of full rank, not diagonal: the
 directions in which the scale does not change are data's, not the coordinates'.
+
+References
+----------
+.. [1] R. L. Hardy, "Multiquadric Equations of Topography and Other Irregular Surfaces", J. Geophys.
+       Res. 76, 1971.
 """
 
 from collections.abc import Sequence
@@ -26,14 +31,14 @@ from brenier.potential.units import AbstractUnits
 
 
 class RadialUnits(AbstractUnits):
-    """RadialUnits.
+    """sqrt(1 + |B_i x + e_i|^2), i = 1, ..., width.
 
     Parameters
     ----------
     B : (width, n, n)
         Slopes.
     e : (width, n)
-        Offsets; the apex of cone i is where B_i x = -e_i.
+        Offsets; the centre of unit i is where B_i x = -e_i.
     """
 
     B: Float[Array, "width n n"]
@@ -46,7 +51,7 @@ class RadialUnits(AbstractUnits):
 
     @property
     def width(self) -> int:
-        """Number of radial."""
+        """Number of units."""
         return self.B.shape[0]
 
     @property
@@ -64,7 +69,7 @@ class RadialUnits(AbstractUnits):
         return self._with_gradient(X)[0]
 
     def jet(self, X: Float[Array, "N n"]) -> Jet:
-        """Return value, gradient and Hessian of every cone."""
+        """Return value, gradient and Hessian of every unit."""
         u, g = self._with_gradient(X)
         rows, cols = pairs(self.n)
         hessian = (self._gram()[:, None, :] - g[rows] * g[cols]) / u
@@ -83,7 +88,7 @@ class RadialUnits(AbstractUnits):
         return jax.tree.map(lambda array: np.full(np.shape(array), -np.inf), self)
 
     def decayed(self) -> Sequence[Float[Array, "..."]]:
-        """Return B / sqrt(n), whose square is that of a cone's mean slope over all directions."""
+        """Return B / sqrt(n), whose square is that of a unit's mean slope over all directions."""
         return [self.B / np.sqrt(self.n)]
 
     def _with_gradient(self, X: Array) -> tuple[Float[Array, "N width"], Float[Array, "n N width"]]:

@@ -1,7 +1,7 @@
 r"""Convex units: functions of x, each convex, whose non-negative sums make the potential.
 
-Everything the separable head and the search need of them is here, so that kinds of units can stand
-side by side: deep ones (`brenier.potential.icnn`) and radial (`brenier.potential.radial`).
+Everything that the separable head and training need of them is here, so that several kinds can be
+in one model: deep ones (`brenier.potential.icnn`) and radial ones (`brenier.potential.radial`).
 """
 
 from abc import abstractmethod

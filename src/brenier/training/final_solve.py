@@ -1,43 +1,38 @@
-"""The end of a search: its best iterate on all rows, with the certificate, and J of any map."""
+"""The end of a run: w solved for on all rows at its best iterate, with the certificate."""
 
 from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from brenier.inner.solution import WarmStart
 from brenier.optimizers.base import projected_gradient
-from brenier.optimizers.early_stopping import Iterate
-from brenier.optimizers.progress import Certificate
-from brenier.potential.features import AbstractMap
 from brenier.status import FitStatus, InnerStatus
-from brenier.training.run import MAX_SEARCH_ROWS, Search
+from brenier.training.report import Certificate
+from brenier.training.run import Run
+from brenier.training.settings import Settings
 from brenier.varpro.parameters import lower_bounds
-from brenier.varpro.reduced import VariableProjection, loss_on
-from brenier.varpro.sample import Data, PaddedSample, chunk_rows
+from brenier.varpro.sample import PaddedSample, chunk_rows
 
 
-def polish(problem: VariableProjection, data: Data, found: Search) -> tuple[Iterate, Certificate]:
-    """Return a search's best iterate, w solved for on all rows that it saw, with certificate.
+def final_solve(run: Run, settings: Settings) -> Run:
+    """Return a run with the w of its best iterate solved for on all rows, and the certificate.
 
     Parameters
     ----------
-    problem : VariableProjection
-        What was searched.
-    data : Data
-        The rows that the search saw.
-    found : Search
-        A search that has an iterate.
+    run : Run
+        One that has an iterate.
+    settings : Settings
+        Of the fit.
     """
-    best = found.best
+    best, problem, rows = run.best, run.job.problem, run.job.fold.seen
     if best is None:
-        raise ValueError("Expected a search with an iterate; got one that never got anywhere.")
+        raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
     sample = PaddedSample.of(
-        data.X, data.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
+        rows.X, rows.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
     )
     theta, w = jnp.asarray(best.theta), jnp.asarray(best.w)
-    if len(data.X) > MAX_SEARCH_ROWS and found.status is not FitStatus.INTERRUPTED:
+    if len(rows.X) > settings.max_run_rows and run.status is not FitStatus.INTERRUPTED:
         solution = problem.solve(theta, sample, WarmStart(w, jnp.zeros_like(w), jnp.asarray(True)))
         if solution.status == InnerStatus.CONVERGED:
             w = solution.w
@@ -50,12 +45,4 @@ def polish(problem: VariableProjection, data: Data, found: Search) -> tuple[Iter
             best.theta, np.asarray(gradient), lower_bounds(problem.template.network)
         ),
     )
-    return replace(best, w=np.asarray(w)), certificate
-
-
-def loss_of_rows(
-    map_: AbstractMap, X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"]
-) -> float:
-    """Return J of a map on weighted rows (nats)."""
-    rows = chunk_rows(map_.n, map_.n_constrained)
-    return float(loss_on(map_, PaddedSample.of(X, weights, rows)))
+    return replace(run, best=replace(best, w=np.asarray(w)), certificate=certificate)

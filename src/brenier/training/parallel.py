@@ -1,8 +1,8 @@
-"""Searches side by side, each in a thread of its own.
+"""Runs in parallel, each in a thread of its own.
 
-Compiled programs run outside Python's lock, and a search's are too small to keep several cores busy
-by themselves. BLAS gets one thread meanwhile: its matrices are small, and between two calls its
-others would spin on a core that a search could use.
+Compiled programs run outside Python's lock, and those of a run are too small to keep several cores
+busy by themselves. BLAS gets one thread meanwhile: its matrices are small, and between two calls
+its others would spin on a core that a run could use.
 """
 
 import os
@@ -28,7 +28,9 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run_parallel(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Result]:
+def run_parallel(
+    jobs: Sequence[Callable[[], Result]], stop: Event, cores: int | None = None
+) -> list[Result]:
     """Return the jobs' results in their order, without jobs that had not begun by the stop.
 
     Call it where float64 is enabled: so it is in the threads.
@@ -39,6 +41,8 @@ def run_parallel(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Resu
         None of them depends on another.
     stop : threading.Event
         Set by a job after which no other is to begin, and here on Ctrl-C; the jobs watch it.
+    cores : int, optional
+        Cores to keep busy; None: all that this process may use.
 
     Raises
     ------
@@ -46,9 +50,11 @@ def run_parallel(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Resu
         A job's own, once the others have ended.
     """
     with threadpool_limits(1, user_api="blas"):
-        if n_cores() == 1 or len(jobs) < 2:
+        cores = n_cores() if cores is None else cores
+        if cores == 1 or len(jobs) < 2:
             return [result for job in jobs for result in _run(job, stop)]
-        return _in_threads(jobs, stop)
+        # More threads than cores, so that no core is idle while the last ones run.
+        return _in_threads(jobs, stop, min(len(jobs), 2 * cores))
 
 
 def _run(job: Callable[[], Result], stop: Event) -> list[Result]:
@@ -56,13 +62,11 @@ def _run(job: Callable[[], Result], stop: Event) -> list[Result]:
     return [] if stop.is_set() else [job()]
 
 
-def _in_threads(jobs: Sequence[Callable[[], Result]], stop: Event) -> list[Result]:
+def _in_threads(jobs: Sequence[Callable[[], Result]], stop: Event, workers: int) -> list[Result]:
     def run(job: Callable[[], Result]) -> list[Result]:
         with jax.enable_x64(True):
             return _run(job, stop)
 
-    # More of them than cores, so that no core is idle while the last ones run.
-    workers = min(len(jobs), 2 * n_cores())
     futures: list[Future[list[Result]]] = []
     with ThreadPoolExecutor(workers, thread_name_prefix="brenier") as pool:
         try:

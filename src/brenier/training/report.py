@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from brenier.optimizers.progress import Certificate
 from brenier.status import FitStatus
 
 
@@ -35,98 +34,93 @@ class MeanAndError:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One iteration of a search, for showing and for the report's history.
+class Certificate:
+    """How near the returned model is to satisfying its optimality conditions.
 
-    `search` says which of the fit's searches it is, counted from one.
-    Log-likelihoods are means per row in nats; NaN where there are no held-out rows.
+    Attributes
+    ----------
+    stationarity : float
+        Largest entry of |grad_w J - lambda| at the returned weights, evaluated afresh (nats).
+    duality_gap : float
+        s . lambda: by at most so much would another w lower J at the same mu (nats).
+    projected_gradient : float
+        Largest entry of the gradient of J_tau in mu, projected on the bounds (nats).
     """
 
-    search: int
-    iteration: int
-    n_rows: int
-    train_log_likelihood: float
-    heldout_log_likelihood: float
-    newton_steps: int
-    work_units: int
-    seconds: float
-
-    def __str__(self) -> str:
-        heldout = ""
-        if not np.isnan(self.heldout_log_likelihood):
-            heldout = f"  held out {self.heldout_log_likelihood:10.4f}"
-        return (
-            f"search {self.search}  iteration {self.iteration:4d}  "
-            f"train {self.train_log_likelihood:10.4f}{heldout}  nats/row  {self.seconds:6.1f} s"
-        )
+    stationarity: float
+    duality_gap: float
+    projected_gradient: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitReport:
     """How a fit went.
 
     Log-likelihoods are means per row, in nats, of densities in the data's own units. Subtract
-    (n/2) log 2 pi from their negatives to get the thesis's J.
+    (n/2) log 2 pi from their negatives to get the thesis's J. A *run* is one minimisation from one
+    set of initial weights; the *winning* run is the best of them.
 
     Attributes
     ----------
     status : FitStatus
-        How the search that won ended; interrupted or out of time where the fit as a whole was.
+        How the run that won ended; interrupted or out of time where the fit as a whole was.
     message : str
         One sentence about it.
     is_gaussian : bool
-        Whether the Gaussian itself was returned, no search having done better.
+        Whether the Gaussian itself was returned, no run having done better.
+    n_maps : int
+        Maps that are composed: gradients of potentials, one after the other.
     n_members : int
-        Potentials whose weighted sum was returned, in all blocks; 0 for the Gaussian.
+        Potentials whose weighted sum was returned, in all maps; 0 for the Gaussian.
     n_train, n_heldout : int
         Distinct rows trained on and held out.
     train_log_likelihood : float
         Of the returned model, training rows.
     heldout_log_likelihood, heldout_gain : MeanAndError or None
         Of the returned model on the held-out rows, and what it gains there over the Gaussian.
-        None without held-out rows.
+        Where potentials hold out different rows, of each on the rows that it has not seen: of
+        their average nothing is known on unseen rows but that it is, without a tail, no worse than
+        their mean. None without held-out rows.
     gaussian_train_log_likelihood, gaussian_heldout_log_likelihood : float
         Of the Gaussian (after the bounds' maps); NaN where there are no such rows.
     history : dict of tuples
-        By iteration of the winning search: `search`, `iteration`, `n_rows`, `train_log_likelihood`,
-        `heldout_log_likelihood`, `newton_steps`, `work_units`, `seconds`.
+        By iteration of the winning run: the fields of `Progress`.
     best_iteration : int
         The iteration that was returned; 0 for the Gaussian.
     n_evaluations : int
-        Evaluations of the objective and its gradient, all searches together.
+        Evaluations of the objective and its gradient, all runs together.
     newton_steps, chord_steps : tuple of int
-        Inner steps of the winning search, evaluation by evaluation, and how many of them kept an
-        earlier Hessian.
+        Steps of the inner solver in the winning run, evaluation by evaluation: those with a Hessian
+        of their own, and those that kept an earlier one.
     inner_failures : int
         Inner solves that did not converge.
     work_units : int
-        Forward and backward passes of single samples, winning search.
+        Forward and backward passes of single samples, winning run.
     decay, n_radial : float, int
-        Weight decay and radial of the winning search.
+        Weight decay and radial units of the winning run.
     run_decay, run_n_radial, run_log_likelihood : tuple
-        Weight decay and radial of every search, and what it reached (held out where there are such
-        rows, else training).
+        Weight decay and radial units of every run, and what it reached (held out where there are
+        such rows, else training).
     noise : float
-        Standard deviation, in those of the data, of the noise on the rows that were searched on;
-        the training losses in `history` are of such rows.
-    seconds : dict
-        Wall time: `total`; and summed over all searches, several of which run at once, that of the
-        `searches`, and of it `compile`, `inner`, `gradient`, `heldout`.
-    certificate : Certificate or None
-        Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap
-        bounds nothing where the stationarity is not small, as after optimizers that search w. Of a
-        composition it is that of the last block's w.
-    n_maps : int
-        Potentials whose gradients are applied one after the other; 1 but for compositions.
+        Standard deviation, in those of the data, of the noise on the rows that were trained on; the
+        training log-likelihoods in `history` are of such rows.
     tail : float
         How heavy the density's tails are made (h of `brenier.flow.tail`); 0 for a normal's. It was
         chosen on the held-out rows, whose log-likelihood and gain are with it; those in `history`
-        and of every search are without.
+        and of every run are without.
+    seconds : dict
+        Wall time: `total`; and summed over all runs, several of which are made at once, that of the
+        `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
+    certificate : Certificate or None
+        Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap bounds
+        nothing where the stationarity is not small, as after optimizers that train w. Of a
+        composition it is that of the last potential's w.
     """
 
     status: FitStatus
     message: str
     is_gaussian: bool
+    n_maps: int
     n_members: int
     n_train: int
     n_heldout: int
@@ -148,10 +142,28 @@ class FitReport:
     run_n_radial: tuple[int, ...]
     run_log_likelihood: tuple[float, ...]
     noise: float
+    tail: float
     seconds: dict[str, float]
     certificate: Certificate | None
-    n_maps: int
-    tail: float
+
+    def __repr__(self) -> str:
+        lines = {
+            "status": f"{self.status.value}{' (the Gaussian)' * self.is_gaussian}",
+            "rows": f"{self.n_train} trained on, {self.n_heldout} held out",
+            "log-likelihood": f"{self.train_log_likelihood:.4f} nats per row, training",
+            "held out": f"{self.heldout_log_likelihood} nats per row",
+            "gain over Gaussian": f"{self.heldout_gain} nats per row, held out",
+            "model": f"{self.n_maps} map(s), {self.n_members} potential(s)",
+            "runs": f"{len(self.run_decay)}; the best has {self.n_iter} iterations",
+            "weight decay": f"{self.decay:g}, {self.n_radial} radial unit(s)",
+            "seconds": f"{self.seconds['total']:.1f}",
+        }
+        if self.heldout_gain is None:
+            lines["held out"] = "nothing"
+            del lines["gain over Gaussian"]
+        width = max(len(label) for label in lines)
+        shown = "\n".join(f"  {label:{width}}  {text}" for label, text in lines.items())
+        return f"FitReport\n{shown}"
 
     @property
     def verdict(self) -> str:
@@ -160,7 +172,7 @@ class FitReport:
 
     @property
     def n_iter(self) -> int:
-        """Iterations of the winning search."""
+        """Iterations of the winning run."""
         return len(self.history["iteration"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,16 +182,7 @@ class FitReport:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
-        # Files from before there were radial, chord steps, noise, compositions or tails lack them.
-        added: dict[str, Any] = {
-            "noise": 0.0,
-            "n_maps": 1,
-            "n_radial": 0,
-            "tail": 0.0,
-            "run_n_radial": [0] * len(plain["run_decay"]),
-            "chord_steps": [0] * len(plain["newton_steps"]),
-        }
-        fields = added | plain
+        fields = dict(plain)
         fields["status"] = FitStatus[fields["status"]]
         for name in ("heldout_log_likelihood", "heldout_gain"):
             fields[name] = fields[name] and MeanAndError(**_with_nan(fields[name]))

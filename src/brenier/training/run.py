@@ -1,4 +1,4 @@
-r"""One search over mu, from given initial weights, watched on held-out rows.
+r"""One run of the optimizer over mu, from given initial weights, stopped early by held-out rows.
 
 Long tables are learnt in stages, each on a prefix of the rows several times as long as the last
 and started from the stage before: the early iterations, which only need a rough gradient, cost a
@@ -6,138 +6,150 @@ rough gradient. Every stage is a fixed sample (SAA), so every stage is determini
 """
 
 import time
-from collections.abc import Hashable
-from dataclasses import dataclass, field
-from threading import Event, Lock
+from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import WarmStart
 from brenier.optimizers.base import AbstractOptimizer
-from brenier.optimizers.early_stopping import EarlyStopping, Iterate, StoppingCriteria
-from brenier.optimizers.progress import Iteration, ProgressCallback
+from brenier.optimizers.early_stopping import (
+    EarlyStopping,
+    HeldoutLoss,
+    Iterate,
+    StoppingCriteria,
+)
+from brenier.optimizers.progress import Progress
 from brenier.status import FitStatus
+from brenier.training.folds import Fold
+from brenier.training.report import Certificate
+from brenier.training.session import Session
+from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.function import AbstractFunction, Counters, FullFunction, ReducedFunction
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import Data, PaddedSample, chunk_rows
+from brenier.varpro.sample import PaddedSample, chunk_rows
 
-# Rows of the first stage, and how much longer each next one is.
-FIRST_STAGE_ROWS = 16384
-STAGE_GROWTH = 8
-# The search over mu sees at most this many rows: a few hundred to a few thousand parameters are
-# known from them to well under 0.01 nats. The last layer is then solved for on all rows.
-MAX_SEARCH_ROWS = 131072
-# Held-out rows beyond this many would only refine a number that is precise enough.
-MAX_HELDOUT_ROWS = 32768
-
-# Ends after which no other search begins, and after which no further stage does.
+# Ends after which no other run begins, and after which no further stage does.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 FINAL = (*OUT_OF_TIME, FitStatus.ITERATION_LIMIT)
-# Parts of a search's wall time.
-PARTS: tuple[str, ...] = ("searches", "compile", "inner", "gradient", "heldout")
-# By structure and shapes of what is compiled: a lock that is held meanwhile.
-_compiling: dict[Hashable, Lock] = {}
+# Parts of a run's wall time.
+PARTS: tuple[str, ...] = ("runs", "compile", "inner", "gradient", "heldout")
 
 
 @dataclass(frozen=True)
-class Watch:
-    """When a search must end, and who is told of its iterates.
+class Job:
+    """A run to be made.
 
     Attributes
     ----------
+    fold : Fold
+        The rows.
+    problem : VariableProjection
+        What is minimised; its template's weights are where the run starts.
+    cold : WarmStart
+        Feasible weights of the last layer.
+    hyperparameters : Hyperparameters
+        Of the problem.
     criteria : StoppingCriteria
-        Its own.
-    started : float
-        When the fit began, by `time.perf_counter`.
-    on_iteration : callable or None
-        Who is told.
+        When the run must end.
     number : int
-        Which search of the fit it is, counted from one.
-    stop : threading.Event
-        Set once no search of the fit may go on; set by the one that is interrupted or out of time.
+        Which run of the fit, counted from one.
+    member : int
+        Which of the fold's potentials it is for.
     """
 
+    fold: Fold
+    problem: VariableProjection
+    cold: WarmStart
+    hyperparameters: Hyperparameters
     criteria: StoppingCriteria
-    started: float = field(default_factory=time.perf_counter)
-    on_iteration: ProgressCallback | None = None
-    number: int = 1
-    stop: Event = field(default_factory=Event)
+    number: int
+    member: int = 0
 
 
 @dataclass(frozen=True)
-class Search:
-    """One search.
+class Run:
+    """A run that has been made.
 
     Attributes
     ----------
+    job : Job
+        What was to be done.
     status : FitStatus
         How it ended.
     best : Iterate or None
         Its best iterate, if it had any.
-    iterations : tuple of Iteration
+    iterations : tuple of Progress
         All of them.
     counters : Counters
         What its evaluations cost.
     seconds : dict
-        Wall time: `searches`, and of it `compile`, `inner`, `gradient`, `heldout`.
+        Wall time: `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
+    certificate : Certificate or None
+        Of the best iterate, once w is solved for finally (`brenier.training.final_solve`).
     """
 
+    job: Job
     status: FitStatus
     best: Iterate | None
-    iterations: tuple[Iteration, ...]
+    iterations: tuple[Progress, ...]
     counters: Counters
     seconds: dict[str, float]
+    certificate: Certificate | None = None
+
+    @staticmethod
+    def none(job: Job, status: FitStatus) -> "Run":
+        """Return what stands for a run that was not made."""
+        return Run(job, status, None, (), Counters(), dict.fromkeys(PARTS, 0.0))
+
+    @property
+    def criterion(self) -> float:
+        """What runs are compared by (nats, lower is better)."""
+        return np.inf if self.best is None else self.best.criterion
+
+    @property
+    def log_likelihood(self) -> float:
+        """That of the best iterate, on held-out rows where there are any; NaN without one."""
+        if self.best is None:
+            return float("nan")
+        record = self.iterations[self.best.number - 1]
+        heldout = record.heldout_log_likelihood
+        return record.train_log_likelihood if np.isnan(heldout) else heldout
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the fit's time or Ctrl-C ended it."""
+        return self.status in OUT_OF_TIME
 
 
-def search(
-    problem: VariableProjection,
-    optimizer: AbstractOptimizer,
-    data: Data,
-    cold: WarmStart,
-    watch: Watch,
-) -> Search:
-    """Search from the problem's own weights, stage by stage.
-
-    Parameters
-    ----------
-    problem : VariableProjection
-        Its template's weights are where the search starts.
-    optimizer : AbstractOptimizer
-        How to search.
-    data : Data
-        Rows to train on, and to hold out.
-    cold : WarmStart
-        Feasible weights of the last layer.
-    watch : Watch
-        StoppingCriteria, progress.
-    """
+def run(job: Job, settings: Settings, session: Session) -> Run:
+    """Return the run of a job, stage by stage; time and Ctrl-C end it with what there is so far."""
     begun, compiling = time.perf_counter(), 0.0
-    early_stopping = _monitor(problem, data, watch)
-    counters, theta = Counters(), to_vector(problem.template.network)
+    problem, rows = job.problem, job.fold.seen
+    optimizer = settings.optimizer(session.seed)
+    early_stopping = _early_stopping(job, settings, session)
+    counters, theta, cold = Counters(), to_vector(problem.template.network), job.cold
     status = FitStatus.NO_PROGRESS
-    for n_rows in _stages(len(data.X)):
-        function = _function(problem, optimizer, data, n_rows, cold, counters)
-        if early_stopping.heldout is None:
+    for n_rows in stages(len(rows.X), settings):
+        sample = PaddedSample.of(rows.X[:n_rows], rows.weights[:n_rows], _chunk_rows(problem))
+        function = _function(optimizer, problem, sample, cold, n_rows, counters)
+        if early_stopping.heldout_loss is None:
             # Training losses of different samples do not compare.
             early_stopping.best = None
         try:
             x = function.start(theta)
-            compiling += _compile(function, early_stopping, x)
+            compiling += _compile(function, early_stopping.heldout_loss, x, session)
             status = optimizer.minimize(function, x, early_stopping).status
         except KeyboardInterrupt:
             status = FitStatus.INTERRUPTED
         if early_stopping.best is not None:
-            theta, cold = (
-                early_stopping.best.theta,
-                WarmStart.cold(jnp.asarray(early_stopping.best.w)),
-            )
+            theta = early_stopping.best.theta
+            cold = WarmStart.cold(jnp.asarray(early_stopping.best.w))
         if status in FINAL:
             break
     if status in OUT_OF_TIME:
-        watch.stop.set()
+        session.clock.stop.set()
     spent = (
         time.perf_counter() - begun,
         compiling,
@@ -146,59 +158,64 @@ def search(
         early_stopping.heldout_seconds,
     )
     seconds = dict(zip(PARTS, spent, strict=True))
-    return Search(status, early_stopping.best, tuple(early_stopping.iterations), counters, seconds)
+    iterations = tuple(early_stopping.iterations)
+    return Run(job, status, early_stopping.best, iterations, counters, seconds)
 
 
-def _compile(function: AbstractFunction, early_stopping: EarlyStopping, x: np.ndarray) -> float:
-    """Compile what the search will call; return the seconds it took.
-
-    Of searches side by side whose arrays have the same shapes one compiles, the others wait for it.
-    """
-    before = time.perf_counter()
-    leaves, structure = jax.tree.flatten((function.problem, function.sample))
-    with _compiling.setdefault((structure, *(np.shape(leaf) for leaf in leaves)), Lock()):
-        function.warm_up(x)
-        early_stopping.warm_up(function.cold.w)
-    return time.perf_counter() - before
-
-
-def _stages(n_rows: int) -> list[int]:
+def stages(n_rows: int, settings: Settings) -> list[int]:
     """Return the numbers of rows of the stages; the last has them all, up to its limit."""
-    stages = [min(n_rows, MAX_SEARCH_ROWS)]
-    while stages[0] > 2 * FIRST_STAGE_ROWS:
-        stages.insert(0, max(FIRST_STAGE_ROWS, stages[0] // STAGE_GROWTH))
-    return stages
+    found = [min(n_rows, settings.max_run_rows)]
+    while found[0] > 2 * settings.first_stage_rows:
+        found.insert(0, max(settings.first_stage_rows, found[0] // settings.stage_growth))
+    return found
 
 
-def _monitor(problem: VariableProjection, data: Data, watch: Watch) -> EarlyStopping:
+def _early_stopping(job: Job, settings: Settings, session: Session) -> EarlyStopping:
     early_stopping = EarlyStopping(
-        problem,
-        None,
-        watch.criteria,
-        watch.on_iteration,
-        started=watch.started,
-        stop=watch.stop,
-        search=watch.number,
+        job.criteria,
+        clock=session.clock,
+        tell=session.tell,
+        run=job.number,
+        offsets=job.fold.offsets,
     )
-    if data.heldout_X is not None and data.heldout_weights is not None:
-        X, weights = data.heldout_X[:MAX_HELDOUT_ROWS], data.heldout_weights[:MAX_HELDOUT_ROWS]
-        early_stopping.heldout = PaddedSample.of(X, weights, _chunk_rows(problem))
-        early_stopping.heldout_every = 1 + (len(X) - 1) // min(len(data.X), MAX_SEARCH_ROWS)
+    heldout, problem = job.fold.split.heldout, job.problem
+    if heldout is not None:
+        most = settings.max_heldout_rows
+        X, weights = heldout.X[:most], heldout.weights[:most]
+        sample = PaddedSample.of(X, weights, _chunk_rows(problem))
+        n_train = min(len(job.fold.seen.X), settings.max_run_rows)
+        early_stopping.heldout_every = 1 + (len(X) - 1) // n_train
+
+        def heldout_loss(theta: np.ndarray, w: np.ndarray) -> float:
+            return float(problem.loss(jnp.asarray(theta), jnp.asarray(w), sample))
+
+        early_stopping.heldout_loss = heldout_loss
     return early_stopping
 
 
 def _function(
-    problem: VariableProjection,
     optimizer: AbstractOptimizer,
-    data: Data,
-    n_rows: int,
+    problem: VariableProjection,
+    sample: PaddedSample,
     cold: WarmStart,
+    n_rows: int,
     counters: Counters,
 ) -> AbstractFunction:
-    """Return what the optimizer searches, on the first `n_rows` rows."""
-    sample = PaddedSample.of(data.X[:n_rows], data.weights[:n_rows], _chunk_rows(problem))
     kind = ReducedFunction if optimizer.eliminates else FullFunction
     return kind(problem, sample, cold, n_rows, counters)
+
+
+def _compile(
+    function: AbstractFunction, heldout_loss: HeldoutLoss | None, x: np.ndarray, session: Session
+) -> float:
+    """Compile what the run will call, by calling it once; return the seconds it took."""
+    before = time.perf_counter()
+    with session.compiling((function.problem, function.sample)):
+        function.warm_up(x)
+        if heldout_loss is not None:
+            theta = to_vector(function.problem.template.network)
+            heldout_loss(theta, np.asarray(function.cold.w))
+    return time.perf_counter() - before
 
 
 def _chunk_rows(problem: VariableProjection) -> int:

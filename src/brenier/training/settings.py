@@ -1,12 +1,35 @@
-"""What a training run needs to know besides the data."""
+"""Every number of the recipe of a fit, in one place.
 
-from dataclasses import dataclass
+`Settings` holds them, one documented field each: what it does, its default, and the trial in
+`benchmarks/NOTES.md` that it came from, or "not tried". `default_settings` gives the defaults of
+each kind of density; the page "What the default fit does" of the documentation is made of them.
+Numbers of the solvers (steps, tolerances, line searches) stand beside their formulas, in
+`brenier.inner`, `brenier.optimizers` and `brenier.flow.inverse`.
+"""
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from brenier.inner.barrier import Barrier
+from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import AbstractInnerSolver
 from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.early_stopping import StoppingCriteria
-from brenier.potential.activations import AbstractActivation
-from brenier.potential.nonnegativity import AbstractNonnegativity
+from brenier.optimizers.named import OPTIMIZERS
+from brenier.potential.activations import ACTIVATIONS, AbstractActivation
+from brenier.potential.initialise import ContextStart
+from brenier.potential.nonnegativity import NONNEGATIVITY, AbstractNonnegativity
+from brenier.training.algorithm import Algorithm
+
+NOT_TRIED = "not tried"
+KINDS = ("joint", "composed", "conditional", "composed_conditional")
+"""Kinds of densities that differ in their defaults; of the first are the fields' own."""
+INNER_SOLVERS: Mapping[str, Callable[..., AbstractInnerSolver]] = MappingProxyType(
+    {"primal-dual": PrimalDual, "barrier": Barrier}
+)
+"""name -> solver of the convex problem in w."""
 
 
 @dataclass(frozen=True)
@@ -18,54 +41,301 @@ class Hyperparameters:
     decay : float
         Weight of half the squared slopes (`AbstractTrained.decayed`), nats.
     n_radial : int
-        RadialUnits beside the network.
+        Radial units beside the network.
     """
 
     decay: float
     n_radial: int
 
 
+def _number(default: Any, what: str, trial: str = NOT_TRIED, **of_kinds: Any) -> Any:
+    """Return a field of `Settings`: its default, what it does, its trial, other kinds' defaults."""
+    return field(default=default, metadata={"what": what, "trial": trial, **of_kinds})
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What a training run needs to know besides the data.
+    """All numbers of a fit. `describe` tells what each of them does."""
+
+    # The model.
+    n_maps: int = _number(
+        1, "maps that are composed", "Compositions", composed=2, composed_conditional=2
+    )
+    widths: tuple[int, ...] = _number(
+        (16, 16, 16, 16),
+        "widths of the layers that are convex in the targets",
+        "Width, depth, final tau",
+        composed=(16, 16),
+        conditional=(16, 16),
+        composed_conditional=(16, 16),
+    )
+    context_widths: tuple[int, ...] = _number(
+        (16, 16),
+        "widths of the layers that see the context alone",
+        "Compositions of conditional potentials",
+        composed_conditional=(8, 8),
+    )
+    n_gates: int = _number(
+        4,
+        "quadratic terms along each axis whose weight depends on the context",
+        "Densities given a context",
+        composed_conditional=0,
+    )
+    n_radial: int = _number(
+        8, "radial units beside the network", "Radial units", conditional=0, composed_conditional=0
+    )
+    whiten: str = _number("full", "what is removed from the rows first")
+    w_min: float = _number(
+        1e-2, "lower bound of the quadratic weights, relative to the Gaussian's own"
+    )
+    tau: float = _number(1e-5, "final barrier weight (nats)", "Width, depth, final tau")
+    ridge: float = _number(
+        1e-8,
+        "ridge on the network's last weights (nats per squared standard deviation of z that a "
+        "feature can add)",
+    )
+    algorithm: Algorithm = _number(
+        Algorithm(), "what the thesis's reproduction changes and users leave alone", "Optimisers"
+    )
+
+    # Rows that are held out, and rows that are used.
+    validation_fraction: float = _number(0.1, "share of the rows that is held out")
+    least_heldout: int = _number(
+        100, "rows held out where that share would be fewer, up to `most_heldout`"
+    )
+    most_heldout: float = _number(0.25, "largest share of the rows held out for that")
+    own_splits: bool = _number(
+        default=False,
+        what="whether every potential holds out other rows, so that their average has seen all",
+        trial="Densities given a context",
+        conditional=True,
+        composed_conditional=True,
+    )
+    max_run_rows: int = _number(
+        131072, "rows that the optimizer sees at most; w is then solved for on all"
+    )
+    first_stage_rows: int = _number(16384, "rows of the first stage of a run on a long table")
+    stage_growth: int = _number(8, "how many times as long each next stage is")
+    max_heldout_rows: int = _number(32768, "held-out rows that a run looks at, at most")
+
+    # Noise regularisation.
+    noise: float | None = _number(
+        None,
+        "noise on copies of the rows, in standard deviations of the data; None: chosen from them",
+        "Noise",
+        conditional=0.0,
+        composed_conditional=0.0,
+    )
+    noise_copies: int = _number(4, "copies of every row", "Noise")
+    noise_share: float = _number(
+        0.65, "the noise, in bandwidths of the best kernel density", "Noise"
+    )
+    noise_max_bandwidth: float = _number(0.2, "best bandwidth above which there is none", "Noise")
+    noise_max_rows: int = _number(16384, "rows with all copies, at most")
+    noise_bandwidths: tuple[float, float, int] = _number(
+        (0.01, 0.6, 20), "least and largest bandwidth tried, and how many, evenly in the logarithm"
+    )
+    noise_judges: int = _number(512, "rows whose leave-one-out densities are compared, at most")
+    noise_kernels: int = _number(8192, "rows that these densities are made of, at most")
+
+    # Initial weights.
+    kink_spread: tuple[float, float] = _number(
+        (0.5, 3.0),
+        "standard deviations of pre-activations, between which they are drawn",
+        "Radial units",
+    )
+    radial_noise: float = _number(
+        0.1, "how far radial units' matrices are from multiples of the identity, entry by entry"
+    )
+    context_spread: tuple[float, float] = _number(
+        (0.5, 2.0), "the same of context features and of gates"
+    )
+    context_noise: float = _number(
+        0.1, "weights by which biases and gates depend on context features"
+    )
+    shift_ridge: float = _number(1e-2, "ridge of the first shift of the targets by the context")
+    least_residual: float = _number(
+        1e-3, "least residuals that kinks are placed among, in standard deviations"
+    )
+    cold_network: float = _number(
+        0.1, "weight of all network features together where w is first solved for"
+    )
+    cold_gate: float = _number(0.1, "weight of every gated quadratic there")
+
+    # The Gaussian baseline.
+    regression_ridge: float = _number(1e-8, "ridge of the baseline's linear regression")
+    least_sd: float = _number(1e-6, "least standard deviation of its residuals")
+
+    # Selection of the hyperparameters.
+    decay: float | None = _number(
+        None, "weight decay; None: selected on held-out rows", "Weight decay"
+    )
+    decays_without_radial: tuple[float, ...] = _number(
+        (1e-5,),
+        "weight decays tried without radial units (nats per squared weight)",
+        "Weight decay",
+        conditional=(1e-2, 1e-1),
+        composed_conditional=(1e-3, 1e-2, 1e-1),
+    )
+    decays_with_radial: tuple[float, ...] = _number(
+        (1e-4, 1e-2),
+        "weight decays tried with them",
+        "Radial units",
+        conditional=(),
+        composed_conditional=(),
+    )
+    blind_decay: float = _number(
+        1e-3,
+        "weight decay where no rows are held out",
+        conditional=3e-2,
+        composed_conditional=1e-2,
+    )
+    selection_iterations: int = _number(
+        100, "iterations after which the hyperparameters are compared", "Radial units"
+    )
+
+    # Runs.
+    max_iter: int = _number(1000, "most iterations of a run")
+    tol: float = _number(1e-5, "gradient (nats) at which a run has converged")
+    n_iter_no_change: int = _number(
+        50, "a run stops once the held-out loss has not improved for this many iterations, ..."
+    )
+    patience_share: float = _number(0.25, "... and for this share of those done")
+    max_seconds: float | None = _number(None, "wall time of the fit; None: no limit")
+
+    # The ensemble.
+    n_init: int = _number(
+        1,
+        "initial weights tried for each potential, or composition",
+        "Compositions",
+        composed=3,
+        composed_conditional=4,
+    )
+    n_estimators: int = _number(
+        3, "potentials in the weighted sum", "Averaging", composed=1, composed_conditional=1
+    )
+    n_estimators_few: int = _number(
+        3,
+        "the same of few rows",
+        "Densities given a context",
+        composed=1,
+        conditional=6,
+        composed_conditional=1,
+    )
+    few_rows: int = _number(2000, "rows up to which they are few")
+    negligible_weight: float = _number(
+        1e-3, "weight in the sum below which a potential is left out"
+    )
+    max_stacking_rows: int = _number(8192, "held-out rows that decide the weights, at most")
+    map_iterations: int = _number(
+        60, "iterations of a composition's potentials one by one", "Compositions"
+    )
+    bound_room: float = _number(
+        0.5, "lower bounds of a composition's quadratic weights, relative to what they are, at most"
+    )
+
+    # Tails.
+    tails: bool = _number(
+        default=False,
+        what="whether held-out rows may ask for tails heavier than a normal's",
+        trial="Tails of conditional densities",
+        conditional=True,
+        composed_conditional=True,
+    )
+    tail_range: tuple[float, float] = _number(
+        (1e-4, 0.4), "between which h is sought; below a half the variance is finite"
+    )
+    tail_gain: float = _number(
+        2.0, "log-likelihood (nats, all held-out rows together) that a tail must gain"
+    )
+
+    @property
+    def activation(self) -> AbstractActivation:
+        """The activation of the convex layers."""
+        return ACTIVATIONS[self.algorithm.activation]
+
+    @property
+    def nonnegativity(self) -> AbstractNonnegativity:
+        """How the weights between convex layers stay non-negative."""
+        return NONNEGATIVITY[self.algorithm.nonnegativity]
+
+    @property
+    def solver(self) -> AbstractInnerSolver:
+        """What solves for w."""
+        return INNER_SOLVERS[self.algorithm.inner](tau=self.tau)
+
+    @property
+    def criteria(self) -> StoppingCriteria:
+        """When a run must end."""
+        return StoppingCriteria(
+            self.max_iter,
+            self.n_iter_no_change,
+            self.patience_share,
+            self.algorithm.max_work_units,
+        )
+
+    @property
+    def context_start(self) -> ContextStart:
+        """Numbers of the initial weights that see a context."""
+        return ContextStart(
+            self.context_spread, self.context_noise, self.shift_ridge, self.least_residual
+        )
+
+    def optimizer(self, seed: int) -> AbstractOptimizer:
+        """Return what minimises the loss; `seed` is that of mini-batches."""
+        return OPTIMIZERS[self.algorithm.optimizer](self.tol, seed)
+
+    def n_potentials(self, n_rows: int) -> int:
+        """Return the number of potentials in the sum."""
+        return self.n_estimators_few if n_rows <= self.few_rows else self.n_estimators
+
+    def heldout_share(self, n_rows: int) -> float:
+        """Return the share of the rows to hold out."""
+        if not self.validation_fraction:
+            return 0.0
+        return max(self.validation_fraction, min(self.most_heldout, self.least_heldout / n_rows))
+
+    def candidates(self, *, heldout: bool) -> tuple[Hyperparameters, ...]:
+        """Return the hyperparameters to select from; one where no held-out rows can choose."""
+        if self.decay is not None or not heldout:
+            decay = self.blind_decay if self.decay is None else self.decay
+            return (Hyperparameters(decay, self.n_radial),)
+        without = [Hyperparameters(decay, 0) for decay in self.decays_without_radial]
+        with_radial = [Hyperparameters(decay, self.n_radial) for decay in self.decays_with_radial]
+        return tuple(dict.fromkeys([*without, *with_radial]))
+
+
+def default_settings(*, composed: bool = False, conditional: bool = False) -> Settings:
+    """Return the defaults of a density: of one map or several, of all columns or given some."""
+    kind = KINDS[composed + 2 * conditional]
+    return Settings(**{f.name: f.metadata[kind] for f in fields(Settings) if kind in f.metadata})
+
+
+@dataclass(frozen=True)
+class Description:
+    """One number of the recipe, for the documentation.
 
     Attributes
     ----------
-    widths : tuple of int
-        Hidden widths.
-    activation, nonnegativity, solver, optimizer
-        The parts.
-    quadratic : bool
-        Whether the head has quadratics; False is the thesis's form.
-    forms : tuple of Hyperparameters
-        Forms of the model. None at all: nothing but the Gaussian.
-    noise : float or None
-        Noise on the rows searched on (`brenier.training.noise`); None: chosen from the data.
-    w_min : float
-        Floor of the quadratic weights, relative to the Gaussian's own.
-    criteria : StoppingCriteria
-        Iterations, patience, time.
-    n_init : int
-        Initial weights tried for each potential.
-    n_estimators : int
-        Potentials that are summed, from different initial weights.
-    seed : int
-        Seed of the initial weights.
-    shrinkage : float
-        Of the Gaussian's covariance towards its diagonal.
+    name, what, trial : str
+        The field, what it does, and the heading of its trial in `benchmarks/NOTES.md`.
+    defaults : tuple
+        Of every kind in `KINDS`.
     """
 
-    widths: tuple[int, ...]
-    activation: AbstractActivation
-    nonnegativity: AbstractNonnegativity
-    solver: AbstractInnerSolver
-    optimizer: AbstractOptimizer
-    quadratic: bool
-    forms: tuple[Hyperparameters, ...]
-    noise: float | None
-    w_min: float
-    criteria: StoppingCriteria
-    n_init: int
-    n_estimators: int
-    seed: int
-    shrinkage: float = 0.0
+    name: str
+    what: str
+    trial: str
+    defaults: tuple[Any, ...]
+
+
+def describe() -> Iterator[Description]:
+    """Yield what every number of the recipe is."""
+    kinds = [
+        default_settings(composed=composed, conditional=conditional)
+        for conditional in (False, True)
+        for composed in (False, True)
+    ]
+    for f in fields(Settings):
+        defaults = tuple(getattr(settings, f.name) for settings in kinds)
+        yield Description(f.name, f.metadata["what"], f.metadata["trial"], defaults)

@@ -1,6 +1,6 @@
-r"""How much of each potential: the convex problem in the last layer once more, on held-out rows.
+r"""Stacking: how much of each potential, by the convex problem in the last layer once more.
 
-The features are whole potentials, each found by a search of its own, and the Gaussian's; their
+The features are whole potentials, each found by a run of its own, and the Gaussian's; their
 weights in the sum are
 
     a = argmin_{a >= 0}  J(sum_k a_k Phi_k) - 1/M sum_k log a_k
@@ -19,34 +19,33 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
+from brenier.data.rows import WeightedRows
 from brenier.inner.objective import ChunkedObjective
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.potential.features import AbstractPotential
 from brenier.status import InnerStatus
+from brenier.training.settings import Settings
 from brenier.varpro.sample import TILE_ROWS, PaddedSample
 
-# More rows than this would only refine a handful of numbers that are precise enough.
-MAX_ROWS = 8192
 
-
-def stack(
-    potentials: Sequence[AbstractPotential],
-    X: Float[np.ndarray, "M d"],
-    weights: Float[np.ndarray, " M"],
+def stacking_weights(
+    potentials: Sequence[AbstractPotential], heldout: WeightedRows, settings: Settings
 ) -> Float[np.ndarray, " K"] | None:
-    """Return the potentials' shares in their sum; None where the problem has no solution.
+    """Return the potentials' weights in their sum; None where the problem has no solution.
 
     Parameters
     ----------
     potentials : sequence of K AbstractPotential
         On the same coordinates.
-    X : (M, d)
-        Rows that none of them was fitted to.
-    weights : (M,)
-        Their weights.
+    heldout : WeightedRows
+        Rows that none of them was fitted to; more than `max_stacking_rows` of them would only
+        refine a handful of numbers that are precise enough.
+    settings : Settings
+        Of the fit.
     """
-    sample = PaddedSample.of(X[:MAX_ROWS], weights[:MAX_ROWS], TILE_ROWS)
+    most = settings.max_stacking_rows
+    sample = PaddedSample.of(heldout.X[:most], heldout.weights[:most], TILE_ROWS)
     maps, jacobians = zip(*(_maps(potential, sample.X) for potential in potentials), strict=True)
     tau = jnp.asarray(1.0 / _effective_rows(sample.omega))
     features = jnp.stack(maps, axis=-1), jnp.stack(jacobians, axis=-1)
@@ -55,17 +54,17 @@ def stack(
 
 
 @eqx.filter_jit
-def _maps(potential: AbstractPotential, blocks: Array) -> tuple[Array, Array]:
-    """Return z (C, n, B) and packed A (C, P, B), block by block."""
-    return jax.lax.map(potential.gradient_and_hessian, blocks)
+def _maps(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
+    """Return z (C, n, B) and packed A (C, P, B), tile by tile."""
+    return jax.lax.map(potential.gradient_and_hessian, tiles)
 
 
 @eqx.filter_jit
 def _solve(maps: Array, jacobians: Array, omega: Array, tau: Array) -> tuple[Array, Array]:
     K = maps.shape[-1]
 
-    def features(block: tuple[Array, Array]) -> FeatureDerivatives:
-        gradients, hessians = block
+    def features(tile: tuple[Array, Array]) -> FeatureDerivatives:
+        gradients, hessians = tile
         return FeatureDerivatives(gradients, hessians, gradients[..., :0])
 
     objective = ChunkedObjective.of(features, (maps, jacobians), omega, jnp.zeros(K))

@@ -1,5 +1,6 @@
-"""How heavy the tails of a conditional density are: decided by rows that were not trained on."""
+"""How heavy the tails of a density are: decided by rows that were not trained on."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
@@ -12,17 +13,13 @@ from brenier.arrays import Array
 from brenier.flow.evaluation import in_batches, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.tail import Tail
-from brenier.training.members import Member, mean_log_density
-
-# Between these h is sought; below a half the variance is finite.
-LEAST_H, MOST_H = 1e-4, 0.4
-# Log-likelihood (nats, all held-out rows together) that a tail must gain: four times what a
-# parameter gains by chance.
-LEAST_GAIN = 2.0
+from brenier.training.candidate import Trained
+from brenier.training.likelihood import mean_log_density
+from brenier.training.settings import Settings
 
 
-def with_tail(flow: ConvexFlow, members: list[Member]) -> ConvexFlow:
-    """Return the average with the tail that the members' images of held-out rows ask for.
+def with_tail(flow: ConvexFlow, trained: Sequence[Trained], settings: Settings) -> ConvexFlow:
+    """Return the average with the tail that its members' images of held-out rows ask for.
 
     It is left as it is without such rows, where the training rows would be less likely than under
     the Gaussian, if it is the Gaussian itself, and where a target has a bound: beyond the logarithm
@@ -33,31 +30,39 @@ def with_tail(flow: ConvexFlow, members: list[Member]) -> ConvexFlow:
     ----------
     flow : ConvexFlow
         The average, without a tail.
-    members : list of Member
+    trained : sequence of Trained
         What it is the average of.
+    settings : Settings
+        Of the fit.
     """
-    held = [(member, member.heldout) for member in members if member.heldout is not None]
+    held = [
+        (member, member.fold.data.heldout)
+        for member in trained
+        if member.fold.data.heldout is not None
+    ]
     bounds = flow.preprocessing.column_bounds
     bounded = np.any(np.isfinite(bounds.low) | np.isfinite(bounds.high))
-    if not held or bounded or all(member.result.is_gaussian for member in members):
+    is_gaussian = all(member.chosen.is_gaussian for member in trained)
+    if not settings.tails or not held or bounded or is_gaussian:
         return flow
     X = np.concatenate([rows.X for _, rows in held])
-    images = [
-        in_batches(transform, replace(flow, map=member.result.map), rows.X) for member, rows in held
-    ]
+    images = [in_batches(transform, replace(flow, map=member.map), rows.X) for member, rows in held]
     weights = np.concatenate([rows.weights for _, rows in held])
     # Members may hold out the same rows.
     repeats = len(X) / len(np.unique(X, axis=0))
-    tail = fit_tail(np.concatenate(images), weights, repeats)
+    tail = fit_tail(np.concatenate(images), weights, settings, repeats)
     if tail is None:
         return flow
-    heavier, first = replace(flow, tail=tail), members[0]
-    gaussian = first.units.train_log_likelihood(first.result.gaussian_loss)
-    return heavier if mean_log_density(heavier, first.training) >= gaussian else flow
+    heavier, fold = replace(flow, tail=tail), trained[0].fold
+    gaussian = fold.offsets.train - fold.gaussian_losses[0]
+    return heavier if mean_log_density(heavier, fold.data.train) >= gaussian else flow
 
 
 def fit_tail(
-    z: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], repeats: float = 1.0
+    z: Float[np.ndarray, "N n"],
+    weights: Float[np.ndarray, " N"],
+    settings: Settings,
+    repeats: float = 1.0,
 ) -> Tail | None:
     """Return the tail under which rows that were not trained on are likeliest; None for a normal's.
 
@@ -69,6 +74,8 @@ def fit_tail(
         Images of held-out rows.
     weights : (N,)
         Their weights; how many rows they are worth is (sum of weights)^2 / sum of squared weights.
+    settings : Settings
+        Of the fit.
     repeats : float
         How often each row is among them.
     """
@@ -81,12 +88,10 @@ def fit_tail(
         return float(shares @ (0.5 * (squared - np.sum(u**2, axis=0)) + log_det))
 
     found = minimize_scalar(
-        lambda log_h: -gain(np.exp(log_h)),
-        bounds=(np.log(LEAST_H), np.log(MOST_H)),
-        method="bounded",
+        lambda log_h: -gain(np.exp(log_h)), bounds=np.log(settings.tail_range), method="bounded"
     )
     h = float(np.exp(found.x))
-    return Tail(np.asarray(h)) if gain(h) > LEAST_GAIN else None
+    return Tail(np.asarray(h)) if gain(h) > settings.tail_gain else None
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-r"""What a optimizer searches: a loss and its gradient as a function of one vector.
+r"""What an optimizer minimises: a loss and its gradient as a function of one vector.
 
 `ReducedFunction` is the reduced objective J_tau(mu), w eliminated by the inner solver
 (`brenier.varpro.reduced`). `FullFunction` is J(mu, w) with both in the vector: what elimination is
@@ -25,7 +25,7 @@ from brenier.varpro.sample import PaddedSample
 # turns back: relative to max(1, |value|).
 OUTSIDE = 1e3
 
-# Least distance from its floor at which a weight of the last layer starts where it is searched.
+# Least distance from its bound at which a weight of the last layer starts where it is a variable.
 LEAST_SLACK = 1e-6
 
 Product = Callable[[np.ndarray], np.ndarray]
@@ -124,7 +124,7 @@ class AbstractFunction(ABC):
 
     @abstractmethod
     def start(self, theta: Float[np.ndarray, " q"]) -> Float[np.ndarray, " p"]:
-        """Return the x to search from, at mu = theta."""
+        """Return the x to begin at, mu = theta."""
 
     @abstractmethod
     def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
@@ -234,24 +234,24 @@ class ReducedFunction(AbstractFunction):
 class FullFunction(AbstractFunction):
     """(mu, w) -> J with its penalties but without barrier: nothing is eliminated.
 
-    The constrained weights of the last layer stay above their floors the way the hidden weights
-    stay non-negative: as bounds, or through a softplus.
+    The constrained weights of the last layer stay above their lower bounds the way the hidden
+    weights stay non-negative: as bounds, or through a softplus.
     """
 
     @property
     def lower(self) -> Float[np.ndarray, " p"]:
         """Lower bounds of mu, then of the last layer's variables."""
         network = self.problem.template.network
-        floor = np.asarray(self.problem.floor)
-        last = np.where(np.isfinite(floor), network.nonnegative_by.lower_bound, -np.inf)
+        lower = np.asarray(self.problem.lower)
+        last = np.where(np.isfinite(lower), network.nonnegative_by.lower_bound, -np.inf)
         return np.concatenate([lower_bounds(network), last])
 
     def start(self, theta: Float[np.ndarray, " q"]) -> Float[np.ndarray, " p"]:
         """Return theta and the cold start's weights."""
-        floor = np.asarray(self.problem.floor)
-        w, constrained = np.asarray(self.cold.w), np.isfinite(floor)
-        slack = np.where(constrained, w - np.where(constrained, floor, 0.0), 1.0)
-        # On its floor a softplus would stay for ever.
+        lower = np.asarray(self.problem.lower)
+        w, constrained = np.asarray(self.cold.w), np.isfinite(lower)
+        slack = np.where(constrained, w - np.where(constrained, lower, 0.0), 1.0)
+        # On its bound a softplus would stay for ever.
         slack = np.maximum(slack, LEAST_SLACK)
         raw = self.problem.template.network.nonnegative_by.raw(slack)
         return np.concatenate([theta, np.where(constrained, raw, w)])

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array, sum_over_chunks
-from brenier.inner.objective import AbstractObjective, ArrayObjective, ChunkedObjective
+from brenier.inner.objective import AbstractObjective
 from brenier.inner.solution import (
     AbstractInnerSolver,
     InnerSolution,
@@ -53,7 +53,7 @@ class VariableProjection(eqx.Module):
     ----------
     template : AbstractSeparable
         Features whose trained arrays give the shapes of mu; its values do not matter.
-    floor : (m,)
+    lower : (m,)
         Lower bounds of w, minus infinity where free.
     ridge : (m,)
         rho, zero for the weights that need none.
@@ -64,7 +64,7 @@ class VariableProjection(eqx.Module):
     """
 
     template: AbstractSeparable
-    floor: Float[Array, " m"]
+    lower: Float[Array, " m"]
     ridge: Float[Array, " m"]
     solver: AbstractInnerSolver = eqx.field(static=True)
     decay: Float[Array, ""]
@@ -83,19 +83,14 @@ class VariableProjection(eqx.Module):
         self, theta: Float[Array, " p"], sample: PaddedSample, start: WarmStart
     ) -> InnerSolution:
         """Return the minimiser w of J_tau(mu, .), one compiled call."""
-        return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.floor), start)
+        return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.lower), start)
 
     def objective(self, theta: Float[Array, " p"], sample: PaddedSample) -> AbstractObjective:
-        """Return J(mu, .) as a function of w: features held for one chunk, formed anew for more."""
-        derivatives = self.features(theta).derivatives
+        """Return J(mu, .): what the features make is held for one chunk, formed anew for more."""
+        tiles = sample.tiles()
         ridge = jnp.asarray(self.ridge)
-        blocks = sample.tiles()
-        if blocks.n_chunks == 1:
-            return ArrayObjective.of(derivatives(blocks.X[0]), blocks.omega[0], ridge)
-        if sample.n_chunks == 1:
-            held = jax.lax.map(derivatives, blocks.X)
-            return ChunkedObjective.of(lambda block: block, held, blocks.omega, ridge)
-        return ChunkedObjective.of(derivatives, blocks.X, blocks.omega, ridge)
+        features = self.features(theta)
+        return features.objective(tiles.X, tiles.omega, ridge, held=sample.n_chunks == 1)
 
     def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return the ridge and the weight decay."""
@@ -105,7 +100,7 @@ class VariableProjection(eqx.Module):
 
     def penalty(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return what J_tau adds to J: the barrier, the ridge and the weight decay."""
-        barrier = self.solver.tau * barrier_term(w, jnp.asarray(self.floor))
+        barrier = self.solver.tau * barrier_term(w, jnp.asarray(self.lower))
         return barrier + self.regularisation(theta, w)
 
     @eqx.filter_jit
@@ -126,13 +121,13 @@ class VariableProjection(eqx.Module):
     def split(self, x: Float[Array, " p"]) -> tuple[Float[Array, " q"], Float[Array, " m"]]:
         """Return mu and w of a vector of all variables.
 
-        Constrained weights are floor + s, s from its variable as the hidden weights are from
+        Constrained weights are lower + s, s from its variable as the hidden weights are from
         theirs; free ones are variables themselves.
         """
-        floor = jnp.asarray(self.floor)
-        theta, last = x[: -floor.shape[0]], x[-floor.shape[0] :]
-        constrained = jnp.isfinite(floor)
-        above = jnp.where(constrained, floor, 0.0) + self.template.network.nonnegative_by.weights(
+        lower = jnp.asarray(self.lower)
+        theta, last = x[: -lower.shape[0]], x[-lower.shape[0] :]
+        constrained = jnp.isfinite(lower)
+        above = jnp.where(constrained, lower, 0.0) + self.template.network.nonnegative_by.weights(
             jnp.where(constrained, last, 0.0)
         )
         return theta, jnp.where(constrained, above, last)
@@ -157,8 +152,8 @@ class VariableProjection(eqx.Module):
         self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
     ) -> Float[Array, "m m"]:
         """Return the Cholesky factor of the Hessian of J_tau(mu, .) at w."""
-        floor = jnp.asarray(self.floor)
-        barrier = jnp.where(jnp.isfinite(floor), self.solver.tau / slack(w, floor) ** 2, 0.0)
+        lower = jnp.asarray(self.lower)
+        barrier = jnp.where(jnp.isfinite(lower), self.solver.tau / slack(w, lower) ** 2, 0.0)
         return jnp.linalg.cholesky(
             self.objective(theta, sample).evaluate(w).hessian + jnp.diag(barrier)
         )
@@ -173,10 +168,10 @@ class VariableProjection(eqx.Module):
         self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
     ) -> tuple[Array, Array]:
         """Return |grad J - tau / s|_inf and the duality gap s . lambda at w, evaluated afresh."""
-        floor = jnp.asarray(self.floor)
-        barrier_gradient = self.solver.tau * jax.grad(barrier_term)(w, floor)
+        lower = jnp.asarray(self.lower)
+        barrier_gradient = self.solver.tau * jax.grad(barrier_term)(w, lower)
         gradient = self.objective(theta, sample).evaluate(w).gradient
-        gap = self.solver.tau * jnp.sum(jnp.isfinite(floor))
+        gap = self.solver.tau * jnp.sum(jnp.isfinite(lower))
         return jnp.max(jnp.abs(gradient + barrier_gradient)), gap
 
 

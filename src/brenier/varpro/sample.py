@@ -6,7 +6,6 @@ the features of a long table never stand in memory at once.
 """
 
 import math
-from dataclasses import dataclass
 
 import equinox as eqx
 import numpy as np
@@ -19,16 +18,6 @@ CHUNK_BYTES = 1 << 27
 # Rows whose derivatives, while they are computed, stay in a core's cache: with them, evaluations
 # take a third to a half of the processor time that thousands of rows at once take, from n = 4 on.
 TILE_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Data:
-    """Weighted rows in the potential's coordinates, to train on and to hold out."""
-
-    X: Float[np.ndarray, "N n"]
-    weights: Float[np.ndarray, " N"]
-    heldout_X: Float[np.ndarray, "M n"] | None
-    heldout_weights: Float[np.ndarray, " M"] | None
 
 
 class PaddedSample(eqx.Module):
@@ -70,12 +59,12 @@ class PaddedSample(eqx.Module):
         return np.asarray(self.X).reshape(len(omega), -1)[omega > 0], omega[omega > 0]
 
     def tiles(self) -> "PaddedSample":
-        """Return the same rows in chunks of `TILE_ROWS` or half that, if these divide evenly."""
+        """Return the same rows in tiles of `TILE_ROWS` or half that, if these divide evenly."""
         B, n = self.X.shape[1:]
-        block = math.gcd(B, TILE_ROWS)
-        if block < TILE_ROWS // 2:
+        tile = math.gcd(B, TILE_ROWS)
+        if tile < TILE_ROWS // 2:
             return self
-        return PaddedSample(self.X.reshape(-1, block, n), self.omega.reshape(-1, block))
+        return PaddedSample(self.X.reshape(-1, tile, n), self.omega.reshape(-1, tile))
 
     @property
     def n_chunks(self) -> int:

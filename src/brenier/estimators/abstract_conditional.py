@@ -1,7 +1,6 @@
 """What the estimators of p(y | x) share: settings, the fit, and all that follows from a map."""
 
 import warnings
-from collections.abc import Sequence
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -20,54 +19,38 @@ from brenier.data.checks import (
     check_columns,
     check_finite,
     constant_columns,
-    is_constant,
     raise_if_categorical,
     raise_if_text,
     repeated_values,
 )
-from brenier.data.rows import Rows, canonical_rows
+from brenier.data.names import default_names, names_of
+from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
     CONSTRAINTS,
     check_n_samples,
     check_widths,
     column_names,
-    common_settings,
     end_fit,
     generator,
     inversion_message,
     seed_of,
-    split_rows,
+    settings_of,
+    tell,
     training_weights,
 )
-from brenier.estimators.files import to_file
+from brenier.estimators.files import save_estimator
 from brenier.flow.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.preprocessing import (
-    ColumnBounds,
-    ConditionalPreprocessing,
-    ContextScaling,
-    Preprocessing,
-    whitening,
-)
-from brenier.io.model_file import write_model
-from brenier.optimizers.progress import ProgressCallback
-from brenier.potential.features import AbstractMap
-from brenier.potential.nonnegativity import Bounded
+from brenier.flow.preprocessing import ColumnBounds
+from brenier.potential.gaussian import AbstractGaussian
 from brenier.status import InputWarning, InversionWarning
-from brenier.training.conditional import ConditionalModel
-from brenier.training.members import Member, average, average_report, with_a_search
+from brenier.training.families import ConditionalFamily
+from brenier.training.fit import fit
 from brenier.training.report import FitReport
-from brenier.training.settings import Hyperparameters, Settings
-from brenier.training.tail import with_tail
-from brenier.training.training import TrainingResult, train, train_apart
-from brenier.training.units import Units, progress_callback
-from brenier.varpro.sample import Data
+from brenier.training.settings import default_settings
 
-Splits = Sequence[tuple[Rows, Rows | None]]
+_DEFAULT = default_settings(conditional=True)
 
-# Potentials that are averaged where that is not said: of so few rows each is sure of other things,
-# and many are soon found.
-FEW_ROWS, MEMBERS_OF_FEW, MEMBERS = 2000, 6, 3
 # Nodes of z for conditional means: of Gauss-Hermite quadrature, and Sobol' points.
 N_HERMITE, N_SOBOL = 32, 256
 SOBOL_SEED = 0
@@ -78,64 +61,56 @@ class AbstractConditional(BaseEstimator):
 
     _parameter_constraints = {
         **CONSTRAINTS,
-        "n_estimators": [None, Interval(Integral, 1, None, closed="left")],
-        "n_gates": [Interval(Integral, 0, None, closed="left")],
+        "n_gates": [None, Interval(Integral, 0, None, closed="left")],
         "whiten": [StrOptions({"full", "standardize"})],
     }
-
-    # Weight decays tried where held-out rows can choose, and the one taken where they cannot.
-    _decays = (1e-2, 1e-1)
-    _blind_decay = 3e-2
 
     # Set by scikit-learn's `validate_data`.
     n_features_in_: int
     feature_names_in_: np.ndarray
     flow_: ConvexFlow
+    baseline_: AbstractGaussian
     report_: FitReport
     target_names_: np.ndarray
 
     def __init__(
         self,
         *,
-        widths=(16, 16),
-        context_widths=(16, 16),
-        n_gates=4,
-        activation="gaussian-softplus",
-        whiten="full",
+        n_maps=1,
+        widths=None,
+        context_widths=None,
+        n_gates=None,
+        whiten=_DEFAULT.whiten,
         bounds=None,
-        optimizer="lbfgs-varpro",
-        inner="primal-dual",
-        tau=1e-5,
+        tau=_DEFAULT.tau,
         decay=None,
-        max_iter=1000,
-        tol=1e-5,
+        max_iter=_DEFAULT.max_iter,
+        tol=_DEFAULT.tol,
         max_seconds=None,
-        max_work_units=None,
-        n_iter_no_change=50,
-        validation_fraction=0.1,
-        n_init=1,
+        n_iter_no_change=_DEFAULT.n_iter_no_change,
+        validation_fraction=_DEFAULT.validation_fraction,
+        n_init=None,
         n_estimators=None,
+        algorithm=None,
         random_state=0,
         verbose=0,
     ):
+        self.n_maps = n_maps
         self.widths = widths
         self.context_widths = context_widths
         self.n_gates = n_gates
-        self.activation = activation
         self.whiten = whiten
         self.bounds = bounds
-        self.optimizer = optimizer
-        self.inner = inner
         self.tau = tau
         self.decay = decay
         self.max_iter = max_iter
         self.tol = tol
         self.max_seconds = max_seconds
-        self.max_work_units = max_work_units
         self.n_iter_no_change = n_iter_no_change
         self.validation_fraction = validation_fraction
         self.n_init = n_init
         self.n_estimators = n_estimators
+        self.algorithm = algorithm
         self.random_state = random_state
         self.verbose = verbose
 
@@ -145,13 +120,13 @@ class AbstractConditional(BaseEstimator):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         n_samples : int, default=1
             How many for each row.
         random_state : int, RandomState or None
             Seed; None takes the estimator's own, so that the same call gives the same targets.
         """
-        X = self._known(X)
+        X = self._context(X)
         check_n_samples(n_samples)
         rng = generator(random_state, self.random_state)
         Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
@@ -167,12 +142,9 @@ class AbstractConditional(BaseEstimator):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         """
-        X = self._known(X)
-        nodes, weights = _normal_nodes(self.flow_.n)
-        Z = np.broadcast_to(nodes, (len(X), *nodes.shape))
-        return np.einsum("k,jkn->jn", weights, self._preimages(X, Z))
+        return self._mean(self._context(X))
 
     def quantile(self, X, p) -> np.ndarray:
         """Return conditional quantiles of the one target, exactly: images of normal quantiles.
@@ -180,7 +152,7 @@ class AbstractConditional(BaseEstimator):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         p : float or (k,)
             Probabilities strictly between 0 and 1.
 
@@ -188,7 +160,7 @@ class AbstractConditional(BaseEstimator):
         -------
         (N,), or (N, k) for several probabilities
         """
-        X = self._known(X)
+        X = self._context(X)
         self._one_target("quantile")
         p = np.asarray(p, dtype=np.float64)
         if p.ndim > 1 or not np.all((p > 0) & (p < 1)):
@@ -206,7 +178,7 @@ class AbstractConditional(BaseEstimator):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         level : float, default=0.9
             Probability, between 0 and 1; as much is left below as above.
         """
@@ -220,7 +192,7 @@ class AbstractConditional(BaseEstimator):
         Parameters
         ----------
         X : array or table, (N, q)
-            What is known.
+            The context.
         Y : array or table, (N,) or (N, 1)
             Targets; 0 or 1 on and beyond their bounds.
         """
@@ -245,7 +217,7 @@ class AbstractConditional(BaseEstimator):
             If it cannot be written; what was there before is untouched.
         """
         check_is_fitted(self)
-        write_model(path, *to_file(self))
+        save_estimator(self, path)
 
     def _fit(self, X, Y, sample_weight, validation, callback) -> None:
         """Fit to checked rows (N, q) and targets (N, n), and set the fitted attributes.
@@ -253,27 +225,36 @@ class AbstractConditional(BaseEstimator):
         `validation` is None, or checked rows, targets, and weights or None.
         """
         check_widths(self.widths)
-        check_widths(self.context_widths)
-        names, n = list(self.target_names_), Y.shape[1]
+        check_widths(self.context_widths, "context_widths")
+        settings = settings_of(self, conditional=True)
+        if settings.n_maps > 1 and settings.n_estimators > 1:
+            raise ValueError(
+                f"Expected n_estimators=1 with n_maps={settings.n_maps}; got "
+                f"{settings.n_estimators}. Compositions cannot be averaged: leave it out."
+            )
+        names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
         weights = training_weights(sample_weight, X)
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
-            seed = seed_of(self.random_state)
             rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
-            check_columns(np.asarray(bounds.forward(rows.X[:, :n])[0]), names)
-            self._warn_of_columns(rows.X, n)
-            splits = self._splits(rows, bounds)
+            check_columns(np.asarray(ColumnBounds(*bounds).forward(rows.X[:, :n])[0]), names)
+            self._warn_of_rows(rows, n)
+            heldout = None
             if validation is not None:
                 X_held, Y_held, held_weights = validation
                 check_inside(Y_held, bounds, names, "validation_data")
                 held = np.concatenate([Y_held, X_held], axis=1)
-                splits = [(rows, canonical_rows(held, held_weights, seed))]
-            self._fit_rows(rows, splits, bounds, seed, callback)
+                heldout = canonical_rows(held, held_weights, seed)
+            family, told = ConditionalFamily(n), tell(callback, int(self.verbose))
+            model = fit(rows, heldout, family, settings, bounds=bounds, seed=seed, callback=told)
+        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+        self.n_iter_ = self.report_.n_iter
         end_fit(self.report_, stacklevel=3)
 
-    def _warn_of_columns(self, rows: np.ndarray, n: int) -> None:
-        constant = constant_columns(rows[:, n:], column_names(self))
+    def _warn_of_rows(self, rows: WeightedRows, n: int) -> None:
+        """Warn of columns of X that say nothing, of repeated targets, and of too few rows."""
+        constant = constant_columns(rows.X[:, n:], column_names(self))
         if constant:
             warnings.warn(
                 f"Expected columns of X that vary; got constant {constant}: they have no influence "
@@ -281,7 +262,7 @@ class AbstractConditional(BaseEstimator):
                 InputWarning,
                 stacklevel=4,
             )
-        repeated = repeated_values(rows[:, :n], list(self.target_names_))
+        repeated = repeated_values(rows.X[:, :n], list(self.target_names_))
         if repeated:
             warnings.warn(
                 f"Expected targets with a density; got many equal values in {repeated}. Where "
@@ -291,36 +272,8 @@ class AbstractConditional(BaseEstimator):
                 InputWarning,
                 stacklevel=4,
             )
-
-    def _splits(self, rows: Rows, bounds: ColumnBounds) -> Splits:
-        """Return training and held-out rows of every potential; of all together if none are held.
-
-        The potentials hold out different rows, so that their average has learnt from all.
-        """
-        fraction = float(self.validation_fraction)
-        n_members = self._n_members(len(rows.X))
-        splits = [split_rows(rows, fraction, bounds, k) for k in range(n_members)]
-        return splits if all(heldout is not None for _, heldout in splits) else [(rows, None)]
-
-    def _n_members(self, N: int) -> int:
-        """Return the number of potentials for N rows."""
-        if self.n_estimators is not None:
-            return int(self.n_estimators)
-        return MEMBERS_OF_FEW if N <= FEW_ROWS else MEMBERS
-
-    def _fit_rows(
-        self,
-        rows: Rows,
-        splits: Splits,
-        bounds: ColumnBounds,
-        seed: int,
-        callback,
-    ) -> None:
-        """Train on canonical rows (y, x), split as given, and set the fitted attributes."""
-        n = len(bounds.low)
         N, d = rows.X.shape
-        few = N <= d + 1
-        if few:
+        if N <= ConditionalFamily(n).n_least(d):
             warnings.warn(
                 f"Expected more distinct rows than columns; got {N} rows with {d} columns, targets "
                 "included. The model is a linear regression with shrunk coefficients: give more "
@@ -328,72 +281,11 @@ class AbstractConditional(BaseEstimator):
                 InputWarning,
                 stacklevel=4,
             )
-        how = "standardize" if N <= n else self.whiten
-        bounded = np.asarray(bounds.forward(rows.X[:, :n])[0])
-        preprocessing = ConditionalPreprocessing(
-            Preprocessing(bounds, whitening(bounded, rows.weights, how)),
-            ContextScaling.of(rows.X[:, n:], rows.weights, is_constant(rows.X[:, n:])),
-        )
-        settings = self._settings(seed, N, d, few=few, heldout=splits[0][1] is not None)
-        members = self._members(splits, preprocessing, settings, callback)
-        kept = with_a_search(members)
-        self.flow_ = with_tail(ConvexFlow(preprocessing, average(kept)), kept)
-        self.baseline_ = kept[0].result.gaussian
-        self.report_ = average_report(kept, members, preprocessing, self.flow_, rows)
-        self.n_iter_ = self.report_.n_iter
 
-    def _members(
-        self,
-        splits: Splits,
-        preprocessing: ConditionalPreprocessing,
-        settings: Settings,
-        callback,
-    ) -> list[Member]:
-        """Return what each split's rows were trained to, as far as there was time."""
-        context_widths = tuple(int(width) for width in self.context_widths)
-        model = ConditionalModel(preprocessing.n, context_widths, int(self.n_gates))
-        units = [Units.of(preprocessing, *split) for split in splits]
-        data = [
-            Data(u.train, training.weights, u.heldout, None if held is None else held.weights)
-            for u, (training, held) in zip(units, splits, strict=True)
-        ]
-        told = [progress_callback(u, callback, int(self.verbose)) for u in units]
-        results = self._train(data, settings, told, model)
-        return [
-            Member(result, u, training, held)
-            for result, u, (training, held) in zip(results, units, splits, strict=True)
-            if result is not None
-        ]
-
-    def _train(
-        self,
-        data: Sequence[Data],
-        settings: Settings,
-        told: Sequence[ProgressCallback | None],
-        model: ConditionalModel,
-    ) -> Sequence[TrainingResult[AbstractMap] | None]:
-        """Return what each split was trained to; None where there was no time for it."""
-        if len(data) == 1:
-            return [train(data[0], settings, told[0], model=model)]
-        return train_apart(data, settings, told, model=model)
-
-    def _settings(self, seed: int, N: int, d: int, *, few: bool, heldout: bool) -> Settings:
-        return Settings(
-            **common_settings(self, seed),
-            n_estimators=self._n_members(N),
-            nonnegativity=Bounded(),
-            quadratic=True,
-            forms=() if few else self._forms(chosen_on_heldout=heldout),
-            # Noise on the rows would blur their context too.
-            noise=0.0,
-            shrinkage=d / (N + d) if few else 0.0,
-        )
-
-    def _forms(self, *, chosen_on_heldout: bool) -> tuple[Hyperparameters, ...]:
-        if self.decay is not None:
-            return (Hyperparameters(float(self.decay), 0),)
-        decays = self._decays if chosen_on_heldout else (self._blind_decay,)
-        return tuple(Hyperparameters(decay, 0) for decay in decays)
+    def _mean(self, X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N n"]:
+        nodes, weights = _normal_nodes(self.flow_.n)
+        Z = np.broadcast_to(nodes, (len(X), *nodes.shape))
+        return np.einsum("k,jkn->jn", weights, self._preimages(X, Z))
 
     def _preimages(
         self, X: Float[np.ndarray, "N q"], Z: Float[np.ndarray, "N k n"]
@@ -415,7 +307,7 @@ class AbstractConditional(BaseEstimator):
                 "quantiles of `sample`, or fit a flow to each target."
             )
 
-    def _known(self, X, *, reset: bool = False) -> Float[np.ndarray, "N q"]:
+    def _context(self, X, *, reset: bool = False) -> Float[np.ndarray, "N q"]:
         """Return finite float64 rows of X; `reset` learns its columns rather than compare them."""
         if not reset:
             check_is_fitted(self)
@@ -457,7 +349,7 @@ class AbstractConditional(BaseEstimator):
 
     def _targets(self, Y, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 targets; `reset` learns their columns."""
-        names = _names_of(Y)
+        names = names_of(Y)
         try:
             values = np.asarray(Y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -480,8 +372,9 @@ class AbstractConditional(BaseEstimator):
         return values
 
     def _pairs(self, X, Y) -> Float[np.ndarray, "N d"]:
-        """Return rows (y, x) of a fitted estimator's data."""
-        X, Y = self._known(X), self._targets(Y)
+        """Return rows (y, x) of a fitted estimator's data; without Y, at the conditional mean."""
+        X = self._context(X)
+        Y = self._mean(X) if Y is None else self._targets(Y)
         check_same_length(X, Y)
         return np.concatenate([Y, X], axis=1)
 
@@ -496,16 +389,7 @@ def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "Y") -> None:
 
 
 def _target_names(n: int) -> list[str]:
-    return ["y"] if n == 1 else [f"y{i}" for i in range(n)]
-
-
-def _names_of(Y) -> list[str] | None:
-    """Return the names of a table's columns, or a series' own."""
-    columns = getattr(Y, "columns", None)
-    if columns is not None:
-        return [str(name) for name in columns]
-    name = getattr(Y, "name", None)
-    return [str(name)] if name else None
+    return ["y"] if n == 1 else default_names(n, "y")
 
 
 def _normal_nodes(n: int) -> tuple[Float[np.ndarray, "k n"], Float[np.ndarray, " k"]]:

@@ -1,4 +1,4 @@
-"""Loading of model files."""
+"""Loading of model files, of this format and older ones."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -7,28 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from brenier.estimators.composed import ComposedConvexPotentialFlow
-from brenier.estimators.composed_conditional import ComposedConditionalConvexPotentialFlow
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import from_file, part_arrays
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 from brenier.io.model_file import ModelFileError, read_model
+from brenier.training.older_files import upgraded
 
 KINDS: Mapping[str, type] = MappingProxyType(
     {
         kind.__name__: kind
-        for kind in (
-            ConvexPotentialFlow,
-            ComposedConvexPotentialFlow,
-            ConditionalConvexPotentialFlow,
-            ComposedConditionalConvexPotentialFlow,
-            ConvexPotentialRegressor,
-        )
+        for kind in (ConvexPotentialFlow, ConditionalConvexPotentialFlow, ConvexPotentialRegressor)
     }
 )
-"""The estimators by the names that files call them."""
+"""The estimators of one flow by the kinds of their files."""
 
 
 def load(path: str | PathLike) -> Any:
@@ -45,20 +38,38 @@ def load(path: str | PathLike) -> Any:
         If the file is missing, truncated, altered, foreign, of a newer format, or gives other
         log-densities here than where it was made.
     """
-    metadata, arrays = read_model(path)
-    if metadata.get("estimator") == TriangularConvexPotentialFlow.__name__:
+    metadata, arrays = read_contents(path)
+    if metadata.get("kind") == TriangularConvexPotentialFlow.__name__:
         return _triangular(metadata, arrays, path)
     return _single(metadata, arrays, path)
 
 
-def _single(metadata: Mapping[str, Any], arrays: dict[str, np.ndarray], path: Any) -> Any:
-    name = metadata.get("estimator")
-    if not isinstance(name, str) or name not in KINDS:
+def read_contents(path: str | PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the metadata and arrays of a model file, those of older formats as they are now.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no whole, unaltered model file of a format that is known.
+    """
+    metadata, arrays = read_model(path)
+    try:
+        return upgraded(metadata, arrays)
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"Expected a {', '.join(KINDS)} in {path}; got {name!r}, which this version of brenier "
+            f"Expected a complete brenier model in {path}; got one without its {error}. Fit again, "
+            "or load it with the version that wrote it."
+        ) from error
+
+
+def _single(metadata: Mapping[str, Any], arrays: dict[str, np.ndarray], path: Any) -> Any:
+    kind = metadata.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelFileError(
+            f"Expected a {', '.join(KINDS)} in {path}; got {kind!r}, which this version of brenier "
             "does not know. Upgrade brenier, or fit again."
         )
-    return from_file(KINDS[name], metadata, arrays, path=path)
+    return from_file(KINDS[kind], metadata, arrays, path=path)
 
 
 def _triangular(

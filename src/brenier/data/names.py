@@ -1,0 +1,36 @@
+"""Names of columns: those of a table, and those that columns without names are given."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+
+def default_names(n: int, prefix: str = "x") -> list[str]:
+    """Return x0, x1, ...: the names of n columns that have none."""
+    return [f"{prefix}{i}" for i in range(n)]
+
+
+def names_of(table: Any) -> list[str] | None:
+    """Return the names of a table's columns, or a series' own; None where there are none."""
+    columns = getattr(table, "columns", None)
+    if columns is not None:
+        return [str(name) for name in columns]
+    name = getattr(table, "name", None)
+    return [str(name)] if name else None
+
+
+def suggestion(unknown: Any, names: Iterable[str]) -> str:
+    """Return ` Did you mean 'alpha0'?` for a name that is nearly one of `names`; else nothing."""
+    by_lower = {name.lower(): name for name in names}
+    near = get_close_matches(str(unknown).lower(), by_lower, n=1)
+    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def position_of(column: Any, names: Sequence[str]) -> int:
+    """Return where a column stands that is given by its name or its position; -1 for none."""
+    if column in names:
+        return names.index(column)
+    if isinstance(column, str) or not hasattr(column, "__index__"):
+        return -1
+    position = column.__index__()
+    return position if 0 <= position < len(names) else -1

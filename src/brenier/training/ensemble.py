@@ -1,0 +1,202 @@
+r"""The ensemble: potentials from several initial weights, and their weighted sum.
+
+All potentials have the hyperparameters that successive halving selects on the first fold. Each is
+trained from initial weights of its own; those of one fold are summed, with weights (and one of the
+Gaussian baseline beside them) by its held-out rows (`brenier.training.stacking`), or equal ones
+where there are none. What has learnt from several folds is averaged: `brenier.potential.merge` says
+why that is one potential again, at least as good as its members on average.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
+from brenier.potential.merge import combine
+from brenier.status import FitStatus
+from brenier.training.candidate import Candidate, Trained
+from brenier.training.families import AbstractFamily
+from brenier.training.final_solve import final_solve
+from brenier.training.folds import Fold
+from brenier.training.run import Run, run
+from brenier.training.selection import Runner, Start, make_runs, successive_halving
+from brenier.training.session import Session
+from brenier.training.settings import Hyperparameters, Settings
+from brenier.training.stacking import stacking_weights
+
+
+def train_potentials(
+    folds: Sequence[Fold],
+    family: AbstractFamily,
+    settings: Settings,
+    session: Session,
+    runner: Runner = run,
+) -> list[Trained]:
+    """Return the best potential of every fold, never worse in training than the Gaussian.
+
+    Call it where float64 is enabled. A KeyboardInterrupt ends the training with the best so far,
+    and the status says so. Folds that no run had begun for by then are left out, but for the first.
+
+    Parameters
+    ----------
+    folds : sequence of Fold
+        One, or one for each potential.
+    family : AbstractFamily
+        What kind of density.
+    settings : Settings
+        Of the fit.
+    session : Session
+        The fit's.
+    runner : callable
+        What makes a run of a job.
+    """
+    first, *others = starts = [start for fold in folds for start in _starts(fold, family, settings)]
+    runs: list[Run] = []
+    if first.fold.candidates:
+        selected = successive_halving(first, family, settings, session, runner)
+        runs = selected.runs
+        if not session.clock.stop.is_set():
+            left = others if selected.finished else starts
+            jobs = [
+                start.job(
+                    family,
+                    settings,
+                    selected.hyperparameters,
+                    settings.criteria,
+                    session.next_run(),
+                )
+                for start in left
+            ]
+            runs = [*runs, *make_runs(jobs, settings, session, runner)]
+    of_each = [[run for run in runs if run.job.fold is fold] for fold in folds]
+    of_each[0] = of_each[0] or [_no_run(first, family, settings, session)]
+    return [
+        conclude(fold, of_fold, family, settings, session)
+        for fold, of_fold in zip(folds, of_each, strict=True)
+        if of_fold
+    ]
+
+
+def conclude(
+    fold: Fold, runs: Sequence[Run], family: AbstractFamily, settings: Settings, session: Session
+) -> Trained:
+    """Return the weighted sum of the best runs' potentials, or the Gaussian where it is better."""
+    members = [final_solve(run, settings) for run in _best_of_members(runs)]
+    best = min(members, key=lambda run: run.criterion, default=None)
+    winner = min(runs, key=lambda run: run.criterion) if best is None else original(best, runs)
+    gaussian = _gaussian(fold, winner, family, settings)
+    chosen = _unfinished(winner) if best is None else _sum(fold, members, best, gaussian, settings)
+    if settings.algorithm.quadratic and _is_worse(chosen, gaussian):
+        chosen = gaussian
+    return Trained.of(fold, chosen, runs, winner, session)
+
+
+def average(maps: Sequence[AbstractMap]) -> AbstractMap:
+    """Return the one map, or the gradient of the potentials' average."""
+    if len(maps) == 1:
+        return maps[0]
+    potentials = [map_ for map_ in maps if isinstance(map_, AbstractPotential)]
+    if len(potentials) < len(maps):
+        raise TypeError("Expected potentials, which can be averaged; got compositions.")
+    return combine(potentials, np.full(len(potentials), 1.0 / len(potentials)))
+
+
+def original(run: Run, runs: Sequence[Run]) -> Run:
+    """Return the run that was finally solved, as it was before."""
+    return next(other for other in runs if other.job is run.job)
+
+
+def _starts(fold: Fold, family: AbstractFamily, settings: Settings) -> list[Start]:
+    """Return initial weights for every run of every potential, one after the other."""
+    rng = np.random.default_rng(fold.seed)
+    X = fold.split.train.X[: settings.first_stage_rows]
+    return [
+        Start(fold, family.start(X, settings, fold.candidates, rng), member)
+        for member in range(settings.n_estimators)
+        for _ in range(settings.n_init)
+    ]
+
+
+def _no_run(start: Start, family: AbstractFamily, settings: Settings, session: Session) -> Run:
+    """Return what stands for a run where only the Gaussian is wanted, or no time was left."""
+    status = FitStatus.INTERRUPTED if session.clock.stop.is_set() else FitStatus.CONVERGED
+    none = Hyperparameters(0.0, 0)
+    return Run.none(
+        start.job(family, settings, none, settings.criteria, session.next_run()), status
+    )
+
+
+def _best_of_members(runs: Sequence[Run]) -> list[Run]:
+    """Return the best run of every potential that has one with an iterate."""
+    members = sorted({run.job.member for run in runs})
+    of_each = ([run for run in runs if run.job.member == member] for member in members)
+    # Of a short run and the one that repeated it and went on, the latter where they are as good.
+    best = [min(reversed(some), key=lambda run: run.criterion) for some in of_each]
+    return [run for run in best if run.best is not None]
+
+
+def _sum(
+    fold: Fold,
+    members: Sequence[Run],
+    best: Run,
+    gaussian: Candidate,
+    settings: Settings,
+) -> Candidate:
+    """Return the sum of all members and the Gaussian, or the best of them where that is nothing."""
+    single = Candidate.of(fold, _potential_of(best), 1, best)
+    if len(members) == 1:
+        return single
+    potentials: list[AbstractPotential] = [_potential_of(run) for run in members]
+    weights = np.full(len(members), 1.0 / len(members))
+    if fold.split.heldout is not None:
+        if settings.algorithm.quadratic:
+            potentials.extend(gaussian.map.potentials)
+        found = stacking_weights(potentials, fold.split.heldout, settings)
+        if found is None:
+            return single
+        weights = found
+    weights = np.where(weights > settings.negligible_weight, weights, 0.0)
+    n_members = int(np.count_nonzero(weights[: len(members)]))
+    if n_members == 0:
+        return single
+    summed = Candidate.of(fold, combine(potentials, weights), n_members, best)
+    return summed if np.isfinite(summed.loss) else single
+
+
+def _is_worse(one: Candidate, other: Candidate) -> bool:
+    """Whether a candidate is worse on the training or held-out rows, or not finite."""
+    held_out = not np.isnan(other.heldout_loss)
+    return not one.loss <= other.loss or (held_out and not one.heldout_loss <= other.heldout_loss)
+
+
+def _gaussian(fold: Fold, run: Run, family: AbstractFamily, settings: Settings) -> Candidate:
+    """Return the baseline, as the potential of a run's features."""
+    problem = run.job.problem
+    w = family.gaussian_weights(problem.template, fold.gaussian)
+    if not settings.algorithm.quadratic:
+        # The baseline only: it is not in the model.
+        w = np.asarray(run.job.cold.w)
+    potential = _potential(problem.template, w)
+    return Candidate(potential, *fold.gaussian_losses, 0, is_gaussian=True)
+
+
+def _unfinished(run: Run) -> Candidate:
+    """Return the potential at the initial weights, for want of any other."""
+    potential = _potential(run.job.problem.template, np.asarray(run.job.cold.w))
+    return Candidate(potential, np.inf, np.inf, 0)
+
+
+def _potential_of(run: Run) -> AbstractPotential:
+    """Return the potential at a run's best iterate, with NumPy arrays."""
+    if run.best is None:
+        raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
+    features = run.job.problem.features(jnp.asarray(run.best.theta))
+    return jax.tree.map(np.asarray, _potential(features, run.best.w))
+
+
+def _potential(features: AbstractSeparable, w: np.ndarray) -> AbstractPotential:
+    """Return the only potential of the map that features of one make."""
+    (potential,) = features.with_weights(w).potentials
+    return potential

@@ -1,0 +1,314 @@
+r"""Families of densities: of all columns, or of targets given a context.
+
+A family knows what the recipe does not: how its rows are preprocessed, what its Gaussian baseline
+is, where a run starts, and the bounds of the last layer's weights. The log-likelihood of p(y | c)
+is a sum over rows like any other, with derivatives in y only: nothing else of the recipe knows that
+part of a row is a context.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from brenier.data.bounds import Bounds
+from brenier.data.checks import is_constant
+from brenier.data.rows import WeightedRows
+from brenier.flow.preprocessing import (
+    AbstractPreprocessing,
+    ColumnBounds,
+    ConditionalPreprocessing,
+    ContextScaling,
+    Preprocessing,
+    whitening,
+)
+from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
+from brenier.potential.features import AbstractFeatures
+from brenier.potential.gaussian import AbstractGaussian, ConditionalGaussian, Gaussian
+from brenier.potential.head import SeparableFeatures
+from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.initialise import (
+    initial_conditional_network,
+    initial_network,
+    initial_radial_units,
+)
+from brenier.potential.radial import RadialUnits
+from brenier.potential.units import AbstractUnits, ConcatenatedUnits
+from brenier.training.settings import Hyperparameters, Settings
+from brenier.varpro.reduced import VariableProjection
+
+
+class AbstractStart(ABC):
+    """Initial weights, the same for all hyperparameters."""
+
+    @abstractmethod
+    def features(
+        self, hyperparameters: Hyperparameters, settings: Settings, gaussian: Any
+    ) -> AbstractFeatures:
+        """Return the features that have these weights."""
+
+
+class AbstractFamily(ABC):
+    """What kind of density is fitted."""
+
+    @abstractmethod
+    def preprocessing(
+        self, rows: WeightedRows, bounds: Bounds, whiten: str
+    ) -> AbstractPreprocessing:
+        """Return what comes before the potential, as the rows ask for it.
+
+        Parameters
+        ----------
+        rows : WeightedRows
+            In data units.
+        bounds : Bounds
+            Of the columns that the density is of.
+        whiten : {"full", "standardize", "none"}
+            What is removed. "full" needs more rows than columns; of fewer, their scales are.
+        """
+
+    @abstractmethod
+    def n_least(self, d: int) -> int:
+        """Return the number of rows of d columns that is too small for more than a Gaussian."""
+
+    @abstractmethod
+    def gaussian(self, rows: WeightedRows, settings: Settings, shrinkage: float) -> Any:
+        """Return the Gaussian baseline of preprocessed rows; `shrinkage` of its correlations."""
+
+    @abstractmethod
+    def start(
+        self,
+        X: Float[np.ndarray, "N d"],
+        settings: Settings,
+        candidates: Sequence[Hyperparameters],
+        rng: np.random.Generator,
+    ) -> AbstractStart:
+        """Return freshly drawn initial weights for all candidates, placed by the rows X."""
+
+    @abstractmethod
+    def bounds_and_ridge(
+        self, features: Any, settings: Settings, gaussian: Any
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Return every last weight's lower bound (minus infinity for none) and its ridge."""
+
+    @abstractmethod
+    def gaussian_weights(self, features: Any, gaussian: Any) -> Float[np.ndarray, " m"]:
+        """Return the w that makes the features the Gaussian baseline, where that is inside."""
+
+    @abstractmethod
+    def cold_weights(
+        self, features: Any, settings: Settings, gaussian: Any
+    ) -> Float[np.ndarray, " m"]:
+        """Return strictly feasible w near the baseline, with a little of every feature."""
+
+    def problem(
+        self,
+        features: AbstractFeatures,
+        hyperparameters: Hyperparameters,
+        settings: Settings,
+        gaussian: AbstractGaussian,
+    ) -> VariableProjection:
+        """Return the separable problem of features."""
+        lower, ridge = self.bounds_and_ridge(features, settings, gaussian)
+        decay = np.asarray(hyperparameters.decay)
+        return VariableProjection(features, lower, ridge, settings.solver, decay)
+
+
+def _preprocessing(
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], bounds: Bounds, whiten: str
+) -> Preprocessing:
+    """Return bounds and whitening of a density's own columns."""
+    column_bounds = ColumnBounds(*bounds)
+    bounded = np.asarray(column_bounds.forward(Y)[0])
+    N, n = bounded.shape
+    how = "standardize" if whiten == "full" and N <= n else whiten
+    return Preprocessing(column_bounds, whitening(bounded, weights, how))
+
+
+@dataclass(frozen=True)
+class JointStart(AbstractStart):
+    """Initial weights: the network, and as many radial units as any candidate has."""
+
+    network: InputConvexNetwork
+    radial: RadialUnits
+
+    def units(self, n_radial: int) -> AbstractUnits:
+        """Return the network with its first `n_radial` radial units beside it."""
+        if n_radial == 0:
+            return self.network
+        radial = RadialUnits(self.radial.B[:n_radial], self.radial.e[:n_radial])
+        return ConcatenatedUnits((self.network, radial))
+
+    def features(
+        self, hyperparameters: Hyperparameters, settings: Settings, gaussian: Gaussian
+    ) -> SeparableFeatures:
+        """Return the features that have these weights."""
+        quadratic = settings.algorithm.quadratic
+        axes = gaussian.axes if quadratic else np.zeros((0, self.network.n))
+        return SeparableFeatures(self.units(hyperparameters.n_radial), axes, normalised=quadratic)
+
+
+class JointFamily(AbstractFamily):
+    """The density of all columns: `SeparableFeatures`."""
+
+    def preprocessing(self, rows: WeightedRows, bounds: Bounds, whiten: str) -> Preprocessing:
+        """Return bounds and whitening of all columns."""
+        return _preprocessing(rows.X, rows.weights, bounds, whiten)
+
+    def n_least(self, d: int) -> int:
+        """Return d: the covariance of so many rows has no inverse."""
+        return d
+
+    def gaussian(self, rows: WeightedRows, settings: Settings, shrinkage: float) -> Gaussian:
+        """Return the maximum-likelihood Gaussian."""
+        return Gaussian.fit(rows.X, rows.weights, shrinkage)
+
+    def start(
+        self,
+        X: Float[np.ndarray, "N n"],
+        settings: Settings,
+        candidates: Sequence[Hyperparameters],
+        rng: np.random.Generator,
+    ) -> JointStart:
+        """Return a network and radial units placed by the rows."""
+        parts = settings.widths, settings.activation, settings.nonnegativity
+        spread = settings.kink_spread
+        network = initial_network(X, *parts, rng, spread=spread)
+        n_radial = max((candidate.n_radial for candidate in candidates), default=0)
+        radial = initial_radial_units(X, n_radial, rng, spread=spread, noise=settings.radial_noise)
+        return JointStart(network, radial)
+
+    def bounds_and_ridge(
+        self, features: SeparableFeatures, settings: Settings, gaussian: Gaussian
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Return lower bounds of network and quadratics, and the network's ridge."""
+        width, n = features.network.width, features.n
+        quadratic = settings.algorithm.quadratic
+        of_quadratics = settings.w_min / gaussian.sd if quadratic else np.zeros(0)
+        lower = np.concatenate([np.zeros(width), of_quadratics, np.full(n, -np.inf)])
+        ridge = np.zeros(len(lower))
+        ridge[:width] = settings.ridge
+        return lower, ridge
+
+    def gaussian_weights(
+        self, features: SeparableFeatures, gaussian: Gaussian
+    ) -> Float[np.ndarray, " m"]:
+        """Return no weight on the network, and the Gaussian's."""
+        return gaussian.weights(features.network.width)
+
+    def cold_weights(
+        self, features: SeparableFeatures, settings: Settings, gaussian: Gaussian
+    ) -> Float[np.ndarray, " m"]:
+        """Return the Gaussian's w, with a little of every network feature."""
+        width = features.network.width
+        if not len(features.axes):
+            return np.concatenate([np.ones(width), np.zeros(features.n)])
+        w = gaussian.weights(width)
+        w[:width] = settings.cold_network / width
+        return w
+
+
+@dataclass(frozen=True)
+class ConditionalStart(AbstractStart):
+    """Initial weights."""
+
+    network: GatedNetwork
+
+    def features(
+        self, hyperparameters: Hyperparameters, settings: Settings, gaussian: ConditionalGaussian
+    ) -> ConditionalFeatures:
+        """Return the features that have these weights, whatever the hyperparameters."""
+        return ConditionalFeatures(self.network, gaussian.axes)
+
+
+@dataclass(frozen=True)
+class ConditionalFamily(AbstractFamily):
+    """The density of n targets given a context: `ConditionalFeatures`.
+
+    Parameters
+    ----------
+    n : int
+        Number of targets, the first columns of the rows.
+    """
+
+    n: int
+
+    def preprocessing(
+        self, rows: WeightedRows, bounds: Bounds, whiten: str
+    ) -> ConditionalPreprocessing:
+        """Return bounds and whitening of the targets, scaling of the context."""
+        Y, C = rows.X[:, : self.n], rows.X[:, self.n :]
+        targets = _preprocessing(Y, rows.weights, bounds, whiten)
+        scaling = ContextScaling.of(C, rows.weights, is_constant(C))
+        return ConditionalPreprocessing(targets, scaling)
+
+    def n_least(self, d: int) -> int:
+        """Return d + 1: a linear regression on the context goes through so many rows."""
+        return d + 1
+
+    def gaussian(
+        self, rows: WeightedRows, settings: Settings, shrinkage: float
+    ) -> ConditionalGaussian:
+        """Return the linear regression with constant covariance."""
+        return ConditionalGaussian.fit(
+            rows.X,
+            self.n,
+            rows.weights,
+            shrinkage,
+            ridge=settings.regression_ridge,
+            least_sd=settings.least_sd,
+        )
+
+    def start(
+        self,
+        X: Float[np.ndarray, "N d"],
+        settings: Settings,
+        candidates: Sequence[Hyperparameters],
+        rng: np.random.Generator,
+    ) -> ConditionalStart:
+        """Return a network placed by the rows."""
+        network = initial_conditional_network(
+            X,
+            self.n,
+            settings.widths,
+            settings.context_widths,
+            settings.n_gates,
+            settings.activation,
+            rng,
+            spread=settings.kink_spread,
+            context=settings.context_start,
+        )
+        return ConditionalStart(network)
+
+    def bounds_and_ridge(
+        self, features: ConditionalFeatures, settings: Settings, gaussian: ConditionalGaussian
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Return bounds of network and quadratics, and a ridge on all that others may equal."""
+        m_plus, width, n = features.n_constrained, features.width, features.n
+        lower = np.full(features.n_features, -np.inf)
+        lower[:m_plus] = 0.0
+        lower[width : width + n] = settings.w_min / gaussian.sd
+        # The free features of context features may be the same as others.
+        ridge = np.full(features.n_features, settings.ridge)
+        ridge[width : width + n] = 0.0
+        ridge[m_plus : m_plus + n] = 0.0
+        return lower, ridge
+
+    def gaussian_weights(
+        self, features: ConditionalFeatures, gaussian: ConditionalGaussian
+    ) -> Float[np.ndarray, " m"]:
+        """Return the regression's w."""
+        return gaussian.weights(features)
+
+    def cold_weights(
+        self, features: ConditionalFeatures, settings: Settings, gaussian: ConditionalGaussian
+    ) -> Float[np.ndarray, " m"]:
+        """Return the regression's w, with a little of every network feature and gate."""
+        w = gaussian.weights(features)
+        width, n = features.width, features.n
+        w[:width] = settings.cold_network / width
+        w[width + n : features.n_constrained] = settings.cold_gate
+        return w

@@ -1,0 +1,151 @@
+"""The recipe of a fit: from weighted rows to a flow, its Gaussian baseline and its report.
+
+Equal rows are merged and put in an order of their own by the caller. A part of the rows is held
+out; of a conditional density, every potential holds out others. Bounds, whitening and the scaling
+of a context bring the rows to standard coordinates, and a Gaussian is fitted to them there: the
+baseline, which what is returned is never worse than. Where the rows have fine structure, the
+optimizer sees copies of them with a little noise. The weight decay, and whether there are radial
+units, are selected by successive halving on held-out rows. Then every potential is trained with
+these: L-BFGS over the hidden weights, the last layer solved for at each step, stopped early on
+held-out rows; at the best iterate the last layer is solved for once more, on all rows. The model is
+the weighted sum of the potentials and the Gaussian's, the weights the best on held-out rows. Of
+several maps, potentials are trained one by one, each where those before it lead, and then together;
+the best of several such compositions is the model. A conditional density gets heavier tails where
+held-out rows ask for them.
+
+All numbers are in `brenier.training.settings`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from brenier.data.bounds import Bounds
+from brenier.data.rows import Split, WeightedRows
+from brenier.data.split import split_rows
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.preprocessing import ColumnBounds
+from brenier.optimizers.progress import ProgressCallback
+from brenier.potential.gaussian import AbstractGaussian
+from brenier.training.build_report import build_report
+from brenier.training.candidate import Trained
+from brenier.training.composition import train_composition
+from brenier.training.ensemble import average, train_potentials
+from brenier.training.families import AbstractFamily
+from brenier.training.folds import Fold, preprocessed
+from brenier.training.report import FitReport
+from brenier.training.session import Session
+from brenier.training.settings import Settings
+from brenier.training.tail import with_tail
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a fit gives.
+
+    Attributes
+    ----------
+    flow : ConvexFlow
+        The density.
+    gaussian : AbstractGaussian
+        The baseline, in the coordinates of the flow's potentials.
+    report : FitReport
+        How it went.
+    """
+
+    flow: ConvexFlow
+    gaussian: AbstractGaussian
+    report: FitReport
+
+
+def fit(
+    rows: WeightedRows,
+    validation: WeightedRows | None,
+    family: AbstractFamily,
+    settings: Settings,
+    *,
+    bounds: Bounds,
+    seed: int,
+    callback: ProgressCallback | None = None,
+) -> Model:
+    """Return the density of weighted rows.
+
+    Call it where float64 is enabled. A KeyboardInterrupt ends the training with the best model so
+    far, and the report says so.
+
+    Parameters
+    ----------
+    rows : WeightedRows
+        Distinct rows in canonical order, data units.
+    validation : WeightedRows or None
+        Rows to hold out; None: some of `rows`.
+    family : AbstractFamily
+        What kind of density.
+    settings : Settings
+        All numbers.
+    bounds : Bounds
+        Of the columns that the density is of.
+    seed : int
+        Of initial weights, noise and mini-batches.
+    callback : callable, optional
+        Called with a `Progress` after every iterate of every run, one call at a time.
+    """
+    session = Session.begin(settings.max_seconds, seed, callback)
+    settings = _of_rows(settings, len(rows.X))
+    splits = _splits(rows, validation, settings, bounds)
+    preprocessing = family.preprocessing(
+        rows if settings.own_splits else splits[0].train, bounds, settings.whiten
+    )
+    shrinkage = _shrinkage(rows, family)
+    folds = [
+        Fold.of(split, *preprocessed(preprocessing, split), family, settings, seed + k, shrinkage)
+        for k, split in enumerate(splits)
+    ]
+    everyone = _train(folds, family, settings, session)
+    kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
+    flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
+    flow = with_tail(flow, kept, settings)
+    report = build_report(kept, everyone, flow, rows)
+    return Model(flow, kept[0].fold.gaussian, report)
+
+
+def _of_rows(settings: Settings, n_rows: int) -> Settings:
+    """Return the settings with what depends on the number of rows decided."""
+    n_potentials = settings.n_potentials(n_rows)
+    return replace(settings, n_estimators=n_potentials, n_estimators_few=n_potentials)
+
+
+def _splits(
+    rows: WeightedRows, validation: WeightedRows | None, settings: Settings, bounds: Bounds
+) -> list[Split]:
+    """Return one split, or one for every potential; of all rows together if none are held out."""
+    if validation is not None:
+        return [Split(rows, validation)]
+    share, columns = settings.heldout_share(len(rows.X)), _bounded(bounds)
+    n_splits = settings.n_estimators if settings.own_splits else 1
+    splits = [split_rows(rows, share, columns, turn) for turn in range(n_splits)]
+    return splits if all(split.heldout is not None for split in splits) else [Split(rows)]
+
+
+def _bounded(bounds: Bounds) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what maps rows to the density's own columns after their bounds' maps."""
+    column_bounds, n = ColumnBounds(*bounds), len(bounds.low)
+    return lambda X: np.asarray(column_bounds.forward(X[:, :n])[0])
+
+
+def _shrinkage(rows: WeightedRows, family: AbstractFamily) -> float:
+    """Return that of the Gaussian where the rows are too few for more than it; else 0."""
+    N, d = rows.X.shape
+    return d / (N + d) if N <= family.n_least(d) else 0.0
+
+
+def _train(
+    folds: list[Fold], family: AbstractFamily, settings: Settings, session: Session
+) -> list[Trained]:
+    """Return what was trained on every fold, as far as there was time."""
+    if settings.n_maps > 1:
+        return [train_composition(fold, family, settings, session) for fold in folds]
+    if len(folds) > 1:
+        settings = replace(settings, n_estimators=1)
+    return train_potentials(folds, family, settings, session)

@@ -29,7 +29,7 @@ from benchmarks.curves import Curve
 from benchmarks.elimination_chart import draw
 from benchmarks.summary import Records
 from brenier import (
-    ComposedConvexPotentialFlow,
+    Algorithm,
     ConditionalConvexPotentialFlow,
     ConvexPotentialFlow,
     TriangularConvexPotentialFlow,
@@ -141,34 +141,33 @@ def triangular(
     ).fit(X)
     reports = [block.report_ for block in flow.flows_]
     curves = [Curve.of_report(fit) for fit in reports]
-    known = pl.from_numpy(test[:, :half], schema=flow.blocks_[0])
-    of_last = flow.flows_[1].score(known, test[:, half:])
+    context = pl.from_numpy(test[:, :half], schema=flow.blocks_[0])
+    of_last = flow.flows_[1].score(context, test[:, half:])
     yield f"conditional: {name}, 2nd half given 1st", _outcome(reports[1:], curves[1], of_last)
     whole = Curve.of_blocks(curves)
     yield f"block-triangular: {name}", _outcome(reports, whole, flow.score(test))
 
 
 def composed(optimizer: str, seed: int, budget: int) -> Iterator[tuple[str, Outcome]]:
-    """Fit moons by two blocks; each by itself has 60 iterations, the joint search the budget."""
+    """Fit moons by two maps; each by itself has 60 iterations, both together the budget."""
     rows = data.drawn(Moons(), (1024, 1000, 5000), seed)
-    flow = ComposedConvexPotentialFlow(**_settings(optimizer, seed, budget), n_maps=2, noise=0.0)
+    flow = ConvexPotentialFlow(**_settings(optimizer, seed, budget), n_maps=2, noise=0.0)
     recorder = Recorder(2)
     flow.fit(rows.train, validation_data=rows.valid, callback=recorder)
     h, log_2_pi = recorder.history, np.log(2 * np.pi)
     train, heldout = (-np.array(h[part]) - log_2_pi for part in ("train", "validation"))
     curve = Curve.of(h["work_units"], train, heldout)
-    yield "composed: moons, 2 blocks", _outcome([flow.report_], curve, flow.score(rows.test))
+    yield "composed: moons, 2 maps", _outcome([flow.report_], curve, flow.score(rows.test))
 
 
 def _settings(optimizer: str, seed: int, budget: int) -> dict[str, Any]:
     return {
-        "optimizer": optimizer,
+        "algorithm": Algorithm(optimizer=optimizer, max_work_units=budget),
         "decay": DECAY,
         "n_init": 1,
         "n_estimators": 1,
         "max_iter": ENDLESS,
         "n_iter_no_change": ENDLESS,
-        "max_work_units": budget,
         "random_state": seed,
     }
 
@@ -178,7 +177,7 @@ def _outcome(fits: Sequence[FitReport], curve: Curve, score: float) -> Outcome:
         curve,
         -score,
         sum(fit.gaussian_heldout_log_likelihood for fit in fits),
-        sum(fit.seconds["searches"] - fit.seconds["compile"] for fit in fits),
+        sum(fit.seconds["runs"] - fit.seconds["compile"] for fit in fits),
         fits[-1].status.value,
     )
 

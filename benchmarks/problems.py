@@ -13,17 +13,18 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.training.settings import Settings
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
 from brenier.varpro.sample import PaddedSample, chunk_rows
 
-QUADRATIC_FLOOR = 1e-2
+LEAST_QUADRATIC = 1e-2
 RIDGE = 1e-8
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Standardised rows, the separable problem on them, and where its search starts.
+    """Standardised rows, the separable problem on them, and where its run starts.
 
     Attributes
     ----------
@@ -54,14 +55,15 @@ class Problem:
             ACTIVATIONS[activation],
             NONNEGATIVITY[nonnegativity],
             np.random.default_rng(0),
+            spread=Settings().kink_spread,
         )
         features = SeparableFeatures(network, np.eye(n), normalised=normalised)
-        floor = np.concatenate(
-            [np.zeros(network.width), np.full(n, QUADRATIC_FLOOR), np.full(n, -np.inf)]
+        lower = np.concatenate(
+            [np.zeros(network.width), np.full(n, LEAST_QUADRATIC), np.full(n, -np.inf)]
         )
         ridge = np.concatenate([np.full(network.width, RIDGE), np.zeros(2 * n)])
         solver = PrimalDual(tau=1e-5)
-        return Problem(X, VariableProjection(features, floor, ridge, solver, np.asarray(0.0)))
+        return Problem(X, VariableProjection(features, lower, ridge, solver, np.asarray(0.0)))
 
     @property
     def features(self) -> SeparableFeatures:

@@ -50,7 +50,7 @@ PEERS = {
         "convex",
         "composed_posterior",
         (),
-        "`ComposedConditionalConvexPotentialFlow(random_state=seed).fit(x, theta)`: two blocks, "
+        "`ConditionalConvexPotentialFlow(n_maps=2, random_state=seed).fit(x, theta)`: two maps, "
         "the defaults; draws outside of the prior's box are thrown away and made anew.",
     ),
     "npe": Peer(

@@ -29,6 +29,7 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.training.settings import Settings
 
 LOG_2_PI = float(np.log(2 * np.pi))
 # Highest test NLL (nats, 2 pi included) in coordinates whitened by the training rows.
@@ -95,20 +96,21 @@ def inner() -> Iterator[Figure]:
             ACTIVATIONS["softplus"],
             NONNEGATIVITY["bounds"],
             np.random.default_rng(0),
+            spread=Settings().kink_spread,
         )
         derivatives = SeparableFeatures(network, np.eye(2)).derivatives(jnp.asarray(X))
         omega = jnp.full(len(X), 1.0 / len(X))
-        floor = np.concatenate([np.zeros(32), np.full(2, 1e-2), np.full(2, -np.inf)])
+        lower = np.concatenate([np.zeros(32), np.full(2, 1e-2), np.full(2, -np.inf)])
         start = np.concatenate([np.full(32, 0.1 / 32), np.ones(2), np.zeros(2)])
-        objective = ArrayObjective.of(derivatives, omega, jnp.zeros(len(floor)))
+        objective = ArrayObjective.of(derivatives, omega, jnp.zeros(len(lower)))
         solver = PrimalDual(tau=tau)
-        solution = solver.solve(objective, jnp.asarray(floor), WarmStart.cold(start))
+        solution = solver.solve(objective, jnp.asarray(lower), WarmStart.cold(start))
         w = np.asarray(solution.w)
-        constrained = np.isfinite(floor)
-        barrier = -tau * np.sum(np.log(w - np.where(constrained, floor, 0.0))[constrained])
+        constrained = np.isfinite(lower)
+        barrier = -tau * np.sum(np.log(w - np.where(constrained, lower, 0.0))[constrained])
         ours = float(objective.value(solution.w)) + barrier
         M, H = np.asarray(objective.M), _hessians(derivatives)
-    conic = _conic(M, H, floor, tau)
+    conic = _conic(M, H, lower, tau)
     yield Figure("inner solver from cold, 4 x 32, N = 1024: steps", int(solution.newton_steps), 12)
     yield Figure("... |J_tau - conic solver's|", abs(ours - conic), 1e-6, f"J_tau = {ours:.9f}")
 
@@ -119,13 +121,13 @@ def _hessians(features: FeatureDerivatives) -> np.ndarray:
     return np.concatenate([features.hessians, of_rank_one], axis=-1)
 
 
-def _conic(M: np.ndarray, H: np.ndarray, floor: np.ndarray, tau: float) -> float:
+def _conic(M: np.ndarray, H: np.ndarray, lower: np.ndarray, tau: float) -> float:
     """Return min J_tau for n = 2 by a conic solver: det A = u c with u <= a - b^2 / c."""
     N, k = H.shape[1:]
-    w, u = cp.Variable(len(floor)), cp.Variable(N)
+    w, u = cp.Variable(len(lower)), cp.Variable(N)
     a, b, c = (H[entry] @ w[:k] for entry in range(3))
     rotated = cp.SOC(a - u + c, cp.vstack([2 * b, a - u - c]), axis=0)
-    slack = w[:k] - floor[:k]
+    slack = w[:k] - lower[:k]
     root = np.linalg.cholesky(M + 1e-15 * np.eye(len(M))).T
     J = 0.5 * cp.sum_squares(root @ w) - cp.sum(cp.log(u) + cp.log(c)) / N
     problem = cp.Problem(cp.Minimize(J - tau * cp.sum(cp.log(slack))), [rotated])

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure
 
-from brenier import ComposedConditionalConvexPotentialFlow
+from brenier import ConditionalConvexPotentialFlow
 from examples.c2st import c2st
 from examples.simulators import TwoMoons
 
@@ -22,7 +22,7 @@ def main() -> None:
 
     theta = simulator.prior(1000, generator)
     x = simulator.simulate(theta, generator)
-    flow = ComposedConditionalConvexPotentialFlow().fit(x, theta)
+    flow = ConditionalConvexPotentialFlow(n_maps=2).fit(x, theta)
 
     observed = np.array([0.0, 0.0])
     draws = flow.sample(observed[None], 2000)[0]

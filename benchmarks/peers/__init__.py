@@ -65,8 +65,8 @@ PEERS = {
         "convex",
         "composed",
         (),
-        "`ComposedConvexPotentialFlow(random_state=seed).fit(train, validation_data=valid)`: two "
-        "blocks, the defaults; seconds as above.",
+        "`ConvexPotentialFlow(n_maps=2, random_state=seed).fit(train, validation_data=valid)`: two "
+        "maps, the defaults; seconds as above.",
     ),
     "gaussian": Peer(
         "classical", "gaussian", (), "One Gaussian with the training rows' mean and covariance."

@@ -6,12 +6,7 @@ import numpy as np
 
 from benchmarks.data import Split
 from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations, draws_inside
-from brenier import (
-    ComposedConditionalConvexPotentialFlow,
-    ComposedConvexPotentialFlow,
-    ConditionalConvexPotentialFlow,
-    ConvexPotentialFlow,
-)
+from brenier import ConditionalConvexPotentialFlow, ConvexPotentialFlow
 
 
 def brenier(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -21,12 +16,10 @@ def brenier(rows: Split, seed: int, clock: Clock) -> Fitted:
 
 def composed(rows: Split, seed: int, clock: Clock) -> Fitted:
     """Fit a composition with the defaults; which start is the best is known only at the end."""
-    return _fitted(ComposedConvexPotentialFlow(random_state=seed), rows, clock)
+    return _fitted(ConvexPotentialFlow(n_maps=2, random_state=seed), rows, clock)
 
 
-def _fitted(
-    flow: ConvexPotentialFlow | ComposedConvexPotentialFlow, rows: Split, clock: Clock
-) -> Fitted:
+def _fitted(flow: ConvexPotentialFlow, rows: Split, clock: Clock) -> Fitted:
     report = flow.fit(rows.train, validation_data=rows.valid).report_
     return Fitted(
         flow.score_samples, clock(), {"decay": report.decay, "status": report.status.value}
@@ -45,7 +38,7 @@ def composed_posterior(
     simulations: Simulations, seed: int, max_seconds: float | None = None
 ) -> Posterior:
     """Fit a composition to theta given its data; draws outside of the box are made anew."""
-    flow = ComposedConditionalConvexPotentialFlow(max_seconds=max_seconds, random_state=seed)
+    flow = ConditionalConvexPotentialFlow(n_maps=2, max_seconds=max_seconds, random_state=seed)
     flow.fit(simulations.data, simulations.theta)
     low, high = np.array(simulations.bounds).T
     # With the estimator's own seed every round of draws would be the same.

@@ -8,7 +8,7 @@ beyond that it is a loop over columns or a batched product, whose compile time d
 
 No batched LAPACK call is among them: jaxlib runs those on the very threads that run the programs,
 and where as many programs as there are threads wait for one, all wait for ever (jaxlib 0.10.2, seen
-with two searches on two cores, n = 16).
+with two runs on two cores, n = 16).
 """
 
 import jax
@@ -206,11 +206,6 @@ def triangular_products(L: Float[Array, "P N"], V: Float[Array, "n N k"]) -> Flo
         full = jnp.tril(jnp.moveaxis(L[at], -1, 0))
         return jnp.moveaxis(full @ jnp.moveaxis(V, 0, 1), 1, 0)
     return jnp.stack([sum(L[at[a, b]][:, None] * V[b] for b in range(a + 1)) for a in range(n)])
-
-
-def matvec(A: Float[Array, "P N"], v: Float[Array, "n N"]) -> Float[Array, "n N"]:
-    """Return A v for packed symmetric matrices, sample by sample."""
-    return jnp.sum(A[full_index(v.shape[0])] * v, axis=1)
 
 
 def triangular_rmatvec(L: Float[Array, "P N"], v: Float[Array, "n N"]) -> Float[Array, "n N"]:

@@ -78,3 +78,13 @@ def test_figures_are_those_that_the_benchmark_left():
     finally:
         sys.path.remove(str(ROOT))
     assert readme.BETWEEN.search(README)[0] == readme.table()
+
+
+def test_the_page_of_the_default_fit_is_what_the_program_says():
+    docs = ROOT / "docs"
+    sys.path.insert(0, str(docs))
+    try:
+        import default_fit
+    finally:
+        sys.path.remove(str(docs))
+    assert (docs / "default_fit.md").read_text() == default_fit.text()

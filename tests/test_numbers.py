@@ -1,0 +1,93 @@
+"""Every number in one place: no literal outside the settings but those with a reason."""
+
+import ast
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import brenier
+from brenier.training.settings import NOT_TRIED, Settings, describe
+
+ROOT = Path(brenier.__file__).parent
+PROJECT = Path(__file__).parents[1]
+# Rooms whose code makes the numbers of a fit; the others show, store or read.
+ROOMS = ("arrays.py", "linalg.py", "data", "potential", "inner", "varpro", "optimizers", "flow")
+ROOMS += ("training", "estimators")
+# Of formulas, halves, signs, axes and shapes.
+OF_FORMULAS = {-1, 0, 1, 2, 0.5}
+# Where all numbers of the recipe are, and where those of solvers stand beside their formulas.
+SETTINGS = "training/settings.py"
+SOLVER_TABLES = ("inner/", "optimizers/", "flow/inverse.py", "flow/tail.py")
+# Toy distributions are what they are; their numbers are no part of a fit.
+OTHER = ("data/datasets.py",)
+
+REASONS = {
+    "arrays.py": ({3, 4, 64}, "lengths that rows are padded to: padding changes no number"),
+    "linalg.py": ({4, 8}, "where loops take the place of unrolled entries; P = n (n + 1) / 2"),
+    "varpro/sample.py": ({8, 27, 128, 256}, "bytes and tiles of memory: no number depends on them"),
+    "flow/evaluation.py": ({8192}, "rows of a batch: no number depends on it"),
+    "flow/flow.py": ({1.8378770664093453}, "log 2 pi"),
+    "data/rows.py": ({16, 64}, "bytes and bits of a hash"),
+    "data/checks.py": ({4, 5, 20, 1e-6, 1e-7}, "rounding; how many names an error lists"),
+    "data/bounds.py": ({5}, "how many rows an error lists"),
+    "potential/activations.py": ({3, 4}, "derivatives of squareplus"),
+    "potential/gaussian.py": ({1e-9}, "rounding of an identity"),
+    "potential/icnn.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),
+    "potential/picnn.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),
+    "potential/radial.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),
+    "potential/initialise.py": ({1e-12, 1e-8}, "keeps a division by a constant column finite"),
+    "potential/merge.py": ({1e-20}, "stands for zero where a softplus cannot reach it"),
+    "varpro/function.py": ({1e3, 1e-6}, "a value outside the domain; room above a bound"),
+    "varpro/taylor.py": ({13}, "steps of the Taylor check by default"),
+    "training/parallel.py": ({0.2}, "seconds until Ctrl-C is seen"),
+    "training/report.py": ({1e-12}, "keeps a division by a standard error of zero finite"),
+    "training/build_report.py": ({3}, "elements of an empty tuple"),
+    "estimators/joint.py": ({3, 32, 100}, "the thesis's widths; draws until sampling gives up"),
+    "estimators/conditional.py": ({3}, "lengths of tuples"),
+    "estimators/abstract_conditional.py": (
+        {3, 4, 32, 256, 0.9},
+        "nodes of the conditional mean, the default level of intervals, levels of the stack",
+    ),
+    "estimators/files.py": ({1e-9}, "agreement of probes when a model is loaded"),
+}
+MODULES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.rglob("*.py")
+    if path.relative_to(ROOT).parts[0] in ROOMS
+)
+
+
+def numbers(name):
+    """Return the numeric literals of a module, but those of formulas."""
+    nodes = ast.walk(ast.parse((ROOT / name).read_text()))
+    values = (node.value for node in nodes if isinstance(node, ast.Constant))
+    found = {v for v in values if isinstance(v, int | float) and not isinstance(v, bool)}
+    return found - OF_FORMULAS
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_numbers_are_settings_or_have_a_reason(name):
+    if name == SETTINGS or name.startswith(SOLVER_TABLES) or name in OTHER:
+        return
+    allowed, _ = REASONS.get(name, (set(), ""))
+    assert numbers(name) - allowed == set()
+
+
+def test_no_reason_is_left_over():
+    for name, (allowed, reason) in REASONS.items():
+        assert reason
+        assert numbers(name) == allowed, name
+
+
+def test_every_setting_says_what_it_does_and_where_it_comes_from():
+    headings = {
+        line.removeprefix("## ").strip()
+        for line in (PROJECT / "benchmarks" / "NOTES.md").read_text().splitlines()
+        if line.startswith("## ")
+    }
+    described = list(describe())
+    assert [one.name for one in described] == [field.name for field in fields(Settings)]
+    for one in described:
+        assert one.what
+        assert one.trial == NOT_TRIED or any(h.startswith(one.trial) for h in headings), one.trial

@@ -1,6 +1,11 @@
-"""What several test files share."""
+"""What several test files share: two workers with a core each, and one cache of compiled programs.
+
+Compilation is most of what the tests cost. Every program is compiled once, whichever worker needs
+it first, and kept in pytest's own cache folder.
+"""
 
 import gc
+import os
 from pathlib import Path
 
 import jax
@@ -9,6 +14,31 @@ import pytest
 # Every compiled program takes memory mappings, of which Linux gives a process 65,530: past that
 # the compiler crashes. With this many in use, the programs of the files done so far are dropped.
 MANY_MAPPINGS = 20_000
+CACHE = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+def pytest_configure(config):
+    """Name the cache of compiled programs to this process and to those that it starts."""
+    folder = str(config.cache.mkdir("compiled"))
+    for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **CACHE}.items():
+        # JAX may be imported already, and does not read its environment twice.
+        jax.config.update(name.lower(), _number(os.environ.setdefault(name, value)))
+    _keep_to_one_core(os.environ.get("PYTEST_XDIST_WORKER"))
+
+
+def _number(text):
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _keep_to_one_core(worker):
+    """Give each worker a core of its own, so that their threads do not wait for each other."""
+    if worker is None or not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 @pytest.fixture(scope="module")

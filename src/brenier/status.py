@@ -27,7 +27,7 @@ class FitStatus(Enum):
 
     @property
     def finished(self) -> bool:
-        """Whether the search ended by itself, at a point it can vouch for."""
+        """Whether the run ended by itself, at a point it can vouch for."""
         return self in (
             FitStatus.CONVERGED,
             FitStatus.CONVERGED_LOOSELY,

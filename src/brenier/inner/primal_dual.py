@@ -80,7 +80,7 @@ class PrimalDual(AbstractInnerSolver):
     tau : float
         Final barrier weight, nats.
     tolerance : float
-        The search ends with a step from a point whose squared Newton decrement of J_tau (nats) is
+        The solve ends with a step from a point whose squared Newton decrement of J_tau (nats) is
         below this. After a full Newton step J_tau is then wrong by about its square times the
         number of samples, after one with a kept Hessian by less than a thousandth of it.
     max_steps : int

@@ -3,7 +3,7 @@ r"""The reduced objective J_tau(mu): the inner problem solved, its minimiser sub
     J_tau(mu) = min_w [ J(mu, w) - tau sum_i log s_i + 1/2 sum_i rho_i w_i^2 ]
                 + decay / 2 |D mu|^2,
 
-with D mu the slopes in mu (`AbstractTrained.decayed`): K and L, and a cone's B / sqrt(n).
+with D mu the slopes in mu (`AbstractTrained.decayed`): K and L, and a radial unit's B / sqrt(n).
 
 Its gradient is the partial derivative dJ/dmu at the minimiser (envelope theorem): the barrier does
 not contain mu, so nothing is differentiated through the inner solver. The thesis's (3.4) has a

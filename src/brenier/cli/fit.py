@@ -88,28 +88,14 @@ def fit(
     )
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data, output)
-    composed = n_maps is not None and n_maps > 1
-    kinds = {"--given": given is not None, "--blocks": blocks is not None}
-    kinds |= {"--n-maps": composed, "--thesis": thesis}
-    asked = [name for name, wanted in kinds.items() if wanted]
-    if len(asked) > 1 and asked != ["--given", "--n-maps"]:
-        raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
-    if given is not None and (n_radial, noise) != (None, None):
-        raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
-    if given is not None and composed and n_estimators is not None:
-        raise typer.BadParameter("--n-estimators does not go with both --given and --n-maps.")
+    _check_together(settings, given=given, blocks=blocks, thesis=thesis)
     if data == validation == STANDARD:
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
         check_output(model, inputs=(data, validation))
         inputs = _read(data, validation, weights, quiet=quiet)
         settings |= _algorithm(algorithm, thesis=thesis)
-        if given is not None:
-            flow = _fit_given(inputs, settings, _columns(given, "--given"), quiet=quiet)
-        elif blocks is not None:
-            flow = _fit_blocks(inputs, settings, blocks.split("/"), quiet=quiet)
-        else:
-            flow = _fit(inputs, settings, thesis=thesis, quiet=quiet)
+        flow = _fitted(inputs, settings, given=given, blocks=blocks, thesis=thesis, quiet=quiet)
         reports = _reports(flow)
         written = model if all(has_model(report) for report in reports.values()) else None
         if written is not None:
@@ -121,6 +107,39 @@ def fit(
         for report in reports.values():
             _say_how_it_ended(report, inputs)
         raise typer.Exit(max(exit_code(report) for report in reports.values()))
+
+
+def _check_together(
+    settings: dict[str, Any], *, given: str | None, blocks: str | None, thesis: bool
+) -> None:
+    """Refuse options that ask for different models, or that a model has not."""
+    composed = settings.get("n_maps", 1) > 1
+    kinds = {"--given": given is not None, "--blocks": blocks is not None}
+    kinds |= {"--n-maps": composed, "--thesis": thesis}
+    asked = [name for name, wanted in kinds.items() if wanted]
+    if len(asked) > 1 and asked != ["--given", "--n-maps"]:
+        raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
+    if given is not None and {"n_radial", "noise"} & settings.keys():
+        raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
+    if given is not None and composed and "n_estimators" in settings:
+        raise typer.BadParameter("--n-estimators does not go with both --given and --n-maps.")
+
+
+def _fitted(
+    inputs: "_Inputs",
+    settings: dict[str, Any],
+    *,
+    given: str | None,
+    blocks: str | None,
+    thesis: bool,
+    quiet: bool,
+) -> Any:
+    """Return the fitted density that is asked for."""
+    if given is not None:
+        return _fit_given(inputs, settings, _columns(given, "--given"), quiet=quiet)
+    if blocks is not None:
+        return _fit_blocks(inputs, settings, blocks.split("/"), quiet=quiet)
+    return _fit(inputs, settings, thesis=thesis, quiet=quiet)
 
 
 def has_model(report: "FitReport") -> bool:

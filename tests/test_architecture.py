@@ -30,7 +30,7 @@ ALLOWED = {
     "data": BOTTOM | {"data"},
     "io": BOTTOM | {"io"},
     "training": BOTTOM
-    | {"potential", "inner", "varpro", "optimizers", "flow", "data", "training"},
+    | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io.plain", "training"},
     "estimators": BOTTOM
     | {"training", "optimizers.progress", "flow", "potential.gaussian", "data", "io", "estimators"},
     "plots": {"training.report", "data", "plots"},

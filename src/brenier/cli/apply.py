@@ -21,6 +21,7 @@ from brenier.cli.files import (
     with_names,
 )
 from brenier.cli.summary import print_json, print_lines
+from brenier.data.names import default_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,7 +197,7 @@ def _arguments(flow: Any, rows: "np.ndarray") -> tuple[Any, ...]:
 
 
 def _normal_names(flow: Any) -> list[str]:
-    return [f"z{i}" for i in range(len(density_names(flow)))]
+    return default_names(len(density_names(flow)), "z")
 
 
 def _needs_given(path: str, flow: Any) -> str:

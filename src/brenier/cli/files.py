@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brenier.cli.door import note
+from brenier.data.names import default_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +99,7 @@ def is_conditional(flow: Any) -> bool:
 def _names(flow: Any) -> list[str]:
     """Return the names of a model's columns, x0, x1, ... where it was fitted without."""
     names = stored_names(flow)
-    return [f"x{j}" for j in range(flow.n_features_in_)] if names is None else names
+    return default_names(flow.n_features_in_) if names is None else names
 
 
 def read_rows(path: str, names: Sequence[str], *, quiet: bool = False) -> "np.ndarray":
@@ -119,7 +120,7 @@ def in_order(
     from brenier.io.table import Table, select_columns
 
     where = display_name(path)
-    unnamed = list(names) == [f"x{j}" for j in range(len(names))]
+    unnamed = list(names) == default_names(len(names))
     if unnamed and table.columns is not None and set(table.columns) != set(names):
         if not quiet:
             note(f"Note: the model's columns have no names: those of {where} are taken in order.")

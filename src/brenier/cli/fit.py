@@ -22,6 +22,7 @@ from brenier.cli.files import (
 )
 from brenier.cli.progress import shown_progress
 from brenier.cli.summary import block_titles, print_json, print_reports, reports_json
+from brenier.data.names import default_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,7 +171,7 @@ class _Inputs:
     @property
     def shown_names(self) -> tuple[str, ...]:
         n = self.values.shape[1]
-        return tuple(f"x{j}" for j in range(n)) if self.names is None else self.names
+        return tuple(default_names(n)) if self.names is None else self.names
 
     @property
     def size(self) -> str:
@@ -213,7 +214,7 @@ def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool
                 f"Note: no column {weights!r} in {display_name(validation)}: its rows count alike."
             )
         rows, v_omega = split_weights(rows, weights if has_weights else None, validation)
-        names = table.columns or tuple(f"x{j}" for j in range(table.values.shape[1]))
+        names = table.columns or default_names(table.values.shape[1])
         values = with_names(in_order(rows, names, validation, quiet=quiet), table.columns)
         validation_data = values if v_omega is None else (values, v_omega)
     return _Inputs(data, table.columns, table.values, omega, validation, validation_data)

@@ -12,6 +12,7 @@ from brenier.cli.summary import (
     print_reports,
     report_json,
 )
+from brenier.data.names import default_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,9 +81,7 @@ def _part(metadata: dict[str, Any], n: int) -> _Part:
 
     targets = metadata.get("target_names")
     n_own = n if targets is None else len(targets)
-    others = metadata["column_names"] or [
-        f"x{j}" for j in range(n if targets is None else n - n_own)
-    ]
+    others = metadata["column_names"] or default_names(n if targets is None else n - n_own)
     context, names = ([], others) if targets is None else (others, targets)
     settings = dict(metadata["parameters"])
     bounds = settings["bounds"] or [(None, None)] * n_own

@@ -1,7 +1,6 @@
 """What commands print on standard output: two-column summaries, sentences, JSON."""
 
 import json
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +34,9 @@ def print_lines(title: str, lines: Lines, *, to_stderr: bool = False) -> None:
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object; NaN and infinity, which JSON has not, become null."""
-    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    from brenier.io.plain import to_plain
 
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def block_titles(blocks: list[list[str]]) -> list[str]:

@@ -7,6 +7,8 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
+from brenier.data.names import default_names, names_of
+
 # A column that the others determine to this share of its own standard deviation has no density of
 # its own: what is left is rounding.
 DEPENDENCE = 1e-7
@@ -42,7 +44,7 @@ def raise_if_categorical(X: Any, error: ValueError) -> None:
     cells = np.asarray(X, dtype=object)
     if cells.ndim != 2:
         return
-    columns = getattr(X, "columns", [f"x{j}" for j in range(cells.shape[1])])
+    columns = names_of(X) or default_names(cells.shape[1])
     text = {
         str(name): next((c for c in column if isinstance(c, str) and not _is_number(c)), None)
         for name, column in zip(columns, cells.T, strict=True)
@@ -62,7 +64,7 @@ def raise_if_text(X: Any, error: ValueError, names: Sequence[str] | None = None)
     cells = np.asarray(X, dtype=object)
     if cells.ndim != 2:
         return
-    columns = names or getattr(X, "columns", [f"x{j}" for j in range(cells.shape[1])])
+    columns = names or names_of(X) or default_names(cells.shape[1])
     for (row, column), cell in np.ndenumerate(cells):
         if isinstance(cell, str) and not _is_number(cell):
             raise ValueError(

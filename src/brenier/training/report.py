@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from brenier.io.plain import to_plain, with_nan
 from brenier.status import FitStatus
 
 
@@ -177,7 +178,7 @@ class FitReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types that JSON can hold; NaN and infinity become None."""
-        return _plain({**asdict(self), "status": self.status.name})
+        return to_plain({**asdict(self), "status": self.status.name})
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> "FitReport":
@@ -185,14 +186,13 @@ class FitReport:
         fields = dict(plain)
         fields["status"] = FitStatus[fields["status"]]
         for name in ("heldout_log_likelihood", "heldout_gain"):
-            fields[name] = fields[name] and MeanAndError(**_with_nan(fields[name]))
+            fields[name] = fields[name] and MeanAndError(**with_nan(fields[name]))
         fields["certificate"] = fields["certificate"] and Certificate(**fields["certificate"])
         fields["history"] = {
-            key: tuple(_nan_for_none(value) for value in values)
-            for key, values in fields["history"].items()
+            key: tuple(with_nan(values)) for key, values in fields["history"].items()
         }
         for name in ("run_decay", "run_n_radial", "run_log_likelihood"):
-            fields[name] = tuple(_nan_for_none(value) for value in fields[name])
+            fields[name] = tuple(with_nan(fields[name]))
         for name in ("newton_steps", "chord_steps"):
             fields[name] = tuple(fields[name])
         for name in (
@@ -200,7 +200,7 @@ class FitReport:
             "gaussian_train_log_likelihood",
             "gaussian_heldout_log_likelihood",
         ):
-            fields[name] = _nan_for_none(fields[name])
+            fields[name] = with_nan(fields[name])
         return FitReport(**fields)
 
 
@@ -236,21 +236,3 @@ def verdict(gain: MeanAndError | None, *, rows: str) -> str:
         f"No difference from a Gaussian can be seen on {rows} (gain {gain}): the data look "
         "Gaussian, or are too few to tell."
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
-def _nan_for_none(value: Any) -> Any:
-    return float("nan") if value is None else value
-
-
-def _with_nan(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: _nan_for_none(value) for key, value in fields.items()}

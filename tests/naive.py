@@ -18,11 +18,11 @@ ACTIVATIONS = {
 }
 NONNEGATIVITY = {"bounds": lambda raw: raw, "softplus": lambda raw: jnp.log(1 + jnp.exp(raw))}
 
-# The potential. K, b, L are lists over layers, L the non-negative matrices themselves; `radial` is a
-# list of pairs (B_i, e_i). Either may be empty.
+# The potential. K, b, L are lists over layers, L the non-negative matrices themselves; `radial` is
+# a list of pairs (B_i, e_i). Either may be empty.
 
 
-def cone(x, B, e):
+def radial_unit(x, B, e):
     """Return sqrt(1 + |B x + e|^2) at one x."""
     square = 1.0
     for row, offset in zip(B, e, strict=True):
@@ -33,8 +33,8 @@ def cone(x, B, e):
 def slope_bound(K, L, radial=()):
     """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|, then the Frobenius norms |B_i|."""
     c = layer_slope_bound(K, L) if len(K) else jnp.zeros(0)
-    of_cones = [jnp.sqrt(sum(row @ row for row in B)) for B, _ in radial]
-    return jnp.concatenate([c, jnp.array(of_cones)])
+    of_radial = [jnp.sqrt(sum(row @ row for row in B)) for B, _ in radial]
+    return jnp.concatenate([c, jnp.array(of_radial)])
 
 
 def layer_slope_bound(K, L):
@@ -56,7 +56,7 @@ def last_layer(x, K, b, L, s):
 def features(x, K, b, L, s, axes, *, normalised, radial=()):
     """Return f_mu(x) = [u_{l-1} / c, radial / c, 1/2 (r_k . x)^2, x] at one x."""
     u = last_layer(x, K, b, L, s) if len(K) else jnp.zeros(0)
-    u = jnp.concatenate([u, jnp.array([cone(x, B, e) for B, e in radial])])
+    u = jnp.concatenate([u, jnp.array([radial_unit(x, B, e) for B, e in radial])])
     if normalised:
         u = u / slope_bound(K, L, radial)
     return jnp.concatenate([u, jnp.array([0.5 * (r @ x) ** 2 for r in axes]), x])

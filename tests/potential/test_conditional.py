@@ -1,4 +1,4 @@
-"""Conditional features: derivatives, convexity at every context, and the search through them."""
+"""Conditional features: derivatives, convexity at every context, and the regression inside."""
 
 from functools import cache, partial
 from typing import NamedTuple
@@ -13,25 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brenier.flow.inverse import invert
-from brenier.inner.primal_dual import PrimalDual
-from brenier.inner.solution import WarmStart
 from brenier.linalg import outer_products, unpack
-from brenier.optimizers.early_stopping import StoppingCriteria
-from brenier.optimizers.lbfgs import LBFGS
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.conditional import ConditionalFeatures
 from brenier.potential.features import ConvexPotential, SumPotential
-from brenier.potential.initialise import initial_conditional_network
+from brenier.potential.gaussian import ConditionalGaussian
+from brenier.potential.initialise import ContextStart, initial_conditional_network
 from brenier.potential.merge import combine
-from brenier.potential.nonnegativity import Bounded
-from brenier.status import InnerStatus
-from brenier.training.conditional import ConditionalGaussian, ConditionalModel
-from brenier.training.settings import Hyperparameters, Settings
-from brenier.training.training import train
-from brenier.varpro.function import ReducedFunction
 from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
-from brenier.varpro.sample import Data, PaddedSample
-from brenier.varpro.taylor import taylor_check
 
 pytestmark = pytest.mark.usefixtures("x64", "programs_for_once")
 
@@ -39,10 +28,8 @@ pytestmark = pytest.mark.usefixtures("x64", "programs_for_once")
 ROUNDING = {"rtol": 1e-11, "atol": 1e-11}
 # Rounding of a Hessian's eigenvalues, relative to its largest.
 EIGENVALUE = 1e-13
-# Observed order of Taylor remainders at small steps; below the second figure they are rounding and
-# the inner solver's closing step.
-ORDER, INNER = 0.1, 1e-11
 N = 5
+CONTEXT = ContextStart(spread=(0.5, 2.0), noise=0.1, shift_ridge=1e-2, least_residual=1e-3)
 
 
 class Family(NamedTuple):
@@ -69,8 +56,8 @@ def draw(family, seed, scale=1.0):
     rng = np.random.default_rng(seed)
     n = family.n
     placed = initial_conditional_network(
-        rng.normal(size=(20, n + family.q)), *family[:1], *family[2:5],
-        ACTIVATIONS[family.activation], rng,
+        rng.normal(size=(20, n + family.q)), n, *family[2:5], ACTIVATIONS[family.activation], rng,
+        spread=(0.5, 3.0), context=CONTEXT,
     )  # fmt: skip
     network = jax.tree.map(lambda array: scale * rng.normal(size=array.shape), placed)
     hidden = tuple(np.abs(L) for L in network.units.L)
@@ -202,10 +189,10 @@ def test_convex_in_the_targets_at_every_context(name, seed, log_scale, log_dista
     assert all(np.isfinite(array).all() for array in found.values())
     values = np.linalg.eigvalsh(found["hessians"])
     assert (values.min(axis=-1) >= -EIGENVALUE * np.abs(values).max(axis=-1)).all()
-    floor = w[features.width : features.width + features.n].min()
-    assert found["strong convexity"] == floor
+    convexity = w[features.width : features.width + features.n].min()
+    assert found["strong convexity"] == convexity
     values = np.linalg.eigvalsh(found["A"])
-    assert (values.min(axis=-1) >= floor - EIGENVALUE * np.abs(values).max(axis=-1)).all()
+    assert (values.min(axis=-1) >= convexity - EIGENVALUE * np.abs(values).max(axis=-1)).all()
     # A network feature's slope in y is its gate's value at most.
     slopes = np.linalg.norm(found["gradients"], axis=-1)[:, : features.width]
     assert (slopes <= 1 + EIGENVALUE).all()
@@ -268,99 +255,6 @@ def test_inverse_where_terms_of_the_potential_cancel():
     assert np.asarray(inversion.converged).all()
 
 
-# The search.
-
-WIDTHS, CONTEXT_WIDTHS, N_GATES, N_ROWS = (3, 2), (3,), 2, 60
-MODEL = ConditionalModel(1, CONTEXT_WIDTHS, N_GATES)
-CONTEXTS = {
-    "plain": lambda c: c,
-    "constant": lambda c: np.stack([c[:, 0], 0 * c[:, 0]], axis=1),
-    "all constant": lambda c: 0 * c,
-    "collinear": lambda c: np.stack([c[:, 0], -2 * c[:, 0]], axis=1),
-}
-
-
-def rows(context="plain", seed=0):
-    """Return rows (y, c) whose mean and noise depend on the context, and unequal weights."""
-    rng = np.random.default_rng(seed)
-    c = rng.normal(size=(N_ROWS, 2))
-    y = np.sin(2 * c[:, 0]) + np.exp(0.5 * c[:, 1] - 1) * rng.normal(size=N_ROWS)
-    return np.column_stack([y, CONTEXTS[context](c)]), rng.uniform(0.5, 2.0, size=N_ROWS)
-
-
-def run_settings(**changes):
-    settings = {
-        "widths": WIDTHS,
-        "activation": ACTIVATIONS["gaussian-softplus"],
-        "nonnegativity": Bounded(),
-        "solver": PrimalDual(tau=1e-3),
-        "optimizer": LBFGS(),
-        "quadratic": True,
-        "forms": (Hyperparameters(1e-3, 0),),
-        "noise": 0.0,
-        "w_min": 1e-2,
-        "criteria": StoppingCriteria(15, 50, None),
-        "n_init": 1,
-        "n_estimators": 2,
-        "seed": 0,
-    }
-    return Settings(**settings | changes)
-
-
-def problem_on(context):
-    """Return the separable problem of rows, its sample, and a cold start."""
-    X, weights = rows(context)
-    gaussian = MODEL.gaussian(X, weights, 0.0)
-    form, settings = Hyperparameters(1e-3, 0), run_settings()
-    start = MODEL.start(X, settings, np.random.default_rng(0))
-    problem = MODEL.problem(start.features(form, settings, gaussian), form, settings, gaussian)
-    cold = WarmStart.cold(jnp.asarray(MODEL.cold_weights(problem.template, gaussian)))
-    return problem, PaddedSample.of(X, weights, chunk_rows=128), cold
-
-
-def test_taylor_remainders_are_of_second_order_through_the_inner_solver():
-    problem, sample, cold = problem_on("plain")
-    function = ReducedFunction(problem, sample, cold, N_ROWS)
-    theta = to_vector(problem.template.network)
-    direction = np.random.default_rng(5).normal(size=len(theta))
-    direction *= np.where(np.isfinite(function.lower), np.sign(direction), 1.0)
-    table = taylor_check(function, theta, direction, h=1e-2 * 0.5 ** np.arange(6))
-    orders = table["order"][1:][table["error"][1:] > INNER]
-    assert len(orders) >= 3
-    np.testing.assert_allclose(orders, 2.0, atol=ORDER)
-
-
-@pytest.mark.parametrize("context", CONTEXTS)
-def test_inner_problem_is_solved_whatever_the_context(context):
-    problem, sample, cold = problem_on(context)
-    solution = problem.solve(jnp.asarray(to_vector(problem.template.network)), sample, cold)
-    assert int(solution.status) == InnerStatus.CONVERGED
-    assert np.isfinite(solution.w).all()
-    # mean |z|^2 = n + w . lambda less the ridge's share, at any optimum.
-    z, _ = problem.map(to_vector(problem.template.network), solution.w).gradient_and_hessian(
-        np.asarray(sample.X)[0]
-    )
-    square = np.asarray(sample.omega)[0] @ np.sum(np.asarray(z) ** 2, axis=0)
-    excess = float(solution.w @ solution.multipliers - problem.ridge @ solution.w**2)
-    assert square == pytest.approx(1 + excess, abs=1e-6)
-
-
-@pytest.mark.parametrize("context", CONTEXTS)
-def test_training_is_finite_and_no_worse_than_the_regression(context):
-    X, weights = rows(context)
-    held_X, held_weights = rows(context, seed=1)
-    data = Data(X, weights, held_X, held_weights)
-    result = train(data, run_settings(), model=MODEL)
-    # Without a context these rows are nearly Gaussian: either may win.
-    assert not result.is_gaussian or context == "all constant"
-    if result.best is not None:
-        assert result.best.loss < result.gaussian_loss
-        assert result.best.heldout_loss <= result.gaussian_heldout_loss
-    z, A = result.map.gradient_and_hessian(X)
-    assert np.isfinite(z).all()
-    assert (np.asarray(A) > 0).all()
-
-
 @on_all
 def test_regression_is_inside_the_model_at_all_weights_of_the_network(name):
     family = FAMILIES[name]
@@ -368,7 +262,7 @@ def test_regression_is_inside_the_model_at_all_weights_of_the_network(name):
     rng = np.random.default_rng(8)
     data = rng.normal(size=(50, family.n + family.q))
     weights = rng.uniform(1, 2, size=50)
-    gaussian = ConditionalGaussian.fit(data, family.n, weights, 0.0)
+    gaussian = ConditionalGaussian.fit(data, family.n, weights, 0.0, ridge=1e-8, least_sd=1e-6)
     features = ConditionalFeatures(features.network, gaussian.axes)
     z, A = ConvexPotential(features, gaussian.weights(features)).gradient_and_hessian(X)
     losses = 0.5 * np.sum(np.asarray(z) ** 2, axis=0) - np.linalg.slogdet(unpack(A))[1]

@@ -13,7 +13,7 @@ from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.units import ConcatenatedUnits
 from brenier.varpro.reduced import loss
 
-WIDTHS = (4, 3, 4)
+WIDTHS, SPREAD = (4, 3, 4), (0.5, 3.0)
 FORMS = [
     (name, quadratic, n_radial)
     for name in NONNEGATIVITY
@@ -27,9 +27,11 @@ ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 def potential(nonnegativity, seed, *, quadratic, n_radial=0, n=2):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(64, n))
-    units = initial_network(X, WIDTHS, ACTIVATIONS["softplus"], NONNEGATIVITY[nonnegativity], rng)
+    forms = ACTIVATIONS["softplus"], NONNEGATIVITY[nonnegativity]
+    units = initial_network(X, WIDTHS, *forms, rng, spread=SPREAD)
     if n_radial:
-        units = ConcatenatedUnits((units, initial_radial_units(X, n_radial, rng)))
+        radial = initial_radial_units(X, n_radial, rng, spread=SPREAD, noise=0.1)
+        units = ConcatenatedUnits((units, radial))
     axes = np.eye(n) if quadratic else np.zeros((0, n))
     w = np.concatenate([rng.exponential(size=units.width + len(axes)), rng.normal(size=n)])
     return ConvexPotential(SeparableFeatures(units, axes, normalised=quadratic), w)
@@ -67,7 +69,7 @@ def test_sum_of_one_is_itself():
         np.testing.assert_array_equal(combine([one], [1.0]).value(X), one.value(X))
 
 
-def test_weighted_sum_of_potentials_with_and_without_cones_and_without_units_at_all():
+def test_weighted_sum_of_potentials_with_and_without_radial_units_and_without_units_at_all():
     X = np.random.default_rng(9).normal(size=(5, 2))
     n_radial, shares = (0, 3, 0, 2), np.array([0.5, 0.2, 0.4, 0.0])
     with jax.enable_x64(True):

@@ -41,7 +41,7 @@ class Family(NamedTuple):
     n_radial: int = 0
 
 
-# Every pair of an activation, a form of nonnegativity, and a head; networks, radial, and both.
+# Every pair of an activation, a form of nonnegativity, and a head; networks, radial units, both.
 FAMILIES = {
     "softplus, bounds": Family(2, DEEP, "softplus", "bounds", quadratic=True),
     "thesis": Family(2, DEEP, "softplus", "softplus", quadratic=False),
@@ -67,7 +67,7 @@ on_all = pytest.mark.parametrize("name", FAMILIES)
 
 
 def draw_units(family, rng, scale):
-    """Return a network, radial, or both side by side, with random weights of a scale."""
+    """Return a network, radial units, or one beside the other, with random weights of a scale."""
     n, widths = family.n, family.widths
     radial = RadialUnits(
         B=scale * rng.normal(size=(family.n_radial, n, n)),
@@ -126,7 +126,7 @@ def ours(features, w, X):
 
 
 def parts(units):
-    """Return the network, or None where there are radial alone, and the radial, or None."""
+    """Return the network and the radial units, None for what there is not."""
     members = units.parts if isinstance(units, ConcatenatedUnits) else (units,)
     of = {type(member): member for member in members}
     return of.get(InputConvexNetwork), of.get(RadialUnits)
@@ -258,10 +258,10 @@ def test_convex_by_construction(name, seed, log_scale, log_distance, log_w):
     least, largest = eigenvalues(found["hessians"])
     assert (least >= -EIGENVALUE * largest).all()
     quadratic = w[features.network.width : features.n_constrained]
-    floor = quadratic.min() if FAMILIES[name].quadratic else 0.0
-    assert found["strong convexity"] == floor
+    convexity = quadratic.min() if FAMILIES[name].quadratic else 0.0
+    assert found["strong convexity"] == convexity
     least, largest = eigenvalues(found["A"])
-    assert (least >= floor - EIGENVALUE * largest).all()
+    assert (least >= convexity - EIGENVALUE * largest).all()
     # |grad u_i| <= c_i, in a head that may have been divided by c.
     slopes = np.linalg.norm(found["gradients"], axis=-1)[:, : features.network.width]
     bound = 1.0 if features.normalised else found["slope bound"]
@@ -321,7 +321,7 @@ def test_bounds_and_weight_decay_have_each_part_in_its_place(name):
     assert float(np.sum(decayed_weights(units) ** 2)) == pytest.approx(squares, rel=1e-13)
 
 
-def test_a_cone_of_no_slope_has_finite_derivatives():
+def test_a_radial_unit_of_no_slope_has_finite_derivatives():
     def slope(B):
         return RadialUnits(B, jnp.zeros((1, 2))).slope_bound()[0]
 

@@ -51,9 +51,9 @@ def settings_of(estimator: Any, *, conditional: bool) -> Settings:
     given some. This is the one place where they are resolved.
     """
     defaults = default_settings(composed=estimator.n_maps > 1, conditional=conditional)
-    known = {field.name for field in fields(Settings)}
+    known = {field.name: field.type for field in fields(Settings)}
     given = {
-        name: _plain(value)
+        name: _plain(value, known[name])
         for name, value in estimator.get_params(deep=False).items()
         if name in known and value is not None
     }
@@ -64,8 +64,10 @@ def settings_of(estimator: Any, *, conditional: bool) -> Settings:
     return settings
 
 
-def _plain(value: Any) -> Any:
-    """Return a setting without types of NumPy, lists as tuples."""
+def _plain(value: Any, kind: Any) -> Any:
+    """Return a setting as `Settings` has it: without types of NumPy, lists as tuples."""
+    if kind in (float, float | None):
+        return float(value)
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
         return tuple(int(entry) for entry in value)
     return value.item() if isinstance(value, np.generic) else value

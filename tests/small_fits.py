@@ -1,0 +1,44 @@
+"""Fits of a few seconds, of one shape for (nearly) all tests, so that JAX compiles once."""
+
+import numpy as np
+import pytest
+
+from brenier import ConvexPotentialFlow
+from brenier.data.datasets import CorrelatedGaussian, EightGaussians, MAFMoon, Moons, Rings
+
+N = 300
+DATA = {
+    distribution.name: distribution
+    for distribution in (MAFMoon(), Moons(), EightGaussians(), Rings(), CorrelatedGaussian(2))
+}
+BOUNDS = {"share": (0, 1), "rate": (0, None)}
+# What equal content in another order or form may change: rounding only.
+SAME = {"rtol": 1e-10, "atol": 1e-10}
+ROUNDING = 1e-12
+
+# Such fits end early, and say so; nothing else may warn.
+ends_early = pytest.mark.filterwarnings(
+    "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
+)
+
+
+def small(**changes):
+    """Return a quick estimator; nothing held out, no radial units, no noise, unless asked for."""
+    settings = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "n_estimators": 1}
+    return ConvexPotentialFlow(**settings | {"validation_fraction": 0.0} | changes)
+
+
+def rows(name="maf-moon", n_rows=N, seed=0):
+    return DATA[name].sample(n_rows, random_state=seed)
+
+
+def same(value):
+    """Return what numbers are equal to that differ from a value by rounding."""
+    return pytest.approx(value, rel=SAME["rtol"], abs=SAME["atol"])
+
+
+def assert_same_fit(a, b, X):
+    """Assert that two estimators are the same but for rounding."""
+    np.testing.assert_allclose(a.score_samples(X), b.score_samples(X), **SAME)
+    assert a.n_iter_ == b.n_iter_
+    assert a.report_.train_log_likelihood == same(b.report_.train_log_likelihood)

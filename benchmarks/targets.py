@@ -7,9 +7,11 @@ there the figures of parts that are not measured this time.
 import argparse
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cvxpy as cp
 import jax
@@ -17,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import data, report
+from benchmarks.kernels import EXAMPLE, command_seconds
 from benchmarks.report import Figure
 from brenier import ConvexPotentialFlow
 from brenier.arrays import FeatureDerivatives
@@ -162,8 +165,17 @@ def start_up() -> Iterator[Figure]:
     )
 
 
+def command() -> Iterator[Figure]:
+    """Yield the wall time of the README's first command, with an empty cache and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = command_seconds(EXAMPLE, Path(folder), runs=2)
+    yield Figure("`brenier fit examples/garch11.csv`, empty cache: seconds", first)
+    yield Figure("... second run: seconds", second)
+
+
 PARTS: dict[str, Callable[..., Iterator[Figure]]] = {
     "start-up": start_up,
+    "command": command,
     "inner": inner,
     "flow": flow_laws,
     "moons": moons,

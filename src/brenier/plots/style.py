@@ -50,6 +50,7 @@ def legend_above(ax: Axes, *, ncols: int = 2, **style: Any) -> None:
     """Put the legend where it covers nothing; what a title would say is its title."""
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3}
     look = {"markerscale": 2, "frameon": False, "alignment": "left", "columnspacing": 1.2}
+    look |= {"fontsize": "small", "title_fontsize": "small"}
     ax.legend(ncols=ncols, **{**look, **where, **style})
 
 

@@ -1,1 +1,1 @@
-"""The thesis, reproduced: its training optimizers, tables and figures, on data of known density."""
+"""The thesis, reproduced: its optimizers, tables and figures, on data of known density."""

@@ -5,37 +5,29 @@ seed, and mu begins at the initial weights of that seed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.inner.barrier import Barrier
-from brenier.inner.primal_dual import PrimalDual
+from brenier.estimators.common import settings_of
 from brenier.inner.solution import AbstractInnerSolver, InnerSolution, WarmStart
 from brenier.optimizers.early_stopping import EarlyStopping, StoppingCriteria
 from brenier.optimizers.lbfgs import LBFGS
-from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
-from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.reproduce.setting import Setting
 from brenier.status import InnerStatus
+from brenier.training.settings import INNER_SOLVERS, Settings
 from brenier.varpro.function import ReducedFunction
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
 from brenier.varpro.sample import PaddedSample
 from brenier.varpro.taylor import taylor_check
 
-SOLVERS: dict[str, Callable[[float], AbstractInnerSolver]] = {
-    "barrier": lambda tau: Barrier(tau=tau),
-    "primal-dual": lambda tau: PrimalDual(tau=tau),
-}
-# Iterates of L-BFGS at which the inner solvers are compared (fewer if quick), and timings of each
-# solve.
-N_ITERATES, N_QUICK, N_REPEATS = 30, 10, 3
+SOLVERS = ("barrier", "primal-dual")
 # Steps h of the Taylor check, with a direction of this norm.
 STEPS, DIRECTION_NORM = 0.5 ** np.arange(1, 13), 1.0
 # Remainders below this are rounding, or the inner solver's own error.
@@ -70,11 +62,26 @@ class Taylor:
 
 @dataclass(frozen=True)
 class InnerComparison:
-    """Newton steps and seconds of an inner solver over the iterates of a search, by solve."""
+    """What an inner solver did over the iterates of an optimizer, solve by solve.
+
+    Attributes
+    ----------
+    solver, start : str
+        Inner solver; "cold" or "warm".
+    newton_steps : list of int
+        Steps with a Hessian of their own.
+    chord_steps : list of int
+        Steps that kept the Hessian of an earlier one.
+    seconds : list of float
+        Wall time.
+    failures : int
+        Solves that did not converge.
+    """
 
     solver: str
     start: str
-    steps: list[int] = field(default_factory=list)
+    newton_steps: list[int] = field(default_factory=list)
+    chord_steps: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     failures: int = 0
 
@@ -92,25 +99,31 @@ class Checks:
 def run_checks(setting: Setting) -> Checks:
     """Return the Taylor remainders and the comparison of the inner solvers."""
     X = setting.rows(setting.seeds[0]).train
-    tau = float(setting.estimator(setting.optimizers[0], setting.seeds[0]).tau)
+    tau = thesis_settings(setting).tau
     with jax.enable_x64(True):
         taylor = [table for name in SOLVERS for table in _taylor(setting, X, name, tau)]
         return Checks(taylor, _inner(setting, X, tau), len(X), tau)
+
+
+def thesis_settings(setting: Setting) -> Settings:
+    """Return all numbers of a run of the thesis's form, the first seed."""
+    return settings_of(
+        setting.estimator(setting.optimizers[0], setting.seeds[0]), conditional=False
+    )
 
 
 def problem_of(
     setting: Setting, X: np.ndarray, solver: AbstractInnerSolver
 ) -> tuple[VariableProjection, WarmStart]:
     """Return the separable problem of the thesis's form at initial weights, and a cold start."""
-    seed = setting.seeds[0]
-    form = setting.estimator(setting.optimizers[0], seed)
-    activation, positive = ACTIVATIONS[form.activation], NONNEGATIVITY[form.nonnegativity]
-    network = initial_network(X, form.widths, activation, positive, np.random.default_rng(seed))
+    form, rng = thesis_settings(setting), np.random.default_rng(setting.seeds[0])
+    parts = form.widths, form.activation, form.nonnegativity
+    network = initial_network(X, *parts, rng, spread=form.kink_spread)
     n, width = X.shape[1], network.width
     features = SeparableFeatures(network, np.zeros((0, n)), normalised=False)
-    floor = np.concatenate([np.zeros(width), np.full(n, -np.inf)])
+    lower = np.concatenate([np.zeros(width), np.full(n, -np.inf)])
     # No ridge, no decay: (3.4) as it stands.
-    problem = VariableProjection(features, floor, np.zeros(width + n), solver, np.asarray(0.0))
+    problem = VariableProjection(features, lower, np.zeros(width + n), solver, np.asarray(0.0))
     cold = WarmStart.cold(jnp.asarray(np.concatenate([np.ones(width), np.zeros(n)])))
     return problem, cold
 
@@ -120,7 +133,7 @@ def _sample(X: np.ndarray) -> PaddedSample:
 
 
 def _taylor(setting: Setting, X: np.ndarray, name: str, tau: float) -> list[Taylor]:
-    problem, cold = problem_of(setting, X, SOLVERS[name](tau))
+    problem, cold = problem_of(setting, X, INNER_SOLVERS[name](tau=tau))
     function = ReducedFunction(problem, _sample(X), cold, len(X))
     theta = to_vector(problem.template.network)
     direction = np.random.default_rng(setting.seeds[0]).normal(size=theta.size)
@@ -150,52 +163,66 @@ def iterates(
         if early_stopping.best is not None:
             found.append(early_stopping.best.theta)
 
-    criteria = StoppingCriteria(max_iter=n, patience=n, max_seconds=None)
-    early_stopping = EarlyStopping(problem, None, criteria, keep)
+    criteria = StoppingCriteria(max_iter=n, patience=n, patience_share=0.0)
+    early_stopping = EarlyStopping(criteria, tell=keep)
     LBFGS().minimize(ReducedFunction(problem, _sample(X), cold, len(X)), found[0], early_stopping)
     return found
 
 
 def _inner(setting: Setting, X: np.ndarray, tau: float) -> list[InnerComparison]:
-    problem, cold = problem_of(setting, X, SOLVERS["primal-dual"](tau))
-    n = N_QUICK if setting.quick else N_ITERATES
-    path, sample = iterates(problem, cold, X, n), _sample(X)
+    problem, cold = problem_of(setting, X, INNER_SOLVERS["primal-dual"](tau=tau))
+    path, sample = iterates(problem, cold, X, setting.n_iterates), _sample(X)
     compared = []
-    for name, make in SOLVERS.items():
-        problem, _ = problem_of(setting, X, make(tau))
+    for name in SOLVERS:
+        problem, _ = problem_of(setting, X, INNER_SOLVERS[name](tau=tau))
         for start in ("cold", "warm"):
-            compared.append(_compare(problem, sample, path, name, start, cold))
+            solves = _along(problem, sample, path, cold, warm=start == "warm", n=setting.n_timings)
+            compared.append(_compared(name, start, solves))
     return compared
 
 
-def _compare(
+def _along(
     problem: VariableProjection,
     sample: PaddedSample,
     path: list[np.ndarray],
-    name: str,
-    start: str,
     cold: WarmStart,
-) -> InnerComparison:
-    """Return a solver's steps and times along the path; warm: from the iterate before."""
+    *,
+    warm: bool,
+    n: int,
+) -> Iterator[tuple[InnerSolution, float]]:
+    """Yield the solutions along the path with their seconds; warm: from the iterate before."""
     before = problem.solve(jnp.asarray(path[0]), sample, cold).start
-    steps, seconds, failures = [], [], 0
     for theta in path[1:]:
-        begin = before if start == "warm" else cold
-        solution, spent = _timed(problem, jnp.asarray(theta), sample, begin)
-        converged = int(solution.status) == InnerStatus.CONVERGED
-        failures += not converged
-        steps.append(int(solution.newton_steps))
-        seconds.append(spent)
-        before = solution.start if converged else cold
-    return InnerComparison(name, start, steps, seconds, failures)
+        begin = before if warm else cold
+        solution, seconds = _timed(problem, jnp.asarray(theta), sample, begin, n)
+        yield solution, seconds
+        before = solution.start if _converged(solution) else cold
+
+
+def _compared(
+    name: str, start: str, solves: Iterable[tuple[InnerSolution, float]]
+) -> InnerComparison:
+    solutions, seconds = zip(*solves, strict=True)
+    return InnerComparison(
+        name,
+        start,
+        newton_steps=[int(solution.newton_steps) for solution in solutions],
+        chord_steps=[int(solution.chord_steps) for solution in solutions],
+        seconds=list(seconds),
+        failures=sum(not _converged(solution) for solution in solutions),
+    )
+
+
+def _converged(solution: InnerSolution) -> bool:
+    return int(solution.status) == InnerStatus.CONVERGED
 
 
 def _timed(
-    problem: VariableProjection, theta: jax.Array, sample: PaddedSample, start: WarmStart
+    problem: VariableProjection, theta: jax.Array, sample: PaddedSample, start: WarmStart, n: int
 ) -> tuple[InnerSolution, float]:
-    """Return the solution, and the least wall time of a few solves."""
+    """Return the solution, and the least wall time of n solves."""
     times = []
-    for _ in range(N_REPEATS):
+    for _ in range(n):
         before = time.perf_counter()
         solution = jax.block_until_ready(problem.solve(theta, sample, start))
         times.append(time.perf_counter() - before)

@@ -210,7 +210,7 @@ def _warm_up(runs: Sequence[Run]) -> Claim:
 def _negligible(setting: Setting, runs: Sequence[Run]) -> Claim:
     shares: dict[str, float] = {}
     for label in setting.optimizers:
-        values = [run.share("inner") for run in good(runs, label) if not math.isnan(run.cold_steps)]
+        values = [run.share("inner") for run in good(runs, label) if run.eliminates]
         if values:
             shares[label] = float(np.mean(values))
     shown = ", ".join(f"{label} {share:.0%}" for label, share in shares.items())
@@ -222,12 +222,13 @@ def _negligible(setting: Setting, runs: Sequence[Run]) -> Claim:
 
 
 def _inner_steps(runs: Sequence[Run]) -> Claim:
-    steps = spread_of(run.warm_steps for run in good(runs, DEFAULT)).mean
-    hessians = spread_of(run.warm_hessians for run in good(runs, DEFAULT)).mean
+    newton = spread_of(run.warm_newton_steps for run in good(runs, DEFAULT)).mean
+    chord = spread_of(run.warm_chord_steps for run in good(runs, DEFAULT)).mean
+    steps = newton + chord
     return Claim(
         f"Ours: at most {DEFAULT_STEPS:g} inner steps an evaluation, warm, default estimator",
         _judge(holds=steps <= DEFAULT_STEPS if _seen(steps) else None),
-        f"{steps:.1f} on average, {hessians:.1f} of them with a Hessian of their own",
+        f"{steps:.1f} on average: {newton:.1f} Newton steps, {chord:.1f} chord steps",
     )
 
 

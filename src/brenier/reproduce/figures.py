@@ -1,35 +1,38 @@
 """Figures of a reproduction, as PNG and SVG.
 
-Colours are those of Okabe and Ito, and no line is known by its colour alone: optimizers have markers,
-training and validation have line styles.
+No line is known by its colour alone: optimizers have markers, training and validation have line
+styles.
 """
 
 import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from brenier.estimators import ConvexPotentialFlow
 from brenier.plots import plot_density, plot_map
+from brenier.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from brenier.reproduce.record import Run
 from brenier.reproduce.setting import Setting
 from brenier.reproduce.tables import good
 
 COLOURS = {
-    "adam": "#D55E00",
-    "adam-varpro": "#E69F00",
-    "lbfgs-varpro": "#0072B2",
-    "adam-lbfgs-varpro": "#009E73",
-    "gd-varpro": "#56B4E9",
-    "gauss-newton-varpro": "#CC79A7",
-    "lbfgs-full": "#0072B2",
-    "gauss-newton-full": "#CC79A7",
+    "adam": VERMILLION,
+    "adam-varpro": ORANGE,
+    "lbfgs-varpro": BLUE,
+    "adam-lbfgs-varpro": GREEN,
+    "gd-varpro": SKY,
+    "gauss-newton-varpro": PURPLE,
+    "lbfgs-full": BLUE,
+    "gauss-newton-full": PURPLE,
     "default": "#000000",
 }
 MARKERS = {
@@ -43,7 +46,6 @@ MARKERS = {
     "gauss-newton-full": "*",
     "default": "h",
 }
-BLUE, ORANGE, RED, GREY = "#0072B2", "#E69F00", "#D55E00", "#888888"
 UNITS, LOSS = "work units (passes of single samples)", "loss J (nats)"
 FIGURE_2_1 = (
     ("Gauss-Newton", "gauss-newton-varpro", "gauss-newton-full"),
@@ -54,6 +56,8 @@ N_REFERENCE = 2000
 # Nothing is drawn above this J: the first iterates of some optimizers are far higher.
 HIGHEST_J = 1.0
 DPI = 130
+# Between panels, inches: labels of one do not touch the title or the legend of the next.
+PADDING = 0.12
 
 
 @dataclass(frozen=True)
@@ -80,35 +84,39 @@ def figure_2_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
     drawn = [line for line in FIGURE_2_1 if any(good(runs, optimizer) for optimizer in line[1:])]
     if not drawn:
         return None
-    figure = Figure(figsize=(10, 3.6 * len(drawn)), layout="constrained")
+    figure = _figure(10.0, 3.8 * len(drawn) + 0.4)
     panels = figure.subplots(len(drawn), 2, sharey=True, squeeze=False)
     for row, (name, reduced, full) in zip(panels, drawn, strict=True):
-        for ax, key, label in zip(
-            row, ("iteration", "work_units"), ("outer iterations", UNITS), strict=True
-        ):
-            lines = ((full, RED, "--", "s", "without"), (reduced, BLUE, "-", "o", "with"))
-            for optimizer, colour, style, marker, word in lines:
-                for run in good(runs, optimizer):
-                    x, y = run.history[key], run.history["train"]
-                    ax.plot(
-                        x, y, color=colour, ls=style, lw=1.5, marker=marker, ms=5, markevery=0.15
-                    )
-                ax.plot([], [], color=colour, ls=style, marker=marker, label=f"{word} elimination")
-            _floor(ax, setting)
-            ax.set(xscale="log", xlabel=label, title=name)
-            # Labels of minor ticks would cover each other.
-            ax.xaxis.set_minor_formatter(NullFormatter())
-        row[0].set_ylabel(f"training {LOSS}")
-        row[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.12))
-    _limit(
-        panels[0, 0], setting, runs, [optimizer for line in FIGURE_2_1 for optimizer in line[1:]]
-    )
+        _with_and_without(row[0], setting, good(runs, reduced), good(runs, full), "iteration")
+        _with_and_without(row[1], setting, good(runs, reduced), good(runs, full), "work_units")
+        row[0].set(title=name, xlabel="outer iterations", ylabel=f"training {LOSS}")
+        row[1].set(title=name, xlabel=UNITS)
+    handles = panels[0, 0].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
+    labels = [optimizer for line in FIGURE_2_1 for optimizer in line[1:]]
+    _limit(panels[0, 0], setting, runs, labels)
     return Picture(
         "figure-2-1",
         "Figure 2.1's point on these data: training loss of Gauss-Newton and of L-BFGS, with and "
         "without eliminating the last layer's weights; one line per seed.",
         figure,
     )
+
+
+def _with_and_without(
+    ax: Axes, setting: Setting, reduced: Sequence[Run], full: Sequence[Run], key: str
+) -> None:
+    """Draw the training losses of runs that eliminate w, and of runs that do not."""
+    without = {"color": VERMILLION, "ls": "--", "marker": "s", "ms": 5}
+    with_it = {"color": BLUE, "ls": "-", "marker": "o", "ms": 5}
+    for runs, style, word in ((full, without, "without"), (reduced, with_it, "with")):
+        for run in runs:
+            ax.plot(run.history[key], run.history["train"], lw=1.5, markevery=0.15, **style)
+        ax.plot([], [], label=f"{word} elimination", **style)
+    _floor(ax, setting)
+    ax.set_xscale("log")
+    # Labels of minor ticks would cover each other.
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def figure_4_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
@@ -118,51 +126,59 @@ def figure_4_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
     """
     if not any(run.finished for run in runs):
         return None
-    figure = Figure(figsize=(10.5, 6), layout="constrained")
+    figure = _figure(10.5, 6.0)
     ax = figure.subplots()
     handles = []
     for i, label in enumerate(setting.labels):
-        ended = good(runs, label)
-        if not ended:
-            continue
-        run = median_run(ended)
-        style = {"color": COLOURS[label], "marker": MARKERS[label], "ms": 6}
-        style["ls"] = "-." if label.endswith("-full") else "-"
-        for units, train, validation in searches(run):
-            seen = np.isfinite(validation)
-            best = np.minimum.accumulate(validation[seen])
-            ax.plot(units, train, color=COLOURS[label], ls=":", lw=1.1)
-            ax.plot(units[seen], best, lw=1.6, markevery=(0.013 * i, 0.14), **style)
-            # Faint, since losses that jump about would cover all else.
-            ax.plot(units[seen], validation[seen], color=COLOURS[label], lw=0.8, alpha=0.2)
-        ax.plot(run.units, run.loss["validation"], **{**style, "ms": 9, "mfc": "white", "mew": 1.6})
-        handles.append(Line2D([], [], lw=1.6, label=label, **style))
+        if ended := good(runs, label):
+            style = {"color": COLOURS[label], "marker": MARKERS[label], "ms": 6}
+            style["ls"] = "-." if label.endswith("-full") else "-"
+            _draw_losses(ax, median_run(ended), 0.013 * i, style)
+            handles.append(Line2D([], [], lw=1.6, label=label, **style))
     _floor(ax, setting)
     _limit(ax, setting, runs, setting.labels)
     ax.set(xscale="log", xlabel=UNITS, ylabel=LOSS)
-    handles += [
-        Line2D([], [], color="0.3", lw=1.6, label="validation rows, best so far"),
-        Line2D([], [], color="0.3", lw=0.8, alpha=0.4, label="validation rows, each iterate"),
-        Line2D(
-            [], [], color="0.3", ls="", marker="o", ms=9, mfc="white", mew=1.6, label="returned"
-        ),
-        Line2D([], [], color="0.3", ls=":", lw=1.1, label="training rows"),
-        Line2D([], [], color="0.3", ls="--", lw=1, label="floor"),
-    ]
+    handles += _what_lines_are()
     figure.legend(handles=handles, loc="outside right upper", frameon=False)
     return Picture(
         "figure-4-1",
-        "Figure 4.1: loss against work units, all optimizers; of each the seed with the median test "
-        "loss. With markers: validation rows, the best iterate so far; faint: each iterate. "
+        "Figure 4.1: loss against work units, all optimizers; of each the seed with the median "
+        "test loss. With markers: validation rows, the best iterate so far; faint: each iterate. "
         "Dotted: training rows. Hollow: the returned model, the best iterate (of default, which "
-        "makes several searches, the weighted sum of their best).",
+        "runs its optimizer several times, the weighted sum of their best).",
         figure,
     )
 
 
+def _draw_losses(ax: Axes, run: Run, first_marker: float, style: dict[str, Any]) -> None:
+    """Draw the losses of every run of the optimizer in a fit, and that of the returned model."""
+    color = style["color"]
+    for units, train, validation in histories(run):
+        seen = np.isfinite(validation)
+        best = np.minimum.accumulate(validation[seen])
+        ax.plot(units, train, color=color, ls=":", lw=1.1)
+        ax.plot(units[seen], best, lw=1.6, markevery=(first_marker, 0.14), **style)
+        # Faint, since losses that jump about would cover all else.
+        ax.plot(units[seen], validation[seen], color=color, lw=0.8, alpha=0.2)
+    ax.plot(run.units, run.loss["validation"], **{**style, "ms": 9, "mfc": "white", "mew": 1.6})
+
+
+def _what_lines_are() -> list[Line2D]:
+    """Return the legend's entries for what is drawn of every optimizer."""
+    hollow = {"ls": "", "marker": "o", "ms": 9, "mfc": "white", "mew": 1.6}
+    styles: dict[str, dict[str, Any]] = {
+        "validation rows, best so far": {"lw": 1.6},
+        "validation rows, each iterate": {"lw": 0.8, "alpha": 0.4},
+        "returned": hollow,
+        "training rows": {"ls": ":", "lw": 1.1},
+        "floor": {"ls": "--", "lw": 1},
+    }
+    return [Line2D([], [], color="0.3", label=name, **style) for name, style in styles.items()]
+
+
 def figure_spread(setting: Setting, runs: Sequence[Run]) -> Picture:
     """Draw the test loss of every run, and the thesis's own numbers."""
-    figure = Figure(figsize=(9, 4.8), layout="constrained")
+    figure = _figure(9.0, 4.8)
     ax = figure.subplots()
     for i, label in enumerate(setting.labels):
         J = [run.loss["test"] for run in good(runs, label)]
@@ -190,7 +206,7 @@ def figure_spread(setting: Setting, runs: Sequence[Run]) -> Picture:
 
 def figure_4_2(name: str, flow: ConvexPotentialFlow, X: np.ndarray) -> Picture:
     """Draw data, their map, reference and generated samples, density, and the map's grid."""
-    figure = Figure(figsize=(14, 8.6), layout="constrained")
+    figure = _figure(14.0, 8.8)
     panels = figure.subplots(2, 3)
     reference = np.random.default_rng(0).normal(size=(N_REFERENCE, 2))
     generated, inversion = flow.invert(reference)
@@ -199,14 +215,14 @@ def figure_4_2(name: str, flow: ConvexPotentialFlow, X: np.ndarray) -> Picture:
     low, high = X.min(axis=0), X.max(axis=0)
     low, high = low - 0.25 * (high - low), high + 0.25 * (high - low)
     beyond = np.sum(np.any((generated < low) | (generated > high), axis=1) & found)
-    title = f"generated samples ({np.sum(found)}, {beyond} of them outside)"
-    _points(panels[0, 0], X, BLUE, f"data ({len(X)} training rows)")
-    _points(panels[1, 0], generated[found], ORANGE, title)
+    title = f"generated samples\n({np.sum(found)}, {beyond} of them outside)"
+    _points(panels[0, 0], X, BLUE, f"data\n({len(X)} training rows)")
+    _points(panels[1, 0], generated[found], VERMILLION, title)
     for ax in panels[:, 0]:
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     _points(panels[0, 1], flow.transform(X), BLUE, "map of the data", axis="z")
-    title = f"reference samples ({np.sum(~found)} of {N_REFERENCE} without preimage)"
-    _points(panels[0, 2], reference[found], ORANGE, title, axis="z")
+    title = f"reference samples\n({np.sum(~found)} of {N_REFERENCE} without preimage)"
+    _points(panels[0, 2], reference[found], VERMILLION, title, axis="z")
     panels[0, 2].plot(*reference[~found].T, "x", ms=4, mew=0.8, color="black")
     _density_and_grid(panels[1, 1], panels[1, 2], flow, X)
     # Where the map is nearly flat its lines run far off.
@@ -242,6 +258,12 @@ def _points(ax: Axes, points: np.ndarray, colour: str, title: str, *, axis: str 
         ax.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), aspect="equal")
 
 
+def _figure(width: float, height: float) -> Figure:
+    """Return a figure of this size in inches, its panels well apart."""
+    layout = ConstrainedLayoutEngine(w_pad=PADDING, h_pad=PADDING)
+    return Figure(figsize=(width, height), layout=layout)
+
+
 def _floor(ax: Axes, setting: Setting) -> None:
     ax.axhline(setting.floor, color="0.3", ls="--", lw=1)
 
@@ -256,10 +278,10 @@ def _limit(ax: Axes, setting: Setting, runs: Sequence[Run], labels: Sequence[str
         ax.set_ylim(lowest - margin, highest + margin)
 
 
-def searches(run: Run) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return the work units of all, and training and validation loss, of every search of a run."""
+def histories(run: Run) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return work units (of all), training and validation loss, by run of the optimizer."""
     h = {key: np.asarray(values, dtype=float) for key, values in run.history.items()}
-    of_each = [h["search"] == search for search in np.unique(h["search"])]
+    of_each = [h["run"] == number for number in np.unique(h["run"])]
     return [(h["work_units"][one], h["train"][one], h["validation"][one]) for one in of_each]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from brenier.plots.style import BLUE, ORANGE
 from brenier.reproduce.claims import Claim, Verdict
 from brenier.reproduce.mass import Mass
 from brenier.reproduce.record import Run
@@ -33,23 +34,25 @@ ASSUMPTIONS = (
     ),
     ("seeds", "each has its own rows and initial weights"),
 )
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-  max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.3rem 0.6rem; border-bottom: 1px solid #ddd; text-align: right;
-  vertical-align: top; }
-th { background: #f4f4f4; } th:first-child, td:first-child { text-align: left; }
-table.text th, table.text td { text-align: left; }
-caption { text-align: left; font-weight: 600; padding: 0.4rem 0; }
-.note { color: #444; font-size: 0.85rem; margin: 0.2rem 0; }
-.warning { background: #fff3d6; padding: 0.6rem 1rem; border-left: 4px solid #E69F00; }
-figure { margin: 1.5rem 0; } figure img { max-width: 100%; height: auto; }
-figcaption { color: #444; font-size: 0.9rem; }
-.reproduced { color: #0072B2; font-weight: 600; } .not { color: #B34700; font-weight: 600; }
-pre { white-space: pre-wrap; background: #f4f4f4; padding: 0.6rem; font-size: 0.8rem; }
+STYLE = f"""
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+  max-width: 1260px; margin: 2rem auto; padding: 0 1rem; }}
+h1, h2 {{ line-height: 1.2; }}
+h2 {{ margin: 3rem 0 1.2rem; padding-bottom: 0.3rem; border-bottom: 1px solid #ccc; }}
+.wide {{ overflow-x: auto; margin-top: 1.6rem; }}
+table {{ border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 0.3rem 0.5rem; border-bottom: 1px solid #ddd; text-align: right;
+  vertical-align: top; }}
+th {{ background: #f4f4f4; }}
+th:first-child, td:first-child {{ text-align: left; white-space: nowrap; }}
+table.text th, table.text td {{ text-align: left; white-space: normal; }}
+caption {{ text-align: left; font-weight: 600; padding: 0 0 0.6rem; }}
+.note {{ color: #444; font-size: 0.85rem; margin: 0.5rem 0 0; }}
+.warning {{ background: #fff3d6; padding: 0.6rem 1rem; border-left: 4px solid {ORANGE}; }}
+figure {{ margin: 2rem 0 2.5rem; }} figure img {{ max-width: 100%; height: auto; }}
+figcaption {{ color: #444; font-size: 0.9rem; margin-top: 0.6rem; }}
+.reproduced {{ color: {BLUE}; font-weight: 600; }} .not {{ color: #B34700; font-weight: 600; }}
+pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 0.6rem; font-size: 0.8rem; }}
 """
 
 
@@ -72,6 +75,7 @@ def page(contents: Contents) -> str:
     sections = [
         _head(contents, title),
         _claims(contents.claims),
+        "<h2>Losses and costs</h2>",
         *(_table(table) for table in contents.tables if table.key == "4.1"),
         "<h2>Figures</h2>",
         *(_figure(*figure) for figure in contents.figures),
@@ -103,7 +107,7 @@ def _head(contents: Contents, title: str) -> str:
         "<p>Y. Chen, <cite>Efficient Training of Input Convex Neural Networks Using Variable "
         f"Projection</cite>, Emory University, 2023, section 4.1, run anew on {escape(s.name)}: "
         f"{s.n_train} training, {s.n_validation} validation and {s.n_test} test rows, "
-        f"{len(s.seeds)} seed(s), {s.budget:,} work units a search. A work unit is one forward and "
+        f"{len(s.seeds)} seed(s), {s.budget:,} work units a run. A work unit is one forward and "
         "backward pass of one sample; a Gauss-Newton product is one per sample.</p>" + warning
     )
 
@@ -131,7 +135,7 @@ def _table(table: Table) -> str:
     )
     body = "".join(
         f"<tr><td>{escape(row)}</td>"
-        + "".join(f"<td>{escape(table.cell(row, name))}</td>" for name, _ in table.columns)
+        + "".join(f"<td>{_unbroken(table.cell(row, name))}</td>" for name, _ in table.columns)
         + "</tr>"
         for row in table.rows
     )
@@ -140,6 +144,11 @@ def _table(table: Table) -> str:
         f"<div class=wide><table><caption>{escape(table.title)}</caption><tr><th></th>{head}</tr>"
         f"{body}</table></div>{notes}"
     )
+
+
+def _unbroken(cell: str) -> str:
+    """Return a cell's text for HTML: its note, in brackets, is a line of its own."""
+    return "<br>(".join(escape(line).replace(" ", "&nbsp;") for line in cell.split(" ("))
 
 
 def _figure(name: str, caption: str, png: bytes) -> str:

@@ -5,8 +5,9 @@ at once, so that a run is either there as a whole or has to be done again.
 """
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ class Run:
         Mean of log p_true - log p over the test rows, and its standard error: an estimate of the
         KL divergence (nats).
     history : dict of lists
-        By accepted iterate: `search`, `iteration`, `work_units`, `seconds`, `train` and
-        `validation` J; of all searches of the fit, in the order of time.
+        By accepted iterate: `run` (which run of the optimizer), `iteration`, `work_units`,
+        `seconds`, `train` and `validation` J; of all runs of the fit, in the order of time.
     units_to, seconds_to : list of float
         Work units and seconds until the validation J was first seen at each target; NaN where it
         never was.
@@ -57,15 +58,15 @@ class Run:
         Spent in all.
     shares : dict
         Seconds of the fit by part, as `FitReport.seconds`.
-    cold_steps, warm_steps : float
-        Newton steps of the first inner solve, and of all others on average, in the search that won;
-        NaN where w is not eliminated.
-    warm_hessians : float
-        Those of `warm_steps` that formed a Hessian of their own.
+    cold_newton_steps, warm_newton_steps : float
+        Steps of the inner solver with a Hessian of their own, in the first inner solve and in all
+        others on average, of the run of the optimizer that won; NaN where w is not eliminated.
+    cold_chord_steps, warm_chord_steps : float
+        The same of steps that kept the Hessian of an earlier one.
     inner_failures : int
         Inner solves that did not converge.
     best_iteration : int
-        Which iterate of its search was returned.
+        Which iterate of its run of the optimizer was returned.
     """
 
     label: str
@@ -82,9 +83,10 @@ class Run:
     units: int
     seconds: float
     shares: dict[str, float]
-    cold_steps: float
-    warm_steps: float
-    warm_hessians: float
+    cold_newton_steps: float
+    cold_chord_steps: float
+    warm_newton_steps: float
+    warm_chord_steps: float
     inner_failures: int
     best_iteration: int
 
@@ -93,9 +95,14 @@ class Run:
         """Whether there is a model with finite losses."""
         return self.outcome is Outcome.FINISHED
 
+    @property
+    def eliminates(self) -> bool:
+        """Whether w was eliminated: whether there were inner solves."""
+        return not math.isnan(self.cold_newton_steps)
+
     def share(self, part: str) -> float:
-        """Return the share of a part in the wall time of the searches."""
-        return self.shares[part] / self.shares["searches"] if self.shares else float("nan")
+        """Return the share of a part in the wall time of the runs of the optimizer."""
+        return self.shares[part] / self.shares["runs"] if self.shares else float("nan")
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,8 @@ def write_json(path: Path, plain: Any) -> None:
 
 def to_plain(value: Any) -> Any:
     """Return types that JSON can hold: lists for tuples and arrays, None for NaN and infinity."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

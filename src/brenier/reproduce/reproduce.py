@@ -81,7 +81,8 @@ def reproduce(setting: Setting, folder: Path, teller: Teller) -> Reproduction:
     store, shown = Store(folder / "runs"), models_shown(setting, runs)
     X = setting.rows(setting.seeds[0]).train
     flows = {label: store.model(label, setting.seeds[0]) for label in shown}
-    masses = {label: mass_of(flow, X) for label, flow in flows.items()}
+    grid = {"n_grid": setting.n_grid, "n_normal": setting.n_normal}
+    masses = {label: mass_of(flow, X, **grid) for label, flow in flows.items()}
     drawn = [
         figure_4_1(setting, runs),
         figure_2_1(setting, runs),

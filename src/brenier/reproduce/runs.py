@@ -8,7 +8,7 @@ work units to a target are right to that many iterations.
 import math
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 
 from brenier.estimators import ConvexPotentialFlow
+from brenier.optimizers.progress import Progress
 from brenier.reproduce.record import PARTS, Outcome, Run, Store, to_plain
 from brenier.reproduce.setting import DEFAULT, Rows, Setting
 from brenier.status import FitStatus
-from brenier.training.report import FitReport, Progress
+from brenier.training.report import FitReport
 from brenier.version import __version__
 
 LOG_2_PI = math.log(2 * math.pi)
 # Characters kept of an exception's message, and of its traceback.
 MOST_TEXT = 4000
-HISTORY = ("search", "iteration", "work_units", "seconds", "train", "validation")
+HISTORY = ("run", "iteration", "work_units", "seconds", "train", "validation")
 Follow = Callable[[str], AbstractContextManager[Callable[[Progress], None] | None]]
 """Given the title of a run: yields what shall be called after its iterations, or None."""
 
@@ -47,9 +48,9 @@ class Teller:
 
 @dataclass
 class Recorder:
-    """Collects the iterations of all searches of a fit, several of which may run at once.
+    """Collects the iterations of all runs of the optimizer in a fit, of which several may go on.
 
-    `Progress` counts the work units of its search; here they are those of all.
+    `Progress` counts the work units of its run; here they are those of all.
     """
 
     n: int
@@ -60,8 +61,8 @@ class Recorder:
     def __call__(self, progress: Progress) -> None:
         """Record an iteration."""
         h = self.history
-        self._units[progress.search] = progress.work_units
-        h["search"].append(float(progress.search))
+        self._units[progress.run] = progress.work_units
+        h["run"].append(float(progress.run))
         h["iteration"].append(float(progress.iteration))
         h["work_units"].append(float(sum(self._units.values())))
         h["seconds"].append(progress.seconds)
@@ -166,7 +167,6 @@ def measured(
         for part, value in log_densities.items()
     }
     gaps = setting.distribution.log_density(rows.test) - log_densities["test"]
-    steps, chord_steps = np.array(report.newton_steps), np.array(report.chord_steps)
     return Run(
         label=label,
         seed=seed,
@@ -182,15 +182,16 @@ def measured(
         units=_units(report, history, label),
         seconds=report.seconds["total"],
         shares=report.seconds,
-        cold_steps=_mean(steps[:1]),
-        warm_steps=_mean(steps[1:]),
-        warm_hessians=_mean((steps - chord_steps)[1:]),
+        cold_newton_steps=_mean(report.newton_steps[:1]),
+        cold_chord_steps=_mean(report.chord_steps[:1]),
+        warm_newton_steps=_mean(report.newton_steps[1:]),
+        warm_chord_steps=_mean(report.chord_steps[1:]),
         inner_failures=report.inner_failures,
         best_iteration=report.best_iteration,
     )
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: Sequence[int]) -> float:
     return float(np.mean(values)) if len(values) else math.nan
 
 
@@ -233,9 +234,10 @@ def _without_model(
         units=int(history["work_units"][-1]) if history["work_units"] else 0,
         seconds=history["seconds"][-1] if history["seconds"] else 0.0,
         shares={},
-        cold_steps=math.nan,
-        warm_steps=math.nan,
-        warm_hessians=math.nan,
+        cold_newton_steps=math.nan,
+        cold_chord_steps=math.nan,
+        warm_newton_steps=math.nan,
+        warm_chord_steps=math.nan,
         inner_failures=0,
         best_iteration=0,
     )

@@ -29,6 +29,16 @@ FORMATS = {
 }
 CSV_COLUMNS = ("table", "row", "quantity", "unit", "mean", "sd", "n", "note")
 SHARES = {"inner": "inner solves", "gradient": "gradients", "heldout": "validation loss"}
+STEPS = {
+    "cold_newton_steps": "first solve, Newton",
+    "cold_chord_steps": "first solve, chord",
+    "warm_newton_steps": "warm solves, Newton",
+    "warm_chord_steps": "warm solves, chord",
+}
+WHAT_STEPS_ARE = (
+    "Newton steps form a Hessian of their own; chord steps keep that of an earlier step, and are "
+    "not among the Newton steps."
+)
 PAIRS = (
     ("lbfgs-varpro", "lbfgs-full"),
     ("gauss-newton-varpro", "gauss-newton-full"),
@@ -101,7 +111,7 @@ def spread_of(values: Iterable[float]) -> Spread:
 
 
 def good(runs: Iterable[Run], label: str) -> list[Run]:
-    """Return the runs of a optimizer that ended with finite losses."""
+    """Return the runs of an optimizer that ended with finite losses."""
     return [run for run in runs if run.label == label and run.finished]
 
 
@@ -128,17 +138,25 @@ def table_4_1(setting: Setting, runs: Sequence[Run]) -> Table:
             "KL gap: mean of log p_true - log p over the test rows.",
             f"Costs are until the validation J is first seen at or below the target; a miss "
             f"counts as the budget of {setting.budget:,} work units, and as the whole time of the "
-            "run. Times hold no compilation. The validation loss is "
-            f"looked at every {_every(setting)} iterates, so that it costs no more than the "
-            "training: costs are right to that many.",
+            f"run. Times hold no compilation. {_how_often(setting)}",
             f"Mean \N{PLUS-MINUS SIGN} standard deviation over {len(setting.seeds)} seed(s).",
         ],
     )
 
 
 def _every(setting: Setting) -> int:
-    """Return after how many iterates a search looks at the validation rows (`EarlyStopping`)."""
+    """Return after how many iterates a run looks at the validation rows (`EarlyStopping`)."""
     return 1 + (setting.n_validation - 1) // setting.n_train
+
+
+def _how_often(setting: Setting) -> str:
+    every = _every(setting)
+    if every == 1:
+        return "The validation loss is looked at in every iteration."
+    return (
+        f"The validation loss is looked at once in {every} iterations, so that it costs no more "
+        "than the training: costs are right to that many."
+    )
 
 
 def _costs(setting: Setting, label: str, ended: Sequence[Run]) -> list[Entry]:
@@ -203,24 +221,21 @@ def table_inner_share(setting: Setting, runs: Sequence[Run]) -> Table:
     """Return the share of the inner solve in the time of the runs, and its Newton steps."""
     entries = []
     for label in setting.labels:
-        ended = [run for run in good(runs, label) if not math.isnan(run.cold_steps)]
+        ended = [run for run in good(runs, label) if run.eliminates]
         if not ended:
             continue
         for part, name in SHARES.items():
             entries.append(Entry.of(label, name, "share", (r.share(part) for r in ended)))
-        entries.append(Entry.of(label, "first solve", "steps", (r.cold_steps for r in ended)))
-        entries.append(Entry.of(label, "warm solves", "steps", (r.warm_steps for r in ended)))
-        entries.append(Entry.of(label, "warm solves", "Hessians", (r.warm_hessians for r in ended)))
+        for quantity, name in STEPS.items():
+            values = (getattr(run, quantity) for run in ended)
+            entries.append(Entry.of(label, name, "steps", values))
         failures = (float(r.inner_failures) for r in ended)
         entries.append(Entry.of(label, "failed inner solves", "solves", failures))
     return Table(
         "inner-share",
         "The inner solve's share of the time of a fit",
         entries,
-        [
-            "Newton steps: of the first inner solve of a fit, and the mean over all others; some "
-            "of them keep the Hessian of the step before."
-        ],
+        [f"{WHAT_STEPS_ARE} First solve: of a fit; warm solves: the mean over all others."],
     )
 
 
@@ -229,11 +244,12 @@ def table_inner(checks: Checks) -> Table:
     entries = []
     for c in checks.inner:
         row = f"{c.solver}, {c.start}"
-        entries.append(Entry(row, "Newton steps", "steps", float(np.mean(c.steps))))
-        entries.append(Entry(row, "most", "steps", float(np.max(c.steps))))
+        entries.append(Entry(row, "Newton", "steps", float(np.mean(c.newton_steps))))
+        entries.append(Entry(row, "chord", "steps", float(np.mean(c.chord_steps))))
+        entries.append(Entry(row, "most Newton", "steps", float(np.max(c.newton_steps))))
         entries.append(Entry(row, "time", "ms", 1e3 * float(np.mean(c.seconds))))
         entries.append(Entry(row, "failed", "solves", float(c.failures)))
-    n = len(checks.inner[0].steps) if checks.inner else 0
+    n = len(checks.inner[0].seconds) if checks.inner else 0
     return Table(
         "inner",
         "Inner solvers compared",
@@ -241,7 +257,8 @@ def table_inner(checks: Checks) -> Table:
         [
             f"Means over {n} solves, at the iterates of L-BFGS from the initial weights, "
             f"{checks.n_rows} rows, final tau = {checks.tau:g}. Cold: from w = 1. Warm: from the "
-            "solution at the iterate before."
+            "solution at the iterate before.",
+            WHAT_STEPS_ARE,
         ],
     )
 

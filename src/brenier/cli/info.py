@@ -46,11 +46,9 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
     """Show a model's columns, settings, and how its fit went."""
     with door(debug=debug):
         from brenier.io.model_file import ModelFileError, read_model
-        from brenier.training.older_files import upgraded
 
         metadata, arrays = read_model(model)
         try:
-            metadata, arrays = upgraded(metadata, arrays)
             kind, version = str(metadata["kind"]), str(metadata["brenier_version"])
             parts = _parts(metadata, arrays)
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""Loading of model files, of this format and older ones."""
+"""Loading of model files."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -13,7 +13,6 @@ from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 from brenier.io.model_file import ModelFileError, read_model
-from brenier.training.older_files import upgraded
 
 KINDS: Mapping[str, type] = MappingProxyType(
     {
@@ -38,28 +37,10 @@ def load(path: str | PathLike) -> Any:
         If the file is missing, truncated, altered, foreign, of a newer format, or gives other
         log-densities here than where it was made.
     """
-    metadata, arrays = read_contents(path)
+    metadata, arrays = read_model(path)
     if metadata.get("kind") == TriangularConvexPotentialFlow.__name__:
         return _triangular(metadata, arrays, path)
     return _single(metadata, arrays, path)
-
-
-def read_contents(path: str | PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the metadata and arrays of a model file, those of older formats as they are now.
-
-    Raises
-    ------
-    ModelFileError
-        If it is no whole, unaltered model file of a format that is known.
-    """
-    metadata, arrays = read_model(path)
-    try:
-        return upgraded(metadata, arrays)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"Expected a complete brenier model in {path}; got one without its {error}. Fit again, "
-            "or load it with the version that wrote it."
-        ) from error
 
 
 def _single(metadata: Mapping[str, Any], arrays: dict[str, np.ndarray], path: Any) -> Any:

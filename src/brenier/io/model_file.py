@@ -20,9 +20,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from brenier.io.atomic import StrPath, write_atomically
+from brenier.io.older_files import upgraded
 
 FORMAT = "brenier"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 OLDEST_FORMAT_VERSION = 1
 
 # Where safetensors keeps its header texts; no array may have this name.
@@ -83,6 +84,8 @@ def write_model(
 def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the metadata and the arrays of a model file, after checking every byte of both.
 
+    Those of an older format come as they would be in today's.
+
     Raises
     ------
     ModelFileError
@@ -97,7 +100,17 @@ def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except OSError as error:
         raise ModelFileError(_unreadable(path, error)) from error
     _check_size(header, len(body), path)
-    return _checked_content(header[_TEXTS], head + body, path)
+    texts = header[_TEXTS]
+    metadata, arrays = _checked_content(texts, head + body, path)
+    if int(texts["format_version"]) == FORMAT_VERSION:
+        return metadata, arrays
+    try:
+        return upgraded(metadata, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"Expected a complete brenier model in {os.fspath(path)}; got one without its {error}. "
+            "Fit again, or load it with the version that wrote it."
+        ) from error
 
 
 def _check_json(value: Any, where: str) -> None:

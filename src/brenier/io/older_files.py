@@ -1,16 +1,13 @@
-"""Model files of format version 1, which have no `kind`, as files of today's format.
+"""Model files of format version 1 as files of today's format.
 
-What a flow was had to be seen from the keys that were there. Settings, reports and arrays had other
-names, and some were not there yet: radial units, noise, compositions, tails.
+They have no `kind`: what a flow is has to be seen from the keys that are there. Settings, reports
+and arrays have other names, and some may be missing: radial units, noise, compositions, tails.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-
-from brenier.training.algorithm import Algorithm
 
 Metadata = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -31,6 +28,15 @@ OF_ALGORITHM = {
     "quadratic": "quadratic",
     "max_work_units": "max_work_units",
 }
+# That algorithm where nobody had changed it.
+DEFAULT_ALGORITHM = {
+    "optimizer": "lbfgs-varpro",
+    "inner": "primal-dual",
+    "activation": "gaussian-softplus",
+    "nonnegativity": "bounds",
+    "quadratic": True,
+    "max_work_units": None,
+}
 # Fields of reports by their names then.
 REPORT = {
     "jitter": "noise",
@@ -43,15 +49,13 @@ REPORT = {
 
 
 def upgraded(metadata: Metadata, arrays: Arrays) -> tuple[Metadata, Arrays]:
-    """Return what a model file of any format would hold in today's.
+    """Return what a file of version 1 would hold in today's format.
 
     Raises
     ------
     KeyError
         If something is missing that files have.
     """
-    if "kind" in metadata:
-        return metadata, arrays
     kind = metadata.get("estimator")
     if "parts" in metadata:
         return _of_parts(metadata, arrays)
@@ -83,10 +87,9 @@ def _of_parts(metadata: Metadata, arrays: Arrays) -> tuple[Metadata, Arrays]:
 def _parameters(kind: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in parameters.items() if name not in OF_ALGORITHM}
     found = {SETTINGS.get(name, name): value for name, value in rest.items()}
-    algorithm = Algorithm(
-        **{new: parameters[old] for old, new in OF_ALGORITHM.items() if old in parameters}
-    )
-    found["algorithm"] = None if algorithm == Algorithm() else asdict(algorithm)
+    own = {new: parameters[old] for old, new in OF_ALGORITHM.items() if old in parameters}
+    algorithm = DEFAULT_ALGORITHM | own
+    found["algorithm"] = None if algorithm == DEFAULT_ALGORITHM else algorithm
     found.setdefault("n_maps", 1)
     if "onditional" not in kind and "Regressor" not in kind:
         # There were none before they were settings.

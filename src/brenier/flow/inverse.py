@@ -94,6 +94,8 @@ def invert(
     potential: AbstractPotential,
     Z: Float[Array, "N n"],
     context: Float[Array, "N q"] | None = None,
+    *,
+    max_steps: int = MAX_STEPS,
 ) -> Inversion:
     """Return x with grad Phi(x) = z for every row of Z, at the row's context if there is one."""
     context = Z[:, :0] if context is None else context
@@ -132,7 +134,7 @@ def invert(
 
     start = at(_start(potential, z, context), jnp.ones(z.shape[1], bool), jnp.asarray(0))
     end = jax.lax.while_loop(
-        lambda state: jnp.any(state.active) & (state.steps < MAX_STEPS), step, start
+        lambda state: jnp.any(state.active) & (state.steps < max_steps), step, start
     )
     residual = _norm(end.gradient)
     return Inversion(

@@ -59,11 +59,11 @@ class ColumnBounds(eqx.Module):
         nearer_low = has_low & (~has_high | (Y < 0))
         X = jnp.where(nearer_low, from_low, jnp.where(has_high, from_high, Y))
         # The least normal number, since XLA rounds the subnormal neighbours of zero to zero.
-        criteria = jnp.finfo(X.dtype)
-        least = jnp.maximum(jnp.nextafter(low, jnp.inf), low + criteria.tiny)
-        most = jnp.minimum(jnp.nextafter(high, -jnp.inf), high - criteria.tiny)
-        least = jnp.where(has_low, least, criteria.min)
-        most = jnp.where(has_high, most, criteria.max)
+        limits = jnp.finfo(X.dtype)
+        least = jnp.maximum(jnp.nextafter(low, jnp.inf), low + limits.tiny)
+        most = jnp.minimum(jnp.nextafter(high, -jnp.inf), high - limits.tiny)
+        least = jnp.where(has_low, least, limits.min)
+        most = jnp.where(has_high, most, limits.max)
         return jnp.where(has_low | has_high, jnp.clip(X, least, most), X)
 
 

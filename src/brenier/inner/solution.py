@@ -1,6 +1,6 @@
 r"""What every inner solver takes and gives back.
 
-    minimise J(w)   subject to   s_i = w_i - floor_i >= 0   (floor_i = -inf: w_i is free).
+    minimise J(w)   subject to   s_i = w_i - lower_i >= 0   (lower_i = -inf: w_i is free).
 
 Solvers stop at the minimiser of the barrier function J_tau(w) = J(w) - tau sum_i log s_i for a
 final tau > 0, where the multipliers lambda_i = tau / s_i make grad J - lambda = 0 and the duality

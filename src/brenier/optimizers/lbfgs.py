@@ -34,16 +34,21 @@ class LBFGS(AbstractOptimizer):
         objective falls by less than tol^2 of its size in one iteration.
     memory : int
         Number of correction pairs.
+    max_evaluations_per_iteration : int
+        Evaluations that line searches may take, on the average of all iterations allowed.
     """
 
     eliminates: bool = True
     tol: float = 1e-5
     memory: int = 20
+    max_evaluations_per_iteration: int = 20
 
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
     ) -> OptimizerEnd:
         """Minimise from `x`, reporting every accepted iterate to `early_stopping`."""
+        # Early stopping counts iterations, so that all optimizers end alike.
+        max_iter = early_stopping.criteria.max_iter + 1
 
         def value_and_gradient(x):
             early_stopping.check_time()
@@ -61,9 +66,8 @@ class LBFGS(AbstractOptimizer):
                 bounds=[(low, np.inf) for low in function.lower],
                 callback=report,
                 options={
-                    # Early stopping counts iterations, so that all optimizers end alike.
-                    "maxiter": early_stopping.criteria.max_iter + 1,
-                    "maxfun": 20 * (early_stopping.criteria.max_iter + 1),
+                    "maxiter": max_iter,
+                    "maxfun": self.max_evaluations_per_iteration * max_iter,
                     "maxcor": self.memory,
                     "ftol": self.tol**2,
                     "gtol": self.tol,

@@ -178,7 +178,7 @@ class VariableProjection(eqx.Module):
 def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -> Float[Array, ""]:
     """Return J = sum_j omega_j [ 1/2 |z_j|^2 - log det A_j ] (thesis 2.3), nats.
 
-    A is the map's Jacobian: where the map has several blocks, log det A is the sum of theirs.
+    A is the map's Jacobian: of a composition, log det A is the sum of its maps'.
     """
     return loss_of_map(*map_.image_and_jacobians(X), omega)
 
@@ -192,7 +192,7 @@ def loss_on(map_: AbstractMap, sample: PaddedSample) -> Float[Array, ""]:
 def loss_of_map(
     z: Float[Array, "n N"], jacobians: Sequence[Float[Array, "P N"]], omega: Float[Array, " N"]
 ) -> Float[Array, ""]:
-    """Return J from images and the blocks' packed Jacobians; rows of weight zero do not count."""
+    """Return J from images and the maps' packed Jacobians; rows of weight zero do not count."""
     # Masked before, not after: the derivative of what is masked would be 0 x NaN.
     z = jnp.where(omega > 0, z, 0.0)
     per_row = 0.5 * jnp.sum(z * z, axis=0)

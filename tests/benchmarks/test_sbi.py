@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, multivariate_normal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 try:
     from benchmarks import sbi

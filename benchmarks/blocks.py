@@ -1,6 +1,6 @@
 """Maps in several parts, composed or triangular, against one: `python -m benchmarks.blocks`.
 
-Block-triangular against joint on a posterior, and a composition of two blocks against a single
+Block-triangular against joint on a posterior, and a composition of two maps against a single
 potential of no fewer weights on two moons. Test losses on rows that no fit has seen.
 """
 
@@ -15,10 +15,7 @@ import polars as pl
 
 from benchmarks import data, report
 from benchmarks.report import Figure
-from brenier import (
-    ConvexPotentialFlow,
-    TriangularConvexPotentialFlow,
-)
+from brenier import ConvexPotentialFlow, TriangularConvexPotentialFlow
 from brenier.training.settings import default_settings
 from brenier.varpro.parameters import to_vector
 

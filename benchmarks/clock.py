@@ -14,7 +14,7 @@ def interleaved(
     most_seconds: float = 60.0,
     pause: float = 0.0,
 ) -> dict[str, float]:
-    """Return the median seconds of every kernel, run in turn so that all see the same machine.
+    """Return the median seconds of every kernel, run alternately so that all see the same machine.
 
     One call of each is left out, for compilation; rounds end early after `most_seconds`.
     `pause` (seconds) lets the threads of the kernel before fall asleep; a call that is not timed

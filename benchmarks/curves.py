@@ -1,4 +1,4 @@
-"""What a search has reached after so many work units."""
+"""What a run has reached after so many work units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ class Curve:
 
     @staticmethod
     def of(units: Sequence[float], train: Sequence[float], heldout: Sequence[float]) -> "Curve":
-        """Return the curve of a search's iterates; NaN where there is no value."""
+        """Return the curve of a run's iterates; NaN where there is no value."""
         return Curve(np.asarray(units, dtype=float), _best(train), _best(heldout))
 
     @staticmethod
     def of_report(fit: FitReport) -> "Curve":
-        """Return the curve of a fit with one search."""
+        """Return the curve of a fit with one run."""
         h = fit.history
         return Curve.of(h["work_units"], h["train_log_likelihood"], h["heldout_log_likelihood"])
 
     @staticmethod
     def of_blocks(curves: Sequence["Curve"]) -> "Curve":
-        """Return the sum of searches that share no weights, each given the same units in turn."""
+        """Return the sum of runs that share no weights, each with the same units."""
         units = np.unique(np.concatenate([curve.units for curve in curves]))
         units = units[units >= max(curve.units[0] for curve in curves)]
         at = [[curve.at(u) for u in units] for curve in curves]

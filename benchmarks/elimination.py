@@ -2,13 +2,13 @@
 
 `python -m benchmarks.elimination`, from the repository's root.
 
-Each is searched with the last layer's weights eliminated and, from the same initial weights, with
-these searched along with all others: L-BFGS against L-BFGS, Adam against Adam, with equal work
+Each is trained with the last layer's weights eliminated and, from the same initial weights, with
+these trained along with all others: L-BFGS against L-BFGS, Adam against Adam, with equal work
 units (`brenier.varpro.function.Counters`: passes of single samples, forward and backward). A unit
 does not count the inner solver's steps; the seconds, compilation left out, do. One potential, one
-start, one weight decay, no noise, and no stop on the held-out rows, whose best iterate is what is
-returned; seeds are those of rows and initial weights. Where a search ends before its units are
-spent, what it has reached stays.
+start, one weight decay, no noise, and no early stopping; the best iterate on the held-out rows is
+returned. Seeds are those of rows and initial weights. Where a run ends before its units are spent,
+what it has reached stays.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from brenier.training.report import FitReport
 NAME = "elimination"
 # In the documentation.
 IMAGE = f"benchmark_{NAME}.png"
-# Searches by what they are: with elimination, and without.
+# Optimizers with elimination, and without.
 PAIRS = {"L-BFGS": ("lbfgs-varpro", "lbfgs-full"), "Adam": ("adam-varpro", "adam")}
 SEEDS = 3
 DECAY = 1e-4
@@ -52,7 +52,7 @@ LOTKA_VOLTERRA = "lotka_volterra"
 WIDE = 200
 COLUMNS = (
     "flow",
-    "search",
+    "optimizer",
     "test NLL: with",
     "without",
     "train: with",
@@ -68,16 +68,16 @@ DESCRIPTION = (
     "Test NLL is of the model that is returned. Training and held-out log-likelihood are the best "
     "so far at equal work units. Units are those after which the held-out log-likelihood is as "
     "high as the worse of the two ends with. All in nats per row, mean and standard deviation over "
-    "seeds; units and seconds are means, the latter of the whole search without compilation. The "
+    "seeds; units and seconds are means, the latter of the whole run without compilation. The "
     "weight decay is 1e-4 everywhere, less than conditional flows have by default: they can "
-    "overfit, and then a search that fits the training rows better is no better on others."
+    "overfit, and then a run that fits the training rows better is no better on others."
 )
 
 
 class Outcome(NamedTuple):
     """A fit: its curve, the returned model's test NLL, the Gaussian's held-out log-likelihood.
 
-    `seconds` are those of its searches without compilation, `status` how the last of them ended.
+    `seconds` are those of its runs without compilation, `status` how the last of them ended.
     """
 
     curve: Curve
@@ -88,12 +88,12 @@ class Outcome(NamedTuple):
 
 
 Fit = Callable[[str, int, int], Iterator[tuple[str, Outcome]]]
-"""Fits with a optimizer, a seed and a budget of work units; yields flows by name."""
+"""Fits with an optimizer, a seed and a budget of work units; yields flows by name."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is fitted, and with how many work units a search, by the names of `PAIRS`."""
+    """What is fitted, and with how many work units a run, by the names of `PAIRS`."""
 
     fit: Fit
     budgets: dict[str, int]
@@ -226,8 +226,8 @@ def run(folder: Path, share: float = 1.0, seeds: int = SEEDS, only: Sequence[str
 
 def _records(problem: Problem, seed: int) -> Iterator[dict[str, Any]]:
     """Yield the records of a problem's fits from a seed."""
-    for search, pair in PAIRS.items():
-        budget = problem.budgets[search]
+    for method, pair in PAIRS.items():
+        budget = problem.budgets[method]
         for optimizer in pair:
             with warnings.catch_warnings():
                 # How fits end is in their records.
@@ -254,10 +254,10 @@ def _line(record: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A search of a flow with and without elimination, seed by seed; both in that order."""
+    """Runs of a flow with and without elimination, seed by seed; both in that order."""
 
     flow: str
-    search: str
+    method: str
     test_nll: np.ndarray
     train: np.ndarray
     heldout: np.ndarray
@@ -265,7 +265,7 @@ class Comparison:
     seconds: np.ndarray
 
     @staticmethod
-    def of(flow: str, search: str, pairs: Sequence[tuple[dict, dict]]) -> "Comparison":
+    def of(flow: str, method: str, pairs: Sequence[tuple[dict, dict]]) -> "Comparison":
         """Return the comparison of records with and without elimination from the same seeds."""
         reached, units = [], []
         for pair in pairs:
@@ -280,7 +280,7 @@ class Comparison:
             return np.array([[one[name] for one in pair] for pair in pairs])
 
         return Comparison(
-            flow, search, field("test_nll"), train, heldout, np.array(units), field("seconds")
+            flow, method, field("test_nll"), train, heldout, np.array(units), field("seconds")
         )
 
     @property
@@ -290,7 +290,7 @@ class Comparison:
         spread = [_spread(values) for both in losses for values in both.T]
         units = [f"{mean:,.0f}" for mean in self.units.mean(axis=0)]
         seconds = [f"{mean:.1f}" for mean in self.seconds.mean(axis=0)]
-        return self.flow, self.search, *spread, *units, *seconds
+        return self.flow, self.method, *spread, *units, *seconds
 
 
 def _spread(values: np.ndarray) -> str:
@@ -299,11 +299,11 @@ def _spread(values: np.ndarray) -> str:
 
 
 def comparisons(records: Records) -> list[Comparison]:
-    """Return every flow's searches with and without elimination, of seeds that have both."""
+    """Return every flow's runs with and without elimination, of seeds that have both."""
     found = {(one["flow"], one["optimizer"], one["seed"]): one for one in records}
     compared = []
     for flow in dict.fromkeys(one["flow"] for one in records):
-        for search, (with_, without) in PAIRS.items():
+        for method, (with_, without) in PAIRS.items():
             seeds = [seed for f, optimizer, seed in found if (f, optimizer) == (flow, with_)]
             pairs = [
                 (found[flow, with_, seed], found[flow, without, seed])
@@ -311,7 +311,7 @@ def comparisons(records: Records) -> list[Comparison]:
                 if (flow, without, seed) in found
             ]
             if pairs:
-                compared.append(Comparison.of(flow, search, pairs))
+                compared.append(Comparison.of(flow, method, pairs))
     return compared
 
 

@@ -1,6 +1,6 @@
 """The speed of brenier's parts, and of a fit: `python -m benchmarks.kernels`.
 
-Float64, N = 1024 moons and hidden layers 4 x 32 unless said. What is compared is run in turn;
+Float64, N = 1024 moons and hidden layers 4 x 32 unless said. What is compared runs alternately;
 figures are medians, without compilation.
 """
 
@@ -263,7 +263,7 @@ def moons() -> Iterator[Figure]:
         "default fit to moons: warm inner steps per evaluation",
         float(steps[1:].mean()),
         3,
-        f"{hessians[1:].mean():.2f} with a Hessian of their own; {len(steps)} evaluations, winning "
+        f"{hessians[1:].mean():.2f} with a Hessian of their own; {len(steps)} evaluations, best "
         f"run, at most {steps[1:].max()}",
     )
     yield Figure(

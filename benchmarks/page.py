@@ -27,8 +27,8 @@ FIGURES = {
     "kernels": (
         "## Speed of the parts, and of a fit",
         "",
-        "Float64, N = 1024 moons, hidden layers 4 x 32 unless said; what is compared runs in turn, "
-        "medians, compilation left out (`python -m benchmarks.kernels`).",
+        "Float64, N = 1024 moons, hidden layers 4 x 32 unless said; what is compared runs "
+        "alternately, medians, compilation left out (`python -m benchmarks.kernels`).",
     ),
     "scaling": (
         "## Time and memory against rows and columns",
@@ -39,10 +39,10 @@ FIGURES = {
         "![Time against columns](images/benchmark_scaling.png)",
     ),
     "blocks": (
-        "## Maps of several blocks",
+        "## Compositions and block-triangular maps",
         "",
-        "Block-triangular against joint, and two blocks in turn against one, by their test losses "
-        "(`python -m benchmarks.blocks`).",
+        "A block-triangular map against a joint one, and a composition of two maps against one, by "
+        "their test losses (`python -m benchmarks.blocks`).",
     ),
 }
 

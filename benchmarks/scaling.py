@@ -41,7 +41,7 @@ def curved_rows(N: int, n: int) -> np.ndarray:
 
 
 class OuterEvaluation:
-    """One outer evaluation near a solved one, as along a search: inner solve and gradient."""
+    """One outer evaluation near a solved one, as in a run: inner solve and gradient."""
 
     def __init__(self, problem: Problem):
         theta = np.asarray(problem.theta)
@@ -77,7 +77,7 @@ def memory() -> Iterator[Figure]:
     for job, what, detail in (
         ("evaluation", "outer evaluation", sized),
         ("fit", "fit of 2 iterations", sized),
-        ("default-fit", "default fit, 2 iterations", "three searches at once, the whole process"),
+        ("default-fit", "default fit, 2 iterations", "three runs in parallel, the whole process"),
     ):
         command = [sys.executable, "-m", "benchmarks.scaling", "--job", job]
         root = Path(__file__).parents[1]

@@ -90,7 +90,7 @@ def lines(records: Records, quantity: Quantity) -> list[Line]:
 
 
 def cell(records: Records, data: str, peer: str, field: str) -> Cell:
-    """Return what is known of a peer on a data set."""
+    """Return the values of a peer on a data set, and how many fits gave none."""
     fits = [one for one in records if one["data"] == data and one["peer"] == peer]
     values = tuple(one[field] for one in fits if one["status"] == FITTED)
     return Cell(values, len(fits) - len(values))

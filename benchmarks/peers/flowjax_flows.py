@@ -23,7 +23,7 @@ MAX_EPOCHS = 1000
 
 
 class Trained(NamedTuple):
-    """The flow of one search, its validation loss, and when it was found."""
+    """The flow of one run, its validation loss, and when it was found."""
 
     loss: float
     found_at: float
@@ -34,15 +34,17 @@ class Trained(NamedTuple):
 def nsf(rows: Split, seed: int, clock: Clock) -> Fitted:
     """Fit a masked autoregressive flow of rational quadratic splines; the best learning rate."""
     whiten, (train, valid, _) = whitened(rows)
-    searches = [_search(train, valid, seed, rate, clock) for rate in RATES]
-    best = min(searches, key=lambda search: search.loss)
+    runs = [_train_at(train, valid, seed, rate, clock) for rate in RATES]
+    best = min(runs, key=lambda run: run.loss)
     check_found(best.loss)
     score = eqx.filter_jit(best.flow.log_prob)
     log_density = in_data_units(lambda Z: np.asarray(score(jnp.asarray(Z)), dtype=float), whiten)
     return Fitted(log_density, best.found_at, {"learning rate": best.rate})
 
 
-def _search(train: np.ndarray, valid: np.ndarray, seed: int, rate: float, clock: Clock) -> Trained:
+def _train_at(
+    train: np.ndarray, valid: np.ndarray, seed: int, rate: float, clock: Clock
+) -> Trained:
     key, init_key = jr.split(jr.key(seed))
     flow = masked_autoregressive_flow(
         init_key,

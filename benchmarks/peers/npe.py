@@ -1,6 +1,6 @@
 """Neural posterior estimation: zuko's spline flow of parameters given data.
 
-A tenth of the simulations is held out. The searches of `zuko_flows`, one for each learning rate,
+A tenth of the simulations is held out. The runs of `zuko_flows`, one for each learning rate,
 are made twice: on the parameters as they are, where draws outside of the prior's box are thrown
 away and made anew, as is usual; and on their logits, which have no box. The one with the highest
 density of the held-out parameters is kept. Parameters (or logits) and data are standardised.
@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 from zuko.flows import NSF, Flow
 
 from benchmarks.peers.protocol import Posterior, Simulations, check_found, draws_inside
-from benchmarks.peers.zuko_flows import RATES, THREADS, Recipe, search
+from benchmarks.peers.zuko_flows import RATES, THREADS, Recipe, train_at
 
 HELD_OUT = 0.1
 BATCH, PATIENCE = 128, 20
@@ -136,7 +136,7 @@ def npe(simulations: Simulations, seed: int) -> Posterior:
 def _candidates(
     coordinates: AbstractCoordinates, theta: np.ndarray, X: np.ndarray, n_train: int, seed: int
 ) -> list[Candidate]:
-    """Return what the searches with each learning rate found; `n_train` rows are to train on."""
+    """Return what the run of each learning rate found; `n_train` rows are to train on."""
     n, q = theta.shape[1], X.shape[1]
     rows = torch.tensor(np.hstack([coordinates(theta), X]), dtype=torch.float32)
     train, valid = rows[:n_train], rows[n_train:]
@@ -149,7 +149,7 @@ def _candidates(
     log_det = coordinates.log_det(theta[n_train:]).mean()
     candidates = []
     for rate in RATES:
-        found = search(recipe, train, valid, rate, seed, lambda: 0.0)
+        found = train_at(recipe, train, valid, rate, seed, lambda: 0.0)
         flow = recipe.build(n)
         flow.load_state_dict(found.weights)
         # Draws outside are made anew, which raises the density inside.

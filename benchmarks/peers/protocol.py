@@ -79,6 +79,6 @@ def in_data_units(log_density: LogDensity, whiten: Whitening) -> LogDensity:
 
 
 def check_found(loss: float) -> None:
-    """Raise if no search found a finite validation loss."""
+    """Raise if no run found a finite validation loss."""
     if not np.isfinite(loss):
         raise FloatingPointError("no learning rate led to a finite validation loss")

@@ -1,7 +1,7 @@
 """zuko's flows, trained as their users would with care: Adam, restarts, early stopping.
 
 For every learning rate: mini-batches; after every epoch the validation rows; the best weights are
-kept. After so many epochs without improvement the search goes on from the best weights with a
+kept. After so many epochs without improvement the run goes on from the best weights with a
 third of the rate, twice; then it ends. The best of all rates by validation is returned.
 
 On moons with 1024 rows (one seed, test J), batches of 256 and 128 make -1.490 and -1.491 of the
@@ -23,7 +23,7 @@ from benchmarks.peers.protocol import Clock, Fitted, check_found, in_data_units,
 RATES = (1e-3, 3e-3, 1e-2)
 DROPS = 2
 # The networks are so small that a second thread gained nothing (9.3 s of processor time instead of
-# 6.7 s for a search on moons, on a busy machine).
+# 6.7 s for a run on moons, on a busy machine).
 THREADS = 1
 MAX_EPOCHS = 1000
 # Keeps a single far row of a batch from throwing the weights away.
@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """The best weights of one search, their validation loss, and when they were found."""
+    """The best weights of one run, their validation loss, and when they were found."""
 
     loss: float
     found_at: float
@@ -73,15 +73,15 @@ def _fit(recipe: Recipe, rows: Split, seed: int, clock: Clock) -> Fitted:
     whiten, parts = whitened(rows)
     train, valid, _ = (torch.tensor(part, dtype=torch.float32) for part in parts)
     flow = recipe.build(train.shape[1])
-    searches = [search(recipe, train, valid, rate, seed, clock) for rate in RATES]
-    best = min(searches, key=lambda found: found.loss)
+    runs = [train_at(recipe, train, valid, rate, seed, clock) for rate in RATES]
+    best = min(runs, key=lambda run: run.loss)
     check_found(best.loss)
     flow.load_state_dict(best.weights)
     log_density = in_data_units(partial(_log_density, flow), whiten)
     return Fitted(log_density, best.found_at, {"learning rate": best.rate})
 
 
-def search(
+def train_at(
     recipe: Recipe,
     train: torch.Tensor,
     valid: torch.Tensor,
@@ -89,7 +89,7 @@ def search(
     seed: int,
     clock: Clock,
 ) -> Trained:
-    """Return the best weights that a search from this learning rate saw."""
+    """Return the best weights of a run that starts with this learning rate."""
     torch.manual_seed(seed)
     flow = recipe.build(train.shape[1])
     optimiser = torch.optim.Adam(flow.parameters(), lr=rate)

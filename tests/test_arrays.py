@@ -1,0 +1,29 @@
+"""Sums over chunks, and lengths that arrays are padded to."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.arrays import padded_length, sum_over_chunks
+
+
+def test_padded_lengths_are_few_and_near():
+    lengths = np.array([padded_length(N) for N in range(1, 5000)])
+    N = np.arange(1, 5000)
+    assert (lengths >= N).all()
+    assert (lengths <= np.maximum(64, 1.25 * N)).all()
+    assert (np.diff(lengths) >= 0).all()
+    assert len(np.unique(lengths)) < 30
+    assert all(padded_length(int(length)) == length for length in np.unique(lengths))
+
+
+@pytest.mark.parametrize("C", [1, 3])
+def test_sum_over_chunks_is_that_of_all_of_them(C):
+    chunks = {"a": np.arange(4.0 * C).reshape(C, 4), "b": np.ones((C, 2))}
+
+    def function(chunk):
+        return jnp.sum(chunk["a"]), chunk["b"] * chunk["a"][0]
+
+    total, weighted = sum_over_chunks(function, chunks)
+    assert float(total) == chunks["a"].sum()
+    np.testing.assert_array_equal(weighted, chunks["b"].T @ chunks["a"][:, 0])

@@ -28,7 +28,7 @@ def test_training_is_the_reports_history(moon, x, label):
     )
     assert set(baseline.get_ydata()) == {report.gaussian_heldout_log_likelihood}
     assert returned.get_xdata() == history[x][report.best_iteration - 1]
-    # The iterate of the search; the model has other potentials beside it.
+    # The iterate of the run; the model may have other potentials beside it.
     assert returned.get_ydata() == max(history["heldout_log_likelihood"])
     assert [line.get_linestyle() for line in ax.lines[:3]] == ["--", "-", ":"]
     assert [ax.get_xlabel(), ax.get_ylabel()] == [label, "log-likelihood (nats per row)"]

@@ -23,12 +23,15 @@ def use_cores():
     """Return what leaves this process so many cores, as an administrator would, until the end."""
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this platform cannot keep a process on some of its cores")
-    cores = os.sched_getaffinity(0)
+    before = os.sched_getaffinity(0)
+    # Parallel tests have a core each, and may take others back.
+    os.sched_setaffinity(0, range(os.cpu_count()))
+    cores = sorted(os.sched_getaffinity(0))
 
     def use(number):
         if number > len(cores):
-            pytest.skip(f"this machine leaves tests {len(cores)} core(s)")
-        os.sched_setaffinity(0, sorted(cores)[:number])
+            pytest.skip(f"this machine has {len(cores)} core(s) for the tests")
+        os.sched_setaffinity(0, cores[:number])
 
     yield use
-    os.sched_setaffinity(0, cores)
+    os.sched_setaffinity(0, before)

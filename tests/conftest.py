@@ -1,7 +1,9 @@
 """What several test files share: two workers with a core each, and one cache of compiled programs.
 
 Compilation is most of what the tests cost. Every program is compiled once, whichever worker needs
-it first, and kept in pytest's own cache folder.
+it first, and kept in pytest's own cache folder; and it is compiled without XLA's costly
+optimisations, which take longer than the tests' programs run. (Programs in processes that the
+tests start are compiled as users compile them.)
 """
 
 import gc
@@ -26,6 +28,7 @@ def pytest_configure(config):
     for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **CACHE}.items():
         # JAX may be imported already, and does not read its environment twice.
         jax.config.update(name.lower(), _number(os.environ.setdefault(name, value)))
+    jax.config.update("jax_disable_most_optimizations", val=True)
     _keep_to_one_core(os.environ.get("PYTEST_XDIST_WORKER"))
 
 
@@ -46,14 +49,6 @@ def x64():
     """Double precision for a whole file; the library never sets the global flag."""
     with jax.enable_x64(True):
         yield
-
-
-@pytest.fixture(scope="module")
-def programs_for_once():
-    """For a file that runs its programs a few times: they are compiled without optimisation."""
-    jax.config.update("jax_disable_most_optimizations", val=True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", val=False)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -393,7 +393,7 @@ def test_schemes_are_compared_at_equal_units():
     )
 
 
-def test_a_flow_is_trained_with_and_without_elimination(programs_for_once, tmp_path, monkeypatch):
+def test_a_flow_is_trained_with_and_without_elimination(tmp_path, monkeypatch):
     settings = elimination._settings
     small = {"widths": (4,), "context_widths": (4,), "max_iter": 2}
     monkeypatch.setattr(elimination, "_settings", lambda *given: settings(*given) | small)

@@ -11,7 +11,6 @@ from brenier.cli.door import ExitCode
 from brenier.io.table import read_table, write_table
 
 pytestmark = [
-    pytest.mark.usefixtures("programs_for_once"),
     pytest.mark.filterwarnings("ignore:The fit ended with status"),
 ]
 

@@ -22,7 +22,7 @@ from brenier.potential.initialise import ContextStart, initial_conditional_netwo
 from brenier.potential.merge import combine
 from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
 
-pytestmark = pytest.mark.usefixtures("x64", "programs_for_once")
+pytestmark = pytest.mark.usefixtures("x64")
 
 # Float64 sums of a few dozen terms, each a product over the layers.
 ROUNDING = {"rtol": 1e-11, "atol": 1e-11}

@@ -21,7 +21,7 @@ from brenier.varpro.parameters import to_vector
 from brenier.varpro.sample import PaddedSample
 from brenier.varpro.taylor import taylor_check
 
-pytestmark = pytest.mark.usefixtures("x64", "programs_for_once")
+pytestmark = pytest.mark.usefixtures("x64")
 
 # Observed order of Taylor remainders at small steps; below the second figure they are rounding and
 # the inner solver's closing step.

@@ -408,7 +408,13 @@ def _log_half_circle(X: Float[np.ndarray, "N 2"], noise: float) -> Float[np.ndar
     return _log_arc(a, kappa) - 0.5 * ((rho - 1) / noise) ** 2 - normaliser
 
 
-def _log_arc(a: Float[np.ndarray, " N"], kappa: Float[np.ndarray, " N"]) -> np.ndarray:
+def _log_arc(
+    a: Float[np.ndarray, " N"],
+    kappa: Float[np.ndarray, " N"],
+    *,
+    decay: float = DECAY,
+    n_nodes: int = N_ARC_NODES,
+) -> np.ndarray:
     r"""Return log int_0^pi exp(-kappa (1 - cos(t - a))) dt, a in [-pi, pi], kappa >= 0.
 
     In u = |t - a|, folded into [0, pi], the integrand exp(-2 kappa sin^2(u/2)) decreases. Inside
@@ -418,19 +424,22 @@ def _log_arc(a: Float[np.ndarray, " N"], kappa: Float[np.ndarray, " N"]) -> np.n
     """
     inside = a >= 0
     b = np.where(inside, 0.0, np.minimum(-a, math.pi + a))
-    near = _decaying_integral(b, math.pi - np.where(inside, a, b), kappa)
-    far = _decaying_integral(np.where(inside, 0.0, math.pi - b), np.where(inside, a, b), kappa)
+    own, rest = np.where(inside, a, b), np.where(inside, 0.0, math.pi - b)
+    near = _decaying_integral(b, math.pi - own, kappa, decay, n_nodes)
+    far = _decaying_integral(rest, own, kappa, decay, n_nodes)
     drop = np.where(inside, 0.0, 2 * kappa * np.cos(b))
     return np.log(near + np.exp(-drop) * far) - 2 * kappa * np.sin(b / 2) ** 2
 
 
-def _decaying_integral(low: np.ndarray, width: np.ndarray, kappa: np.ndarray) -> np.ndarray:
+def _decaying_integral(
+    low: np.ndarray, width: np.ndarray, kappa: np.ndarray, decay: float, n_nodes: int
+) -> np.ndarray:
     """Return int_0^width exp(-2 kappa sin(low + h/2) sin(h/2)) dh, for low + width <= pi.
 
     The integrand is exp(-2 kappa sin^2(u/2)), u = low + h, relative to its value at h = 0.
     """
-    width = np.minimum(width, _reach(low, kappa))
-    nodes, weights = np.polynomial.legendre.leggauss(N_ARC_NODES)
+    width = np.minimum(width, _reach(low, kappa, decay))
+    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
     total = np.zeros_like(width)
     # One pass per node: memory stays that of a few columns, however many rows there are.
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
@@ -439,14 +448,14 @@ def _decaying_integral(low: np.ndarray, width: np.ndarray, kappa: np.ndarray) ->
     return width * total
 
 
-def _reach(low: np.ndarray, kappa: np.ndarray) -> np.ndarray:
-    """Return the least h > 0 with kappa (cos(low) - cos(low + h)) = DECAY, or pi without one.
+def _reach(low: np.ndarray, kappa: np.ndarray, decay: float) -> np.ndarray:
+    """Return the least h > 0 with kappa (cos(low) - cos(low + h)) = decay, or pi without one.
 
-    In t = tan(h/2) this is (cos(low) - q) t^2 + sin(low) t - q = 0, q = DECAY / (2 kappa), whose
+    In t = tan(h/2) this is (cos(low) - q) t^2 + sin(low) t - q = 0, q = decay / (2 kappa), whose
     smaller positive root is taken in the form that loses no digits.
     """
-    # Up to kappa = DECAY / 2 there is no root; the 1 keeps q finite at kappa = 0.
-    q = DECAY / (2 * np.maximum(kappa, 1.0))
+    # Up to kappa = decay / 2 there is no root; the 1 keeps q finite at kappa = 0.
+    q = decay / (2 * np.maximum(kappa, 1.0))
     discriminant = np.sin(low) ** 2 + 4 * q * (np.cos(low) - q)
     root = np.sqrt(np.maximum(discriminant, 0.0))
     return np.where(discriminant < 0, math.pi, 2 * np.arctan2(2 * q, np.sin(low) + root))

@@ -140,15 +140,13 @@ def test_moons_log_density_is_the_reference_at_every_noise(noise):
     np.testing.assert_allclose(Moons(noise).log_density(X), reference, **ROUNDING)
 
 
-def test_arc_integral_keeps_its_digits_for_every_angle_and_concentration(monkeypatch):
+def test_arc_integral_keeps_its_digits_for_every_angle_and_concentration():
     generator = np.random.default_rng(0)
     a = np.concatenate([generator.uniform(-np.pi, np.pi, 500), -(10 ** -np.linspace(1, 12, 100))])
     a = np.concatenate([a, [0, np.pi, -np.pi, np.pi / 2, -np.pi / 2]])
     kappa = 10 ** generator.uniform(-3, 6, len(a))
-    coarse = datasets._log_arc(a, kappa)
-    monkeypatch.setattr(datasets, "N_ARC_NODES", 120)
-    monkeypatch.setattr(datasets, "DECAY", 60.0)
-    np.testing.assert_allclose(coarse, datasets._log_arc(a, kappa), rtol=1e-14, atol=1e-11)
+    fine = datasets._log_arc(a, kappa, n_nodes=120, decay=60.0)
+    np.testing.assert_allclose(datasets._log_arc(a, kappa), fine, rtol=1e-14, atol=1e-11)
 
 
 def test_two_half_circles_make_a_circle():
@@ -277,15 +275,26 @@ def test_best_loss_of_the_defaults(name, best_loss):
     assert distribution.best_loss() == distribution.entropy() - constant
 
 
-def test_entropy_is_computed_once_and_changes_nothing(monkeypatch):
-    moons = Moons(0.5)
-    entropy = moons.entropy()
-    assert moons == Moons(0.5)
-    assert hash(moons) == hash(Moons(0.5))
-    assert pickle.loads(pickle.dumps(moons)) == moons
-    monkeypatch.setattr(Moons, "_entropy", lambda self: math.nan)
-    assert moons.entropy() == entropy
-    assert math.isnan(Moons(0.5).entropy())
+def test_entropy_is_computed_once_and_changes_nothing():
+    computed = []
+
+    class Counted(Moons):
+        def _entropy(self):
+            computed.append(self.noise)
+            return super()._entropy()
+
+    moons = Counted(0.5)
+    assert moons.entropy() == moons.entropy() == Moons(0.5).entropy()
+    assert computed == [0.5]
+    assert moons == Counted(0.5)
+    assert hash(moons) == hash(Counted(0.5))
+    # Another object computes its own.
+    assert Counted(0.4).entropy() != moons.entropy()
+    assert computed == [0.5, 0.4]
+    plain = Moons(0.5)
+    plain.entropy()
+    assert pickle.loads(pickle.dumps(plain)) == plain == Moons(0.5)
+    assert hash(plain) == hash(Moons(0.5))
 
 
 # The sampler.

@@ -17,6 +17,7 @@ from brenier.optimizers.early_stopping import (
     EarlyStopping,
     HeldoutLoss,
     Iterate,
+    StopRun,
     StoppingCriteria,
 )
 from brenier.optimizers.progress import Progress
@@ -138,9 +139,13 @@ def run(job: Job, settings: Settings, session: Session) -> Run:
             # Training losses of different samples do not compare.
             early_stopping.best = None
         try:
+            # Without time left there is nothing to compile for.
+            session.clock.check()
             x = function.start(theta)
             compiling += _compile(function, early_stopping.heldout_loss, x, session)
             status = optimizer.minimize(function, x, early_stopping).status
+        except StopRun as stop:
+            status = stop.status
         except KeyboardInterrupt:
             status = FitStatus.INTERRUPTED
         if early_stopping.best is not None:

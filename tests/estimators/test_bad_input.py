@@ -10,21 +10,17 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import small_fits
 from scipy import stats
+from small_fits import N, ends_early
 
-from brenier import ConvexPotentialFlow, load
-from brenier.data.datasets import MAFMoon
+from brenier import Algorithm, load
 from brenier.io.table import read_table
 from brenier.status import FitStatus, InputWarning
 
-# Fits here end early, and say so; nothing else may warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = ends_early
 
-HMM = Path(__file__).parents[2] / "shared/data/posteriors/hmm_example.csv.gz"
-# The shape of fits in test_estimator.py, so that JAX compiles once.
-N = 300
+HMM = Path(__file__).parents[3] / "shared/data/posteriors/hmm_example.csv.gz"
 NAMES = ("speed", "mass", "charge")
 # What the issue asks of a round trip.
 ROUND_TRIP = 1e-8
@@ -35,18 +31,13 @@ TIMEOUT = 300
 
 
 def small(**changes):
-    settings = {"widths": (8,), "n_radial": 0, "max_iter": 15, "n_estimators": 1}
-    return ConvexPotentialFlow(**settings | {"validation_fraction": 0.0} | changes)
+    """Return a quick estimator whose noise is chosen from the rows."""
+    return small_fits.small(**{"noise": None} | changes)
 
 
 def table(columns=3, n_rows=N, seed=0):
     X = np.random.default_rng(seed).normal(size=(n_rows, columns))
     return pd.DataFrame(X, columns=NAMES[:columns])
-
-
-@pytest.fixture(scope="module")
-def X():
-    return MAFMoon().sample(N, random_state=0)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +133,7 @@ def test_fewer_rows_than_columns_give_a_shrunk_gaussian(n_rows):
     assert fitted.report_.is_gaussian
     assert np.isfinite(fitted.score_samples(table())).all()
     with pytest.raises(ValueError, match=said):
-        small(quadratic=False).fit(table(n_rows=n_rows))
+        small(algorithm=Algorithm(quadratic=False)).fit(table(n_rows=n_rows))
 
 
 def test_copies_and_weights_of_few_rows_give_a_shrunk_gaussian():

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from brenier import ComposedConditionalConvexPotentialFlow, load
+from brenier import Algorithm, ConditionalConvexPotentialFlow, load
 from brenier.status import FitStatus
 
 pytestmark = [
-    pytest.mark.usefixtures("programs_for_once"),
     pytest.mark.filterwarnings(
         "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
     ),
 ]
 N = 300
 SMALL = {"widths": (4,), "context_widths": (3,), "n_init": 1, "decay": 1e-3, "max_iter": 40}
+SMALL |= {"n_maps": 2}
 INVERSE = 1e-8
 
 
@@ -28,18 +28,18 @@ def data(seed=0, n_rows=N):
 
 @pytest.fixture(scope="module")
 def flow():
-    return ComposedConditionalConvexPotentialFlow(**SMALL).fit(*data())
+    return ConditionalConvexPotentialFlow(**SMALL).fit(*data())
 
 
-def test_two_blocks_follow_two_pieces(flow):
+def test_two_maps_follow_two_pieces(flow):
     X, Y = data(seed=1, n_rows=2000)
-    assert len(flow.flow_.map.blocks) == flow.report_.n_maps == 2
-    assert "a composition of 2 blocks" in flow.report_.message
-    # Two blocks of their own, and the joint search.
+    assert len(flow.flow_.map.potentials) == flow.report_.n_maps == 2
+    assert "a composition of 2 maps" in flow.report_.message
+    # Two potentials by themselves, and both together.
     assert len(flow.report_.run_decay) == 3
     # The truth is 1.7 above it.
     assert flow.score(X, Y) > np.mean(flow.baseline_score_samples(X, Y)) + 0.8
-    # Searched together the blocks are better than one by one.
+    # Trained together the potentials are better than one by one.
     *one_by_one, together = flow.report_.run_log_likelihood
     assert together > max(one_by_one) + 0.05
 
@@ -86,8 +86,8 @@ def test_weights_are_repeated_rows(flow):
     X, Y = data()
     weights = np.random.default_rng(4).integers(0, 3, size=N)
     few = {**SMALL, "max_iter": 5}
-    weighted = ComposedConditionalConvexPotentialFlow(**few).fit(X, Y, sample_weight=weights)
-    repeated = ComposedConditionalConvexPotentialFlow(**few).fit(
+    weighted = ConditionalConvexPotentialFlow(**few).fit(X, Y, sample_weight=weights)
+    repeated = ConditionalConvexPotentialFlow(**few).fit(
         np.repeat(X, weights, axis=0), np.repeat(Y, weights, axis=0)
     )
     difference = weighted.report_.train_log_likelihood - repeated.report_.train_log_likelihood
@@ -96,7 +96,7 @@ def test_weights_are_repeated_rows(flow):
 
 def test_one_target_has_quantiles():
     X, Y = data()
-    flow = ComposedConditionalConvexPotentialFlow(**{**SMALL, "max_iter": 10}).fit(X, Y[:, 0])
+    flow = ConditionalConvexPotentialFlow(**{**SMALL, "max_iter": 10}).fit(X, Y[:, 0])
     Q = flow.quantile(X[:20], 0.9)
     np.testing.assert_allclose(flow.cdf(X[:20], Q), 0.9, rtol=0, atol=INVERSE)
 
@@ -104,24 +104,41 @@ def test_one_target_has_quantiles():
 @pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
 def test_no_time_leaves_the_regression():
     X, Y = data()
-    flow = ComposedConditionalConvexPotentialFlow(**SMALL, max_seconds=0.0).fit(X, Y)
+    flow = ConditionalConvexPotentialFlow(**SMALL, max_seconds=0.0).fit(X, Y)
     assert flow.report_.status is FitStatus.TIME_LIMIT
     assert flow.report_.is_gaussian
     np.testing.assert_allclose(flow.score_samples(X, Y), flow.baseline_score_samples(X, Y))
 
 
-def test_interrupted_joint_search_leaves_a_fitted_estimator():
+def test_interrupted_joint_training_leaves_a_fitted_estimator():
     def interrupt(progress):
-        if progress.search == 3:
+        if progress.run == 3:
             raise KeyboardInterrupt
 
-    flow = ComposedConditionalConvexPotentialFlow(**SMALL)
+    flow = ConditionalConvexPotentialFlow(**SMALL)
     with pytest.raises(KeyboardInterrupt):
         flow.fit(*data(), callback=interrupt)
     assert flow.report_.status is FitStatus.INTERRUPTED
     assert np.isfinite(flow.score_samples(*data())).all()
 
 
-def test_one_block_is_refused():
-    with pytest.raises(ValueError, match="n_maps"):
-        ComposedConditionalConvexPotentialFlow(n_maps=1).fit(*data())
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_maps": 0}, "'n_maps' parameter"),
+        ({"n_estimators": 2}, "n_estimators=1 with n_maps=2; got 2.*cannot be averaged"),
+        ({"algorithm": Algorithm(quadratic=False)}, "quadratic=True for conditional"),
+    ],
+    ids=str,
+)
+def test_settings_that_compositions_have_not(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ConditionalConvexPotentialFlow(**SMALL | settings).fit(*data())
+
+
+def test_no_setting_but_the_number_of_maps_makes_a_composition(flow):
+    defaults = ConditionalConvexPotentialFlow().get_params()
+    assert ConditionalConvexPotentialFlow(n_maps=2).get_params() == defaults | {"n_maps": 2}
+    single = ConditionalConvexPotentialFlow(**SMALL | {"n_maps": 1, "n_estimators": 1})
+    X, Y = data()
+    assert len(single.set_params(max_iter=5).fit(X, Y).flow_.map.potentials) == 1

@@ -11,9 +11,9 @@ from brenier import (
     TriangularConvexPotentialFlow,
     load,
 )
+from brenier.status import FitStatus
 
 pytestmark = [
-    pytest.mark.usefixtures("programs_for_once"),
     pytest.mark.filterwarnings(
         "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
     ),
@@ -93,6 +93,40 @@ def test_conditioning_on_two_leading_blocks_leaves_a_density():
     grid = np.linspace(middle - 12, middle + 12, 2001)
     density = np.exp(given.score_samples(grid[:, None]))
     assert simpson(density, x=grid) == pytest.approx(1, abs=1e-3)
+
+
+def test_runs_are_counted_over_all_blocks_and_reports_are_the_blocks_own():
+    told = []
+    flow = triangular([["mu"], ["a", "b"]]).fit(table(n_rows=N), callback=told.append)
+    assert {progress.run for progress in told} == {1, 2}
+    assert flow.reports_ == [part.report_ for part in flow.flows_]
+    for number, report in enumerate(flow.reports_, 1):
+        own = [progress.train_log_likelihood for progress in told if progress.run == number]
+        assert tuple(own) == report.history["train_log_likelihood"]
+
+
+@pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
+def test_interrupted_fit_has_gaussians_for_the_blocks_not_yet_begun():
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    flow = triangular([["mu"], ["a", "b"]])
+    with pytest.raises(KeyboardInterrupt):
+        flow.fit(table(n_rows=N), callback=interrupt)
+    leading, following = flow.reports_
+    assert leading.status is FitStatus.INTERRUPTED
+    assert leading.n_iter == 1
+    assert (following.is_gaussian, following.n_iter) == (True, 0)
+    assert np.isfinite(flow.score_samples(table())).all()
+
+
+def test_bounds_are_those_of_all_columns():
+    X = table(n_rows=N).assign(b=lambda X: np.exp(X["b"]))
+    flow = triangular([["mu"], ["a", "b"]]).set_params(bounds={"b": (0, None)}).fit(X)
+    assert (flow.sample(50)[:, 2] > 0).all()
+    assert (flow.score_samples(X[:3].assign(b=-1.0)) == -np.inf).all()
+    with pytest.raises(ValueError, match=r"got bounds for 'MU'\. Did you mean 'mu'\?"):
+        triangular([["mu"], ["a", "b"]]).set_params(bounds={"MU": (0, None)}).fit(X)
 
 
 def test_columns_that_do_not_lead_are_an_error_that_names_the_order(flow):

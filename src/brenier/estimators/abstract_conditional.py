@@ -186,17 +186,17 @@ class AbstractConditional(BaseEstimator):
             raise ValueError(f"Expected a level strictly between 0 and 1; got {level!r}.")
         return self.quantile(X, [0.5 - 0.5 * float(level), 0.5 + 0.5 * float(level)])
 
-    def cdf(self, X, Y) -> Float[np.ndarray, " N"]:
-        """Return the conditional probability of at most Y, row by row, of the one target.
+    def cdf(self, X, y) -> Float[np.ndarray, " N"]:
+        """Return the conditional probability of at most y, row by row, of the one target.
 
         Parameters
         ----------
         X : array or table, (N, q)
             The context.
-        Y : array or table, (N,) or (N, 1)
+        y : array or table, (N,) or (N, 1)
             Targets; 0 or 1 on and beyond their bounds.
         """
-        rows = self._pairs(X, Y)
+        rows = self._pairs(X, y)
         self._one_target("cdf")
         p = scipy.special.ndtr(in_batches(transform, self.flow_, rows)[:, 0])
         bounds = self.flow_.preprocessing.column_bounds
@@ -359,27 +359,27 @@ class AbstractConditional(BaseEstimator):
             raise
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or not values.shape[1]:
-            raise ValueError(f"Expected Y of shape (N,) or (N, n); got {np.shape(Y)}.")
+            raise ValueError(f"Expected y of shape (N,) or (N, n); got {np.shape(Y)}.")
         if reset:
             default = _target_names(values.shape[1])
             self.target_names_ = np.array(names or default, dtype=object)
         elif values.shape[1] != len(self.target_names_):
             raise ValueError(
-                f"Expected Y with {len(self.target_names_)} column(s), as in fit; got "
+                f"Expected y with {len(self.target_names_)} column(s), as in fit; got "
                 f"{values.shape[1]}."
             )
         check_finite(values, list(self.target_names_))
         return values
 
     def _pairs(self, X, Y) -> Float[np.ndarray, "N d"]:
-        """Return rows (y, x) of a fitted estimator's data; without Y, at the conditional mean."""
+        """Return rows (y, x) of a fitted estimator's data; without y, at the conditional mean."""
         X = self._context(X)
         Y = self._mean(X) if Y is None else self._targets(Y)
         check_same_length(X, Y)
         return np.concatenate([Y, X], axis=1)
 
 
-def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "Y") -> None:
+def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "y") -> None:
     """Raise `ValueError` where two tables do not have the same number of rows."""
     if len(X) != len(Y):
         raise ValueError(

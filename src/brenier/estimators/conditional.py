@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.base import DensityMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.checks import check_finite
+from brenier.data.names import default_names
 from brenier.estimators.abstract_conditional import AbstractConditional, check_same_length
 from brenier.estimators.common import checked_weights, column_names, normal_points
 from brenier.flow.evaluation import in_batches, log_density, transform
@@ -16,8 +18,8 @@ from brenier.status import InputWarning
 from brenier.training.likelihood import gaussian_log_density
 
 
-class ConditionalConvexPotentialFlow(AbstractConditional):
-    """Density of targets Y given a context X, as the pull-back of a normal by a map convex in Y.
+class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractConditional):
+    """Density of targets y given a context X, as the pull-back of a normal by a map convex in y.
 
     The log-density of y at x is that of a standard normal at z = grad_y Phi(y; x), plus the
     log-determinants. Phi is a partially input convex network: convex in y for every x, which enters
@@ -75,7 +77,7 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_, target_names_ : ndarray of str
-        Column names of X, if it had any, and of Y.
+        Column names of X, if it had any, and of y.
 
     Notes
     -----
@@ -113,18 +115,18 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
     (3, 2)
     """
 
-    def fit(self, X, Y, *, sample_weight=None, validation_data=None, callback=None):
-        """Fit the density of Y given X.
+    def fit(self, X, y, *, sample_weight=None, validation_data=None, callback=None):
+        """Fit the density of y given X.
 
         Parameters
         ----------
         X : array or table, (N, q)
             The context; numbers.
-        Y : array or table, (N,) or (N, n)
+        y : array or table, (N,) or (N, n)
             Targets in data units.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
-        validation_data : tuple (X, Y) or (X, Y, weights), optional
+        validation_data : tuple (X, y) or (X, y, weights), optional
             Rows that decide when to stop. Without them some rows are split off.
         callback : callable, optional
             Called with a `Progress` after every iteration of every run, one call at a time;
@@ -143,19 +145,25 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
             `report_.status` says so.
         """
         self._validate_params()
-        X, Y = self._context(X, reset=True), self._targets(Y, reset=True)
+        if y is None:
+            # In the middle are scikit-learn's words, which its checks ask for.
+            raise ValueError(
+                "Expected targets y; got None. ConditionalConvexPotentialFlow requires y to be "
+                "passed, but the target y is None. ConvexPotentialFlow fits the density of X alone."
+            )
+        X, Y = self._context(X, reset=True), self._targets(y, reset=True)
         check_same_length(X, Y)
         self._fit(X, Y, sample_weight, self._validation(validation_data), callback)
         return self
 
-    def score_samples(self, X, Y=None) -> Float[np.ndarray, " N"]:
-        """Return the log-density of every row of Y given that of X.
+    def score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:
+        """Return the log-density of every row of y given that of X.
 
         Parameters
         ----------
         X : array or table, (N, q)
             The context.
-        Y : array or table, (N,) or (N, n), optional
+        y : array or table, (N,) or (N, n), optional
             Targets in data units. None: the conditional means at X.
 
         Returns
@@ -163,42 +171,43 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         (N,)
             Log-densities in nats per data unit^n; minus infinity outside the bounds.
         """
-        rows = self._pairs(X, Y)
+        rows = self._pairs(X, y)
         return in_batches(log_density, self.flow_, rows)
 
-    def score(self, X, Y, sample_weight=None) -> float:
-        """Return the MEAN log-density of the rows of Y given those of X (nats).
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the MEAN log-density of the rows of y given those of X (nats).
 
         Parameters
         ----------
         X : array or table, (N, q)
             The context.
-        Y : array or table, (N,) or (N, n)
+        y : array or table, (N,) or (N, n)
             Targets in data units.
         sample_weight : (N,), optional
             Weights of the mean.
         """
-        return float(np.average(self.score_samples(X, Y), weights=sample_weight))
+        return float(np.average(self.score_samples(X, y), weights=sample_weight))
 
-    def baseline_score_samples(self, X, Y=None) -> Float[np.ndarray, " N"]:
+    def baseline_score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under linear regression with Gaussian noise.
 
         Bounded targets go through their maps first, so the baseline knows the bounds too.
         """
-        rows = self._pairs(X, Y)
+        rows = self._pairs(X, y)
         return gaussian_log_density(self.baseline_, self.flow_.preprocessing, rows)
 
-    def transform(self, X, Y=None) -> Float[np.ndarray, "N n"]:
+    def transform(self, X, y=None) -> Float[np.ndarray, "N n"]:
         """Return z, the targets' images at X: standard normal at every X if the fit is right.
 
         Parameters
         ----------
         X : array or table, (N, q)
             The context.
-        Y : array or table, (N,) or (N, n), optional
-            Targets in data units. None: the conditional means at X.
+        y : array or table, (N,) or (N, n), optional
+            Targets in data units. None: the conditional means at X, which are also what
+            scikit-learn's `fit_transform` maps.
         """
-        rows = self._pairs(X, Y)
+        rows = self._pairs(X, y)
         Z = in_batches(transform, self.flow_, rows)
         outside = np.flatnonzero(np.isnan(Z).any(axis=1))
         if len(outside):
@@ -225,12 +234,17 @@ class ConditionalConvexPotentialFlow(AbstractConditional):
         check_same_length(X, Z, "Z")
         return self._preimages(X, Z[:, None, :])[:, 0]
 
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Return the names of the columns of `transform`: z0, z1, ..."""
+        check_is_fitted(self)
+        return np.array(default_names(self.flow_.n, "z"), dtype=object)
+
     def _validation(self, validation_data):
         if validation_data is None:
             return None
         if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
             raise ValueError(
-                "Expected validation_data as a tuple (X, Y) or (X, Y, weights); got "
+                "Expected validation_data as a tuple (X, y) or (X, y, weights); got "
                 f"{type(validation_data).__name__}."
             )
         X, Y, *weights = validation_data

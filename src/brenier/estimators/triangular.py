@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import column_bounds
 from brenier.data.checks import check_finite, quoted, raise_if_text
+from brenier.data.names import default_names
 from brenier.estimators.common import (
     check_n_samples,
     column_names,
@@ -38,7 +39,7 @@ from brenier.io.model_file import write_model
 from brenier.training.report import FitReport
 
 
-class TriangularConvexPotentialFlow(BaseEstimator):
+class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     """Density of a table, block by block, which can be conditioned on its leading blocks.
 
     The log-likelihood is a sum over blocks, and its terms share no weights: every block's flow is
@@ -255,6 +256,11 @@ class TriangularConvexPotentialFlow(BaseEstimator):
             f"{self.blocks_}, and of no others; got values of {quoted(list(given))}. "
             f"{remedy} would allow it."
         )
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Return the names of the columns of `transform`: z0, z1, ..."""
+        check_is_fitted(self)
+        return np.array(default_names(self.n_features_in_, "z"), dtype=object)
 
     def save(self, path: str | PathLike) -> None:
         """Write the fitted estimator to one safetensors file, atomically."""

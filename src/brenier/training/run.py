@@ -17,8 +17,8 @@ from brenier.optimizers.early_stopping import (
     EarlyStopping,
     HeldoutLoss,
     Iterate,
-    StopRun,
     StoppingCriteria,
+    StopRun,
 )
 from brenier.optimizers.progress import Progress
 from brenier.status import FitStatus

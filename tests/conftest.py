@@ -2,8 +2,8 @@
 
 Compilation is most of what the tests cost. Every program is compiled once, whichever worker needs
 it first, and kept in pytest's own cache folder; and it is compiled without XLA's costly
-optimisations, which take longer than the tests' programs run. (Programs in processes that the
-tests start are compiled as users compile them.)
+optimisations, which take longer than the tests' programs run. (But the README's example runs in a
+process that compiles as users do.)
 """
 
 import gc
@@ -19,6 +19,7 @@ MANY_MAPPINGS = 20_000
 CACHE = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
 }
 
 
@@ -28,11 +29,11 @@ def pytest_configure(config):
     for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **CACHE}.items():
         # JAX may be imported already, and does not read its environment twice.
         jax.config.update(name.lower(), _number(os.environ.setdefault(name, value)))
-    jax.config.update("jax_disable_most_optimizations", val=True)
     _keep_to_one_core(os.environ.get("PYTEST_XDIST_WORKER"))
 
 
 def _number(text):
+    """Return what JAX takes in place of the text of an environment's variable."""
     return int(text) if text.lstrip("-").isdigit() else text
 
 

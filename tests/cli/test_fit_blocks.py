@@ -1,4 +1,4 @@
-"""`brenier fit --blocks` and `--n-maps`: models of several blocks on the command line."""
+"""`brenier fit --blocks` and `--n-maps`: models of several flows or maps on the command line."""
 
 import json
 
@@ -89,8 +89,8 @@ def _named(X):
 def test_info_tells_of_every_block(triangular, composed):
     path, _ = triangular
     about = json.loads(done("info", path, "--json").stdout)
-    assert about["estimator"] == TriangularConvexPotentialFlow.__name__
-    assert [block["known"] for block in about["blocks"]] == [[], ["speed"]]
+    assert about["kind"] == TriangularConvexPotentialFlow.__name__
+    assert [block["context"] for block in about["blocks"]] == [[], ["speed"]]
     assert about["blocks"][1]["columns"] == [
         {"name": "mu", "low": None, "high": None},
         {"name": "mass", "low": 0.0, "high": None},
@@ -101,7 +101,7 @@ def test_info_tells_of_every_block(triangular, composed):
     about = json.loads(done("info", composed, "--json").stdout)
     assert about["parameters"]["n_maps"] == 2
     assert about["report"]["n_maps"] == 2
-    assert "2 potentials in turn" in done("info", composed).stdout
+    assert "2, composed" in done("info", composed).stdout
 
 
 def test_wrong_use_is_named(folder, tmp_path):
@@ -118,4 +118,4 @@ def test_wrong_use_is_named(folder, tmp_path):
     assert "got 'weight'" in refused("--blocks", "weight", *SMALL)
     assert "separated by commas" in refused("--blocks", "mu,,speed")
     assert "in one of them" in refused("--blocks", "mu/mu,speed", *SMALL)
-    assert "--n-maps" in refused("--n-maps", "1")
+    assert "--n-maps" in refused("--n-maps", "0")

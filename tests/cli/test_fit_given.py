@@ -60,7 +60,7 @@ def test_score_and_info(model, folder):
     answer = json.loads(done("score", model, folder / "test.csv", "--json").stdout)
     assert answer["log_likelihood"]["mean"] == pytest.approx(expected)
     about = json.loads(done("info", model, "--json").stdout)
-    assert about["known"] == ["speed", "mu"]
+    assert about["context"] == ["speed", "mu"]
     assert about["columns"] == [{"name": "mass", "low": 0.0, "high": None}]
     assert "given" in done("info", model).stdout
 
@@ -70,7 +70,7 @@ def test_composition_given_columns(folder):
     settings = ("--widths", "3", "--max-iter", "5", "--n-init", "1", "--decay", "0.001")
     data = folder / "train.csv"
     done("fit", data, "-o", path, "--given", "mu", "--n-maps", "2", *settings)
-    assert "2 potentials in turn" in done("info", path).stdout
+    assert "2, composed" in done("info", path).stdout
     assert load(path).target_names_.tolist() == ["speed", "mass"]
     usage = ("fit", data, "-o", folder / "m", "--given", "mu", "--n-maps", "2")
     assert "--n-estimators" in refused(*usage, "--n-estimators", "2", code=ExitCode.USAGE)

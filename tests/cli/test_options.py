@@ -1,0 +1,110 @@
+"""Options: how they are read, which are refused, and what the help says of them."""
+
+import re
+
+import pytest
+from terminal import done, invoke
+
+from brenier import ConvexPotentialFlow
+from brenier.cli import options
+from brenier.cli.door import ExitCode
+from brenier.training.algorithm import NAMES
+from brenier.training.settings import default_settings
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "fit",
+        "frobnicate",
+        "fit x.csv --bounds x",
+        "fit x.csv --bounds x=1",
+        "fit x.csv --bounds x=:",
+        "fit x.csv --bounds x=a:1",
+        "fit x.csv --bounds x=nan:1",
+        "fit x.csv --bounds x=2:1",
+        "fit x.csv --bounds x=0: --bounds x=:1",
+        "fit x.csv --widths 32,0",
+        "fit x.csv --widths 32,,32",
+        "fit x.csv --tau 0",
+        "fit x.csv --decay -1",
+        "fit x.csv --max-iter 0",
+        "fit x.csv --validation-fraction 1",
+        "fit x.csv --max-seconds inf",
+        "fit x.csv --whiten some",
+        "fit x.csv --seed -1",
+        "fit x.csv -o -",
+        "fit -",
+        "fit - -o m --validation -",
+        "score m x.csv --json -o -",
+        "sample m -n 0",
+    ],
+)
+def test_usage_errors(arguments):
+    result = invoke(*arguments.split())
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stdout == ""
+    assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x=0:1", options.Bounds("x", 0.0, 1.0)),
+        ("x=-1e3:", options.Bounds("x", -1000.0, None)),
+        ("x=:5", options.Bounds("x", None, 5.0)),
+        ("p(a=b)=0:1", options.Bounds("p(a=b)", 0.0, 1.0)),
+    ],
+)
+def test_bounds_are_read(text, expected):
+    assert options.parse_bounds(text) == expected
+
+
+def test_choices_are_those_of_the_estimators():
+    whiten = ConvexPotentialFlow._parameter_constraints["whiten"][0].options
+    assert {choice.value for choice in options.Whiten} == whiten
+    for setting, choices in (
+        ("activation", options.Activation),
+        ("optimizer", options.Optimizer),
+        ("inner", options.Inner),
+    ):
+        assert tuple(choice.value for choice in choices) == NAMES[setting]
+
+
+def test_help_shows_the_defaults():
+    shown = {}
+    for option in re.split(r"\n  (?=-)", done("fit", "--help").stdout)[1:]:
+        # Names are broken at their hyphens.
+        text = " ".join(option.split()).replace("- ", "-")
+        default = re.search(r"\[default: ([^\]]*)\]", text)
+        if default:
+            shown[re.search(r"--([a-z-]+)", text)[1]] = default[1]
+    del shown["output"]
+    joint, composed, conditional, both = (
+        default_settings(composed=of_several, conditional=given)
+        for given in (False, True)
+        for of_several in (False, True)
+    )
+    plain = {
+        name: getattr(joint, name)
+        for name in "n_maps whiten n_radial tau max_iter tol validation_fraction".split()
+    }
+    plain |= {name: getattr(joint.algorithm, name) for name in ("activation", "optimizer", "inner")}
+    plain |= {"max_seconds": "none", "seed": ConvexPotentialFlow().random_state}
+    # Where the default depends on the kind of density, the help says how.
+    assert composed.widths == conditional.widths == both.widths
+    assert joint.n_init == conditional.n_init
+    assert joint.n_estimators == conditional.n_estimators == joint.n_estimators_few
+    assert composed.n_estimators == both.n_estimators == both.n_estimators_few
+    expected = {name.replace("_", "-"): str(value) for name, value in plain.items()} | {
+        "widths": f"{_commas(joint.widths)}; of several maps, or with --given, "
+        f"{_commas(composed.widths)}",
+        "n-init": f"{joint.n_init}; of several maps {composed.n_init}, with --given {both.n_init}",
+        "n-estimators": f"{joint.n_estimators}; with --given and at most {conditional.few_rows} "
+        f"rows, {conditional.n_estimators_few}; of several maps {composed.n_estimators}",
+    }
+    assert shown == expected
+
+
+def _commas(widths):
+    return ",".join(map(str, widths))

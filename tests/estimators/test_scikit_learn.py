@@ -2,9 +2,9 @@
 
 The checks fit tables of some thirty shapes, and compilation is what they cost. The estimators have
 the same settings, so that they share their programs, and train without elimination: the solver's
-program is the longest to compile, and other tests' business. A block-triangular density is a flow a column:
-of it the checks see what a fit without time returns, Gaussians and regressions, which go through
-all the same methods.
+program is the longest to compile, and other tests' business. A block-triangular density is a flow a
+column: of it the checks see what a fit without time returns, Gaussians and regressions, which go
+through all the same methods.
 """
 
 import pytest

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 
 def to_plain(value: Any) -> Any:
     """Return types that JSON can hold: lists for tuples and arrays, None for NaN and infinity."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -7,15 +7,14 @@ at once, so that a run is either there as a whole or has to be done again.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from brenier.estimators import ConvexPotentialFlow, load
 from brenier.io.atomic import write_atomically
+from brenier.io.plain import to_plain, with_nan
 
 PARTS = ("train", "validation", "test")
 
@@ -146,7 +145,7 @@ class Store:
 
 def _run(plain: dict[str, Any]) -> Run:
     """Return the run that JSON was made of; null stands for NaN."""
-    values = {field.name: _with_nan(plain[field.name]) for field in fields(Run)}
+    values = {field.name: with_nan(plain[field.name]) for field in fields(Run)}
     values["settings"] = plain["settings"]
     return Run(**{**values, "outcome": Outcome[plain["outcome"]]})
 
@@ -154,26 +153,3 @@ def _run(plain: dict[str, Any]) -> Run:
 def write_json(path: Path, plain: Any) -> None:
     """Write plain types as JSON, the file being replaced whole or not at all."""
     write_atomically(path, json.dumps(plain, indent=1, allow_nan=False).encode())
-
-
-def to_plain(value: Any) -> Any:
-    """Return types that JSON can hold: lists for tuples and arrays, None for NaN and infinity."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return to_plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [to_plain(item) for item in value]
-    if isinstance(value, np.integer | np.bool_):
-        return value.item()
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value
-
-
-def _with_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_nan(item) for item in value]
-    return float("nan") if value is None else value

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brenier.io.atomic import write_atomically
+from brenier.io.plain import to_plain
 from brenier.reproduce import tables as t
 from brenier.reproduce.checks import Checks, run_checks
 from brenier.reproduce.claims import Claim, claims
@@ -21,7 +22,7 @@ from brenier.reproduce.figures import (
 )
 from brenier.reproduce.mass import Mass, mass_of
 from brenier.reproduce.page import ASSUMPTIONS, Contents, page
-from brenier.reproduce.record import Run, Store, to_plain, write_json
+from brenier.reproduce.record import Run, Store, write_json
 from brenier.reproduce.runs import Teller, run_all
 from brenier.reproduce.setting import BASELINE, DEFAULT, Setting
 from brenier.version import __version__

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from brenier.estimators import ConvexPotentialFlow
+from brenier.io.plain import to_plain
 from brenier.optimizers.progress import Progress
-from brenier.reproduce.record import PARTS, Outcome, Run, Store, to_plain
+from brenier.reproduce.record import PARTS, Outcome, Run, Store
 from brenier.reproduce.setting import DEFAULT, Rows, Setting
 from brenier.status import FitStatus
 from brenier.training.report import FitReport

@@ -2,8 +2,9 @@
 
 Compilation is most of what the tests cost. Every program is compiled once, whichever worker needs
 it first, and kept in pytest's own cache folder; and it is compiled without XLA's costly
-optimisations, which take longer than the tests' programs run. (But the README's example runs in a
-process that compiles as users do.)
+optimisations and without its newer emitters of fused loops, which take four times as long and make
+programs that most tests run for milliseconds. Processes that run for long compile as users do
+(the fixture `as_users`).
 """
 
 import gc
@@ -16,20 +17,31 @@ import pytest
 # Every compiled program takes memory mappings, of which Linux gives a process 65,530: past that
 # the compiler crashes. With this many in use, the programs of the files done so far are dropped.
 MANY_MAPPINGS = 20_000
+# Objects made between two collections of garbage.
+GARBAGE = 200_000
 CACHE = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+# XLA reads its flags when the first program is compiled.
+SOON_COMPILED = {
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 }
 
 
 def pytest_configure(config):
     """Name the cache of compiled programs to this process and to those that it starts."""
     folder = str(config.cache.mkdir("compiled"))
-    for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **CACHE}.items():
+    for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **CACHE, **SOON_COMPILED}.items():
+        value = os.environ.setdefault(name, value)
         # JAX may be imported already, and does not read its environment twice.
-        jax.config.update(name.lower(), _number(os.environ.setdefault(name, value)))
+        if name.startswith("JAX_"):
+            jax.config.update(name.lower(), _number(value))
     _keep_to_one_core(os.environ.get("PYTEST_XDIST_WORKER"))
+    # Tracing makes objects by the million and hardly any cycles: looked for as often as by default,
+    # these cost a tenth of the time.
+    gc.set_threshold(GARBAGE)
 
 
 def _number(text):
@@ -50,6 +62,12 @@ def x64():
     """Double precision for a whole file; the library never sets the global flag."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def as_users():
+    """Return the environment of a process that compiles its programs as users' processes do."""
+    return {name: value for name, value in os.environ.items() if name not in SOON_COMPILED}
 
 
 @pytest.fixture(scope="module", autouse=True)

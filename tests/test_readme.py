@@ -20,7 +20,7 @@ def block(marker):
     return found[1]
 
 
-def test_the_example_runs_as_it_stands(tmp_path):
+def test_the_example_runs_as_it_stands(tmp_path, as_users):
     (tmp_path / "examples").mkdir()
     shutil.copy(ROOT / "examples" / "garch11.csv", tmp_path / "examples")
     example = block("example") + (
@@ -36,7 +36,6 @@ def test_the_example_runs_as_it_stands(tmp_path):
         "max_seconds=60", "max_seconds=60, max_iter=30, n_estimators=1, widths=(8,)"
     )
     command = [sys.executable, "-W", "ignore", "-c", example]
-    as_users = {k: v for k, v in os.environ.items() if k != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
     run = subprocess.run(
         command, cwd=tmp_path, env=as_users, capture_output=True, text=True, check=False
     )

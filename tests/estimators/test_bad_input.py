@@ -354,9 +354,14 @@ print(peak() - before, report.n_train + report.n_heldout, report.status.name, fl
 """
 
 
-def test_a_million_rows_fit_in_memory():
+def test_a_million_rows_fit_in_memory(as_users):
     done = subprocess.run(
-        [sys.executable, "-c", MILLION], capture_output=True, text=True, timeout=TIMEOUT, check=True
+        [sys.executable, "-c", MILLION],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+        env=as_users,
     )
     growth, n_rows, status, score = done.stdout.split()
     assert int(n_rows) == 1_000_000

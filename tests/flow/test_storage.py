@@ -45,10 +45,8 @@ def test_a_flow_comes_back_with_its_radial_units(n_radial, tmp_path):
     arrays, structure = flow_to_arrays(saved)
     write_model(tmp_path / "m", {"structure": structure}, arrays)
     metadata, arrays = read_model(tmp_path / "m")
-    # "cones" is the name of radial units in files. A flow without them has the file that it had
-    # before there were any.
-    assert {name for name in arrays if name.startswith("cones")} == (
-        {"cones.B", "cones.e"} if n_radial else set()
+    assert {name for name in arrays if name.startswith("map.radial")} == (
+        {"map.radial.B", "map.radial.e"} if n_radial else set()
     )
     back = flow_from_arrays(arrays, metadata["structure"])
     assert jax.tree.structure(back) == jax.tree.structure(saved)

@@ -3,8 +3,7 @@
 Compilation is most of what the tests cost. Every program is compiled once, whichever worker needs
 it first, and kept in pytest's own cache folder; and it is compiled without XLA's costly
 optimisations and without its newer emitters of fused loops, which take four times as long and make
-programs that most tests run for milliseconds. Processes that run for long compile as users do
-(the fixture `as_users`).
+programs that tests run for milliseconds.
 """
 
 import gc
@@ -16,9 +15,12 @@ import pytest
 
 # Every compiled program takes memory mappings, of which Linux gives a process 65,530: past that
 # the compiler crashes. With this many in use, the programs of the files done so far are dropped.
-MANY_MAPPINGS = 20_000
+MANY_MAPPINGS = 35_000
 # Objects made between two collections of garbage.
 GARBAGE = 200_000
+TESTS = Path(__file__).parent
+# Folders whose files share what takes longest to make.
+ONE_WORKER = ("plots", "reproduce")
 CACHE = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -44,6 +46,14 @@ def pytest_configure(config):
     gc.set_threshold(GARBAGE)
 
 
+def pytest_collection_modifyitems(items):
+    """Keep a file's tests on one worker, and a whole folder's where they look at the same fits."""
+    for item in items:
+        folder = item.path.parent
+        group = folder.name if folder.name in ONE_WORKER else str(item.path.relative_to(TESTS))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _number(text):
     """Return what JAX takes in place of the text of an environment's variable."""
     return int(text) if text.lstrip("-").isdigit() else text
@@ -62,12 +72,6 @@ def x64():
     """Double precision for a whole file; the library never sets the global flag."""
     with jax.enable_x64(True):
         yield
-
-
-@pytest.fixture
-def as_users():
-    """Return the environment of a process that compiles its programs as users' processes do."""
-    return {name: value for name, value in os.environ.items() if name not in SOON_COMPILED}
 
 
 @pytest.fixture(scope="module", autouse=True)

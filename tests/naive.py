@@ -24,24 +24,22 @@ NONNEGATIVITY = {"bounds": lambda raw: raw, "softplus": lambda raw: jnp.log(1 + 
 
 def radial_unit(x, B, e):
     """Return sqrt(1 + |B x + e|^2) at one x."""
-    square = 1.0
-    for row, offset in zip(B, e, strict=True):
-        square = square + (row @ x + offset) ** 2
-    return jnp.sqrt(square)
+    q = B @ x + e
+    return jnp.sqrt(1.0 + q @ q)
 
 
 def slope_bound(K, L, radial=()):
     """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|, then the Frobenius norms |B_i|."""
     c = layer_slope_bound(K, L) if len(K) else jnp.zeros(0)
-    of_radial = [jnp.sqrt(sum(row @ row for row in B)) for B, _ in radial]
+    of_radial = [jnp.sqrt(jnp.sum(B**2)) for B, _ in radial]
     return jnp.concatenate([c, jnp.array(of_radial)])
 
 
 def layer_slope_bound(K, L):
     """Return c_1 = |K_1|, c_i = L_i c_{i-1} + |K_i|."""
-    c = jnp.array([jnp.linalg.norm(row) for row in K[0]])
+    c = jnp.linalg.norm(K[0], axis=1)
     for L_i, K_i in zip(L, K[1:], strict=True):
-        c = L_i @ c + jnp.array([jnp.linalg.norm(row) for row in K_i])
+        c = L_i @ c + jnp.linalg.norm(K_i, axis=1)
     return c
 
 
@@ -59,7 +57,7 @@ def features(x, K, b, L, s, axes, *, normalised, radial=()):
     u = jnp.concatenate([u, jnp.array([radial_unit(x, B, e) for B, e in radial])])
     if normalised:
         u = u / slope_bound(K, L, radial)
-    return jnp.concatenate([u, jnp.array([0.5 * (r @ x) ** 2 for r in axes]), x])
+    return jnp.concatenate([u, 0.5 * (axes @ x) ** 2, x])
 
 
 def context_view(c, units):
@@ -84,20 +82,17 @@ def conditional_features(y, c, network, s, axes):
     u, bound = None, None
     for i, (K, bias) in enumerate(zip(units.K, units.bias, strict=True)):
         a = K @ (shifted * scale) + bias.W @ h + bias.b
-        slope = jnp.array([jnp.linalg.norm(row * scale) for row in K])
+        slope = jnp.linalg.norm(K * scale, axis=1)
         if i:
             gate = sigmoid(units.gate[i - 1].W @ h + units.gate[i - 1].b)
             a, slope = a + units.L[i - 1] @ (gate * u), slope + units.L[i - 1] @ (gate * bound)
         u, bound = s(a), slope
     gated = u * sigmoid(network.unit_gates.W @ h + network.unit_gates.b) / bound
     gates = sigmoid(network.quadratic_gates.W @ h + network.quadratic_gates.b)
-    n_gates = len(gates) // len(axes)
-    along = [0.5 * (r @ shifted) ** 2 for r in axes]
-    quadratics = [
-        gates[k * n_gates + i] * along[k] for k in range(len(axes)) for i in range(n_gates)
-    ]
+    along = 0.5 * (axes @ shifted) ** 2
+    quadratics = gates * jnp.repeat(along, len(gates) // len(axes))
     free = [y * factor for factor in (1.0, *e)]
-    return jnp.concatenate([gated, jnp.array(along + quadratics), *free])
+    return jnp.concatenate([gated, along, quadratics, *free])
 
 
 def derivatives(f, X):

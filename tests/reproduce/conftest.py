@@ -3,6 +3,7 @@
 import pytest
 from reproduction import TINY
 
+from brenier.reproduce.figures import Picture
 from brenier.reproduce.reproduce import reproduce
 from brenier.reproduce.runs import Teller
 
@@ -20,3 +21,13 @@ def told():
 @pytest.fixture(scope="session")
 def made(folder, told):
     return reproduce(TINY, folder, Teller(told.append))
+
+
+@pytest.fixture
+def drawn_before(made, folder, monkeypatch):
+    """Take the pictures from `made`'s folder: drawing them is what a repetition would cost."""
+
+    def read(picture, form):
+        return (folder / f"{picture.name}.{form}").read_bytes()
+
+    monkeypatch.setattr(Picture, "encoded", read)

@@ -80,6 +80,7 @@ def test_steps_are_those_of_the_report(made, folder):
     assert not next(run for run in made.runs if run.label == "adam").eliminates
 
 
+@pytest.mark.usefixtures("drawn_before")
 def test_finished_runs_are_used_again(made, folder):
     before, lines = stamps(folder), []
     again = reproduce(TINY, folder, Teller(lines.append))
@@ -99,6 +100,7 @@ def test_other_settings_are_run_anew(made, folder):
     (folder / "runs" / "half-seed0.json").unlink()
 
 
+@pytest.mark.usefixtures("drawn_before")
 def test_a_run_that_raises_is_reported_and_tried_again(made, folder, tmp_path, monkeypatch):
     shutil.copytree(folder / "runs", tmp_path / "runs")
     (tmp_path / "runs" / "adam-seed0.json").unlink()

@@ -16,6 +16,7 @@ def command(monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, ["reproduce", *map(str, arguments)])
 
 
+@pytest.mark.usefixtures("drawn_before")
 def test_command_resumes_and_prints_verdicts(made, folder, command):
     before = stamps(folder)
     result = command("tiny", "-o", folder)

@@ -46,6 +46,8 @@ def pytest_configure(config):
     gc.set_threshold(GARBAGE)
 
 
+# Before xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Keep a file's tests on one worker, and a whole folder's where they look at the same fits."""
     for item in items:

@@ -14,8 +14,8 @@ import jax
 import pytest
 
 # Every compiled program takes memory mappings, of which Linux gives a process 65,530: past that
-# the compiler crashes. Long before, at some 30,000 (6 GB), everything takes half as long again. With
-# this many in use, the programs of the files done so far are dropped.
+# the compiler crashes, and long before, at some 30,000 (6 GB), everything takes half as long again.
+# With this many in use, the programs of the files done so far are dropped.
 MANY_MAPPINGS = 8_000
 # Objects made between two collections of garbage.
 GARBAGE = 200_000

@@ -2,48 +2,50 @@
 
 Compilation is most of what the tests cost. Every program is compiled once, whichever worker needs
 it first, and kept in pytest's own cache folder; and it is compiled without XLA's costly
-optimisations and without its newer emitters of fused loops, which take four times as long and make
-programs that tests run for milliseconds.
+optimisations and without its newer emitters of fused loops, with which compilation takes more than
+three times as long. Their gain in a program's speed is little for programs that run for
+milliseconds. (The README's example runs in a process that compiles as users do.)
 """
 
 import gc
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
 import pytest
 
 # Every compiled program takes memory mappings, of which Linux gives a process 65,530: past that
-# the compiler crashes, and long before, at some 30,000 (6 GB), everything takes half as long again.
-# With this many in use, the programs of the files done so far are dropped.
+# the compiler crashes; and with every five of them a megabyte of memory. With this many in use, the
+# programs of the files done so far are dropped.
 MANY_MAPPINGS = 8_000
 # Objects made between two collections of garbage.
 GARBAGE = 200_000
 TESTS = Path(__file__).parent
 # Folders whose files share what takes longest to make.
 ONE_WORKER = ("plots", "reproduce")
-CACHE = {
+JAX_SETTINGS = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
-# XLA reads its flags when the first program is compiled.
-SOON_COMPILED = {
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 }
+# XLA reads them when the first program is compiled.
+XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 
 def pytest_configure(config):
     """Name the cache of compiled programs to this process and to those that it starts."""
     folder = str(config.cache.mkdir("compiled"))
-    for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **CACHE, **SOON_COMPILED}.items():
-        value = os.environ.setdefault(name, value)
+    for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **JAX_SETTINGS}.items():
         # JAX may be imported already, and does not read its environment twice.
-        if name.startswith("JAX_"):
-            jax.config.update(name.lower(), _number(value))
+        jax.config.update(name.lower(), _number(os.environ.setdefault(name, value)))
+    # Workers find the first process's answer in their environment.
+    if "XLA_FLAGS" not in os.environ:
+        os.environ["XLA_FLAGS"] = XLA_FLAGS if _is_known_to_xla(XLA_FLAGS) else ""
     _keep_to_one_core(os.environ.get("PYTEST_XDIST_WORKER"))
-    # Tracing makes objects by the million and hardly any cycles: looked for as often as by default,
-    # these cost a tenth of the time.
+    # Tracing makes objects by the million and hardly any cycles. Looked for as often as by default,
+    # these cost some 7 % of a file's time.
     gc.set_threshold(GARBAGE)
 
 
@@ -55,6 +57,17 @@ def pytest_collection_modifyitems(items):
         folder = item.path.parent
         group = folder.name if folder.name in ONE_WORKER else str(item.path.relative_to(TESTS))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _is_known_to_xla(flags):
+    """Return whether this jaxlib has the flags: XLA ends the process at one that it has not."""
+    run = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.numpy.zeros(1)"],
+        env={**os.environ, "XLA_FLAGS": flags},
+        capture_output=True,
+        check=False,
+    )
+    return run.returncode == 0
 
 
 def _number(text):

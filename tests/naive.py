@@ -1,7 +1,8 @@
 """The design's formulas once more, as slow and plain as they are written: what tests compare with.
 
-Derivatives in x and in weights come from automatic differentiation of values at one point, sums
-over samples and features are loops, and nothing is packed or shared with the library.
+Derivatives in x and in weights come from automatic differentiation of values at one point, the
+inner problem's sums over samples and features are loops, and nothing is packed or shared with the
+library.
 """
 
 import jax

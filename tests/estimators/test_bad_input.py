@@ -348,7 +348,7 @@ warnings.simplefilter("ignore")
 X = np.random.default_rng(0).normal(size=(1_000_000, 2))
 X[:, 1] += X[:, 0] ** 2
 before = peak()
-flow = ConvexPotentialFlow(widths=(4,), n_radial=1, max_iter=2, n_estimators=1).fit(X)
+flow = ConvexPotentialFlow(widths=(4,), n_radial=1, max_iter=2).fit(X)
 report = flow.report_
 print(peak() - before, report.n_train + report.n_heldout, report.status.name, flow.score(X[:1000]))
 """

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,68 +10,80 @@ import numpy as np
 from brenier.arrays import FeatureDerivatives
 from brenier.inner.objective import (
     AbstractObjective,
-    ArrayObjective,
-    ChunkedObjective,
+    DenseObjective,
     Evaluation,
-    ValueAndGradient,
+    exact_probes,
 )
 
 N, K = 12, 4
 
 
 def packed(full):
-    """Return (N, k, n, n) as (P, N, k)."""
+    """Return (N, k, n, n) as (k, P, N)."""
     n = full.shape[-1]
-    return np.stack([full[:, :, a, b] for a in range(n) for b in range(a + 1)])
+    return np.stack([full[:, :, a, b].T for a in range(n) for b in range(a + 1)], axis=1)
 
 
 class Rows(NamedTuple):
     """Features' derivatives at N rows in the naive layout, G (N, m, n) and H (N, k, n, n).
 
-    The last r Hessians are d d^T for the directions d (N, r, n).
+    The last r Hessians are q d d^T for the axes d (r, n), worth q (N, r).
     """
 
     G: np.ndarray
     H: np.ndarray
     d: np.ndarray
+    q: np.ndarray
     omega: np.ndarray
     ridge: np.ndarray
 
     @property
     def features(self):
         return FeatureDerivatives(
-            gradients=self.G.transpose(2, 0, 1),
-            hessians=packed(self.H[:, : K - self.d.shape[1]]),
-            directions=self.d.transpose(2, 0, 1),
+            gradients=self.G.transpose(1, 2, 0),
+            hessians=packed(self.H[:, : K - len(self.d)]),
+            axes=self.d,
+            shares=self.q.T,
         )
 
     @property
     def arrays(self):
-        return ArrayObjective.of(self.features, self.omega, jnp.asarray(self.ridge))
+        return DenseObjective.of_rows(self.features, self.omega, self.ridge)
 
-    def cut(self, C):
-        """Return the features in C chunks of rows, and the weights."""
-        chunks = jax.tree.map(lambda array: np.stack(np.split(array, C, axis=1)), self.features)
-        return chunks, self.omega.reshape(C, -1)
+    def cut(self, C, T=1):
+        """Return the features in C chunks of T tiles of rows, and the weights."""
 
-    def chunked(self, C):
-        """Return the objective over C chunks, whose "features" are slices of the arrays."""
-        return ChunkedObjective.of(lambda chunk: chunk, *self.cut(C), jnp.asarray(self.ridge))
+        def tiles(array):
+            parts = np.stack(np.split(np.asarray(array), C * T, axis=-1))
+            return jnp.asarray(parts.reshape(C, T, *parts.shape[1:]))
+
+        axes = jnp.asarray(np.tile(self.d, (C, T, 1, 1)))
+        by_row = eqx.tree_at(lambda f: f.axes, self.features, np.zeros((0, len(self.omega))))
+        cut = eqx.tree_at(lambda f: f.axes, jax.tree.map(tiles, by_row), axes)
+        return cut, jnp.asarray(self.omega.reshape(C, T, -1))
+
+    def chunked(self, C, T=1, probes=None):
+        """Return the objective over C chunks of T tiles, whose "features" are their slices."""
+        probes = exact_probes(self.G.shape[2]) if probes is None else probes
+        tiles, omega = self.cut(C, T)
+        return DenseObjective.of(
+            lambda tile: tile, tiles, omega, jnp.asarray(self.ridge), jnp.asarray(probes)
+        )
 
 
-def random_rows(n, seed, ridge=1e-3, r=0):
+def random_rows(n, seed, ridge=1e-3, r=0, N=N):
     """Return rows of K random convex features and n linear ones, unequal weights.
 
     The last r of the K have Hessians of rank one.
     """
     rng = np.random.default_rng(seed)
     B = rng.normal(size=(N, K, n, n)) / np.sqrt(n)
-    B[:, K - r :, :, 1:] = 0.0
-    d = B[:, K - r :, :, 0]
+    d, q = rng.normal(size=(r, n)), rng.uniform(0.2, 2.0, size=(N, r))
     H = B @ B.swapaxes(-1, -2)
+    H[:, K - r :] = q[:, :, None, None] * d[:, :, None] * d[:, None, :]
     G = np.concatenate([rng.normal(size=(N, K, n)), np.broadcast_to(np.eye(n), (N, n, n))], axis=1)
     omega = rng.uniform(0.5, 1.5, size=N)
-    return Rows(G, H, d, omega / omega.sum(), np.where(np.arange(K + n) < K, ridge, 0.0))
+    return Rows(G, H, d, q, omega / omega.sum(), np.where(np.arange(K + n) < K, ridge, 0.0))
 
 
 ROWS = {f"n = {n}": random_rows(n, seed=n) for n in (1, 2, 11)} | {
@@ -83,14 +96,9 @@ class Bowl(AbstractObjective):
 
     centre: jax.Array
 
-    def value(self, w):
-        return 0.5 * jnp.sum((w - self.centre) ** 2)
-
-    def slope(self, w):
-        return ValueAndGradient(self.value(w), w - self.centre)
-
-    def evaluate(self, w):
-        return Evaluation(self.value(w), w - self.centre, jnp.eye(len(w)))
+    def evaluate(self, w, with_hessian=True):
+        value = 0.5 * jnp.sum((w - self.centre) ** 2)
+        return Evaluation(value, w - self.centre, jnp.eye(len(w)))
 
 
 class Differentiated(AbstractObjective):
@@ -99,15 +107,13 @@ class Differentiated(AbstractObjective):
     def function(self, w):
         raise NotImplementedError
 
-    def value(self, w):
+    def evaluate(self, w, with_hessian=True):
         value = self.function(w)
-        return jnp.where(jnp.isfinite(value), value, jnp.inf)
-
-    def slope(self, w):
-        return ValueAndGradient(self.value(w), jax.grad(self.function)(w))
-
-    def evaluate(self, w):
-        return Evaluation(self.value(w), jax.grad(self.function)(w), jax.hessian(self.function)(w))
+        return Evaluation(
+            jnp.where(jnp.isfinite(value), value, jnp.inf),
+            jax.grad(self.function)(w),
+            jax.hessian(self.function)(w),
+        )
 
 
 class AnalyticCentre(Differentiated):
@@ -133,12 +139,14 @@ class LogSumExp(Differentiated):
 class Uphill(Bowl):
     """A bowl whose gradient is wrong: no step along its Newton direction descends."""
 
-    def evaluate(self, w):
-        return Evaluation(self.value(w), self.centre - w, jnp.eye(len(w)))
+    def evaluate(self, w, with_hessian=True):
+        bowl = super().evaluate(w, with_hessian)
+        return Evaluation(bowl.value, -bowl.gradient, bowl.hessian)
 
 
 class Saddle(Bowl):
     """A "convex" function with an indefinite Hessian."""
 
-    def evaluate(self, w):
-        return Evaluation(self.value(w), w - self.centre, 2.0 - jnp.eye(len(w)))
+    def evaluate(self, w, with_hessian=True):
+        bowl = super().evaluate(w, with_hessian)
+        return Evaluation(bowl.value, bowl.gradient, 2.0 - bowl.hessian)

@@ -1,4 +1,4 @@
-"""Packed symmetric matrices against numpy.linalg, on both sides of the unrolled programs' limit."""
+"""Packed symmetric matrices against numpy.linalg."""
 
 from functools import cache
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("x64")
 # Float64 factorisations of matrices of condition number below 1e3.
 ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
 N, K = 7, 3
-INDEFINITE = 4  # The row that `cholesky` must refuse.
-SIZES = [1, 3, linalg.UNROLL_LIMIT + 1]
+INDEFINITE = 4  # The row that `factorise` must refuse.
+SIZES = [1, 3, 8]
 on_all = pytest.mark.parametrize("n", SIZES)
 
 
@@ -32,23 +32,27 @@ def packed(full):
 
 
 @jax.jit
-def program(A, bad, H, v):
+def program(A, bad, H, v, V):
     """Return everything at once: one compiled program for each n."""
-    L = linalg.cholesky(A)
-    inverse = linalg.triangular_inverse(L)
+    factorised, refused = linalg.factorise(A), linalg.factorise(bad)
+    L = factorised.inverse_factor
     return {
         "full": linalg.unpack(A),
         "packed again": linalg.pack(linalg.unpack(A)),
-        "factor": L,
-        "inverse factor": inverse,
-        "inverse": linalg.gram_of_inverse(inverse),
-        "congruence": linalg.congruence(inverse, H),
-        "L v": linalg.triangular_products(L, v[..., None])[..., 0],
-        "L^T v": linalg.triangular_rmatvec(L, v),
+        "inverse factor": L,
+        "inverse": factorised.inverse,
+        "packed twice": linalg.packed_twice(factorised.inverse),
+        "log det of factorise": factorised.log_det,
+        "H v": linalg.symmetric_products(H, v),
+        "A V": linalg.symmetric_products(A, V),
+        "L v": linalg.triangular_products(L, v),
+        "L V": linalg.triangular_products(L, V),
+        "L^T v": linalg.transposed_product(L, v),
         "log det": linalg.log_det(A),
         "d log det": jax.vjp(linalg.log_det, A)[1](v[0])[0],
-        "outer": linalg.outer_products(v[..., None]),
-        "bad factor": linalg.cholesky(bad),
+        "outer": linalg.outer_products(v),
+        "gram": linalg.gram(V[:, 0]),
+        "bad inverse": refused.inverse,
         "bad log det": linalg.log_det(bad),
     }
 
@@ -62,18 +66,19 @@ def case(n):
     v = rng.normal(size=(N, n))
     bad = A.copy()
     bad[INDEFINITE] -= 2 * np.linalg.eigvalsh(A[INDEFINITE])[0] * np.eye(n)
-    packed_H = np.stack([packed(H[:, i]) for i in range(K)], axis=-1)
-    found = program(packed(A), packed(bad), packed_H, v.T)
-    return A, H, v, {name: np.asarray(array) for name, array in found.items()}
+    V = rng.normal(size=(K, n, N))
+    packed_H = np.stack([packed(H[:, i]) for i in range(K)])
+    found = program(packed(A), packed(bad), packed_H, v.T, V)
+    return A, H, v, V, {name: np.asarray(array) for name, array in found.items()}
 
 
 @on_all
 def test_packing(n):
-    A, _, v, found = case(n)
+    A, _, v, _, found = case(n)
     np.testing.assert_array_equal(found["full"], A)
     np.testing.assert_array_equal(found["packed again"], packed(A))
     expected = packed(v[:, :, None] * v[:, None, :])
-    np.testing.assert_allclose(found["outer"][..., 0], expected, **ROUNDING)
+    np.testing.assert_allclose(found["outer"], expected, **ROUNDING)
     P = linalg.packed_size(n)
     assert (P, linalg.dimension(P)) == (len(packed(A)), n)
     rows, cols = linalg.pairs(n)
@@ -89,22 +94,56 @@ def test_dimension_undoes_packed_size():
 
 @on_all
 def test_factorisation(n):
-    A, H, v, found = case(n)
-    L = np.linalg.cholesky(A)
-    inverse = np.linalg.inv(L)
-    np.testing.assert_allclose(found["factor"], packed(L), **ROUNDING)
-    np.testing.assert_allclose(found["inverse factor"], packed(inverse), **ROUNDING)
-    np.testing.assert_allclose(found["inverse"], packed(np.linalg.inv(A)), **ROUNDING)
-    for i in range(K):
-        S = inverse @ H[:, i] @ inverse.swapaxes(1, 2)
-        np.testing.assert_allclose(found["congruence"][..., i], packed(S), **ROUNDING)
-    for name, matrix in {"L v": L, "L^T v": L.swapaxes(1, 2)}.items():
-        np.testing.assert_allclose(found[name].T, np.einsum("jab,jb->ja", matrix, v), **ROUNDING)
+    A, _, _, _, found = case(n)
+    inverse = np.linalg.inv(A)
+    expected = {
+        "inverse factor": np.linalg.inv(np.linalg.cholesky(A)),
+        "inverse": inverse,
+        "log det of factorise": np.linalg.slogdet(A)[1],
+    }
+    for name, array in expected.items():
+        np.testing.assert_allclose(np.moveaxis(found[name], -1, 0), array, **ROUNDING)
+    np.testing.assert_allclose(found["packed twice"], packed(inverse * (2 - np.eye(n))), **ROUNDING)
+
+
+@on_all
+def test_products(n):
+    A, H, v, V, found = case(n)
+    L = np.linalg.inv(np.linalg.cholesky(A))
+    expected = {
+        "H v": np.einsum("jiab,jb->iaj", H, v),
+        "A V": np.einsum("jab,ibj->iaj", A, V),
+        "L v": np.einsum("jab,jb->aj", L, v),
+        "L V": np.einsum("jab,ibj->iaj", L, V),
+        "L^T v": np.einsum("jba,jb->aj", L, v),
+        "gram": np.einsum("ij,kj->ik", V[:, 0], V[:, 0]),
+    }
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, **ROUNDING)
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_derivative_of_weighted_outer_products_is_the_plain_ones():
+    rng = np.random.default_rng(0)
+    q, D, c = rng.normal(size=(K, N)), rng.normal(size=(K, 3, N)), rng.normal(size=(6, N))
+
+    def plain(q, D):
+        full = jnp.einsum("kj,kaj,kbj->jab", q, D, D)
+        return jnp.sum(c * linalg.pack(full))
+
+    def ours(q, D):
+        return jnp.sum(c * linalg.weighted_outer_products(q, D))
+
+    assert ours(q, D) == pytest.approx(float(plain(q, D)), rel=1e-12)
+    for found, expected in zip(
+        jax.grad(ours, (0, 1))(q, D), jax.grad(plain, (0, 1))(q, D), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, **ROUNDING)
 
 
 @on_all
 def test_log_det_and_its_derivative(n):
-    A, _, v, found = case(n)
+    A, _, v, _, found = case(n)
     np.testing.assert_allclose(found["log det"], np.linalg.slogdet(A)[1], **ROUNDING)
     # d log det A = tr(A^{-1} dA); a packed off-diagonal entry moves two entries of dA.
     inverse = np.linalg.inv(A) * (2 - np.eye(n))
@@ -113,11 +152,11 @@ def test_log_det_and_its_derivative(n):
 
 @on_all
 def test_not_positive_definite_is_nan_in_its_own_row_only(n):
-    _, _, _, found = case(n)
+    *_, found = case(n)
     others = np.arange(N) != INDEFINITE
     assert np.isnan(found["bad log det"][INDEFINITE])
-    assert np.isnan(found["bad factor"][:, INDEFINITE]).any()
-    np.testing.assert_array_equal(found["bad factor"][:, others], found["factor"][:, others])
+    good, bad = found["inverse"], found["bad inverse"]
+    np.testing.assert_array_equal(bad[..., others], good[..., others])
     np.testing.assert_array_equal(found["bad log det"][others], found["log det"][others])
 
 
@@ -131,10 +170,3 @@ def test_no_batched_lapack_call(n):
         return jax.vjp(linalg.log_det, A)[1](jnp.ones(N))[0]
 
     assert "lapack" not in jax.jit(both).lower(A).as_text()
-
-
-@pytest.mark.parametrize("shape", [(6, 4), (7, 4), (3, 5, 4), (2, 5, 4), (1, 4)])
-def test_gram(shape):
-    A = np.random.default_rng(0).normal(size=shape)
-    rows = A.reshape(-1, shape[-1])
-    np.testing.assert_allclose(linalg.gram(jnp.asarray(A)), rows.T @ rows, **ROUNDING)

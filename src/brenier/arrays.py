@@ -16,21 +16,23 @@ Array = jax.Array | np.ndarray
 
 
 class FeatureDerivatives(eqx.Module):
-    """What J needs of the features at N points.
+    """What J needs of the features at N points, samples last.
 
     Attributes
     ----------
-    gradients : (n, N, m)
+    gradients : (m, n, N)
         G: gradients of all features.
-    hessians : (P, N, k)
+    hessians : (k, P, N)
         H: packed Hessians of the first k features.
-    directions : (n, N, r)
-        d: the next r features have Hessians d d^T; those of the others are zero.
+    axes, shares : (r, n), (r, N)
+        The next r features have Hessians of rank one, share r r^T along a fixed axis r; those of
+        the others are zero.
     """
 
-    gradients: Float[Array, "n N m"]
-    hessians: Float[Array, "P N k"]
-    directions: Float[Array, "n N r"]
+    gradients: Float[Array, "m n N"]
+    hessians: Float[Array, "k P N"]
+    axes: Float[Array, "r n"]
+    shares: Float[Array, "r N"]
 
 
 def sum_over_chunks(function: Callable[[Any], PyTree], chunks: PyTree) -> PyTree:

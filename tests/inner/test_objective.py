@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import naive
 import numpy as np
 import pytest
-from convex import ROWS, Rows
+from convex import ROWS, Rows, random_rows
 
-from brenier.inner.objective import ArrayObjective, ChunkedObjective, dense_objective
+from brenier.inner.objective import DenseObjective, exact_probes, sign_probes
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -17,56 +17,68 @@ ROUNDING = {"rtol": 1e-11, "atol": 1e-11}
 on_rows = pytest.mark.parametrize("name", ROWS)
 
 evaluate = eqx.filter_jit(lambda objective, w: objective.evaluate(w))
-value = eqx.filter_jit(lambda objective, w: objective.value(w))
-slope = eqx.filter_jit(lambda objective, w: objective.slope(w))
+slope = eqx.filter_jit(lambda objective, w: objective.evaluate(w, jnp.asarray(False)))
 
 
-def assert_slope_is(objective, w, expected):
-    at = slope(objective, w)
-    for found, reference in zip((at.value, at.gradient), expected[:2], strict=True):
+def assert_is(objective, w, expected):
+    """Assert that value, gradient and Hessian are those expected, with the Hessian or without."""
+    at, without = evaluate(objective, w), slope(objective, w)
+    for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
+        np.testing.assert_allclose(found, reference, **ROUNDING)
+    for found, reference in zip((without.value, without.gradient), expected[:2], strict=True):
         np.testing.assert_allclose(found, reference, **ROUNDING)
 
 
 @on_rows
-def test_objective_is_the_naive_one_in_arrays_and_in_chunks(name):
+def test_objective_is_the_naive_one_in_arrays_and_in_chunks_of_tiles(name):
     rows = ROWS[name]
-    m = rows.G.shape[1]
-    w = np.random.default_rng(1).uniform(0.2, 2.0, size=m)
+    w = np.random.default_rng(1).uniform(0.2, 2.0, size=rows.G.shape[1])
     expected = naive.loss(w, rows.G, rows.H, rows.omega, rows.ridge)
-    for objective in (rows.arrays, rows.chunked(3), rows.chunked(1)):
-        at = evaluate(objective, w)
-        for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
-            np.testing.assert_allclose(found, reference, **ROUNDING)
-        assert_slope_is(objective, w, expected)
-        assert float(value(objective, w)) == pytest.approx(float(at.value), rel=1e-14)
+    for objective in (rows.arrays, rows.chunked(3), rows.chunked(1, 3), rows.chunked(2, 2)):
+        assert_is(objective, w, expected)
 
 
-@pytest.mark.parametrize("name", ["n = 2", "rank one, n = 2"])
-def test_dense_features_make_the_same_objective_however_they_are_cut_and_held(name):
-    rows = ROWS[name]
+def test_features_of_several_chunks_are_formed_anew_at_every_evaluation():
+    rows = ROWS["n = 2"]
     w = np.random.default_rng(4).uniform(0.2, 2.0, size=rows.G.shape[1])
+    for C, anew in ((1, False), (3, True)):
+        formed = []
+
+        def derivatives(tile, formed=formed):
+            formed.append(1)
+            return tile
+
+        tiles, omega = rows.cut(C, 2)
+        ridge, probes = jnp.asarray(rows.ridge), jnp.asarray(exact_probes(2))
+        objective = DenseObjective.of(derivatives, tiles, omega, ridge, probes)
+        before = len(formed)
+        objective.evaluate(w)
+        assert (len(formed) > before) == anew
+
+
+def test_signs_have_the_right_squares_and_those_of_neighbours_are_orthogonal():
+    for n, B, q in ((1, 4, 1), (3, 8, 2), (13, 32, 1)):
+        v = sign_probes(n, B, q)
+        assert v.shape == (q, n, B)
+        np.testing.assert_allclose(np.sum(v**2, axis=(0, 1)), n)
+        # Over as many rows as a Hadamard matrix has, their outer products have the mean one.
+        np.testing.assert_allclose(np.einsum("qab,qcb->ac", v, v) / B, np.eye(n), atol=1e-14)
+
+
+def test_the_probed_hessian_is_near_the_hessian_and_exact_where_it_must_be():
+    rng = np.random.default_rng(5)
+    rows = ROWS["n = 1"]
+    w = rng.uniform(0.2, 2.0, size=rows.G.shape[1])
     expected = naive.loss(w, rows.G, rows.H, rows.omega, rows.ridge)
-    for n_tiles, held, kind in (
-        (1, True, ArrayObjective),
-        (1, False, ArrayObjective),
-        (3, True, ChunkedObjective),
-        (3, False, ChunkedObjective),
-    ):
-        tiles, omega = rows.cut(n_tiles)
-        ridge = jnp.asarray(rows.ridge)
-        objective = dense_objective(as_they_are, tiles, omega, ridge, held=held)
-        assert type(objective) is kind
-        # Derivatives that are held are those of the features; else what they are formed from.
-        if n_tiles > 1:
-            assert (objective.derivatives is as_they_are) == (not held)
-        at = evaluate(objective, w)
-        for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
-            np.testing.assert_allclose(found, reference, **ROUNDING)
+    assert_is(rows.chunked(1, 1, sign_probes(1, len(rows.omega), 1)), w, expected)
 
-
-def as_they_are(tile):
-    """Return the derivatives of a tile that is nothing else."""
-    return tile
+    many = random_rows(3, seed=6, r=1, N=4096)
+    w = rng.uniform(0.2, 2.0, size=many.G.shape[1])
+    exact = np.asarray(evaluate(many.arrays, w).hessian)
+    found = np.asarray(evaluate(many.chunked(1, 4, sign_probes(3, 1024, 1)), w).hessian)
+    # Relative to the Hessian: eigenvalues of exact^{-1} found.
+    eigenvalues = np.linalg.eigvals(np.linalg.solve(exact, found)).real
+    assert 0.8 < eigenvalues.min() < 1.0 < eigenvalues.max() < 1.2
 
 
 @eqx.filter_jit
@@ -74,7 +86,7 @@ def plain_loss_and_derivatives(rows, w):
     """Return J by its formula, its gradient and its Hessian by automatic differentiation."""
 
     def J(w):
-        G, H, _, omega, ridge = rows
+        G, H, *_, omega, ridge = rows
         z = jnp.einsum("jia,i->ja", G, w)
         A = jnp.einsum("jiab,i->jab", H, w[: H.shape[1]])
         per_row = 0.5 * jnp.sum(z**2, axis=1) - jnp.linalg.slogdet(A)[1]
@@ -98,7 +110,7 @@ def test_infinite_outside_the_domain(name):
     rows = ROWS[name]
     w = -np.ones(rows.G.shape[1])
     for objective in (rows.arrays, rows.chunked(3)):
-        assert value(objective, w) == np.inf
+        assert slope(objective, w).value == np.inf
         assert evaluate(objective, w).value == np.inf
 
 
@@ -115,10 +127,7 @@ def test_rows_of_weight_zero_change_nothing(name, padding):
     padded.omega[-3:] = 0.0
     padded.G[-3:] *= fill
     padded.H[-3:] *= fill
-    padded.d[-3:] *= fill
+    padded.q[-3:] *= fill
     expected = naive.loss(w, rows.G[:-3], rows.H[:-3], rows.omega[:-3], rows.ridge)
     for objective in (padded.arrays, padded.chunked(3)):
-        at = evaluate(objective, w)
-        for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
-            np.testing.assert_allclose(found, reference, **ROUNDING)
-        assert_slope_is(objective, w, expected)
+        assert_is(objective, w, expected)

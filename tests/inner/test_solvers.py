@@ -12,7 +12,7 @@ from convex import ROWS, AnalyticCentre, Bowl, Differentiated, K, LogSumExp, N, 
 
 from brenier.data.datasets import Moons
 from brenier.inner.barrier import Barrier
-from brenier.inner.objective import AbstractObjective, ArrayObjective
+from brenier.inner.objective import AbstractObjective, DenseObjective
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import (
     AbstractInnerSolver,
@@ -91,7 +91,7 @@ def thesis_size(*, quadratic):
     start = np.concatenate([np.full(32, 0.1 / 32 if quadratic else 1.0), np.ones(q), np.zeros(2)])
     ridge = jnp.where(np.arange(m) < 32, 1e-8, 0.0)
     omega = np.full(1024, 1 / 1024)
-    return Problem(ArrayObjective.of(d, omega, ridge), lower, start)
+    return Problem(DenseObjective.of_rows(d, omega, ridge), lower, start)
 
 
 FREE = np.full(3, -np.inf)
@@ -226,7 +226,8 @@ def test_gap_bounds_the_error_of_the_barrier(solver):
     finer = eqx.tree_at(lambda s: s.tau, SOLVERS[solver], 1e-2 * TAU)
     best = solve(finer, problem.objective, jnp.asarray(problem.lower), WarmStart.cold(w))
     assert best.status == InnerStatus.CONVERGED
-    gap = problem.objective.value(w) - problem.objective.value(best.w)
+    at, at_best = (problem.objective.evaluate(w, False) for w in (w, best.w))
+    gap = at.value - at_best.value
     assert 0 < gap <= problem.m_plus * TAU
 
 
@@ -234,7 +235,7 @@ def test_gap_bounds_the_error_of_the_barrier(solver):
 def test_conic_solver_agrees(solver):
     cvxpy = pytest.importorskip("cvxpy")
     problem = problem_of("n = 2")
-    G, H, _, omega, ridge = problem.rows
+    G, H, *_, omega, ridge = problem.rows
     w = cvxpy.Variable(K + 2)
     J = cvxpy.sum(
         [
@@ -272,9 +273,9 @@ class Counted(Differentiated):
     def function(self, w):
         return self.inner.function(w)
 
-    def evaluate(self, w):
-        jax.debug.callback(lambda: self.said.append(1))
-        return super().evaluate(w)
+    def evaluate(self, w, with_hessian=True):
+        jax.debug.callback(lambda asked: self.said.extend([1] * int(asked)), with_hessian)
+        return super().evaluate(w, with_hessian)
 
 
 @pytest.mark.parametrize("name", ["analytic centre, all free", "log-sum-exp"])
@@ -288,5 +289,5 @@ def test_a_warm_start_forms_few_hessians_and_ends_at_the_same_point(name):
     assert warm.status == InnerStatus.CONVERGED
     assert len(counted.said) == int(warm.newton_steps)
     assert warm.chord_steps > 0
-    assert cold.chord_steps == 0
+    assert warm.newton_steps < cold.newton_steps
     np.testing.assert_allclose(warm.w, cold.w, rtol=STATIONARY, atol=STATIONARY)

@@ -74,13 +74,12 @@ def ours(features, w, X):
     potential = ConvexPotential(features, w)
     d = features.derivatives(X)
     z, A = potential.gradient_and_hessian(X)
-    hessians = jnp.concatenate([d.hessians, outer_products(d.directions)], axis=-1)
+    of_axes = d.shares[:, None] * outer_products(d.axes[:, :, None])
+    hessians = jnp.concatenate([d.hessians, of_axes])
     return {
         "values": features.value(X),
-        "gradients": jnp.moveaxis(d.gradients, 0, -1),
-        "hessians": jnp.stack(
-            [unpack(hessians[..., i]) for i in range(hessians.shape[-1])], axis=1
-        ),
+        "gradients": jnp.moveaxis(d.gradients, -1, 0),
+        "hessians": jnp.stack([unpack(hessian) for hessian in hessians], axis=1),
         "potential": potential.value(X),
         "z": z.T,
         "A": unpack(A),

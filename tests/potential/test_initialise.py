@@ -70,5 +70,5 @@ def test_targets_are_shifted_by_their_regression_on_the_context():
     np.testing.assert_allclose(view.scale, 1.0)
     assert_placed(c @ units.context[0].W.T + units.context[0].b, CONTEXT.spread)
     # Gates of quadratics are spread alike; there are two along the one axis.
-    assert_placed(np.asarray(network.quadratic_gates(view.h)), CONTEXT.spread)
+    assert_placed(np.asarray(network.quadratic_gates(view.h)).T, CONTEXT.spread)
     assert network.quadratic_gates.b.shape == (2,)

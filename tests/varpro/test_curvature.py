@@ -24,7 +24,7 @@ def dense_matrix(p, theta, w):
         return (z.T, unpack(A)), unpack(A)
 
     both = np.concatenate([theta, w])
-    (Y_z, Y_A), A = jax.jit(jax.jacfwd(outputs, has_aux=True))(both)
+    (Y_z, Y_A), A = jax.jit(jax.jacrev(outputs, has_aux=True))(both)
     inverse = np.linalg.inv(A)
     M = np.einsum("j,jap,jaq->pq", omega, Y_z, Y_z)
     S = np.einsum("jab,jbcp->jacp", inverse, Y_A)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brenier.arrays import padded_length
-from brenier.varpro.sample import CHUNK_BYTES, TILE_ROWS, PaddedSample, chunk_rows
+from brenier.varpro.sample import CHUNK_BYTES, MOST_TILE, PaddedSample, chunk_rows, tile_rows
 
 
 @pytest.mark.parametrize("N", [1, 63, 64, 65, 100, 1000, 1025])
@@ -32,19 +32,28 @@ def test_chunks_fit_into_memory():
         assert B == 128 or 8 * n * (n + 1) // 2 * m * B <= CHUNK_BYTES
 
 
+def test_tiles_are_as_long_as_a_cache_holds():
+    assert tile_rows(1) == MOST_TILE
+    lengths = [tile_rows(n) for n in range(1, 100)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert all(length & (length - 1) == 0 for length in lengths)
+
+
 @pytest.mark.parametrize(
-    ("N", "chunk_rows", "tile"),
+    ("N", "chunk_rows", "C", "tile"),
     [
-        # A standard length that 256 or 128 divide, one of several chunks, and one too short.
-        (1000, 10_000, 256),
-        (380, 10_000, 128),
-        (1000, 384, 128),
-        (100, 10_000, None),
+        # A standard length that 256 divides, one that it does not, several chunks, one too short.
+        (1000, 10_000, 1, 256),
+        (700, 10_000, 1, 256),
+        (600, 10_000, 1, 128),
+        (2000, 640, 4, 128),
+        (100, 10_000, 1, 112),
     ],
 )
-def test_tiles_hold_the_same_rows_in_their_order(N, chunk_rows, tile):
+def test_tiles_hold_the_same_rows_in_their_order(N, chunk_rows, C, tile):
     whole = PaddedSample.of(np.random.default_rng(0).normal(size=(N, 2)), np.ones(N), chunk_rows)
     tiles = whole.tiles()
-    assert tiles.X.shape[1] == (whole.X.shape[1] if tile is None else tile) <= TILE_ROWS
-    np.testing.assert_array_equal(tiles.X.reshape(-1, 2), whole.X.reshape(-1, 2))
-    np.testing.assert_array_equal(tiles.omega.ravel(), whole.omega.ravel())
+    assert tiles.X.shape == (C, tiles.X.shape[1], tile, 2)
+    for found in (tiles, tiles.flat()):
+        np.testing.assert_array_equal(found.X.reshape(-1, 2), whole.X.reshape(-1, 2))
+        np.testing.assert_array_equal(found.omega.ravel(), whole.omega.ravel())

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from brenier.arrays import Array
-from brenier.linalg import cholesky, triangular_inverse, triangular_products, triangular_rmatvec
+from brenier.linalg import factorise, transposed_product, triangular_products
 from brenier.potential.features import AbstractMap, AbstractPotential
 
 ARMIJO = 1e-4
@@ -157,9 +157,8 @@ def _norm(v: Array) -> Array:
 
 
 def _newton_direction(A: Array, gradient: Array) -> Array:
-    inverse = triangular_inverse(cholesky(A))
-    scaled = triangular_products(inverse, gradient[..., None])[..., 0]
-    return -triangular_rmatvec(inverse, scaled)
+    inverse = factorise(A).inverse_factor
+    return -transposed_product(inverse, triangular_products(inverse, gradient))
 
 
 def _rows(x: Array, context: Array) -> Array:

@@ -114,7 +114,7 @@ class Barrier(AbstractInnerSolver):
             closing,
             lambda: (longest, jnp.asarray(True)),
             lambda: backtrack(
-                lambda w: objective.value(w) + tau * barrier_term(w, lower),
+                lambda w: objective.evaluate(w, False).value + tau * barrier_term(w, lower),
                 state.w,
                 dw,
                 value=here.value + tau * barrier_term(state.w, lower),

@@ -25,6 +25,21 @@ def newton_direction(
     return -scale * jax.scipy.linalg.cho_solve((factor, True), scale * gradient)
 
 
+def highest(
+    value: Float[Array, ""], slope: Float[Array, ""], step: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Return how high phi may be after a step: Armijo's rule, but for rounding.
+
+    Parameters
+    ----------
+    value, slope : ()
+        phi and its derivative along the direction, where the step begins.
+    step : ()
+        Its length.
+    """
+    return value + ARMIJO * step * slope + ROUNDING * jnp.maximum(1.0, jnp.abs(value))
+
+
 def backtrack(
     function: Callable[[Array], Array],
     w: Float[Array, " m"],
@@ -47,10 +62,9 @@ def backtrack(
     first : ()
         The longest step tried.
     """
-    allowance = ROUNDING * jnp.maximum(1.0, jnp.abs(value))
 
     def short_enough(step):
-        return function(w + step * direction) <= value + ARMIJO * step * slope + allowance
+        return function(w + step * direction) <= highest(value, slope, step)
 
     def keep_going(state):
         _, accepted, halvings = state

@@ -2,19 +2,29 @@ r"""The convex objective of the inner problem, as a function of w alone.
 
     J(w) = sum_j omega_j [ 1/2 |G_j w|^2 - log det A_j ] + 1/2 sum_i rho_i w_i^2,
 
-    A_j = sum_{i <= k} w_i H_ji + sum_{i <= r} w_{k+i} d_ji d_ji^T,
+    A_j = sum_{i <= k} w_i H_ji + sum_{i <= r} w_{k+i} q_ji r_i r_i^T,
 
 with omega_j >= 0 summing to one (thesis 2.3, 3.2; the tiny ridge rho is ours, see
-`brenier.varpro.reduced`). Hessians of rank one, as quadratics have, are given by their directions
-d_ji: L^{-1} d is n times cheaper than L^{-1} H L^{-T}. With A_j = L_j L_j^T and the packed
-S_ji = L_j^{-1} H_ji L_j^{-T}, off-diagonals times sqrt 2,
+`brenier.varpro.reduced`). Hessians of rank one, as quadratics have, are given by their axes r_i and
+by what these are worth at every row, q_ji. With A_j = L_j L_j^T and S_ji = L_j^{-1} H_ji L_j^{-T},
 
-    gradient = M w - sum_j omega_j tr S_ji,    Hessian = M + S^T S  (rows scaled by sqrt omega_j),
+    gradient_i = (M w)_i - sum_j omega_j tr S_ji,
+    Hessian_ik = M_ik + sum_j omega_j tr S_ji S_jk,
 
-where M = sum_j omega_j G_j^T G_j + diag(rho) does not depend on w and is formed once.
-N J is self-concordant.
+where M = sum_j omega_j G_j^T G_j + diag(rho) does not depend on w and is formed once. N J is
+self-concordant.
+
+Value and gradient take two passes over the H_ji, the Hessian many times as long. It can be probed
+instead: tr S S' is the mean of (S v) . (S' v) over all vectors v of signs, so with one such vector
+a row, of which neighbouring rows have different ones, the sum over rows is nearly the Hessian. What
+is probed is positive semidefinite as the Hessian is, and exact for n = 1.
 
 The solvers see `AbstractObjective` only; where G and H come from is not known here.
+
+References
+----------
+.. [1] M. F. Hutchinson, "A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian
+       Smoothing Splines", Commun. Stat. Simul. Comput. 18, 1989.
 """
 
 from abc import abstractmethod
@@ -24,22 +34,20 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, PyTree
+import numpy as np
+from jaxtyping import Bool, Float, PyTree
 
 from brenier.arrays import Array, FeatureDerivatives, sum_over_chunks
 from brenier.linalg import (
-    cholesky,
-    congruence,
-    diagonal_entries,
     dimension,
+    factorise,
     gram,
-    gram_of_inverse,
     outer_products,
     packed_identity,
-    pairs,
-    triangular_inverse,
+    packed_twice,
+    symmetric_products,
+    transposed_product,
     triangular_products,
-    weighted_outer_products,
 )
 
 
@@ -51,96 +59,99 @@ class Evaluation(eqx.Module):
     hessian: Float[Array, "m m"]
 
 
-class ValueAndGradient(eqx.Module):
-    """J and its gradient at one w; J is infinite outside the domain."""
-
-    value: Float[Array, ""]
-    gradient: Float[Array, " m"]
-
-
 class AbstractObjective(eqx.Module):
-    """A smooth convex function of w with exact second derivatives."""
+    """A smooth convex function of w with its derivatives."""
 
     @abstractmethod
-    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
-        """Return J(w), infinite outside the domain."""
-
-    @abstractmethod
-    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
-        """Return J(w) and its gradient, at a small part of the cost of its Hessian."""
-
-    @abstractmethod
-    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
-        """Return J(w), its gradient and its Hessian."""
+    def evaluate(
+        self, w: Float[Array, " m"], with_hessian: bool | Bool[Array, ""] = True
+    ) -> Evaluation:
+        """Return J(w), its gradient, and its Hessian or an estimate; zeros if it is not asked."""
 
 
 class LogDetTerm(eqx.Module):
-    """- sum_j omega_j log det A_j over the samples it holds.
+    """- sum_j omega_j log det A_j over the samples it holds, in T tiles of B.
 
     Attributes
     ----------
-    H : (P, N, k)
+    H : (T, k, P, B)
         Packed Hessians of the first k features.
-    d : (n, N, r)
-        Directions of the next r features' Hessians d d^T.
-    omega : (N,)
+    axes, shares : (r, n), (T, r, B)
+        Axes of the next r features' Hessians of rank one, and what they are worth.
+    omega : (T, B)
         Weights; rows of weight zero are padding and never count, whatever they hold.
+    probes : (q, n, B)
+        Vectors v, whose squares have the sum n in every row; n axes make the Hessian exact.
     """
 
-    H: Float[Array, "P N k"]
-    d: Float[Array, "n N r"]
-    omega: Float[Array, " N"]
+    H: Float[Array, "T k P B"]
+    axes: Float[Array, "r n"]
+    shares: Float[Array, "T r B"]
+    omega: Float[Array, "T B"]
+    probes: Float[Array, "q n _"]
 
-    def _split(self, w: Array) -> tuple[Array, Array]:
-        k, r = self.H.shape[2], self.d.shape[2]
-        return w[:k], w[k : k + r]
-
-    def _factor(self, w: Array) -> tuple[Array, Array]:
-        P, N, k = self.H.shape
-        of_hessians, of_directions = self._split(w)
-        A = (self.H.reshape(P * N, k) @ of_hessians).reshape(P, N)
-        A = A + weighted_outer_products(jnp.broadcast_to(of_directions, self.d.shape[1:]), self.d)
-        # Where a row does not count its A need not be positive definite, and 0 x NaN is NaN.
-        L = cholesky(jnp.where(self.omega > 0, A, packed_identity(dimension(P))[:, None]))
-        log_det = 2.0 * jnp.sum(jnp.log(L[diagonal_entries(dimension(P))]), axis=0)
-        return L, -jnp.sum(jnp.where(self.omega > 0, self.omega * log_det, 0.0))
-
-    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
-        """Return the term, infinite where some A_j is not positive definite."""
-        value = self._factor(w)[1]
-        return jnp.where(jnp.isfinite(value), value, jnp.inf)
-
-    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
-        """Return the term and its gradient, - sum_j omega_j <A_j^{-1}, H_ji>."""
-        L, value = self._factor(w)
-        P, N, k = self.H.shape
-        rows, cols = pairs(dimension(P))
-        # A packed off-diagonal entry stands for two entries of the matrix.
-        multiplicity = jnp.where(rows == cols, 1.0, 2.0)[:, None]
-        inverse = triangular_inverse(L)
-        per_entry = multiplicity * self.omega * gram_of_inverse(inverse)
-        traces = per_entry.reshape(P * N) @ self.H.reshape(P * N, k)
-        t = triangular_products(inverse, self.d)
-        squares = self.omega @ jnp.sum(t * t, axis=0)
-        return ValueAndGradient(
-            value=jnp.where(jnp.isfinite(value), value, jnp.inf),
-            gradient=_padded(-jnp.concatenate([traces, squares]), w),
-        )
-
-    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
+    def evaluate(self, w: Float[Array, " m"], with_hessian: bool | Bool[Array, ""]) -> Evaluation:
         """Return the term and its derivatives, zero in the entries of w beyond k + r."""
-        L, value = self._factor(w)
-        inverse = triangular_inverse(L)
-        t = triangular_products(inverse, self.d)
-        S = jnp.concatenate([congruence(inverse, self.H), outer_products(t)], axis=-1)
-        rows, cols = pairs(dimension(S.shape[0]))
-        trace = jnp.sum(S[rows == cols], axis=0)
-        scale = jnp.where(rows == cols, 1.0, jnp.sqrt(2.0))[:, None] * jnp.sqrt(self.omega)
+        T, B = self.omega.shape
+        found = factorise(self._jacobians(w))
+        omega = self.omega.ravel()
+        value = -jnp.sum(jnp.where(omega > 0, omega * found.log_det, 0.0))
+        m_plus = self.H.shape[1] + len(self.axes)
+        hessian = jax.lax.cond(
+            with_hessian,
+            lambda: self._hessian(found.inverse_factor.reshape(*found.inverse.shape[:2], T, B)),
+            lambda: jnp.zeros((m_plus, m_plus), w.dtype),
+        )
         return Evaluation(
             value=jnp.where(jnp.isfinite(value), value, jnp.inf),
-            gradient=_padded(-(self.omega @ trace), w),
-            hessian=_padded(gram(scale[..., None] * S), w),
+            gradient=_padded(-self._traces(omega * packed_twice(found.inverse)), w),
+            hessian=_padded(hessian, w),
         )
+
+    def _jacobians(self, w: Array) -> Float[Array, "P N"]:
+        """Return A; where a row does not count it need not be positive definite: the identity."""
+        T, k, P, B = self.H.shape
+        of_network = jnp.matmul(
+            jnp.broadcast_to(w[:k], (T, 1, k)), self.H.reshape(T, k, P * B)
+        ).reshape(T, P, B)
+        weighted = w[k : k + len(self.axes), None] * self.shares
+        A = of_network + jnp.matmul(self._packed_axes().T, weighted)
+        A = jnp.where(self.omega[:, None] > 0, A, packed_identity(dimension(P))[:, None])
+        return jnp.moveaxis(A, 1, 0).reshape(P, -1)
+
+    def _traces(self, weighted: Float[Array, "P N"]) -> Float[Array, " k_r"]:
+        """Return sum_j omega_j tr A_j^{-1} H_ji, from the entries of omega_j A_j^{-1}."""
+        T, k, P, B = self.H.shape
+        entries = jnp.moveaxis(weighted.reshape(P, T, B), 0, 1)
+        of_network = jnp.matmul(self.H.reshape(T, k, P * B), entries.reshape(T, P * B, 1))
+        of_axes = self.shares * jnp.matmul(self._packed_axes(), entries)
+        return jnp.concatenate([jnp.sum(of_network, axis=(0, 2)), jnp.sum(of_axes, axis=(0, 2))])
+
+    def _hessian(self, inverse: Float[Array, "n n T B"]) -> Float[Array, "k_r k_r"]:
+        """Return sum_j omega_j (S_ji v_j) . (S_jk v_j), summed over the probes."""
+        per_tile = self.H, self.shares, self.omega, jnp.moveaxis(inverse, 2, 0)
+        if len(self.probes) == 1:
+            return sum_over_chunks(lambda tile: self._probed(tile, self.probes[0]), per_tile)
+
+        def of_tile(tile):
+            return sum_over_chunks(lambda v: self._probed(tile, v), self.probes)
+
+        return sum_over_chunks(of_tile, per_tile)
+
+    def _probed(self, tile: tuple[Array, ...], v: Float[Array, "n _"]) -> Float[Array, "k_r k_r"]:
+        H, shares, omega, inverse = tile
+        u = transposed_product(inverse, v)
+        # A division is what XLA does once and keeps; a product it would do again for every entry
+        # that the next line makes of it.
+        moved = symmetric_products(H, u) / (1.0 / jnp.sqrt(omega))
+        of_network = triangular_products(inverse, moved)
+        along = jnp.sqrt(omega) * shares * (self.axes @ u)
+        of_axes = along[:, None] * triangular_products(inverse, self.axes[:, :, None])
+        rows = jnp.concatenate([of_network, of_axes])
+        return gram(rows.reshape(len(rows), -1))
+
+    def _packed_axes(self) -> Float[Array, "r P"]:
+        return outer_products(self.axes[:, :, None])[..., 0]
 
 
 def _padded(part: Array, w: Array) -> Array:
@@ -148,133 +159,114 @@ def _padded(part: Array, w: Array) -> Array:
     return jnp.pad(part, [(0, len(w) - length) for length in part.shape])
 
 
-def second_moment(G: Float[Array, "n N m"], omega: Float[Array, " N"]) -> Float[Array, "m m"]:
-    """Return M = sum_j omega_j G_j^T G_j, from gradients G: (n, N, m)."""
-    return gram(jnp.sqrt(omega)[:, None] * G)
+class DenseObjective(AbstractObjective):
+    """J for features known by the derivatives of all of them.
 
-
-class ArrayObjective(AbstractObjective):
-    """J with all features' Hessians held in memory."""
-
-    M: Float[Array, "m m"]
-    term: LogDetTerm
-
-    @staticmethod
-    def of(
-        features: FeatureDerivatives, omega: Float[Array, " N"], ridge: Float[Array, " m"]
-    ) -> "ArrayObjective":
-        """Return J for features of these derivatives, weights omega and ridge rho."""
-        M = second_moment(features.gradients, omega) + jnp.diag(ridge)
-        return ArrayObjective(M, LogDetTerm(features.hessians, features.directions, omega))
-
-    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
-        """Return J(w)."""
-        return 0.5 * w @ (self.M @ w) + self.term.value(w)
-
-    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
-        """Return J(w) and its gradient."""
-        return _slope_with_quadratic(self.M, w, self.term.slope(w))
-
-    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
-        """Return J(w), its gradient and its Hessian."""
-        return _with_quadratic(self.M, w, self.term.evaluate(w))
-
-
-class ChunkedObjective(AbstractObjective):
-    """J accumulated over chunks of samples, whose features are formed anew at every evaluation.
+    What they are at one chunk of rows is held in memory; of more than one it is formed anew at
+    every evaluation, chunk by chunk.
 
     Attributes
     ----------
     M : (m, m)
-        sum_j omega_j G_j^T G_j over all chunks, plus the ridge.
-    derivatives : callable, chunk -> FeatureDerivatives
-        Of one chunk's B samples.
+        The quadratic form of the squares, and the ridge.
+    term : callable, chunk -> LogDetTerm
+        The other term over the rows of one chunk.
     chunks : pytree with leading axis C
-        What `derivatives` takes, chunk by chunk.
-    omega : (C, B)
-        Weights.
+        What `term` takes.
     """
 
     M: Float[Array, "m m"]
-    derivatives: Callable[[Any], FeatureDerivatives]
-    chunks: PyTree
-    omega: Float[Array, "C B"]
+    term: Callable
+    chunks: tuple
 
     @staticmethod
     def of(
         derivatives: Callable[[Any], FeatureDerivatives],
-        chunks: PyTree,
-        omega: Float[Array, "C B"],
+        rows: PyTree,
+        omega: Float[Array, "C T B"],
         ridge: Float[Array, " m"],
-    ) -> "ChunkedObjective":
-        """Return J for features formed chunk by chunk; one pass over the chunks forms M."""
+        probes: Float[Array, "q n _"],
+    ) -> "DenseObjective":
+        """Return J of rows in C chunks of T tiles.
 
-        def moment(chunk_and_omega):
-            chunk, weights = chunk_and_omega
-            return second_moment(derivatives(chunk).gradients, weights)
+        Parameters
+        ----------
+        derivatives : callable, tile -> FeatureDerivatives
+            Of one tile's rows.
+        rows : pytree with leading axes C, T
+            What `derivatives` takes, tile by tile.
+        omega : (C, T, B)
+            Weights.
+        ridge : (m,)
+            rho.
+        probes : (q, n, B)
+            As in `LogDetTerm`.
+        """
 
-        M = sum_over_chunks(moment, (chunks, omega)) + jnp.diag(ridge)
-        return ChunkedObjective(M, derivatives, chunks, omega)
+        def formed(chunk):
+            return _formed(derivatives, *chunk, probes)
 
-    def _term(self, chunk_and_omega) -> LogDetTerm:
-        chunk, omega = chunk_and_omega
-        features = self.derivatives(chunk)
-        return LogDetTerm(features.hessians, features.directions, omega)
+        if len(omega) == 1:
+            M, term = formed(jax.tree.map(lambda leaf: leaf[0], (rows, omega)))
+            return DenseObjective(M + jnp.diag(ridge), lambda chunk: term, (omega,))
+        M = sum_over_chunks(lambda chunk: formed(chunk)[0], (rows, omega))
+        return DenseObjective(
+            M + jnp.diag(ridge), lambda chunk: formed(chunk)[1], (rows, omega)
+        )
 
-    def value(self, w: Float[Array, " m"]) -> Float[Array, ""]:
-        """Return J(w)."""
-        total = sum_over_chunks(lambda c: self._term(c).value(w), (self.chunks, self.omega))
-        return 0.5 * w @ (self.M @ w) + total
+    @staticmethod
+    def of_rows(
+        features: FeatureDerivatives, omega: Float[Array, " N"], ridge: Float[Array, " m"]
+    ) -> "DenseObjective":
+        """Return J, its Hessian exact, of features whose derivatives at all rows are given."""
+        rows = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None, None], features)
+        probes = jnp.asarray(exact_probes(features.gradients.shape[1]))
+        omega = jnp.asarray(omega)[None, None]
+        return DenseObjective.of(lambda tile: tile, rows, omega, jnp.asarray(ridge), probes)
 
-    def slope(self, w: Float[Array, " m"]) -> ValueAndGradient:
-        """Return J(w) and its gradient."""
-        total = sum_over_chunks(lambda c: self._term(c).slope(w), (self.chunks, self.omega))
-        return _slope_with_quadratic(self.M, w, total)
-
-    def evaluate(self, w: Float[Array, " m"]) -> Evaluation:
-        """Return J(w), its gradient and its Hessian."""
-        total = sum_over_chunks(lambda c: self._term(c).evaluate(w), (self.chunks, self.omega))
-        return _with_quadratic(self.M, w, total)
+    def evaluate(
+        self, w: Float[Array, " m"], with_hessian: bool | Bool[Array, ""] = True
+    ) -> Evaluation:
+        """Return J(w), its gradient and its Hessian, as the probes have it."""
+        term = sum_over_chunks(lambda c: self.term(c).evaluate(w, with_hessian), self.chunks)
+        Mw = self.M @ w
+        return Evaluation(0.5 * w @ Mw + term.value, Mw + term.gradient, self.M + term.hessian)
 
 
-def dense_objective(
+def _formed(
     derivatives: Callable[[Any], FeatureDerivatives],
-    tiles: PyTree,
-    omega: Float[Array, "C B"],
-    ridge: Float[Array, " m"],
-    *,
-    held: bool,
-) -> AbstractObjective:
-    """Return J for features known by the derivatives of all of them.
+    rows: PyTree,
+    omega: Float[Array, "T B"],
+    probes: Float[Array, "q n _"],
+) -> tuple[Float[Array, "m m"], LogDetTerm]:
+    """Return sum_j omega_j G_j^T G_j and the term of one chunk's rows."""
 
-    Parameters
-    ----------
-    derivatives : callable, tile -> FeatureDerivatives
-        Of one tile's B samples.
-    tiles : pytree with leading axis C
-        What `derivatives` takes, tile by tile.
-    omega : (C, B)
-        Weights.
-    ridge : (m,)
-        rho.
-    held : bool
-        Whether the derivatives of all tiles are held in memory; else they are formed anew at every
-        evaluation.
+    def of_tile(M, tile):
+        row, weight = tile
+        features = derivatives(row)
+        G = jnp.sqrt(weight) * features.gradients
+        return M + gram(G.reshape(len(G), -1)), (features.hessians, features.shares)
+
+    tile = jax.tree.map(lambda leaf: leaf[0], rows)
+    shapes = jax.eval_shape(derivatives, tile)
+    m = shapes.gradients.shape[0]
+    M, (H, shares) = jax.lax.scan(of_tile, jnp.zeros((m, m)), (rows, omega))
+    # The axes are the same for all rows.
+    axes = derivatives(tile).axes
+    return M, LogDetTerm(H, axes, shares, omega, probes)
+
+
+def exact_probes(n: int) -> Float[np.ndarray, "n n 1"]:
+    """Return the axes: with them the Hessian is no estimate."""
+    return np.eye(n)[:, :, None]
+
+
+def sign_probes(n: int, B: int, q: int) -> Float[np.ndarray, "q n B"]:
+    """Return q vectors of signs for each of B rows, scaled by sqrt(1 / q).
+
+    Those of a row and the next are different rows of a Hadamard matrix, so that what they get wrong
+    for one sums to nothing over all of them.
     """
-    if len(omega) == 1:
-        tile = jax.tree.map(lambda leaf: leaf[0], tiles)
-        return ArrayObjective.of(derivatives(tile), omega[0], ridge)
-    if held:
-        tiles = jax.lax.map(derivatives, tiles)
-        return ChunkedObjective.of(lambda tile: tile, tiles, omega, ridge)
-    return ChunkedObjective.of(derivatives, tiles, omega, ridge)
-
-
-def _slope_with_quadratic(M: Array, w: Array, term: ValueAndGradient) -> ValueAndGradient:
-    Mw = M @ w
-    return ValueAndGradient(0.5 * w @ Mw + term.value, Mw + term.gradient)
-
-
-def _with_quadratic(M: Array, w: Array, term: Evaluation) -> Evaluation:
-    Mw = M @ w
-    return Evaluation(0.5 * w @ Mw + term.value, Mw + term.gradient, M + term.hessian)
+    place = np.arange(q * B).reshape(q, 1, B)
+    parity = np.bitwise_count(place & np.arange(n)[:, None]) % 2
+    return (1.0 - 2.0 * parity) / np.sqrt(q)

@@ -16,9 +16,11 @@ Warm starts: a neighbour's multipliers may be stale, and then tau, tied to s . l
 reach its end. As IPOPT does ([2]_, eq. 16), lambda is put back into
 [tau / (kappa s), kappa tau / s] at every step.
 
-Near the solution the Hessian of J changes little, and costs many times what the gradient does: a
-warm-started solve takes its last steps with the one it has (the chord method), each of them still
-towards a zero of the exact gradient.
+The Hessian of J costs many times what its gradient does, and may be an estimate. So a warm-started
+solve evaluates it where it begins, and corrects it from there by what the gradients of its steps
+tell (BFGS, [3]_), as long as each of them brings the decrement down well; every step is towards a
+zero of the exact gradient. A point that is tried is evaluated with its gradient at once, for it is
+nearly always accepted: one pass makes a step.
 
 References
 ----------
@@ -33,7 +35,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from brenier.arrays import Array
-from brenier.inner.newton import backtrack, ending, newton_direction
+from brenier.inner.newton import MAX_HALVINGS, SHRINK, ending, highest, newton_direction
 from brenier.inner.objective import AbstractObjective, Evaluation
 from brenier.inner.solution import (
     AbstractInnerSolver,
@@ -49,25 +51,38 @@ FRACTION_TO_BOUNDARY = 0.995
 # Target complementarity as a fraction of the present one.
 CENTRING = 0.1
 KAPPA = 10.0
-# From a warm start the Hessian of J is kept for the next step once the squared decrement (nats) is
-# below the first, and as long as each step with it brings the decrement down by the second.
-NEAR = 1e-3
-CONTRACTION = 0.05
-# The last step with a kept Hessian may leave a squared decrement of so many tolerances; J_tau is
-# then wrong by half of that.
+# From a warm start the Hessian is corrected, not evaluated, once the squared decrement (nats) is
+# below the first, and as long as each step brings the decrement down by the second.
+NEAR = 1e-2
+CONTRACTION = 0.3
+# What a step with a Hessian that was just evaluated, an estimate, leaves of the squared decrement.
+ESTIMATED = 0.1
+# The last step may leave a squared decrement of so many tolerances; J_tau is then wrong by half of
+# that.
 LEFT = 1e-3
+# Secant pairs whose curvature is below this share of what the Hessian has along the step are
+# rounding.
+LEAST_CURVATURE = 1e-6
 
 
 class _State(eqx.Module):
+    # The last point that was accepted, J's gradient there, and (nearly) its Hessian.
     w: Float[Array, " m"]
+    gradient: Float[Array, " m"]
+    hessian: Float[Array, "m m"]
     multipliers: Float[Array, " m"]
     tau: Float[Array, ""]
-    # Of J, from this step's point or an earlier one's.
-    hessian: Float[Array, "m m"]
-    keeps_hessian: Bool[Array, ""]
+    # The search from there: w + step dw is tried next, and must be below value + ARMIJO step slope.
+    dw: Float[Array, " m"]
+    dmultipliers: Float[Array, " m"]
+    step: Float[Array, ""]
+    value: Float[Array, ""]
     decrement: Float[Array, ""]
-    # All of them, and those with a kept Hessian.
-    iterations: Int[Array, ""]
+    # Whether the Hessian is evaluated with it.
+    wants_hessian: Bool[Array, ""]
+    halvings: Int[Array, ""]
+    # Evaluations with and without the Hessian.
+    newton_steps: Int[Array, ""]
     chord_steps: Int[Array, ""]
     status: Int[Array, ""]
 
@@ -101,7 +116,7 @@ class PrimalDual(AbstractInnerSolver):
         constrained = jnp.isfinite(lower)
         state = jax.lax.while_loop(
             lambda state: state.status == InnerStatus.RUNNING,
-            lambda state: self._step(objective, lower, constrained, start.warm, state),
+            lambda state: self._step(objective, lower, start.warm, state),
             self._first(lower, constrained, start),
         )
         s = slack(state.w, lower)
@@ -111,7 +126,7 @@ class PrimalDual(AbstractInnerSolver):
             multipliers=multipliers,
             decrement=state.decrement,
             complementarity=jnp.sum(jnp.where(constrained, s * multipliers, 0.0)),
-            newton_steps=state.iterations - state.chord_steps,
+            newton_steps=state.newton_steps,
             chord_steps=state.chord_steps,
             status=state.status,
         )
@@ -120,14 +135,22 @@ class PrimalDual(AbstractInnerSolver):
         s = slack(start.w, lower)
         tau = jnp.where(start.warm, self.tau, jnp.maximum(self.tau, self.tau_start))
         multipliers = jnp.where(start.warm, start.multipliers, tau / s)
+        nothing = jnp.zeros_like(start.w)
+        infinity = jnp.full((), jnp.inf, start.w.dtype)
         return _State(
             w=start.w,
+            gradient=nothing,
+            hessian=jnp.zeros((len(lower), len(lower)), start.w.dtype),
             multipliers=_safeguard(multipliers, s, tau, constrained),
             tau=tau,
-            hessian=jnp.zeros((len(lower), len(lower)), start.w.dtype),
-            keeps_hessian=jnp.asarray(False),
-            decrement=jnp.full((), jnp.inf, start.w.dtype),
-            iterations=jnp.asarray(0),
+            dw=nothing,
+            dmultipliers=nothing,
+            step=jnp.ones_like(infinity),
+            value=infinity,
+            decrement=infinity,
+            wants_hessian=jnp.asarray(True),
+            halvings=jnp.asarray(0),
+            newton_steps=jnp.asarray(0),
             chord_steps=jnp.asarray(0),
             status=jnp.asarray(int(InnerStatus.RUNNING)),
         )
@@ -136,77 +159,98 @@ class PrimalDual(AbstractInnerSolver):
         self,
         objective: AbstractObjective,
         lower: Array,
-        constrained: Bool[Array, " m"],
         warm: Bool[Array, ""],
         state: _State,
     ) -> _State:
-        here = _evaluate(objective, state)
-        s = slack(state.w, lower)
-        mean_complementarity = jnp.sum(
-            jnp.where(constrained, s * state.multipliers, 0.0)
-        ) / jnp.maximum(jnp.sum(constrained), 1)
-        tau = jnp.clip(CENTRING * mean_complementarity, self.tau, state.tau)
+        w = state.w + state.step * state.dw
+        here = objective.evaluate(w, state.wants_hessian)
+        value = here.value + state.tau * barrier_term(w, lower)
+        # The first point is not compared with any.
+        accepted = jnp.isinf(state.value) | (
+            value <= highest(state.value, -state.decrement, state.step)
+        )
+        counted = eqx.tree_at(
+            lambda state: (state.newton_steps, state.chord_steps),
+            state,
+            (state.newton_steps + state.wants_hessian, state.chord_steps + ~state.wants_hessian),
+        )
+        return jax.lax.cond(
+            accepted,
+            lambda: self._moved(w, here, lower, warm, counted),
+            lambda: _with_shorter_step(counted),
+        )
 
+    def _moved(
+        self, w: Array, here: Evaluation, lower: Array, warm: Bool[Array, ""], state: _State
+    ) -> _State:
+        """Return the state at a point that is accepted, with the direction from there."""
+        constrained = jnp.isfinite(lower)
+        s = slack(w, lower)
+        dual_step = step_to_boundary(state.multipliers, state.dmultipliers, FRACTION_TO_BOUNDARY)
+        multipliers = state.multipliers + dual_step * state.dmultipliers
+        multipliers = _safeguard(multipliers, s, state.tau, constrained)
+        complementarity = jnp.sum(jnp.where(constrained, s * multipliers, 0.0))
+        mean = complementarity / jnp.maximum(jnp.sum(constrained), 1)
+        tau = jnp.clip(CENTRING * mean, self.tau, state.tau)
+
+        corrected = _secant_update(state.hessian, w - state.w, here.gradient - state.gradient)
+        hessian = jnp.where(state.wants_hessian, here.hessian, corrected)
         barrier_gradient = here.gradient - jnp.where(constrained, tau / s, 0.0)
-        ratio = jnp.where(constrained, state.multipliers / s, 0.0)
-        dw = newton_direction(here.hessian + jnp.diag(ratio), barrier_gradient)
-        dmultipliers = jnp.where(constrained, tau / s - state.multipliers - ratio * dw, 0.0)
+        ratio = jnp.where(constrained, multipliers / s, 0.0)
+        dw = newton_direction(hessian + jnp.diag(ratio), barrier_gradient)
         decrement = -(dw @ barrier_gradient)
 
         longest = step_to_boundary(s, jnp.where(constrained, dw, 0.0), FRACTION_TO_BOUNDARY)
-        kept = state.keeps_hessian
-        left = jnp.where(kept, _left_by_chord_step(decrement, state.decrement), 0.0)
+        rate = decrement / jnp.maximum(state.decrement, jnp.finfo(decrement.dtype).tiny)
+        left = decrement * jnp.where(state.wants_hessian, ESTIMATED, 4.0 * rate)
         near_enough = (decrement <= self.tolerance) & (left <= LEFT * self.tolerance)
         closing = (tau <= self.tau) & near_enough
-        step, accepted = jax.lax.cond(
-            closing,
-            lambda: (longest, jnp.asarray(True)),
-            lambda: backtrack(
-                lambda w: objective.value(w) + tau * barrier_term(w, lower),
-                state.w,
-                dw,
-                value=here.value + tau * barrier_term(state.w, lower),
-                slope=-decrement,
-                first=longest,
-            ),
-        )
-        w = jnp.where(accepted, state.w + step * dw, state.w)
-        dual_step = step_to_boundary(state.multipliers, dmultipliers, FRACTION_TO_BOUNDARY)
-        multipliers = state.multipliers + dual_step * dmultipliers
-        iterations = state.iterations + 1
+        exhausted = state.newton_steps + state.chord_steps >= self.max_steps
+        good = jnp.where(state.wants_hessian, decrement <= NEAR, rate <= CONTRACTION)
         return _State(
-            w=w,
-            multipliers=_safeguard(multipliers, slack(w, lower), tau, constrained),
+            w=jnp.where(closing, w + longest * dw, w),
+            gradient=here.gradient,
+            hessian=hessian,
+            multipliers=multipliers,
             tau=tau,
-            hessian=here.hessian,
-            keeps_hessian=warm
-            & (decrement <= jnp.where(kept, CONTRACTION * state.decrement, NEAR)),
+            dw=dw,
+            dmultipliers=jnp.where(constrained, tau / s - multipliers - ratio * dw, 0.0),
+            step=longest,
+            value=here.value + tau * barrier_term(w, lower),
             decrement=decrement,
-            iterations=iterations,
-            chord_steps=state.chord_steps + kept,
-            status=ending(decrement, closing, accepted, iterations >= self.max_steps),
+            wants_hessian=~(warm & good),
+            halvings=jnp.zeros_like(state.halvings),
+            newton_steps=state.newton_steps,
+            chord_steps=state.chord_steps,
+            status=ending(decrement, closing, jnp.asarray(True), exhausted),
         )
 
 
-def _evaluate(objective: AbstractObjective, state: _State) -> Evaluation:
-    """Return J, its gradient and its Hessian, the latter an earlier one where that will do."""
+def _with_shorter_step(state: _State) -> _State:
+    """Return the state that tries half the step, and does not evaluate the Hessian there."""
+    status = jnp.where(
+        state.halvings < MAX_HALVINGS, int(InnerStatus.RUNNING), int(InnerStatus.NO_PROGRESS)
+    )
+    return eqx.tree_at(
+        lambda state: (state.step, state.wants_hessian, state.halvings, state.status),
+        state,
+        (SHRINK * state.step, jnp.asarray(False), state.halvings + 1, status),
+    )
 
-    def with_kept_hessian() -> Evaluation:
-        here = objective.slope(state.w)
-        return Evaluation(here.value, here.gradient, state.hessian)
 
-    return jax.lax.cond(state.keeps_hessian, with_kept_hessian, lambda: objective.evaluate(state.w))
-
-
-def _left_by_chord_step(decrement: Array, before: Array) -> Array:
-    """Return what will be left of the squared decrement, from it and the one a step before.
-
-    Newton's error goes from e to c e^2 in one step, and with the Hessian kept from there by the
-    factor 2 c e in each further one: the decrement, which is of second order, by up to four times
-    the ratio that the first of these steps sees.
-    """
-    smallest = jnp.finfo(decrement.dtype).tiny
-    return 4.0 * decrement * (decrement / jnp.maximum(before, smallest))
+def _secant_update(
+    hessian: Float[Array, "m m"], move: Float[Array, " m"], change: Float[Array, " m"]
+) -> Float[Array, "m m"]:
+    """Return the Hessian with the curvature along a move that the gradient's change tells (BFGS)."""
+    along = hessian @ move
+    expected, found = move @ along, move @ change
+    usable = found > LEAST_CURVATURE * expected
+    updated = (
+        hessian
+        + jnp.outer(change, change) / jnp.where(usable, found, 1.0)
+        - jnp.outer(along, along) / jnp.where(usable, expected, 1.0)
+    )
+    return jnp.where(usable, updated, hessian)
 
 
 def _safeguard(multipliers: Array, s: Array, tau: Array, constrained: Array) -> Array:

@@ -27,6 +27,34 @@ from jaxtyping import Float
 from brenier.arrays import Array
 
 
+LOG_SQRT_2_PI = 0.9189385332046727
+# Of GaussianSoftplus: interpolation of (t + shift) times Mills' ratio at Chebyshev points in v.
+MILLS_CENTRE, MILLS_SHIFT = 4.0, 2.0
+MILLS = (
+    1.419914297481362,
+    -0.6695234172879255,
+    0.346864438446129,
+    -0.10805333352775894,
+    -0.0033414190339129063,
+    0.023672602345887816,
+    -0.011266833865795097,
+    0.0008853187905073776,
+    0.0012726448562211546,
+    -0.0003508955323251852,
+    -0.00014839268224574776,
+    6.489209654536933e-05,
+    2.3335273994424814e-05,
+    -1.0719086636637817e-05,
+    -4.8261274955036015e-06,
+    1.5843313429366935e-06,
+    1.0692386021748436e-06,
+    -1.8063314772013145e-07,
+    -1.9660102311327547e-07,
+    1.1188011086948765e-08,
+    2.03296611152497e-08,
+)
+
+
 class AbstractActivation(eqx.Module):
     """A convex, non-decreasing function of one variable, applied elementwise."""
 
@@ -56,15 +84,25 @@ class Softplus(AbstractActivation):
 
 
 class GaussianSoftplus(AbstractActivation):
-    """s(a) = a Phi_N(a) + phi(a): the softplus of the normal distribution, with s'' = phi."""
+    """s(a) = a Phi_N(a) + phi(a): the softplus of the normal distribution, with s'' = phi.
+
+    Phi_N(-t) = phi(t) P(v) / (t + MILLS_SHIFT), v = (t - MILLS_CENTRE) / (t + MILLS_CENTRE), t >= 0,
+    with one polynomial P for all t: the relative accuracy of s' is 4e-15 in the left tail too.
+    Where s' rounds to zero and s'' does not, a huge weight buys curvature at no slope, and the
+    "likelihood" climbs beyond the entropy (seen with 1 + erf: J = -7.2 on moons, floor -1.55).
+    """
 
     def jet(self, a: Float[Array, "..."]) -> tuple[Array, Array, Array]:
         """Return s, s' = Phi_N, s'' = phi."""
-        density = jnp.exp(-0.5 * a * a) * (1.0 / jnp.sqrt(2.0 * jnp.pi))
-        # erfc, not 1 + erf: s' must keep its relative accuracy in the left tail. Where it rounds
-        # to zero and s'' does not, a huge weight buys curvature at no slope, and the "likelihood"
-        # climbs beyond the entropy (seen: J = -7.2 on moons, floor -1.55).
-        cumulative = 0.5 * jax.lax.erfc(-a * jnp.sqrt(0.5))
+        density = jnp.exp(-0.5 * a * a - LOG_SQRT_2_PI)
+        # Beyond this the density is zero, and infinity less infinity no number.
+        t = jnp.minimum(jnp.abs(a), 1e3)
+        v = (t - MILLS_CENTRE) / (t + MILLS_CENTRE)
+        polynomial = jnp.full_like(v, MILLS[-1])
+        for coefficient in reversed(MILLS[:-1]):
+            polynomial = polynomial * v + coefficient
+        tail, shifted = density * polynomial, t + MILLS_SHIFT
+        cumulative = jnp.where(a >= 0, shifted - tail, tail) / shifted
         return a * cumulative + density, cumulative, density
 
     def third(self, a: Array, jet: tuple[Array, Array, Array]) -> Array:

@@ -159,11 +159,10 @@ class ComposedFeatures(AbstractSeparable):
 
     def objective(
         self,
-        X: Float[Array, "C B d"],
-        omega: Float[Array, "C B"],
+        X: Float[Array, "C T B d"],
+        omega: Float[Array, "C T B"],
         ridge: Float[Array, " m"],
-        *,
-        held: bool,
+        probes: Float[Array, "q n _"],
     ) -> AbstractObjective:
         """Return that of the last potential's features, at the images under the earlier maps."""
         *earlier, last = self._trained()
@@ -173,7 +172,8 @@ class ComposedFeatures(AbstractSeparable):
             z, _ = maps.image_and_jacobians(tile)
             return jnp.concatenate([z.T, tile[:, self.n :]], axis=1)
 
-        return last.objective(jax.lax.map(image, X), omega, ridge, held=held)
+        images = jax.lax.map(image, X.reshape(-1, *X.shape[2:])).reshape(X.shape)
+        return last.objective(images, omega, ridge, probes)
 
     def with_weights(self, w: Float[Array, " m"]) -> Composition:
         """Return the composition whose last potential has the weights w."""

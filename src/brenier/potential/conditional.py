@@ -106,10 +106,10 @@ class ConditionalFeatures(AbstractFeatures):
         """Return f_mu of every row."""
         view, share, gates = self._seen(X)
         network = share * self.network.units.value(view)
-        along = view.residual @ self._axes().T
-        y, e = X[:, : self.n], _with_one(view.e)
-        free = (e[:, :, None] * y[:, None, :]).reshape(len(X), -1)
-        return jnp.concatenate([network, 0.5 * gates * along**2, free], axis=1)
+        along = self._axes() @ view.residual
+        y, e = X[:, : self.n].T, _with_one(view.e)
+        free = (e[:, None] * y).reshape(-1, len(X))
+        return jnp.concatenate([network, 0.5 * gates * along**2, free]).T
 
     def derivatives(self, X: Float[Array, "N d"]) -> FeatureDerivatives:
         """Return the gradients and Hessians of all features in the targets."""
@@ -117,13 +117,14 @@ class ConditionalFeatures(AbstractFeatures):
         view, share, gates = self._seen(X)
         jet = self.network.units.jet(view)
         axes = self._axes()
-        along = gates * (view.residual @ axes.T) * axes.T[:, None, :]
+        along = (gates * (axes @ view.residual))[:, None] * axes[:, :, None]
         e, eye = _with_one(view.e), jnp.eye(n, dtype=X.dtype)
-        free = (eye[:, None, None, :] * e[None, :, :, None]).reshape(n, N, -1)
+        free = (e[:, None, None] * eye[None, :, :, None]).reshape(-1, n, N)
         return FeatureDerivatives(
-            gradients=jnp.concatenate([share * jet.gradient, along, free], axis=-1),
-            hessians=share * jet.hessian,
-            directions=jnp.sqrt(gates) * axes.T[:, None, :],
+            gradients=jnp.concatenate([share[:, None] * jet.gradient, along, free]),
+            hessians=share[:, None] * jet.hessian,
+            axes=axes,
+            shares=gates,
         )
 
     def gradient_and_hessian(
@@ -132,12 +133,11 @@ class ConditionalFeatures(AbstractFeatures):
         """Return gradient and packed Hessian of w . f_mu, by the scalar form of the network."""
         network, quadratic, free = self.split(w)
         view, share, gates = self._seen(X)
-        z, A = self.network.units.weighted(share * network, view)
-        axes, weights = self._axes(), gates * quadratic
-        along = weights * (view.residual @ axes.T)
-        z = z + (along @ axes).T + (_with_one(view.e) @ free.reshape(-1, self.n)).T
-        A = A + jnp.sum(weights * outer_products(axes.T[:, None, :]), axis=-1)
-        return z, A
+        z, A = self.network.units.weighted(share * network[:, None], view)
+        axes, weights = self._axes(), gates * quadratic[:, None]
+        z = z + axes.T @ (weights * (axes @ view.residual))
+        z = z + free.reshape(-1, self.n).T @ _with_one(view.e)
+        return z, A + outer_products(axes[:, :, None])[..., 0].T @ weights
 
     def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return the least weight of a quadratic without gate."""
@@ -153,15 +153,15 @@ class ConditionalFeatures(AbstractFeatures):
         axes = jnp.asarray(self.axes)
         return jnp.concatenate([axes, jnp.repeat(axes, self.n_gated // self.n, axis=0)])
 
-    def _seen(self, X: Array) -> tuple[View, Float[Array, "N width"], Float[Array, "N _"]]:
+    def _seen(self, X: Array) -> tuple[View, Float[Array, "width N"], Float[Array, "_ N"]]:
         """Return the rows' view, g(h) / c(h), and the gates of all quadratics."""
         network = self.network
         view = network.units.view(X)
         share = jax.nn.sigmoid(network.unit_gates(view.h)) / network.units.slope_bound(view)
         gates = jax.nn.sigmoid(network.quadratic_gates(view.h))
-        ones = jnp.ones((X.shape[0], self.n), X.dtype)
-        return view, share, jnp.concatenate([ones, gates], axis=1)
+        ones = jnp.ones((self.n, X.shape[0]), X.dtype)
+        return view, share, jnp.concatenate([ones, gates])
 
 
-def _with_one(e: Float[Array, "N k"]) -> Float[Array, "N k1"]:
-    return jnp.concatenate([jnp.ones((e.shape[0], 1), e.dtype), e], axis=1)
+def _with_one(e: Float[Array, "k N"]) -> Float[Array, "k1 N"]:
+    return jnp.concatenate([jnp.ones((1, e.shape[1]), e.dtype), e])

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
-from brenier.inner.objective import AbstractObjective, dense_objective
+from brenier.inner.objective import AbstractObjective, DenseObjective
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 Separable = TypeVar("Separable", bound="AbstractSeparable")
@@ -96,24 +96,23 @@ class AbstractSeparable(eqx.Module):
     @abstractmethod
     def objective(
         self,
-        X: Float[Array, "C B d"],
-        omega: Float[Array, "C B"],
+        X: Float[Array, "C T B d"],
+        omega: Float[Array, "C T B"],
         ridge: Float[Array, " m"],
-        *,
-        held: bool,
+        probes: Float[Array, "q n _"],
     ) -> AbstractObjective:
-        """Return J(mu, .) as a function of w: its value, its slope and its Hessian.
+        """Return J(mu, .) as a function of w: its value, its gradient and its Hessian.
 
         Parameters
         ----------
-        X : (C, B, d)
-            Rows, tile by tile.
-        omega : (C, B)
+        X : (C, T, B, d)
+            Rows, in tiles; what the features make of one chunk of them may be held in memory.
+        omega : (C, T, B)
             Their weights, summing to one; zero for padding.
         ridge : (m,)
             rho of the ridge 1/2 sum_i rho_i w_i^2.
-        held : bool
-            Whether what the features make of the rows may be held in memory.
+        probes : (q, n, B)
+            What the Hessian is estimated with (`brenier.inner.objective`).
         """
 
     @abstractmethod
@@ -134,14 +133,13 @@ class AbstractDense(AbstractSeparable):
 
     def objective(
         self,
-        X: Float[Array, "C B d"],
-        omega: Float[Array, "C B"],
+        X: Float[Array, "C T B d"],
+        omega: Float[Array, "C T B"],
         ridge: Float[Array, " m"],
-        *,
-        held: bool,
+        probes: Float[Array, "q n _"],
     ) -> AbstractObjective:
-        """Return J(mu, .) as a function of w, from dense derivatives (held, or formed anew)."""
-        return dense_objective(self.derivatives, X, omega, ridge, held=held)
+        """Return J(mu, .) as a function of w, from dense derivatives."""
+        return DenseObjective.of(self.derivatives, X, omega, ridge, probes)
 
 
 class AbstractFeatures(AbstractDense):

@@ -74,13 +74,15 @@ class SeparableFeatures(AbstractFeatures):
         """Return the gradients and Hessians of all features."""
         N, n = X.shape
         jet = self.network.jet(X)
-        scale = self.network_scale()
-        along = (X @ self.axes.T) * self.axes.T[:, None, :]
-        free = jnp.broadcast_to(jnp.eye(n, dtype=X.dtype)[:, None, :], (n, N, n))
+        scale = self.network_scale()[:, None, None]
+        axes = jnp.asarray(self.axes)
+        along = (axes @ X.T)[:, None] * axes[:, :, None]
+        free = jnp.broadcast_to(jnp.eye(n, dtype=X.dtype)[:, :, None], (n, n, N))
         return FeatureDerivatives(
-            gradients=jnp.concatenate([scale * jet.gradient, along, free], axis=-1),
+            gradients=jnp.concatenate([scale * jet.gradient, along, free]),
             hessians=scale * jet.hessian,
-            directions=jnp.broadcast_to(self.axes.T[:, None, :], (n, N, self.axes.shape[0])),
+            axes=axes,
+            shares=jnp.ones((len(axes), N), X.dtype),
         )
 
     def split(self, w: Float[Array, " m"]) -> tuple[Array, Array, Array]:
@@ -99,8 +101,7 @@ class SeparableFeatures(AbstractFeatures):
         """Return gradient and packed Hessian of w . f_mu, by the scalar form of the network."""
         network, quadratic, free = self.split(w)
         z, A = self.network.weighted(self.network_scale() * network, X)
-        axes = self.axes
-        along = (X @ axes.T) * quadratic
-        z = z + (along @ axes).T + free[:, None]
-        A = A + jnp.sum(quadratic * outer_products(axes.T[:, None, :]), axis=-1)
-        return z, A
+        axes = jnp.asarray(self.axes)
+        z = z + axes.T @ (quadratic[:, None] * (axes @ X.T)) + free[:, None]
+        of_axes = outer_products(axes[:, :, None])[..., 0]
+        return z, A + (quadratic @ of_axes)[:, None]

@@ -18,7 +18,7 @@ References
 .. [1] B. Amos, L. Xu, J. Z. Kolter, "Input Convex Neural Networks", 2016, arXiv 1609.07152, eq. 2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import equinox as eqx
 import jax
@@ -27,9 +27,9 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.linalg import packed_size, weighted_outer_products
+from brenier.linalg import weighted_outer_products
 from brenier.potential.activations import AbstractActivation, evaluate
-from brenier.potential.jets import Jet, activate, add, affine, linear
+from brenier.potential.jets import Jet, activate, linear, nothing, plus_affine, product
 from brenier.potential.nonnegativity import AbstractNonnegativity
 from brenier.potential.units import AbstractUnits
 
@@ -106,9 +106,11 @@ class InputConvexNetwork(AbstractUnits):
 
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every output."""
-        u = activate(self.activation, affine(X, self.K[0], self.b[0]))
-        for L, K, b in zip(self.hidden_weights(), self.K[1:], self.b[1:], strict=True):
-            u = activate(self.activation, add(linear(L, u), affine(X, K, b)))
+        u = nothing(self.n, X.shape[0], X.dtype)
+        for L, K, b in self._layers():
+            slope = jnp.broadcast_to(K[:, :, None], (*K.shape, X.shape[0]))
+            a = plus_affine(linear(L, u), K @ X.T + b[:, None], slope)
+            u = activate(self.activation, a)
         return u
 
     def weighted(
@@ -116,22 +118,26 @@ class InputConvexNetwork(AbstractUnits):
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return gradient and packed Hessian in x of v . u_{l-1}(x)."""
         N, n = X.shape
-        # The first layer has nothing below it: an L without columns.
-        hidden = (jnp.zeros((self.K[0].shape[0], 0), X.dtype), *self.hidden_weights())
-        u, E = X[:, :0], jnp.zeros((n, N, 0), X.dtype)
-        layers = []
-        for L, K, b in zip(hidden, self.K, self.b, strict=True):
-            D = K.T[:, None, :] + E @ L.T
-            u, slope, curvature = evaluate(self.activation, u @ L.T + X @ K.T + b)
-            E = slope * D
-            layers.append((L, D, slope, curvature))
-        z = E @ v
-        v = jnp.broadcast_to(v, u.shape)
-        A = jnp.zeros((packed_size(n), N), X.dtype)
-        for L, D, slope, curvature in reversed(layers):
-            A = A + weighted_outer_products(v * curvature, D)
-            v = (v * slope) @ L
-        return z, A
+        u, E = X.T[:0], jnp.zeros((0, n, N), X.dtype)
+        passed = []
+        for L, K, b in self._layers():
+            D = product(L, E) + K[:, :, None]
+            u, slope, curvature = evaluate(self.activation, L @ u + K @ X.T + b[:, None])
+            E = slope[:, None] * D
+            passed.append((L, D, slope, curvature))
+        z = (v @ E.reshape(len(v), -1)).reshape(n, N)
+        v = jnp.broadcast_to(v[:, None], u.shape)
+        weights = []
+        for L, _, slope, curvature in reversed(passed):
+            weights.append(v * curvature)
+            v = L.T @ (v * slope)
+        D = jnp.concatenate([D for _, D, _, _ in reversed(passed)])
+        return z, weighted_outer_products(jnp.concatenate(weights), D)
+
+    def _layers(self) -> Iterator[tuple[Array, Array, Array]]:
+        """Return L, K and b layer by layer; the first has nothing below it: an L of no columns."""
+        first = jnp.zeros((self.K[0].shape[0], 0))
+        yield from zip((first, *self.hidden_weights()), self.K, self.b, strict=True)
 
 
 def _row_norms(K: Float[Array, "width n"]) -> Float[Array, " width"]:

@@ -162,9 +162,9 @@ def initial_conditional_network(
     h, layers = c, []
     for width in context_widths:
         layers.append(_through_rows(h, width, rng, context.spread))
-        h = np.tanh(np.asarray(layers[-1](h)))
+        h = np.tanh(np.asarray(layers[-1](h.T)).T)
     shift = _ridge_regression(np.concatenate([c, h], axis=1), y, context.shift_ridge)
-    residual = y - np.asarray(shift(np.concatenate([c, h], axis=1)))
+    residual = y - np.asarray(shift(np.concatenate([c, h], axis=1).T)).T
     residual = residual + context.least_residual * y.std(axis=0) * rng.normal(size=y.shape)
     convex = initial_network(residual, widths, activation, Bounded(), rng, spread=spread)
     k = h.shape[1]

@@ -33,9 +33,17 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.linalg import packed_size, weighted_outer_products
+from brenier.linalg import weighted_outer_products
 from brenier.potential.activations import AbstractActivation, evaluate
-from brenier.potential.jets import Jet, activate, add, linear, scaled
+from brenier.potential.jets import (
+    Jet,
+    activate,
+    linear,
+    nothing,
+    plus_affine,
+    product,
+    scaled,
+)
 
 
 class Affine(eqx.Module):
@@ -44,21 +52,21 @@ class Affine(eqx.Module):
     W: Float[Array, "out in"]
     b: Float[Array, " out"]
 
-    def __call__(self, h: Float[Array, "N in"]) -> Float[Array, "N out"]:
-        """Return W h + b of every row."""
-        return h @ self.W.T + self.b
+    def __call__(self, h: Float[Array, "in N"]) -> Float[Array, "out N"]:
+        """Return W h + b of every sample."""
+        return self.W @ h + self.b[:, None]
 
 
 class View(NamedTuple):
-    """What the convex layers see of N rows.
+    """What the convex layers see of N rows, samples last.
 
     Attributes
     ----------
-    h : (N, k)
+    h : (k, N)
         Features of the context.
-    e : (N, q + k)
+    e : (q + k, N)
         The context itself, then its features.
-    residual, scale : (N, n)
+    residual, scale : (n, N)
         y less its shift; exp(S h). y~ is their product.
     """
 
@@ -71,7 +79,7 @@ class View(NamedTuple):
 class _Layer(NamedTuple):
     """One convex layer at N rows: everything that does not depend on the layer below.
 
-    `gate` is (N, width_{i-1}), of no columns for the first layer, whose L has none either.
+    `gate` is (width_{i-1}, N), of no rows for the first layer, whose L has no columns.
     """
 
     L: Array
@@ -129,75 +137,67 @@ class PartiallyConvexNetwork(eqx.Module):
 
     def view(self, X: Float[Array, "N d"]) -> View:
         """Return what the layers see of rows (y, c)."""
-        y, c = X[:, : self.n], X[:, self.n :]
+        y, c = X[:, : self.n].T, X[:, self.n :].T
         h = c
         for layer in self.context:
             h = jnp.tanh(layer(h))
-        e = jnp.concatenate([c, h], axis=1)
-        return View(h, e, y - self.shift(e), jnp.exp(h @ self.S.T))
+        e = jnp.concatenate([c, h])
+        return View(h, e, y - self.shift(e), jnp.exp(self.S @ h))
 
-    def slope_bound(self, view: View) -> Float[Array, "N width"]:
+    def slope_bound(self, view: View) -> Float[Array, "width N"]:
         """Return a bound on every output's slope in y at the rows' contexts, for all y.
 
         With s' <= 1: c_1 = |K_1 e^{S h}|, c_i = L_i (c_{i-1} * gate_i) + |K_i e^{S h}|.
         """
-        c = view.h[:, :0]
+        c = view.h[:0]
         for layer in self._layers(view):
             # The tiny term keeps the derivative finite at a row of zeros.
-            direct = jnp.sqrt((view.scale**2) @ (layer.K**2).T + 1e-24)
-            c = (c * layer.gate) @ layer.L.T + direct
+            direct = jnp.sqrt((layer.K**2) @ (view.scale**2) + 1e-24)
+            c = layer.L @ (c * layer.gate) + direct
         return c
 
-    def value(self, view: View) -> Float[Array, "N width"]:
+    def value(self, view: View) -> Float[Array, "width N"]:
         """Return u_{l-1}."""
-        u = view.h[:, :0]
+        u = view.h[:0]
         for layer in self._layers(view):
-            u = evaluate(self.activation, (u * layer.gate) @ layer.L.T + layer.rest)[0]
+            u = evaluate(self.activation, layer.L @ (u * layer.gate) + layer.rest)[0]
         return u
 
     def jet(self, view: View) -> Jet:
         """Return value, gradient and Hessian in y of every output."""
-        n, N = self.n, view.h.shape[0]
-        u = Jet(jnp.zeros((1 + n + packed_size(n), N, 0), view.h.dtype))
+        u = nothing(self.n, view.h.shape[1], view.h.dtype)
         for layer in self._layers(view):
-            from_targets = jnp.concatenate(
-                [
-                    layer.rest[None],
-                    view.scale.T[:, :, None] * layer.K.T[:, None, :],
-                    jnp.zeros((packed_size(n), *layer.rest.shape), layer.rest.dtype),
-                ]
-            )
-            u = activate(
-                self.activation, add(linear(layer.L, scaled(layer.gate, u)), Jet(from_targets))
-            )
+            below = linear(layer.L, scaled(layer.gate, u))
+            slope = layer.K[:, :, None] * view.scale
+            u = activate(self.activation, plus_affine(below, layer.rest, slope))
         return u
 
     def weighted(
-        self, v: Float[Array, "N width"], view: View
+        self, v: Float[Array, "width N"], view: View
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian in y of v . u_{l-1}, v given row by row."""
-        n, N = self.n, view.h.shape[0]
-        u, E = view.h[:, :0], jnp.zeros((n, N, 0), view.h.dtype)
+        """Return gradient and packed Hessian in y of v . u_{l-1}, v given sample by sample."""
+        n, N = self.n, view.h.shape[1]
+        u, E = view.h[:0], jnp.zeros((0, n, N), view.h.dtype)
         passed = []
         for layer in self._layers(view):
-            D = (E * layer.gate) @ layer.L.T + view.scale.T[:, :, None] * layer.K.T[:, None, :]
-            a = (u * layer.gate) @ layer.L.T + layer.rest
+            D = product(layer.L, E * layer.gate[:, None]) + layer.K[:, :, None] * view.scale
+            a = layer.L @ (u * layer.gate) + layer.rest
             u, slope, curvature = evaluate(self.activation, a)
-            E = slope * D
+            E = slope[:, None] * D
             passed.append((layer, D, slope, curvature))
-        z = jnp.sum(E * v, axis=-1)
-        A = jnp.zeros((packed_size(n), N), view.h.dtype)
-        for layer, D, slope, curvature in reversed(passed):
-            A = A + weighted_outer_products(v * curvature, D)
-            v = ((v * slope) @ layer.L) * layer.gate
-        return z, A
+        z = jnp.sum(E * v[:, None], axis=0)
+        weights = []
+        for layer, _, slope, curvature in reversed(passed):
+            weights.append(v * curvature)
+            v = (layer.L.T @ (v * slope)) * layer.gate
+        D = jnp.concatenate([D for _, D, _, _ in reversed(passed)])
+        return z, weighted_outer_products(jnp.concatenate(weights), D)
 
     def _layers(self, view: View) -> Iterator[_Layer]:
         targets = view.residual * view.scale
-        nothing = view.h[:, :0]
-        first = (jnp.zeros((self.K[0].shape[0], 0), targets.dtype), nothing)
+        first = (jnp.zeros((self.K[0].shape[0], 0), targets.dtype), view.h[:0])
         between = (
             (L, jax.nn.sigmoid(gate(view.h))) for L, gate in zip(self.L, self.gate, strict=True)
         )
         for K, bias, (L, gate) in zip(self.K, self.bias, (first, *between), strict=True):
-            yield _Layer(L, K, gate, targets @ K.T + bias(view.h))
+            yield _Layer(L, K, gate, K @ targets + bias(view.h))

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array
-from brenier.linalg import pairs, weighted_outer_products
+from brenier.linalg import outer_products, pairs, weighted_outer_products
 from brenier.potential.jets import Jet
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.units import AbstractUnits
@@ -66,22 +66,21 @@ class RadialUnits(AbstractUnits):
 
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
         """Return sqrt(1 + |q|^2)."""
-        return self._with_gradient(X)[0]
+        return self._with_gradient(X)[0].T
 
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every unit."""
         u, g = self._with_gradient(X)
-        rows, cols = pairs(self.n)
-        hessian = (self._gram()[:, None, :] - g[rows] * g[cols]) / u
-        return Jet(jnp.concatenate([u[None], g, hessian]))
+        return Jet(u, g, (self._gram()[:, :, None] - outer_products(g)) / u[:, None])
 
     def weighted(
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return gradient and packed Hessian in x of v . u(x)."""
         u, g = self._with_gradient(X)
-        share = v / u
-        return g @ v, self._gram() @ share.T - weighted_outer_products(share, g)
+        share = v[:, None] / u
+        z = (v @ g.reshape(len(v), -1)).reshape(g.shape[1:])
+        return z, self._gram().T @ share - weighted_outer_products(share, g)
 
     def lower_bounds(self) -> "RadialUnits":
         """Return minus infinity everywhere."""
@@ -91,12 +90,13 @@ class RadialUnits(AbstractUnits):
         """Return B / sqrt(n), whose square is that of a unit's mean slope over all directions."""
         return [self.B / np.sqrt(self.n)]
 
-    def _with_gradient(self, X: Array) -> tuple[Float[Array, "N width"], Float[Array, "n N width"]]:
-        q = jnp.einsum("kra,ja->rjk", self.B, X) + self.e.T[:, None, :]
-        u = jnp.sqrt(1.0 + jnp.sum(q * q, axis=0))
-        return u, jnp.einsum("kra,rjk->ajk", self.B, q) / u
+    def _with_gradient(self, X: Array) -> tuple[Float[Array, "width N"], Float[Array, "width n N"]]:
+        width, n, _ = self.B.shape
+        q = (self.B.reshape(-1, n) @ X.T).reshape(width, n, -1) + self.e[:, :, None]
+        u = jnp.sqrt(1.0 + jnp.sum(q * q, axis=1))
+        return u, jnp.einsum("kra,krj->kaj", self.B, q) / u[:, None]
 
-    def _gram(self) -> Float[Array, "P width"]:
+    def _gram(self) -> Float[Array, "width P"]:
         """Return packed B_i^T B_i."""
         rows, cols = pairs(self.n)
-        return jnp.einsum("kra,krb->abk", self.B, self.B)[rows, cols]
+        return jnp.einsum("kra,krb->kab", self.B, self.B)[:, rows, cols]

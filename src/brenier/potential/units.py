@@ -7,6 +7,7 @@ in one model: deep ones (`brenier.potential.icnn`) and radial ones (`brenier.pot
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -89,7 +90,8 @@ class ConcatenatedUnits(AbstractUnits):
 
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return every part's jet as one."""
-        return Jet(jnp.concatenate([part.jet(X).channels for part in self.parts], axis=-1))
+        jets = [part.jet(X) for part in self.parts]
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *jets)
 
     def weighted(
         self, v: Float[Array, " width"], X: Float[Array, "N n"]

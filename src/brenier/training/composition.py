@@ -45,7 +45,7 @@ from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.function import LEAST_SLACK
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import TILE_ROWS, PaddedSample
+from brenier.varpro.sample import MOST_TILE, PaddedSample
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def _image(fold: Fold, map_: AbstractMap) -> tuple[Split, Offsets]:
             parts.append(None)
             offsets.append(offset)
             continue
-        images, log_dets = _images(potential, PaddedSample.of(rows.X, rows.weights, TILE_ROWS).X)
+        images, log_dets = _images(potential, PaddedSample.of(rows.X, rows.weights, MOST_TILE).X)
         N, n = len(rows.X), potential.n
         image = np.moveaxis(np.asarray(images), 1, 2).reshape(-1, n)[:N]
         parts.append(rows.at(np.concatenate([image, rows.X[:, n:]], axis=1)))

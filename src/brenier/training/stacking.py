@@ -20,13 +20,13 @@ from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
 from brenier.data.rows import WeightedRows
-from brenier.inner.objective import ChunkedObjective
+from brenier.inner.objective import DenseObjective, exact_probes
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.potential.features import AbstractPotential
 from brenier.status import InnerStatus
 from brenier.training.settings import Settings
-from brenier.varpro.sample import TILE_ROWS, PaddedSample
+from brenier.varpro.sample import PaddedSample
 
 
 def stacking_weights(
@@ -45,29 +45,31 @@ def stacking_weights(
         Of the fit.
     """
     most = settings.max_stacking_rows
-    sample = PaddedSample.of(heldout.X[:most], heldout.weights[:most], TILE_ROWS)
-    maps, jacobians = zip(*(_maps(potential, sample.X) for potential in potentials), strict=True)
-    tau = jnp.asarray(1.0 / _effective_rows(sample.omega))
-    features = jnp.stack(maps, axis=-1), jnp.stack(jacobians, axis=-1)
-    a, converged = _solve(*features, sample.omega, tau)
+    X, weights = heldout.X[:most], heldout.weights[:most]
+    tiles = PaddedSample.of(X, weights, chunk_rows=most).tiles()
+    maps, jacobians = zip(*(_maps(potential, tiles.X[0]) for potential in potentials), strict=True)
+    tau = jnp.asarray(1.0 / _effective_rows(tiles.omega))
+    features = jnp.stack(maps, axis=1), jnp.stack(jacobians, axis=1)
+    a, converged = _solve(*features, tiles.omega, tau)
     return np.asarray(a) if converged else None
 
 
 @eqx.filter_jit
 def _maps(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
-    """Return z (C, n, B) and packed A (C, P, B), tile by tile."""
+    """Return z (T, n, B) and packed A (T, P, B), tile by tile."""
     return jax.lax.map(potential.gradient_and_hessian, tiles)
 
 
 @eqx.filter_jit
 def _solve(maps: Array, jacobians: Array, omega: Array, tau: Array) -> tuple[Array, Array]:
-    K = maps.shape[-1]
+    _, K, n, B = maps.shape
 
     def features(tile: tuple[Array, Array]) -> FeatureDerivatives:
-        gradients, hessians = tile
-        return FeatureDerivatives(gradients, hessians, gradients[..., :0])
+        return FeatureDerivatives(*tile, axes=jnp.zeros((0, n)), shares=jnp.zeros((0, B)))
 
-    objective = ChunkedObjective.of(features, (maps, jacobians), omega, jnp.zeros(K))
+    rows = maps[None], jacobians[None]
+    probes = jnp.asarray(exact_probes(n))
+    objective = DenseObjective.of(features, rows, omega, jnp.zeros(K), probes)
     start = WarmStart.cold(jnp.full(K, 1.0 / K))
     solver = eqx.tree_at(lambda s: (s.tau, s.tau_start), PrimalDual(), (tau, tau))
     solution = solver.solve(objective, jnp.zeros(K), start)

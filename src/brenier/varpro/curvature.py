@@ -82,16 +82,26 @@ def _product(
         def outputs(weights):
             return at_weights(weights).image_and_jacobians(chunk.X)
 
-        image, change = jax.jvp(outputs, (at,), (v,))
+        image, pull = jax.vjp(outputs, at)
+        change = _forward(pull, image, v)
 
         def loss(image):
             z, jacobians = image
             return loss_of_map(z, jacobians, chunk.omega)
 
         _, curved = jax.jvp(jax.grad(loss), (image,), (change,))
-        return jax.vjp(outputs, at)[1](curved)[0]
+        return pull(curved)[0]
 
     return sum_over_chunks(chunk_product, sample)
+
+
+def _forward(pull: Callable[[Any], tuple[Any]], image: Any, v: Any) -> Any:
+    """Return the derivative along v of a function known by its pull-back: that one's transpose.
+
+    What the maps are made of has derivatives of its own for the way back only.
+    """
+    nothing = jax.tree.map(jnp.zeros_like, image)
+    return jax.vjp(lambda cotangent: pull(cotangent)[0], nothing)[1](v)[0]
 
 
 def _decay_product(problem: VariableProjection, theta: Array, v: Array) -> Array:

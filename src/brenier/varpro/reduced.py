@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array, sum_over_chunks
-from brenier.inner.objective import AbstractObjective
+from brenier.inner.objective import AbstractObjective, exact_probes, sign_probes
 from brenier.inner.solution import (
     AbstractInnerSolver,
     InnerSolution,
@@ -44,6 +44,10 @@ from brenier.linalg import log_det, packed_identity
 from brenier.potential.features import AbstractMap, AbstractSeparable
 from brenier.varpro.parameters import decayed_weights, from_vector
 from brenier.varpro.sample import PaddedSample
+
+
+# Rows, each with a probe, from which the Hessian in w is estimated at least; fewer rows have several.
+PROBED_ROWS = 2048
 
 
 class VariableProjection(eqx.Module):
@@ -85,12 +89,17 @@ class VariableProjection(eqx.Module):
         """Return the minimiser w of J_tau(mu, .), one compiled call."""
         return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.lower), start)
 
-    def objective(self, theta: Float[Array, " p"], sample: PaddedSample) -> AbstractObjective:
-        """Return J(mu, .): what the features make is held for one chunk, formed anew for more."""
+    def objective(
+        self, theta: Float[Array, " p"], sample: PaddedSample, *, exact: bool = False
+    ) -> AbstractObjective:
+        """Return J(mu, .), its Hessian exact or estimated from as many probes as rows need."""
         tiles = sample.tiles()
-        ridge = jnp.asarray(self.ridge)
-        features = self.features(theta)
-        return features.objective(tiles.X, tiles.omega, ridge, held=sample.n_chunks == 1)
+        C, T, B, _ = tiles.X.shape
+        n = self.template.n
+        q = n if exact else min(n, -(-PROBED_ROWS // (C * T * B)))
+        probes = exact_probes(n) if q == n else sign_probes(n, B, q)
+        features, ridge = self.features(theta), jnp.asarray(self.ridge)
+        return features.objective(tiles.X, tiles.omega, ridge, jnp.asarray(probes))
 
     def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return the ridge and the weight decay."""
@@ -113,7 +122,7 @@ class VariableProjection(eqx.Module):
             return loss(self.map(theta, w), chunk.X, chunk.omega)
 
         J, gradient = sum_over_chunks(
-            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.tiles()
+            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.tiles().flat()
         )
         penalty, decay_gradient = jax.value_and_grad(self.penalty)(theta, w)
         return J, J + penalty, gradient + decay_gradient
@@ -142,7 +151,7 @@ class VariableProjection(eqx.Module):
             return loss(self.map(*self.split(x)), chunk.X, chunk.omega)
 
         J, gradient = sum_over_chunks(
-            lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.tiles()
+            lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.tiles().flat()
         )
         extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
         return J, J + extra, gradient + extra_gradient, self.split(x)[1]
@@ -155,7 +164,7 @@ class VariableProjection(eqx.Module):
         lower = jnp.asarray(self.lower)
         barrier = jnp.where(jnp.isfinite(lower), self.solver.tau / slack(w, lower) ** 2, 0.0)
         return jnp.linalg.cholesky(
-            self.objective(theta, sample).evaluate(w).hessian + jnp.diag(barrier)
+            self.objective(theta, sample, exact=True).evaluate(w).hessian + jnp.diag(barrier)
         )
 
     @eqx.filter_jit
@@ -170,7 +179,7 @@ class VariableProjection(eqx.Module):
         """Return |grad J - tau / s|_inf and the duality gap s . lambda at w, evaluated afresh."""
         lower = jnp.asarray(self.lower)
         barrier_gradient = self.solver.tau * jax.grad(barrier_term)(w, lower)
-        gradient = self.objective(theta, sample).evaluate(w).gradient
+        gradient = self.objective(theta, sample).evaluate(w, False).gradient
         gap = self.solver.tau * jnp.sum(jnp.isfinite(lower))
         return jnp.max(jnp.abs(gradient + barrier_gradient)), gap
 
@@ -186,7 +195,7 @@ def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -
 @eqx.filter_jit
 def loss_on(map_: AbstractMap, sample: PaddedSample) -> Float[Array, ""]:
     """Return J of a map on a sample."""
-    return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.tiles())
+    return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.tiles().flat())
 
 
 def loss_of_map(

@@ -13,11 +13,13 @@ from jaxtyping import Float
 
 from brenier.arrays import Array, padded_length
 
-# Bytes of one chunk's feature Hessians, (P, B, k) in float64.
-CHUNK_BYTES = 1 << 27
-# Rows whose derivatives, while they are computed, stay in a core's cache: with them, evaluations
-# take a third to a half of the processor time that thousands of rows at once take, from n = 4 on.
-TILE_ROWS = 256
+# Bytes of one chunk's feature Hessians, (k, P, B) in float64, which are held in memory.
+CHUNK_BYTES = 1 << 28
+# Bytes of the second-order jet of `TILE_UNITS` units at one tile's rows: what is computed row by
+# row stays in a core's cache, and a tile is long enough for vector instructions.
+TILE_BYTES = 1 << 18
+TILE_UNITS = 16
+LEAST_TILE, MOST_TILE = 8, 256
 
 
 class PaddedSample(eqx.Module):
@@ -58,18 +60,44 @@ class PaddedSample(eqx.Module):
         omega = np.asarray(self.omega).ravel()
         return np.asarray(self.X).reshape(len(omega), -1)[omega > 0], omega[omega > 0]
 
-    def tiles(self) -> "PaddedSample":
-        """Return the same rows in tiles of `TILE_ROWS` or half that, if these divide evenly."""
-        B, n = self.X.shape[1:]
-        tile = math.gcd(B, TILE_ROWS)
-        if tile < TILE_ROWS // 2:
-            return self
-        return PaddedSample(self.X.reshape(-1, tile, n), self.omega.reshape(-1, tile))
+    def tiles(self) -> "Tiles":
+        """Return the same rows in tiles of `tile_rows`, or fewer where a chunk is cut unevenly."""
+        C, rows, n = self.X.shape
+        wanted = tile_rows(n)
+        B = rows if rows <= 2 * wanted else math.gcd(rows, wanted)
+        return Tiles(self.X.reshape(C, -1, B, n), self.omega.reshape(C, -1, B))
 
     @property
     def n_chunks(self) -> int:
         """Number of chunks C."""
         return self.X.shape[0]
+
+
+class Tiles(eqx.Module):
+    """Rows and weights, every chunk in T tiles of B rows.
+
+    Attributes
+    ----------
+    X : (C, T, B, n)
+        Rows.
+    omega : (C, T, B)
+        Weights.
+    """
+
+    X: Float[Array, "C T B n"]
+    omega: Float[Array, "C T B"]
+
+    def flat(self) -> PaddedSample:
+        """Return every tile as a chunk."""
+        B, n = self.X.shape[2:]
+        return PaddedSample(self.X.reshape(-1, B, n), self.omega.reshape(-1, B))
+
+
+def tile_rows(n: int) -> int:
+    """Return how many rows a tile has: a power of two."""
+    per_row = 8 * TILE_UNITS * ((n + 1) * (n + 2) // 2)
+    wanted = 1 << (TILE_BYTES // per_row).bit_length() - 1 if per_row <= TILE_BYTES else 1
+    return min(max(wanted, LEAST_TILE), MOST_TILE)
 
 
 def chunk_rows(n: int, n_features: int) -> int:

@@ -38,7 +38,7 @@ def chosen(patterns: Sequence[str]) -> list[Measurement]:
 
 def measure(measurement: Measurement, repetitions: int, file: Path, *, append: bool) -> None:
     """Measure so many times, and keep every repetition when it is there."""
-    where = results.here()
+    where = report.here()
     with tempfile.TemporaryDirectory() as folder:
         shared = Path(folder) / "shared"
         shared.mkdir()

@@ -1,10 +1,8 @@
 """What has been measured so far, in one JSON file; rows measured anew take their old place."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,23 +54,3 @@ def with_repetition(
 def _if_other(old: Kept | None, where: Mapping[str, Any]) -> dict[str, Any]:
     """Return where a repetition was made, if not where the row's first one was."""
     return {} if old is None or old["machine"] == where else {"machine": dict(where)}
-
-
-def here() -> dict[str, Any]:
-    """Return the machine, its versions, and the commit of the brenier that is measured."""
-    return {**report.machine(), "commit": _commit()}
-
-
-def _commit() -> str | None:
-    """Return the commit of brenier's checkout, with a + if files differ; None of an installed one.
-
-    Files that git does not know do not count.
-    """
-    spec = find_spec("brenier")
-    if spec is None or spec.origin is None:
-        return None
-    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    found = subprocess.run(
-        command, cwd=Path(spec.origin).parent, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or None

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.speed import results, table
 from benchmarks.speed.measurements import CannotMeasure, Place
-from benchmarks.speed.process import FailedProcess
+from benchmarks.speed.process import FailedProcess, compile_modules
 from benchmarks.speed.rows import MEASUREMENTS, Measurement, all_rows
 
 REPETITIONS = 5
@@ -88,7 +88,10 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="measure nothing, print the table")
     parser.add_argument("-o", "--output", type=Path, default=results.FILE, metavar="FILE")
     arguments = parser.parse_args()
-    for measurement in [] if arguments.table else chosen(arguments.only):
+    wanted = [] if arguments.table else chosen(arguments.only)
+    if wanted:
+        compile_modules()
+    for measurement in wanted:
         measure(measurement, arguments.repetitions, arguments.output, append=arguments.append)
     for line in table.lines(all_rows(), results.read(arguments.output)):
         report.say(line)

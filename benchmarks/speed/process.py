@@ -1,5 +1,6 @@
 """New processes with caches of their own, and the wall time of each."""
 
+import compileall
 import json
 import os
 import site
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ class FailedProcess(RuntimeError):
 def environment(caches: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of a process that finds no cache but those below `caches`.
 
-    What the caller says of JAX's compilation cache is left out; where Python finds packages stays.
+    What the caller says of JAX's compilation cache and of byte code is left out; where Python finds
+    packages stays.
     """
     kept = {name: value for name, value in base.items() if not _is_of_cache(name)}
     paths = [os.path.abspath(path) for path in base.get("PYTHONPATH", "").split(os.pathsep) if path]
@@ -37,7 +40,19 @@ def environment(caches: Path, base: Mapping[str, str] = os.environ) -> dict[str,
 
 
 def _is_of_cache(name: str) -> bool:
-    return name.startswith("JAX_") and "CACHE" in name
+    of_jax = name.startswith("JAX_") and "CACHE" in name
+    return of_jax or name == "PYTHONDONTWRITEBYTECODE"
+
+
+def compile_modules() -> None:
+    """Leave the byte code of brenier's modules beside them, as an install does.
+
+    Without it a checkout's modules are compiled at every import, of which many rows have one.
+    """
+    for name in ("brenier", "benchmarks"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            compileall.compile_dir(Path(spec.origin).parent, quiet=2)
 
 
 def wall_seconds(command: Sequence[Any], caches: Path, cwd: Path) -> float:

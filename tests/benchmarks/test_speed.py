@@ -156,11 +156,13 @@ def test_a_process_finds_no_cache_of_its_callers(tmp_path):
     base = {
         "JAX_COMPILATION_CACHE_DIR": "old",
         "JAX_ENABLE_X64": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
         "XDG_CACHE_HOME": "old",
         "PYTHONPATH": "src",
     }
     variables = process.environment(tmp_path, base)
     assert "old" not in variables.values()
+    assert "PYTHONDONTWRITEBYTECODE" not in variables
     assert variables["XDG_CACHE_HOME"] == variables["HOME"] == str(tmp_path)
     assert variables["JAX_ENABLE_X64"] == "1"
     assert variables["PYTHONPATH"] == os.path.abspath("src")

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 try:
+    from benchmarks.peers import PEERS
     from benchmarks.speed import __main__ as speed
     from benchmarks.speed import measurements, process, results
     from benchmarks.speed.compilation import Span, union_length
@@ -24,6 +25,7 @@ QUICK = Row("quick", "a fit", "s", 4.0, 2.0)
 RATE = Row("rate", "a kernel", "Gflop/s", 20.0, 30.0, least=True)
 FREE = Row("free", "growth", "GB")
 LOAD = [0.5, 0.4, 0.3]
+PARTS = ("train", "valid", "test")
 HERE = {"processor": "some", "commit": "abc"}
 
 
@@ -138,6 +140,32 @@ def test_names_are_unique_and_patterns_choose_among_them():
     assert speed.chosen([]) == list(MEASUREMENTS)
     with pytest.raises(SystemExit, match="got none-such"):
         speed.chosen(["none-such"])
+
+
+@pytest.mark.parametrize("measurement", MEASUREMENTS, ids=lambda one: one.name)
+def test_every_measurement_gives_the_figures_of_its_rows(measurement, tmp_path, monkeypatch):
+    said = {
+        **{"compiling": 1.0, "seconds": 2.0, "whole_seconds": 3.0, "peak_mib": 100.0, "gain": 0.5},
+        **{"first": 1.0, "further": [0.01, 0.03, 0.02], "load_seconds": 0.1},
+        **{"resident_mib": [100.0 + k for k in range(30)], "score": 0.0},
+    }
+    rates = {"features": 1.0, "newton": 2.0, "gradient": 3.0, "whole_seconds": 4.0}
+
+    def run_job(job, caches, **arguments):
+        return dict(rates if job == "flops.rates" else said)
+
+    monkeypatch.setattr(measurements, "run_job", run_job)
+    monkeypatch.setattr(measurements, "wall_seconds", lambda command, caches, cwd: 1.0)
+    monkeypatch.setattr(measurements, "smooth_rows", lambda N, n, seed: np.zeros((3, n)))
+    monkeypatch.setattr(measurements, "_posterior", lambda name, place: dict.fromkeys(PARTS))
+    monkeypatch.setattr(type(PEERS["zuko-nsf"]), "missing", ())
+    new, shared = tmp_path / "new", tmp_path / "shared"
+    new.mkdir()
+    shared.mkdir()
+    found = measurement.measure(measurements.Place(new, shared))
+    assert set(found) == {row.name for row in measurement.rows}
+    assert all(np.isfinite(figure["value"]) for figure in found.values())
+    json.dumps(found)
 
 
 def test_the_draws_are_the_same_twice_and_not_gaussian():

@@ -178,8 +178,9 @@ class Difference:
 
     def __str__(self) -> str:
         mark = "ok" if self.worse <= self.allowed else "WORSE"
+        error = "" if np.isnan(self.error) else f"+- {self.error:.5f}"
         return (
-            f"{self.name:28s} {self.splits:3d} splits {self.worse:+9.5f} +- {self.error:7.5f}  "
+            f"{self.name:28s} {self.splits:3d} splits {self.worse:+9.5f} {error:10s}  "
             f"allowed {self.allowed:7.5f}  {mark:5s}  {self.seconds[0]:7.1f} s, then "
             f"{self.seconds[1]:.1f} s"
         )

@@ -1,16 +1,30 @@
 """The rows that benchmarks fit, validate and test on."""
 
+# brenier is imported inside the functions: `benchmarks.paired` runs against older versions of it,
+# whose modules have other names.
+
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from benchmarks.whitening import Whitening
-from brenier.data.datasets import AbstractDistribution, Moons
+
+if TYPE_CHECKING:
+    from brenier.data.datasets import AbstractDistribution
 
 # Real posterior draws; not part of the project (see the README there).
 POSTERIORS = Path(__file__).parents[2] / "shared" / "data" / "posteriors"
+POSTERIOR_NAMES = (
+    "garch11",
+    "lotka_volterra",
+    "eight_schools_noncentered",
+    "low_dim_gauss_mix",
+    "gp_regr",
+    "arma11",
+    "diamonds",
+)
 # Regression tables with their usual splits; the same.
 UCI = Path(__file__).parents[2] / "shared" / "data" / "uci"
 
@@ -32,13 +46,15 @@ class Regression(NamedTuple):
     y_test: np.ndarray
 
 
-def drawn(truth: AbstractDistribution, sizes: tuple[int, int, int], seed: int) -> Split:
+def drawn(truth: "AbstractDistribution", sizes: tuple[int, int, int], seed: int) -> Split:
     """Return rows of a known distribution: so many to train on, to stop on, and to test on."""
     return Split(*(truth.sample(N, random_state=3 * seed + i) for i, N in enumerate(sizes)))
 
 
 def moons(n_train: int, seed: int) -> Split:
     """Return moons with noise 0.05, with 5000 rows to stop on and 5000 to test (thesis 4.1)."""
+    from brenier.data.datasets import Moons
+
     return drawn(Moons(), (n_train, 5000, 5000), seed)
 
 

@@ -6,7 +6,6 @@ packages imported; just-in-time compilation counts. `run` is for other modules t
 
 import json
 import os
-import resource
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory import peak_mib
 from benchmarks.peers import PEERS
 from benchmarks.peers.protocol import CORES
 from benchmarks.suites import SUITES
@@ -73,19 +73,6 @@ def _losses(log_density: np.ndarray, truth: np.ndarray | None, n: int) -> dict[s
         return losses
     gap = MeanAndError.of(truth - log_density)
     return {**losses, "gap": gap.mean, "gap_error": gap.standard_error}
-
-
-def peak_mib() -> float:
-    """Return the peak of this process's resident memory, in MiB.
-
-    On Linux not `getrusage`, whose figure starts at the peak of the process that started this one.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**20 if sys.platform == "darwin" else 2**10)
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def run(measure: Callable[[Task], dict[str, Any]]) -> None:

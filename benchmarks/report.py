@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -59,6 +60,26 @@ def machine() -> dict[str, Any]:
         **{name: version(name) for name in PACKAGES},
         **{name: version(name) for name in PEERS if find_spec(name) is not None},
     }
+
+
+def here() -> dict[str, Any]:
+    """Return the machine, its versions, and the commit of the brenier that is measured."""
+    return {**machine(), "commit": _commit()}
+
+
+def _commit() -> str | None:
+    """Return the commit of brenier's checkout, with a + if files differ; None of an installed one.
+
+    Files that git does not know do not count.
+    """
+    spec = find_spec("brenier")
+    if spec is None or spec.origin is None:
+        return None
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    found = subprocess.run(
+        command, cwd=Path(spec.origin).parent, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None
 
 
 def load() -> float | None:

@@ -1,7 +1,6 @@
 """How time and memory grow with rows and columns: `python -m benchmarks.scaling`."""
 
 import argparse
-import resource
 import subprocess
 import sys
 import warnings
@@ -17,6 +16,7 @@ import numpy as np
 from benchmarks import counts, report
 from benchmarks.clock import interleaved
 from benchmarks.kernels import newton_step
+from benchmarks.memory import peak_mib
 from benchmarks.problems import Problem
 from benchmarks.report import Figure
 from brenier import ConvexPotentialFlow
@@ -105,17 +105,6 @@ def _fit_with_defaults() -> None:
 
 
 JOBS = {"evaluation": _evaluate, "fit": _fit, "default-fit": _fit_with_defaults}
-
-
-def peak_memory() -> float:
-    """Return the most memory that this process has had resident, in gigabytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss there: it takes over the parent's peak.
-        line = next(line for line in status.read_text().splitlines() if "VmHWM" in line)
-        return 1024 * int(line.split()[1]) / GIGABYTE
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
 
 
 def columns(folder: Path = report.RESULTS) -> Iterator[Figure]:
@@ -227,7 +216,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if arguments.job:
         JOBS[arguments.job]()
-        report.say(f"{peak_memory():.4f}")
+        report.say(f"{2**20 * peak_mib() / GIGABYTE:.4f}")
         return
     report.measure("scaling", {name: PARTS[name] for name in arguments.parts or PARTS})
 

@@ -46,16 +46,6 @@ def _toy(truth: AbstractDistribution) -> DataSet:
     return DataSet(lambda seed: data.drawn(truth, (2000, 1000, 5000), seed), truth)
 
 
-POSTERIORS = (
-    "garch11",
-    "lotka_volterra",
-    "eight_schools_noncentered",
-    "low_dim_gauss_mix",
-    "gp_regr",
-    "arma11",
-    "diamonds",
-)
-
 MOONS = Suite(
     "moons",
     "Two moons",
@@ -86,7 +76,7 @@ REAL = Suite(
     "Draws of [posteriordb](https://github.com/stan-dev/posteriordb) in coordinates whitened by "
     "the training rows; 2000 rows to train on, 1000 to choose by, 5000 to test; the seed is that "
     "of the split.",
-    {name: DataSet(partial(data.posterior, name)) for name in POSTERIORS},
+    {name: DataSet(partial(data.posterior, name)) for name in data.POSTERIOR_NAMES},
     3,
     "nll",
 )

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import data
-from benchmarks.fit import FITTED, NOT_FINITE, Task, peak_mib, run
+from benchmarks.fit import FITTED, NOT_FINITE, Task, run
+from benchmarks.memory import peak_mib
 from benchmarks.peers import REGRESSORS
 from brenier.training.report import MeanAndError
 

@@ -164,3 +164,13 @@ assert not changed, changed
 assert not jax.config.jax_enable_x64
 """
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=120)
+
+
+def test_what_a_default_fit_does_without_is_not_imported():
+    script = """
+import sys
+import brenier.estimators
+loaded = {"matplotlib", "optax", "polars", "rich", "typer"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -37,6 +36,9 @@ from brenier.estimators.files import parts_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.io.model_file import write_model
 from brenier.training.report import FitReport
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
@@ -299,7 +301,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         )
         return self._rows(X), weights
 
-    def _parts(self, rows: np.ndarray, k: int) -> list[pl.DataFrame]:
+    def _parts(self, rows: np.ndarray, k: int) -> list["pl.DataFrame"]:
         """Return block k's columns, behind those before it if there are such."""
         context = [self._before(rows, k)] if k else []
         return [*context, self._part(rows, self.blocks_[k])]
@@ -329,7 +331,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             if names.index(block[0]) < done:
                 continue
             z, Z = Z[:, : len(block)], Z[:, len(block) :]
-            context = pl.from_numpy(rows, schema=names[:done]) if done else None
+            context = _frame(rows, names[:done]) if done else None
             new = (
                 flow.inverse_transform(z) if context is None else flow.inverse_transform(context, z)
             )
@@ -341,13 +343,13 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         names = [name for block in self.blocks_ for name in block]
         return [names.index(name) for name in column_names(self)]
 
-    def _before(self, rows: np.ndarray, k: int) -> pl.DataFrame:
+    def _before(self, rows: np.ndarray, k: int) -> "pl.DataFrame":
         return self._part(rows, [name for block in self.blocks_[:k] for name in block])
 
-    def _part(self, rows: np.ndarray, block: Sequence[str]) -> pl.DataFrame:
+    def _part(self, rows: np.ndarray, block: Sequence[str]) -> "pl.DataFrame":
         names = column_names(self)
         columns = [names.index(name) for name in block]
-        return pl.from_numpy(np.ascontiguousarray(rows[:, columns]), schema=list(block))
+        return _frame(rows[:, columns], list(block))
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         try:
@@ -407,7 +409,7 @@ class ConditionedFlow:
             self.joint.flows_[self.k :], self.joint.blocks_[self.k :], strict=True
         ):
             end = done + len(block)
-            context = pl.from_numpy(np.ascontiguousarray(whole[:, :done]), schema=names[:done])
+            context = _frame(whole[:, :done], names[:done])
             total = total + flow.score_samples(context, whole[:, done:end])
             done = end
         return total
@@ -417,6 +419,14 @@ class ConditionedFlow:
         Z = _draw(n_samples, len(self.columns), random_state, self.joint.random_state)
         given = np.tile(self.values, (len(Z), 1))
         return self.joint._from_normal(given, Z)[:, len(self.values) :]
+
+
+def _frame(rows: np.ndarray, names: list[str]) -> "pl.DataFrame":
+    """Return rows as a data frame with named columns."""
+    # Here and not above, so that all other estimators do not wait for it.
+    import polars as pl
+
+    return pl.from_numpy(np.ascontiguousarray(rows), schema=names)
 
 
 def _counted_on(callback: Any, flows: list[Any]) -> Any:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Float
 
 from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd
@@ -56,6 +55,9 @@ class Adam(AbstractOptimizer):
 
         What early stopping sees is evaluated on all rows and costs no work units.
         """
+        # Here and not above, so that fits that do without Adam do not wait for it.
+        import optax
+
         rng = np.random.default_rng(self.seed)
         lower = function.lower
         optimiser = optax.adam(self.learning_rate)

@@ -21,7 +21,7 @@ from brenier.training.families import AbstractFamily
 from brenier.training.final_solve import final_solve
 from brenier.training.folds import Fold
 from brenier.training.run import Run, run
-from brenier.training.selection import Runner, Start, make_runs, successive_halving
+from brenier.training.selection import Runner, Selection, Start
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.stacking import stacking_weights
@@ -52,24 +52,10 @@ def train_potentials(
     runner : callable
         What makes a run of a job.
     """
-    first, *others = starts = [start for fold in folds for start in _starts(fold, family, settings)]
+    first, *others = [start for fold in folds for start in _starts(fold, family, settings)]
     runs: list[Run] = []
     if first.fold.candidates:
-        selected = successive_halving(first, family, settings, session, runner)
-        runs = selected.runs
-        if not session.clock.stop.is_set():
-            left = others if selected.finished else starts
-            jobs = [
-                start.job(
-                    family,
-                    settings,
-                    selected.hyperparameters,
-                    settings.criteria,
-                    session.next_run(),
-                )
-                for start in left
-            ]
-            runs = [*runs, *make_runs(jobs, settings, session, runner)]
+        runs = Selection(first, others, family, settings, session, runner).runs()
     of_each = [[run for run in runs if run.job.fold is fold] for fold in folds]
     of_each[0] = of_each[0] or [_no_run(first, family, settings, session)]
     return [
@@ -132,8 +118,7 @@ def _best_of_members(runs: Sequence[Run]) -> list[Run]:
     """Return the best run of every potential that has one with an iterate."""
     members = sorted({run.job.member for run in runs})
     of_each = ([run for run in runs if run.job.member == member] for member in members)
-    # Of a short run and the one that repeated it and went on, the latter where they are as good.
-    best = [min(reversed(some), key=lambda run: run.criterion) for some in of_each]
+    best = [min(some, key=lambda run: run.criterion) for some in of_each]
     return [run for run in best if run.best is not None]
 
 

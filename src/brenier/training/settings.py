@@ -190,8 +190,10 @@ class Settings:
         conditional=3e-2,
         composed_conditional=1e-2,
     )
-    selection_iterations: int = _number(
-        100, "iterations after which the hyperparameters are compared", "Radial units"
+    rungs: tuple[int, ...] = _number(
+        (100,),
+        "iterations after which the worse half of the candidates ends; the last time all but one",
+        "Radial units",
     )
 
     # Runs.

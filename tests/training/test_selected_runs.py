@@ -34,6 +34,7 @@ SETTINGS = replace(
     noise=0.0,
     max_iter=MANY,
     rungs=(RUNG,),
+    least_lead=-np.inf,
     n_estimators=3,
 )
 # A run that waits for what never comes fails a test instead of blocking it (seconds).
@@ -115,6 +116,24 @@ def test_losers_end_at_their_rungs():
         assert [p.train_log_likelihood for p in one.iterations] == [
             p.train_log_likelihood for p in longer
         ]
+
+
+@pytest.mark.parametrize(("n_init", "members"), [(1, [0, 0, 0]), (2, [0, 0, 0, 0])])
+def test_no_more_potentials_where_the_best_is_not_ahead_of_the_gaussian(n_init, members):
+    trained = train(least_lead=np.inf, n_init=n_init)
+    # The winner goes on; other initial weights of the same potential are tried.
+    assert [one.job.member for one in trained.runs] == members
+    assert sorted(len(one.iterations) for one in trained.runs) == [RUNG, RUNG, *[MANY] * n_init]
+
+
+def test_potentials_of_other_folds_are_made_however_far_the_best_is():
+    results = train_potentials(
+        [fold(), fold()], JointFamily(), replace(SETTINGS, least_lead=np.inf), Session()
+    )
+    assert [[one.job.member for one in trained.runs] for trained in results] == [
+        [0, 0, 0],
+        [0, 1, 2],
+    ]
 
 
 def test_other_starts_begin_while_the_winner_goes_on():

@@ -9,14 +9,12 @@ why that is one potential again, at least as good as its members on average.
 
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
+from brenier.potential.features import AbstractMap, AbstractPotential
 from brenier.potential.merge import combine
 from brenier.status import FitStatus
-from brenier.training.candidate import Candidate, Trained
+from brenier.training.candidate import Candidate, Trained, potential_at, potential_of
 from brenier.training.families import AbstractFamily
 from brenier.training.final_solve import final_solve
 from brenier.training.folds import Fold
@@ -163,13 +161,13 @@ def _gaussian(fold: Fold, run: Run, family: AbstractFamily, settings: Settings) 
     if not settings.algorithm.quadratic:
         # The baseline only: it is not in the model.
         w = np.asarray(run.job.cold.w)
-    potential = _potential(problem.template, w)
+    potential = potential_of(problem.template, w)
     return Candidate(potential, *fold.gaussian_losses, 0, is_gaussian=True)
 
 
 def _unfinished(run: Run) -> Candidate:
     """Return the potential at the initial weights, for want of any other."""
-    potential = _potential(run.job.problem.template, np.asarray(run.job.cold.w))
+    potential = potential_of(run.job.problem.template, np.asarray(run.job.cold.w))
     return Candidate(potential, np.inf, np.inf, 0)
 
 
@@ -177,11 +175,4 @@ def _potential_of(run: Run) -> AbstractPotential:
     """Return the potential at a run's best iterate, with NumPy arrays."""
     if run.best is None:
         raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
-    features = run.job.problem.features(jnp.asarray(run.best.theta))
-    return jax.tree.map(np.asarray, _potential(features, run.best.w))
-
-
-def _potential(features: AbstractSeparable, w: np.ndarray) -> AbstractPotential:
-    """Return the only potential of the map that features of one make."""
-    (potential,) = features.with_weights(w).potentials
-    return potential
+    return potential_at(run.job.problem, run.best)

@@ -17,6 +17,7 @@ from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.training.families import AbstractFamily, AbstractStart
 from brenier.training.folds import Fold
 from brenier.training.halving import Halving, Standing
+from brenier.training.lead import is_ahead
 from brenier.training.parallel import run_parallel
 from brenier.training.run import Job, Run
 from brenier.training.session import Session
@@ -97,7 +98,7 @@ class Selection:
         halving = Halving(len(candidates), tuple(rungs), self.session.clock)
         jobs = [self._job(self.first, candidate) for candidate in candidates]
         meeting = [partial(self._of_candidate, k, job, halving) for k, job in enumerate(jobs)]
-        made = [*meeting, partial(self._of_others, halving)]
+        made = [*meeting, partial(self._of_others, jobs, halving)]
         return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
 
     def _of_candidate(self, k: int, job: Job, halving: Halving) -> list[Run]:
@@ -110,13 +111,23 @@ class Selection:
             halving.end(k, standing)
         return [made]
 
-    def _of_others(self, halving: Halving) -> list[Run]:
-        """Return the other starts' runs, which begin after the last rung."""
+    def _of_others(self, jobs: list[Job], halving: Halving) -> list[Run]:
+        """Return the other starts' runs, which begin after the last rung.
+
+        More potentials of the same fold are left out where the best is not ahead of the Gaussian.
+        """
         selected = halving.winner()
         if selected is None:
             return []
-        k, _ = selected
-        return self._complete(self.others, self.first.fold.candidates[k])
+        k, standing = selected
+        others = [start for start in self.others if not self._is_one_more(start)]
+        if len(others) < len(self.others) and is_ahead(jobs[k], standing, self.settings):
+            others = self.others
+        return self._complete(others, jobs[k].hyperparameters)
+
+    def _is_one_more(self, start: Start) -> bool:
+        """Whether a start is for one more potential in the sum of the same fold."""
+        return start.fold is self.first.fold and start.member != self.first.member
 
     def _complete(self, starts: Sequence[Start], hyperparameters: Hyperparameters) -> list[Run]:
         jobs = [self._job(start, hyperparameters) for start in starts]

@@ -195,6 +195,12 @@ class Settings:
         "iterations after which the worse half of the candidates ends; the last time all but one",
         "Radial units",
     )
+    least_lead: float = _number(
+        2.0,
+        "standard errors by which the best of them must be ahead of the Gaussian on held-out rows "
+        "for more potentials in the sum",
+        "Fewer iterations",
+    )
 
     # Runs.
     max_iter: int = _number(1000, "most iterations of a run")

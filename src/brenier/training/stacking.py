@@ -46,7 +46,9 @@ def stacking_weights(
     """
     most = settings.max_stacking_rows
     sample = PaddedSample.of(heldout.X[:most], heldout.weights[:most], TILE_ROWS)
-    maps, jacobians = zip(*(_maps(potential, sample.X) for potential in potentials), strict=True)
+    maps, jacobians = zip(
+        *(maps_and_jacobians(potential, sample.X) for potential in potentials), strict=True
+    )
     tau = jnp.asarray(1.0 / _effective_rows(sample.omega))
     features = jnp.stack(maps, axis=-1), jnp.stack(jacobians, axis=-1)
     a, converged = _solve(*features, sample.omega, tau)
@@ -54,7 +56,7 @@ def stacking_weights(
 
 
 @eqx.filter_jit
-def _maps(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
+def maps_and_jacobians(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
     """Return z (C, n, B) and packed A (C, P, B), tile by tile."""
     return jax.lax.map(potential.gradient_and_hessian, tiles)
 

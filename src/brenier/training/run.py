@@ -90,7 +90,8 @@ class Run:
     counters : Counters
         What its evaluations cost.
     seconds : dict
-        Wall time: `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
+        Wall time: `runs`, what it waited for others with it, and of it `compile`, `inner`,
+        `gradient`, `heldout`.
     certificate : Certificate or None
         Of the best iterate, once w is solved for finally (`brenier.training.final_solve`).
     """

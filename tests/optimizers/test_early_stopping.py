@@ -134,3 +134,20 @@ def test_progress_is_in_log_likelihoods_of_the_data():
     assert "run 4  iteration    1  train    -1.5000  held out    -3.5000  nats/row" in str(first)
     assert "held out" not in str(Progress(1, 1, 7, 0.0, NAN, 0, 0, 0.0))
     assert 0 <= watched.heldout_seconds <= watched.clock.elapsed
+
+
+def test_a_run_pauses_after_every_iterate_from_which_it_would_go_on():
+    seen = []
+
+    def pause(watched):
+        seen.append((len(watched.iterations), watched.best.number))
+        if len(seen) == 3:
+            raise StopRun(FitStatus.ITERATION_LIMIT)
+
+    watched = early_stopping([3, 1, 2, 0], patience=9, pause=pause)
+    assert observed(watched, [0.0] * 4) is FitStatus.ITERATION_LIMIT
+    assert seen == [(1, 1), (2, 2), (3, 2)]
+    # Not where it ends by itself.
+    seen.clear()
+    assert observed(early_stopping(max_iter=2, pause=pause), [1.0, 0.5, 0.0]) is not None
+    assert seen == [(1, 1)]

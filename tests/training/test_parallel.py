@@ -112,6 +112,14 @@ def test_cores_are_those_that_the_process_may_use():
     assert names == [threading.current_thread().name] * 2
 
 
+@pytest.mark.usefixtures("one_core")
+@pytest.mark.parametrize("cores", [None, 1, 2])
+def test_jobs_that_meet_are_all_begun_however_few_the_cores(cores):
+    meeting = Barrier(9, timeout=TIMEOUT)
+    jobs = [lambda i=i: (meeting.wait(), i)[1] for i in range(9)]
+    assert run_parallel(jobs, Event(), cores, meeting=True) == [*range(9)]
+
+
 @pytest.mark.usefixtures("x64")
 def test_runs_do_not_depend_on_the_number_of_threads():
     split, family = Split(WeightedRows(*rows(), np.arange(N_ROWS) / N_ROWS)), JointFamily()

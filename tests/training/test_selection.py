@@ -1,5 +1,7 @@
 """Selection of hyperparameters and what follows from it, with runs whose ends are given."""
 
+import time
+from collections import Counter
 from dataclasses import replace
 from threading import Lock
 
@@ -8,14 +10,18 @@ import pytest
 from small_problem import N_ROWS, WIDTHS, network, rows
 
 from brenier.data.rows import Split, WeightedRows
-from brenier.optimizers.early_stopping import Iterate
+from brenier.optimizers.early_stopping import (
+    Clock,
+    EarlyStopping,
+    Iterate,
+    StopRun,
+)
 from brenier.optimizers.progress import Offsets, Progress
 from brenier.status import FitStatus
 from brenier.training.ensemble import train_potentials
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
 from brenier.training.run import OUT_OF_TIME, PARTS, Run
-from brenier.training.selection import extrapolated_validation_loss
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, default_settings
 from brenier.varpro.function import Counters
@@ -37,7 +43,9 @@ SETTINGS = replace(
     tau=1e-3,
     noise=0.0,
     max_iter=MANY,
-    selection_iterations=RUNG,
+    rungs=(RUNG,),
+    # Runs whose ends are given have gone nowhere.
+    least_lead=-np.inf,
     n_estimators=3,
 )
 
@@ -59,48 +67,76 @@ class Script:
     Parameters
     ----------
     ends : dict
-        By hyperparameters: status and held-out loss of their first run; any other is stopped on
-        validation. None for the loss: no iterate.
+        By hyperparameters: status and held-out loss of the candidate's run; any run from another
+        start, and what goes on after the rung, is stopped on validation. None for the loss: no
+        iterate.
     earlier : dict, optional
-        By hyperparameters: the held-out loss in the first half of a run, if it was not that of its
-        end.
+        By hyperparameters: the held-out loss in the first half of the iterations up to the rung, if
+        it was not that of the end.
     """
 
     def __init__(self, ends, earlier=None):
         self.ends, self.earlier = ends, earlier or {}
-        self.made, self._lock = {}, Lock()
+        self.made, self._begun, self._lock = {}, Counter(), Lock()
 
     def __call__(self, job, settings, session):
-        own, limit = job.hyperparameters, job.criteria.max_iter
+        own = job.hyperparameters
+        status, loss = self.ends[own]
         with self._lock:
-            status, loss = self.ends[own]
-            status = STOPPED if (own, RUNG) in self.made.values() else status
-            self.made[job.number] = (own, limit)
-        if status in OUT_OF_TIME:
-            session.clock.stop.set()
-        if loss is None:
-            return Run.none(job, status)
-        n_iter = limit if status is LIMIT else 1
-        losses = np.full(n_iter, loss)
-        losses[: n_iter // 2] = self.earlier.get(own, loss)
-        theta, w = to_vector(job.problem.template.network), np.asarray(job.cold.w)
-        best = Iterate(theta, w, loss, loss, n_iter)
-        records = tuple(
-            Progress(job.number, i + 1, N_ROWS, -loss, -losses[i], 1, 1, 0.0) for i in range(n_iter)
+            status = STOPPED if self._begun[own] else status
+            self._begun[own] += 1
+        seen = EarlyStopping(job.criteria)
+        losses = [] if loss is None else [loss] * (RUNG + 1 if status is LIMIT else 1)
+        losses[: len(losses) // 2] = [self.earlier.get(own, loss)] * (len(losses) // 2)
+        status = self._iterate(losses, status, job, session, seen)
+        with self._lock:
+            self.made[job.number] = (own, len(seen.iterations))
+        return Run(
+            job,
+            status,
+            seen.best,
+            tuple(seen.iterations),
+            Counters(),
+            dict.fromkeys(PARTS, 0.0),
         )
-        return Run(job, status, best, records, Counters(), dict.fromkeys(PARTS, 0.0))
+
+    def _iterate(self, losses, status, job, session, seen):
+        """Go through the iterates; return how that ended."""
+        theta, w = to_vector(job.problem.template.network), np.asarray(job.cold.w)
+        for i, loss in enumerate(losses[: job.criteria.max_iter]):
+            seen.iterations.append(Progress(job.number, i + 1, N_ROWS, -loss, -loss, 1, 1, 0.0))
+            if seen.best is None or loss < seen.best.criterion:
+                seen.best = Iterate(theta, w, loss, loss, i + 1)
+            if status is not LIMIT or i + 1 == job.criteria.max_iter:
+                break
+            try:
+                job.pause(seen)
+            except StopRun as stop:
+                return stop.status
+        else:
+            status = STOPPED if status is LIMIT else status
+        return self._out_of_time(session, status) if status in OUT_OF_TIME else status
+
+    def _out_of_time(self, session, status):
+        """Stop the fit once all candidates have begun; for want of time, once that has come."""
+        while len(self._begun) < len(self.ends):
+            time.sleep(0.01)
+        if status is FitStatus.TIME_LIMIT:
+            time.sleep(max(0.0, (session.clock.max_seconds or 0.0) - session.clock.elapsed))
+        session.clock.stop.set()
+        return status
 
     @property
     def calls(self):
-        """Hyperparameters and iteration limit of every run that was made, in their order."""
+        """Hyperparameters and number of iterations of every run that was made, in their order."""
         return [self.made[number] for number in sorted(self.made)]
 
 
-def train(script, candidates=CANDIDATES, n_folds=1, **changes):
+def train(script, candidates=CANDIDATES, n_folds=1, session=None, **changes):
     """Return what was trained on every fold."""
     settings = replace(SETTINGS, **changes)
     return train_potentials(
-        folds(candidates, n_folds), JointFamily(), settings, Session(), runner=script
+        folds(candidates, n_folds), JointFamily(), settings, session or Session(), runner=script
     )
 
 
@@ -108,7 +144,10 @@ def numbers(trained):
     return [run.job.number for run in trained.runs]
 
 
-SHORT = [(candidate, RUNG) for candidate in CANDIDATES]
+def calls(best, n_others):
+    """Return the runs of the candidates, the best of which goes on, and those of other starts."""
+    of_candidates = [(own, RUNG + (own == best)) for own in CANDIDATES]
+    return [*of_candidates, *[(best, 1)] * n_others]
 
 
 def test_candidates_are_those_of_the_settings_unless_no_rows_are_held_out():
@@ -126,11 +165,11 @@ def test_candidates_are_those_of_the_settings_unless_no_rows_are_held_out():
 def test_all_potentials_have_the_selected_hyperparameters(best):
     script = Script({candidate: (LIMIT, 1.0 + (candidate != best)) for candidate in CANDIDATES})
     (trained,) = train(script)
-    assert script.calls == [*SHORT, *[(best, MANY)] * 3]
+    assert script.calls == calls(best, 2)
     assert [run.job.hyperparameters for run in trained.runs] == [own for own, _ in script.calls]
-    assert numbers(trained) == [1, 2, 3, 4, 5, 6]
+    assert numbers(trained) == [1, 2, 3, 4, 5]
     assert trained.winner.job.hyperparameters == best
-    assert [run.job.member for run in trained.runs] == [0, 0, 0, 0, 1, 2]
+    assert [run.job.member for run in trained.runs] == [0, 0, 0, 1, 2]
     # These runs have gone nowhere: the Gaussian is better, in units of one member.
     assert trained.chosen.is_gaussian
     assert trained.map.features.network.width == WIDTHS[-1] + best.n_radial
@@ -142,29 +181,27 @@ def test_a_loss_that_still_falls_is_extrapolated(before, selected):
     ends = {PLAIN: (LIMIT, 1.0), RADIAL: (LIMIT, 1.1), STIFF: (LIMIT, 2.0)}
     script = Script(ends, earlier={RADIAL: before})
     (trained,) = train(script)
-    assert script.calls[3:] == [(selected, MANY)] * 3
-    short = [extrapolated_validation_loss(run) for run in trained.runs[:3]]
-    assert short == pytest.approx([1.0, 1.1 - (before - 1.1), 2.0], rel=1e-12)
+    assert script.calls == calls(selected, 2)
 
 
 def test_a_run_without_an_iterate_is_never_selected():
     ends = {PLAIN: (FitStatus.NUMERICAL_FAILURE, None), RADIAL: (LIMIT, 9.0), STIFF: (LIMIT, 9.5)}
     script = Script(ends)
     (trained,) = train(script)
-    assert script.calls[3:] == [(RADIAL, MANY)] * 3
-    assert extrapolated_validation_loss(trained.runs[0]) == np.inf
+    assert script.calls[1:] == calls(RADIAL, 2)[1:]
+    assert script.calls[0] == (PLAIN, 0)
     assert trained.winner.criterion == 9.0
 
 
-def test_a_short_run_that_ended_by_itself_is_not_made_again():
+def test_a_run_that_ended_before_the_rung_may_be_the_best():
     script = Script({PLAIN: (LIMIT, 2.0), RADIAL: (STOPPED, 1.0), STIFF: (LIMIT, 3.0)})
     (trained,) = train(script)
-    assert script.calls == [*SHORT, *[(RADIAL, MANY)] * 2]
+    assert script.calls == [(PLAIN, RUNG), (RADIAL, 1), (STIFF, RUNG), *[(RADIAL, 1)] * 2]
     assert trained.status is STOPPED
 
 
 @pytest.mark.parametrize("max_iter", [5, RUNG])
-def test_no_run_is_made_again_that_was_not_cut_short(max_iter):
+def test_the_last_rung_is_never_after_the_last_iteration(max_iter):
     script = Script(dict.fromkeys(CANDIDATES, (LIMIT, 1.0)))
     (trained,) = train(script, max_iter=max_iter, n_estimators=1)
     assert script.calls == [(candidate, max_iter) for candidate in CANDIDATES]
@@ -174,21 +211,22 @@ def test_no_run_is_made_again_that_was_not_cut_short(max_iter):
 def test_one_candidate_needs_no_selection():
     script = Script({RADIAL: (STOPPED, 1.0)})
     (trained,) = train(script, candidates=(RADIAL,), n_init=2)
-    assert script.calls == [(RADIAL, MANY)] * 6
+    assert script.calls == [(RADIAL, 1)] * 6
     assert {run.job.hyperparameters for run in trained.runs} == {RADIAL}
-    # Of equals, the later run of the first potential.
-    assert trained.winner.job.number == 2
+    assert trained.winner.job.number == 1
     assert [run.job.member for run in trained.runs] == [0, 0, 1, 1, 2, 2]
     assert len({run.best.theta.tobytes() for run in trained.runs}) == 6
 
 
-@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("status", [FitStatus.TIME_LIMIT, FitStatus.INTERRUPTED])
 @pytest.mark.parametrize("loss", [None, 0.5])
 def test_an_end_during_the_selection_leaves_the_best_so_far(status, loss):
-    script = Script({PLAIN: (LIMIT, 1.0), RADIAL: (status, loss)})
-    (trained,) = train(script)
-    assert script.calls == SHORT[:2]
+    script = Script({PLAIN: (LIMIT, 1.0), RADIAL: (status, loss), STIFF: (LIMIT, 2.0)})
+    limit = 1.0 if status is FitStatus.TIME_LIMIT else None
+    (trained,) = train(script, session=Session(Clock(limit)))
+    # Nobody waits at the rung for ever, and no other run begins.
+    assert script.calls == [(PLAIN, RUNG), (RADIAL, 0 if loss is None else 1), (STIFF, RUNG)]
+    assert {run.status for run in trained.runs} == {status}
     # Not that of the run that won, which the selection alone has ended.
     assert trained.status is status
     assert trained.winner.job.hyperparameters == (PLAIN if loss is None else RADIAL)
@@ -199,10 +237,9 @@ def test_potentials_of_several_folds_have_what_is_selected_on_the_first():
     ends = {candidate: (LIMIT, 1.0 + (candidate != RADIAL)) for candidate in CANDIDATES}
     script = Script(ends)
     results = train(script, n_folds=3, n_estimators=1)
-    assert script.calls == [*SHORT, *[(RADIAL, MANY)] * 3]
-    assert [numbers(trained) for trained in results] == [[1, 2, 3, 4], [5], [6]]
-    # Of the short run and its repetition, as good, the latter.
-    assert [trained.winner.job.number for trained in results] == [4, 5, 6]
+    assert script.calls == calls(RADIAL, 2)
+    assert [numbers(trained) for trained in results] == [[1, 2, 3], [4], [5]]
+    assert [trained.winner.job.number for trained in results] == [2, 4, 5]
     assert len({trained.fold.gaussian_losses[0] for trained in results}) == 3
     assert [trained.chosen.n_members for trained in results] == [0, 0, 0]
 
@@ -212,7 +249,7 @@ def test_potentials_of_several_folds_have_what_is_selected_on_the_first():
 def test_folds_whose_run_has_not_begun_by_the_end_are_left_out(status):
     script = Script({PLAIN: (status, 0.5)})
     (first,) = train(script, candidates=(PLAIN,), n_folds=3, n_estimators=1)
-    assert script.calls == [(PLAIN, MANY)]
+    assert script.calls == [(PLAIN, 1)]
     assert first.status is status
 
 

@@ -34,7 +34,7 @@ CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
         "max_iter": [_COUNT],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_seconds": [None, Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [_COUNT],
+        "n_iter_no_change": [None, _COUNT],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_init": [None, _COUNT],
         "n_estimators": [None, _COUNT],

@@ -93,9 +93,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Gradient (nats) at which a run has converged.
     max_seconds : float, optional
         Time limit of `fit`; the best model so far is kept.
-    n_iter_no_change : int, default=50
+    n_iter_no_change : int, optional
         A run stops once the log-likelihood of held-out rows has not improved for this many
-        iterations and a quarter of those done.
+        iterations and a quarter of those done. None: 25, of several maps 50.
     validation_fraction : float, default=0.1
         Share of the rows held out to decide when to stop, chosen by their contents, if no
         `validation_data` is given. Small tables hold out more, up to a quarter. 0: none.
@@ -183,7 +183,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         max_iter=_DEFAULT.max_iter,
         tol=_DEFAULT.tol,
         max_seconds=None,
-        n_iter_no_change=_DEFAULT.n_iter_no_change,
+        n_iter_no_change=None,
         validation_fraction=_DEFAULT.validation_fraction,
         n_init=None,
         n_estimators=None,

@@ -16,6 +16,10 @@ HeldoutLoss = Callable[[np.ndarray, np.ndarray], float]
 """J on the held-out rows (nats) of mu as a vector and w."""
 
 
+Pause = Callable[["EarlyStopping"], None]
+"""What a run goes through after every iterate; it may wait there, or raise `StopRun`."""
+
+
 class StopRun(Exception):
     """Ends a run from within, with the status it shall have."""
 
@@ -117,6 +121,8 @@ class EarlyStopping:
         Which run of the fit this is, counted from one.
     offsets : Offsets
         From -J to log-likelihoods.
+    pause : callable or None
+        Called last with an iterate after which the run would go on.
     heldout_every : int
         The held-out loss is evaluated at the first and at every so many iterates, so that it
         costs no more than the training; only such iterates can be the best.
@@ -135,6 +141,7 @@ class EarlyStopping:
     _: KW_ONLY
     run: int = 1
     offsets: Offsets = Offsets()
+    pause: Pause | None = None
     heldout_every: int = 1
     iterations: list[Progress] = field(default_factory=list)
     best: Iterate | None = None
@@ -168,6 +175,8 @@ class EarlyStopping:
         if self.exhausted:
             raise StopRun(FitStatus.ITERATION_LIMIT)
         self.check_time()
+        if self.pause is not None:
+            self.pause(self)
 
     def _heldout_loss(self, here: Evaluated) -> float:
         """Return J on the held-out rows, infinite where it is no number; NaN without such rows."""

@@ -4,13 +4,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from brenier.optimizers.early_stopping import criterion
-from brenier.potential.features import AbstractMap
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from brenier.optimizers.early_stopping import Iterate, criterion
+from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
 from brenier.status import FitStatus
 from brenier.training.folds import Fold
 from brenier.training.report import Certificate
 from brenier.training.run import OUT_OF_TIME, Run
 from brenier.training.session import Session
+from brenier.varpro.reduced import VariableProjection
+
+
+def potential_at(problem: VariableProjection, iterate: Iterate) -> AbstractPotential:
+    """Return the potential at an iterate of a run, with NumPy arrays."""
+    features = problem.features(jnp.asarray(iterate.theta))
+    return jax.tree.map(np.asarray, potential_of(features, iterate.w))
+
+
+def potential_of(features: AbstractSeparable, w: Float[np.ndarray, " m"]) -> AbstractPotential:
+    """Return the only potential of the map that features of one make."""
+    (potential,) = features.with_weights(w).potentials
+    return potential
 
 
 @dataclass(frozen=True)

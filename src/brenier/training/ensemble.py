@@ -9,19 +9,17 @@ why that is one potential again, at least as good as its members on average.
 
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
+from brenier.potential.features import AbstractMap, AbstractPotential
 from brenier.potential.merge import combine
 from brenier.status import FitStatus
-from brenier.training.candidate import Candidate, Trained
+from brenier.training.candidate import Candidate, Trained, potential_at, potential_of
 from brenier.training.families import AbstractFamily
 from brenier.training.final_solve import final_solve
 from brenier.training.folds import Fold
 from brenier.training.run import Run, run
-from brenier.training.selection import Runner, Start, make_runs, successive_halving
+from brenier.training.selection import Runner, Selection, Start
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
 from brenier.training.stacking import stacking_weights
@@ -52,24 +50,10 @@ def train_potentials(
     runner : callable
         What makes a run of a job.
     """
-    first, *others = starts = [start for fold in folds for start in _starts(fold, family, settings)]
+    first, *others = [start for fold in folds for start in _starts(fold, family, settings)]
     runs: list[Run] = []
     if first.fold.candidates:
-        selected = successive_halving(first, family, settings, session, runner)
-        runs = selected.runs
-        if not session.clock.stop.is_set():
-            left = others if selected.finished else starts
-            jobs = [
-                start.job(
-                    family,
-                    settings,
-                    selected.hyperparameters,
-                    settings.criteria,
-                    session.next_run(),
-                )
-                for start in left
-            ]
-            runs = [*runs, *make_runs(jobs, settings, session, runner)]
+        runs = Selection(first, others, family, settings, session, runner).runs()
     of_each = [[run for run in runs if run.job.fold is fold] for fold in folds]
     of_each[0] = of_each[0] or [_no_run(first, family, settings, session)]
     return [
@@ -132,8 +116,7 @@ def _best_of_members(runs: Sequence[Run]) -> list[Run]:
     """Return the best run of every potential that has one with an iterate."""
     members = sorted({run.job.member for run in runs})
     of_each = ([run for run in runs if run.job.member == member] for member in members)
-    # Of a short run and the one that repeated it and went on, the latter where they are as good.
-    best = [min(reversed(some), key=lambda run: run.criterion) for some in of_each]
+    best = [min(some, key=lambda run: run.criterion) for some in of_each]
     return [run for run in best if run.best is not None]
 
 
@@ -178,13 +161,13 @@ def _gaussian(fold: Fold, run: Run, family: AbstractFamily, settings: Settings) 
     if not settings.algorithm.quadratic:
         # The baseline only: it is not in the model.
         w = np.asarray(run.job.cold.w)
-    potential = _potential(problem.template, w)
+    potential = potential_of(problem.template, w)
     return Candidate(potential, *fold.gaussian_losses, 0, is_gaussian=True)
 
 
 def _unfinished(run: Run) -> Candidate:
     """Return the potential at the initial weights, for want of any other."""
-    potential = _potential(run.job.problem.template, np.asarray(run.job.cold.w))
+    potential = potential_of(run.job.problem.template, np.asarray(run.job.cold.w))
     return Candidate(potential, np.inf, np.inf, 0)
 
 
@@ -192,11 +175,4 @@ def _potential_of(run: Run) -> AbstractPotential:
     """Return the potential at a run's best iterate, with NumPy arrays."""
     if run.best is None:
         raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
-    features = run.job.problem.features(jnp.asarray(run.best.theta))
-    return jax.tree.map(np.asarray, _potential(features, run.best.w))
-
-
-def _potential(features: AbstractSeparable, w: np.ndarray) -> AbstractPotential:
-    """Return the only potential of the map that features of one make."""
-    (potential,) = features.with_weights(w).potentials
-    return potential
+    return potential_at(run.job.problem, run.best)

@@ -29,7 +29,11 @@ def n_cores() -> int:
 
 
 def run_parallel(
-    jobs: Sequence[Callable[[], Result]], stop: Event, cores: int | None = None
+    jobs: Sequence[Callable[[], Result]],
+    stop: Event,
+    cores: int | None = None,
+    *,
+    meeting: bool = False,
 ) -> list[Result]:
     """Return the jobs' results in their order, without jobs that had not begun by the stop.
 
@@ -38,11 +42,13 @@ def run_parallel(
     Parameters
     ----------
     jobs : sequence of callable
-        None of them depends on another.
+        None of them depends on another, unless they meet.
     stop : threading.Event
         Set by a job after which no other is to begin, and here on Ctrl-C; the jobs watch it.
     cores : int, optional
         Cores to keep busy; None: all that this process may use.
+    meeting : bool
+        Whether jobs wait for each other, so that all are begun at once, however few the cores.
 
     Raises
     ------
@@ -51,10 +57,11 @@ def run_parallel(
     """
     with threadpool_limits(1, user_api="blas"):
         cores = n_cores() if cores is None else cores
-        if cores == 1 or len(jobs) < 2:
+        if len(jobs) < 2 or (cores == 1 and not meeting):
             return [result for job in jobs for result in _run(job, stop)]
         # More threads than cores, so that no core is idle while the last ones run.
-        return _in_threads(jobs, stop, min(len(jobs), 2 * cores))
+        workers = len(jobs) if meeting else min(len(jobs), 2 * cores)
+        return _in_threads(jobs, stop, workers)
 
 
 def _run(job: Callable[[], Result], stop: Event) -> list[Result]:

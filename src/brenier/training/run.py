@@ -17,6 +17,7 @@ from brenier.optimizers.early_stopping import (
     EarlyStopping,
     HeldoutLoss,
     Iterate,
+    Pause,
     StoppingCriteria,
     StopRun,
 )
@@ -58,6 +59,8 @@ class Job:
         Which run of the fit, counted from one.
     member : int
         Which of the fold's potentials it is for.
+    pause : callable or None
+        What the run goes through after every iterate.
     """
 
     fold: Fold
@@ -67,6 +70,7 @@ class Job:
     criteria: StoppingCriteria
     number: int
     member: int = 0
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ class Run:
     counters : Counters
         What its evaluations cost.
     seconds : dict
-        Wall time: `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
+        Wall time: `runs`, what it waited for others with it, and of it `compile`, `inner`,
+        `gradient`, `heldout`.
     certificate : Certificate or None
         Of the best iterate, once w is solved for finally (`brenier.training.final_solve`).
     """
@@ -182,6 +187,7 @@ def _early_stopping(job: Job, settings: Settings, session: Session) -> EarlyStop
         tell=session.tell,
         run=job.number,
         offsets=job.fold.offsets,
+        pause=job.pause,
     )
     heldout, problem = job.fold.split.heldout, job.problem
     if heldout is not None:

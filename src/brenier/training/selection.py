@@ -1,32 +1,23 @@
-r"""Model selection by successive halving, with one rung ([1]_).
+"""Model selection: a run with each of the candidate hyperparameters, all but the best ended early.
 
-A short run with each of the candidate hyperparameters from the same initial weights; the one with
-the least extrapolated validation loss is what all potentials are trained with. The loss J(k) on the
-held-out rows after k iterations is extrapolated to 2 k as if it went on falling as in the second
-half of the run,
-
-    J(2 k) ~ J(k) - max(0, J(k / 2) - J(k)),
-
-for a slower form of the model may still overtake.
-
-References
-----------
-.. [1] K. Jamieson, A. Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
-       Optimization", 2016, arXiv 1502.07943.
+All candidates begin with the same initial weights, by successive halving
+(`brenier.training.halving`): the run that is left goes on, and from the last rung on runs from the
+other initial weights are made beside it, with its hyperparameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import jax.numpy as jnp
-import numpy as np
 
 from brenier.inner.solution import WarmStart
 from brenier.optimizers.early_stopping import StoppingCriteria
-from brenier.status import FitStatus
 from brenier.training.families import AbstractFamily, AbstractStart
 from brenier.training.folds import Fold
+from brenier.training.halving import Halving, Standing
+from brenier.training.lead import is_ahead
 from brenier.training.parallel import run_parallel
 from brenier.training.run import Job, Run
 from brenier.training.session import Session
@@ -73,53 +64,80 @@ class Start:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the candidates' short runs say.
+    """Runs with all candidates from one start, and with the best of them from the other starts.
 
     Attributes
     ----------
-    hyperparameters : Hyperparameters
-        The best; the first where nothing was run.
-    runs : list of Run
-        The short runs.
-    finished : bool
-        Whether the best of them ended by itself, and need not be made again.
+    first : Start
+        Where the candidates' runs begin.
+    others : sequence of Start
+        Where the best candidate begins too, once it is known.
+    family : AbstractFamily
+        What kind of density.
+    settings : Settings
+        Of the fit.
+    session : Session
+        The fit's.
+    runner : callable
+        What makes a run of a job.
     """
 
-    hyperparameters: Hyperparameters
-    runs: list[Run]
-    finished: bool
+    first: Start
+    others: Sequence[Start]
+    family: AbstractFamily
+    settings: Settings
+    session: Session
+    runner: Runner
 
+    def runs(self) -> list[Run]:
+        """Return all runs, those of the candidates first; one candidate is taken unseen."""
+        candidates = self.first.fold.candidates
+        if len(candidates) == 1:
+            return self._complete([self.first, *self.others], candidates[0])
+        rungs = dict.fromkeys(min(rung, self.settings.max_iter) for rung in self.settings.rungs)
+        halving = Halving(len(candidates), tuple(rungs), self.session.clock)
+        jobs = [self._job(self.first, candidate) for candidate in candidates]
+        meeting = [partial(self._of_candidate, k, job, halving) for k, job in enumerate(jobs)]
+        made = [*meeting, partial(self._of_others, jobs, halving)]
+        return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
 
-def successive_halving(
-    start: Start, family: AbstractFamily, settings: Settings, session: Session, runner: Runner
-) -> Selection:
-    """Return the selected hyperparameters; where there is one candidate it is taken unseen."""
-    candidates = start.fold.candidates
-    first, *others = candidates
-    if not others:
-        return Selection(first, [], finished=False)
-    rung = min(settings.selection_iterations, settings.max_iter)
-    criteria = replace(settings.criteria, max_iter=rung)
-    jobs = [start.job(family, settings, c, criteria, session.next_run()) for c in candidates]
-    runs = make_runs(jobs, settings, session, runner)
-    best = min(runs, key=extrapolated_validation_loss, default=None)
-    if best is None:
-        return Selection(first, runs, finished=False)
-    cut_short = (
-        best.status is FitStatus.ITERATION_LIMIT
-        and len(best.iterations) == rung < settings.max_iter
-    )
-    return Selection(best.job.hyperparameters, runs, finished=not cut_short)
+    def _of_candidate(self, k: int, job: Job, halving: Halving) -> list[Run]:
+        """Return the run of the k-th candidate, which waits for the others at the rungs."""
+        standing = Standing()
+        try:
+            made = self.runner(replace(job, pause=halving.pause(k)), self.settings, self.session)
+            standing = Standing.of(made)
+        finally:
+            halving.end(k, standing)
+        return [made]
 
+    def _of_others(self, jobs: list[Job], halving: Halving) -> list[Run]:
+        """Return the other starts' runs, which begin after the last rung.
 
-def extrapolated_validation_loss(run: Run) -> float:
-    """Return the loss that a run would reach in as many iterations again (nats)."""
-    if run.best is None:
-        return np.inf
-    judged = [i.heldout_log_likelihood for i in run.iterations if i.judged]
-    reached = run.log_likelihood
-    earlier = max(judged[: len(judged) // 2], default=reached)
-    return run.criterion - max(0.0, reached - earlier)
+        More potentials of the same fold are left out where the best is not ahead of the Gaussian.
+        """
+        selected = halving.winner()
+        if selected is None:
+            return []
+        k, standing = selected
+        others = [start for start in self.others if not self._is_one_more(start)]
+        if len(others) < len(self.others) and is_ahead(jobs[k], standing, self.settings):
+            others = self.others
+        return self._complete(others, jobs[k].hyperparameters)
+
+    def _is_one_more(self, start: Start) -> bool:
+        """Whether a start is for one more potential in the sum of the same fold."""
+        return start.fold is self.first.fold and start.member != self.first.member
+
+    def _complete(self, starts: Sequence[Start], hyperparameters: Hyperparameters) -> list[Run]:
+        jobs = [self._job(start, hyperparameters) for start in starts]
+        return make_runs(jobs, self.settings, self.session, self.runner)
+
+    def _job(self, start: Start, hyperparameters: Hyperparameters) -> Job:
+        number = self.session.next_run()
+        return start.job(
+            self.family, self.settings, hyperparameters, self.settings.criteria, number
+        )
 
 
 def make_runs(jobs: list[Job], settings: Settings, session: Session, runner: Runner) -> list[Run]:

@@ -190,17 +190,35 @@ class Settings:
         conditional=3e-2,
         composed_conditional=1e-2,
     )
-    selection_iterations: int = _number(
-        100, "iterations after which the hyperparameters are compared", "Radial units"
+    rungs: tuple[int, ...] = _number(
+        (25, 100),
+        "iterations after which the worse half of the candidates ends; the last time all but one",
+        "Fewer iterations",
+        composed=(100,),
+        conditional=(100,),
+        composed_conditional=(100,),
+    )
+    least_lead: float = _number(
+        2.0,
+        "standard errors by which the best of them must be ahead of the Gaussian on held-out rows "
+        "for more potentials in the sum",
+        "Fewer iterations",
     )
 
     # Runs.
     max_iter: int = _number(1000, "most iterations of a run")
     tol: float = _number(1e-5, "gradient (nats) at which a run has converged")
     n_iter_no_change: int = _number(
-        50, "a run stops once the held-out loss has not improved for this many iterations, ..."
+        25,
+        "a run stops once the held-out loss has not improved for this many iterations, ...",
+        "Fewer iterations",
+        composed=50,
+        conditional=50,
+        composed_conditional=50,
     )
-    patience_share: float = _number(0.25, "... and for this share of those done")
+    patience_share: float = _number(
+        0.25, "... and for this share of those done", "Fewer iterations"
+    )
     max_seconds: float | None = _number(None, "wall time of the fit; None: no limit")
 
     # The ensemble.

@@ -47,7 +47,9 @@ def stacking_weights(
     most = settings.max_stacking_rows
     X, weights = heldout.X[:most], heldout.weights[:most]
     tiles = PaddedSample.of(X, weights, chunk_rows=most).tiles()
-    maps, jacobians = zip(*(_maps(potential, tiles.X[0]) for potential in potentials), strict=True)
+    maps, jacobians = zip(
+        *(maps_and_jacobians(potential, tiles.X[0]) for potential in potentials), strict=True
+    )
     tau = jnp.asarray(1.0 / _effective_rows(tiles.omega))
     features = jnp.stack(maps, axis=1), jnp.stack(jacobians, axis=1)
     a, converged = _solve(*features, tiles.omega, tau)
@@ -55,7 +57,7 @@ def stacking_weights(
 
 
 @eqx.filter_jit
-def _maps(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
+def maps_and_jacobians(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
     """Return z (T, n, B) and packed A (T, P, B), tile by tile."""
     return jax.lax.map(potential.gradient_and_hessian, tiles)
 

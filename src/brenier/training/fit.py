@@ -28,12 +28,13 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.training.build_report import build_report
+from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.folds import Fold, preprocessed
+from brenier.training.phases import SUMMING, Listener
 from brenier.training.report import FitReport
 from brenier.training.session import Session
 from brenier.training.settings import Settings
@@ -68,6 +69,8 @@ def fit(
     bounds: Bounds,
     seed: int,
     callback: ProgressCallback | None = None,
+    listener: Listener | None = None,
+    began: float | None = None,
 ) -> Model:
     """Return the density of weighted rows.
 
@@ -90,8 +93,20 @@ def fit(
         Of initial weights, noise and mini-batches.
     callback : callable, optional
         Called with a `Progress` after every iterate of every run, one call at a time.
+    listener : Listener, optional
+        Told of phases.
+    began : float, optional
+        From when on seconds, and those of the limit, are counted, by `time.perf_counter`; None:
+        from now on.
     """
-    session = Session.begin(settings.max_seconds, seed, callback)
+    session = Session.begin(
+        settings.max_seconds,
+        seed,
+        callback,
+        ending=settings.ending,
+        listener=listener,
+        began=began,
+    )
     settings = _of_rows(settings, len(rows.X))
     splits = _splits(rows, validation, settings, bounds)
     preprocessing = family.preprocessing(
@@ -105,9 +120,30 @@ def fit(
     everyone = _train(folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
-    flow = with_tail(flow, kept, settings)
-    report = build_report(kept, everyone, flow, rows)
+    flow, measured = _measured(flow, kept, rows, settings, session)
+    report = build_report(kept, everyone, flow, measured, session)
+    session.phases.close()
     return Model(flow, kept[0].fold.gaussian, report)
+
+
+def _measured(
+    flow: ConvexFlow,
+    kept: list[Trained],
+    rows: WeightedRows,
+    settings: Settings,
+    session: Session,
+) -> tuple[ConvexFlow, Measured]:
+    """Return the flow with its tail, and how likely rows are; without a tail for want of time."""
+
+    def finished() -> tuple[ConvexFlow, Measured]:
+        with_its_tail = with_tail(flow, kept, settings)
+        return with_its_tail, measure(kept, with_its_tail, rows)
+
+    session.phases.begin(SUMMING)
+    results = session.results(finished, session.limits.report)
+    if results:
+        return results[0]
+    return flow, measure_as_seen(kept, flow.preprocessing, rows, settings)
 
 
 def _of_rows(settings: Settings, n_rows: int) -> Settings:

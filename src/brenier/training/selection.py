@@ -28,6 +28,7 @@ from brenier.status import FitStatus
 from brenier.training.families import AbstractFamily, AbstractStart
 from brenier.training.folds import Fold
 from brenier.training.parallel import run_parallel
+from brenier.training.phases import SELECTING
 from brenier.training.run import Job, Run
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
@@ -101,6 +102,7 @@ def successive_halving(
     rung = min(settings.selection_iterations, settings.max_iter)
     criteria = replace(settings.criteria, max_iter=rung)
     jobs = [start.job(family, settings, c, criteria, session.next_run()) for c in candidates]
+    session.phases.begin(SELECTING, {job.number: job.criteria for job in jobs})
     runs = make_runs(jobs, settings, session, runner)
     best = min(runs, key=extrapolated_validation_loss, default=None)
     if best is None:

@@ -9,10 +9,8 @@ from jaxtyping import Float
 
 from brenier.io.plain import to_plain, with_nan
 from brenier.status import FitStatus
+from brenier.training.phases import PHASES
 
-PHASES = ("reading", "compiling", "selecting", "fitting", "summing")
-"""What a fit does, in that order: rows are read and preprocessed; programs compiled;
-hyperparameters selected; potentials fitted; their sum, its tails and the report made."""
 REMEDIES = MappingProxyType(
     {
         FitStatus.ITERATION_LIMIT: "raise max_iter if the log-likelihood was still rising",

@@ -14,7 +14,8 @@ from brenier.optimizers.early_stopping import Clock
 from brenier.optimizers.progress import ProgressCallback
 from brenier.training.background import Patience, Work
 from brenier.training.parallel import one_at_a_time
-from brenier.training.phases import Listener, Phases
+from brenier.training.phases import Listener
+from brenier.training.stream import Stream
 
 # After Ctrl-C the work under way gets so long to end by itself (seconds).
 GRACE = 2.0
@@ -70,7 +71,7 @@ class Session:
         Who is told of every iterate, one call at a time.
     limits : Limits
         Until when it is waited for what.
-    phases : Phases
+    phases : Stream
         What it is doing.
     interrupted : threading.Event
         Set by a Ctrl-C after the search.
@@ -80,7 +81,7 @@ class Session:
     seed: int = 0
     tell: ProgressCallback | None = None
     limits: Limits = Limits()
-    phases: Phases = field(default_factory=Phases)
+    phases: Stream = field(default_factory=Stream)
     interrupted: Event = field(default_factory=Event)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _compiling: dict[Hashable, Lock] = field(default_factory=dict)
@@ -116,7 +117,7 @@ class Session:
         limits = Limits.of(began, max_seconds, ending)
         search = None if limits.search is None else limits.search - began
         tell = None if callback is None else one_at_a_time(callback)
-        return Session(Clock(search, began), seed, tell, limits, Phases(listener, began))
+        return Session(Clock(search, began), seed, tell, limits, Stream(listener, began))
 
     def next_run(self) -> int:
         """Return the number of the next run, counted from one."""

@@ -117,6 +117,7 @@ def train_composition(
     if not chains[-1].out_of_time:
         going_on = [chain for chain in chains if not chain.found_nothing]
         jobs = [_joint_job(fold, chain, family, settings, session) for chain in going_on]
+        session.phases.part("all maps")
         session.phases.begin(FITTING, {job.number: job.criteria for job in jobs})
         made = make_runs(jobs, settings, session, runner)
         runs += made
@@ -134,7 +135,8 @@ def _chains(
     for start in range(settings.n_init):
         selected = chains[0].hyperparameters if chains and fold.candidates else []
         seed = fold.seed + start * settings.n_maps
-        chains.append(_one_by_one(fold, family, settings, session, runner, seed, selected))
+        name = f"start {start + 1} of {settings.n_init}, " * (settings.n_init > 1)
+        chains.append(_one_by_one(fold, family, settings, session, runner, seed, selected, name))
         if chains[-1].out_of_time:
             break
     return chains
@@ -148,12 +150,17 @@ def _one_by_one(
     runner: Runner,
     seed: int,
     selected: Sequence[Hyperparameters],
+    name: str,
 ) -> Chain:
-    """Return potentials, each trained where those before it lead, for a few iterations."""
+    """Return potentials, each trained where those before it lead, for a few iterations.
+
+    `name` is what to call the start, before the number of the map.
+    """
     own = replace(settings, n_init=1, max_iter=min(settings.map_iterations, settings.max_iter))
     where = _reseeded(fold, seed, selected[:1], settings)
     parts: list[Trained] = []
     while True:
+        session.phases.part(f"{name}map {len(parts) + 1} of {settings.n_maps}")
         (part,) = train_potentials([where], family, own, session, runner)
         parts.append(part)
         chain = Chain(tuple(parts))

@@ -139,6 +139,7 @@ def _measured(
         with_its_tail = with_tail(flow, kept, settings)
         return with_its_tail, measure(kept, with_its_tail, rows)
 
+    session.phases.part("")
     session.phases.begin(SUMMING)
     results = session.results(finished, session.limits.report)
     if results:

@@ -92,7 +92,7 @@ class Listener(ABC):
 
 
 class PhaseLines(Listener):
-    """Says a line a phase.
+    """Says a line a phase, of every part of the model, when it begins for the first time.
 
     Parameters
     ----------
@@ -102,10 +102,10 @@ class PhaseLines(Listener):
 
     def __init__(self, say: Callable[[str], None]):
         self._say = say
-        self._last = ("", "")
+        self._said: set[tuple[str, str]] = set()
 
     def on_event(self, event: Event) -> None:
         """Say the event if a phase begins with it."""
-        if (event.part, event.phase) != self._last:
-            self._last = (event.part, event.phase)
+        if (event.part, event.phase) not in self._said:
+            self._said.add((event.part, event.phase))
             self._say(str(event))

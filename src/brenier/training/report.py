@@ -258,7 +258,7 @@ def gaussian_reason(status: FitStatus, seconds: dict[str, float], *, searched: b
         Whether any run had an iterate.
     """
     if status.finished:
-        return "no iterate was better" if searched else "the rows are too few for more than it"
+        return "no iterate was better" if searched else "the rows are too few for more"
     if searched:
         return (
             f"the search was cut off ({status.value}) before it found anything better than the "

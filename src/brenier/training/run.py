@@ -6,6 +6,7 @@ rough gradient. Every stage is a fixed sample (SAA), so every stage is determini
 """
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from threading import Event
 
@@ -226,21 +227,28 @@ class UnderWay:
 
     def _compile(self, function: AbstractFunction, x: np.ndarray, *, n_programs: int) -> None:
         """Compile what the run will call, by calling it once."""
-        before, phases, clock = time.perf_counter(), self._session.phases, self._session.clock
-        heldout_loss = self._early_stopping.heldout_loss
+        before, session = time.perf_counter(), self._session
+        programs = session.programs((function.problem, function.sample))
+        waiting = nullcontext() if programs.compiled else session.phases.compiling(self._job.number)
         try:
-            with self._session.compiling((function.problem, function.sample)):
+            with waiting, programs.lock:
                 # Another run may have compiled them, for as long as there was time.
-                clock.check()
-                with phases.compiling(n_programs):
-                    function.warm_up(x)
-                if heldout_loss is not None:
-                    clock.check()
-                    theta = to_vector(function.problem.template.network)
-                    with phases.compiling(1):
-                        heldout_loss(theta, np.asarray(function.cold.w))
+                session.clock.check()
+                if not programs.compiled:
+                    self._call_once(function, x, n_programs)
+                    programs.compiled = True
         finally:
             self._compiling += time.perf_counter() - before
+
+    def _call_once(self, function: AbstractFunction, x: np.ndarray, n_programs: int) -> None:
+        session, heldout_loss = self._session, self._early_stopping.heldout_loss
+        with session.phases.programs(n_programs):
+            function.warm_up(x)
+        if heldout_loss is not None:
+            session.clock.check()
+            theta = to_vector(function.problem.template.network)
+            with session.phases.programs(1):
+                heldout_loss(theta, np.asarray(function.cold.w))
 
     def _tell(self, progress: Progress) -> None:
         """Tell of an iterate, unless the fit has gone on without this run."""

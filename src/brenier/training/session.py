@@ -57,6 +57,23 @@ class Limits:
         return Limits(end - ending, end - 0.9 * ending, end - 0.3 * ending, end)
 
 
+@dataclass
+class Programs:
+    """The programs for arrays of some shapes.
+
+    Attributes
+    ----------
+    lock : Lock
+        Held while they are compiled: of parallel runs whose arrays have the same shapes one
+        compiles, the others wait for it.
+    compiled : bool
+        Whether they have been.
+    """
+
+    lock: Any = field(default_factory=Lock)
+    compiled: bool = False
+
+
 @dataclass(frozen=True)
 class Session:
     """One fit.
@@ -84,7 +101,7 @@ class Session:
     phases: Stream = field(default_factory=Stream)
     interrupted: Event = field(default_factory=Event)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
-    _compiling: dict[Hashable, Lock] = field(default_factory=dict)
+    _programs: dict[Hashable, Programs] = field(default_factory=dict)
 
     @staticmethod
     def begin(
@@ -123,14 +140,11 @@ class Session:
         """Return the number of the next run, counted from one."""
         return next(self._numbers)
 
-    def compiling(self, arrays: Any) -> Lock:
-        """Return the lock that is held while programs for arrays of these shapes are compiled.
-
-        Of parallel runs whose arrays have the same shapes one compiles, the others wait for it.
-        """
+    def programs(self, arrays: Any) -> Programs:
+        """Return the programs for arrays of these shapes."""
         leaves, structure = jax.tree.flatten(arrays)
         shapes = (structure, *(np.shape(leaf) for leaf in leaves))
-        return self._compiling.setdefault(shapes, Lock())
+        return self._programs.setdefault(shapes, Programs())
 
     def results(
         self, function: Callable[[], Result], until: float | None, stop: Event | None = None

@@ -98,6 +98,8 @@ class Stream:
         self._main = READING
         self._runs = Runs()
         self._programs: dict[str, int] = {"done": 0, "of": 0}
+        self._active: set[int] = set()
+        self._compiling: set[int] = set()
         self._best = math.nan
         self._part = ""
         self._closed = False
@@ -110,8 +112,9 @@ class Stream:
             self._main = phase
             self._runs = Runs(dict(runs or {}))
             self._programs = {"done": 0, "of": 0}
+            self._active, self._compiling = set(), set()
             # Runs begin by compiling, or with their first iterate.
-            if not runs:
+            if runs is None:
                 self._enter(phase)
 
     def part(self, name: str) -> None:
@@ -120,30 +123,44 @@ class Stream:
             self._part = name
 
     @contextmanager
-    def compiling(self, n_programs: int) -> Iterator[None]:
+    def compiling(self, run: int) -> Iterator[None]:
+        """Take note that a run compiles within, or waits for another that does."""
+        with self._lock:
+            self._active.add(run)
+            self._compiling.add(run)
+            self._enter_what_goes_on()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._compiling.discard(run)
+                self._enter_what_goes_on()
+
+    @contextmanager
+    def programs(self, number: int) -> Iterator[None]:
         """Count programs that are compiled within."""
         with self._lock:
-            self._programs["of"] += n_programs
-            if not self._runs.reached:
-                self._enter(COMPILING)
+            self._programs["of"] += number
+            self._tell()
         yield
         with self._lock:
-            self._programs["done"] += n_programs
+            self._programs["done"] += number
             self._tell()
 
     def iterate(self, progress: Progress) -> None:
         """Take note of an iterate of any run."""
         with self._lock:
-            if self._closed:
-                return
+            self._active.add(progress.run)
             self._runs.see(progress)
             self._best = _larger(self._best, likelihood(progress))
-            self._enter(self._main)
+            self._enter_what_goes_on()
 
     def ended(self, run: int) -> None:
         """Take note that a run has ended."""
         with self._lock:
             self._runs.ended.add(run)
+            self._active.discard(run)
+            self._compiling.discard(run)
             self._tell()
 
     def close(self) -> None:
@@ -158,6 +175,12 @@ class Stream:
         with self._lock:
             self._count()
             return dict(self._seconds)
+
+    def _enter_what_goes_on(self) -> None:
+        """Enter the phase of the runs; compiling, if none of them does anything else."""
+        if self._active:
+            searching = self._active - self._compiling
+            self._enter(self._main if searching else COMPILING)
 
     def _enter(self, phase: str) -> None:
         if phase != self._phase:

@@ -41,7 +41,7 @@ PROBES_SHARE, PROBES_SECONDS = 0.05, 0.5
 
 
 def fit(
-    context: typer.Context,
+    context: o.Context,
     data: o.DataArgument,
     *,
     output: o.ModelOutput = None,

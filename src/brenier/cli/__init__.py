@@ -65,10 +65,9 @@ def brenier(
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and end the process."""
     offer_compilation_cache()
     try:
         app(prog_name="brenier", obj=process_began())
     except SystemExit as end:
         leave(end.code)
-        raise

@@ -1,11 +1,10 @@
-"""When this process began, and how it ends when work goes on that nobody waits for."""
+"""When this process began, and how it ends: at once, whatever still goes on that nobody needs."""
 
 import os
 import sys
 import time
 from pathlib import Path
-
-from brenier.training.background import left_behind
+from typing import NoReturn
 
 # Where the platform does not say when the process began: the import of this module.
 _IMPORTED = time.perf_counter()
@@ -24,17 +23,16 @@ def process_began() -> float:
     return time.perf_counter() - age
 
 
-def leave(code: int | str | None) -> None:
-    """End the process at once where a fit has left work behind, all output written; else return.
+def leave(code: int | str | None) -> NoReturn:
+    """End the process with a code at once, all output written.
 
-    Python would wait for a compilation to its end.
+    Python would wait for a compilation that a fit has left behind, and then take a second to clear
+    away what the system clears away by itself.
     """
-    if not left_behind():
-        return
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
             # Whoever read it has gone, and it has been said.
             continue
-    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+    os._exit(code if isinstance(code, int) else int(code is not None))

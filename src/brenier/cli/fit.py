@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     )
     from brenier.training.report import FitReport
 
-# Until so long after its time limit, in shares of it and in seconds, a fit waits for the probes of
-# its model file to be computed.
-PROBES_SHARE, PROBES_SECONDS = 0.05, 0.5
+# So long after its time limit a fit waits for the probes of its model file to be computed (seconds).
+PROBES_SECONDS = 0.5
 
 
 def fit(
@@ -361,7 +360,7 @@ def _save(flow: Any, path: str, listener: Listener, max_seconds: float | None) -
 
     from brenier.training.background import Patience, Work
 
-    ends = listener.began + (1.0 + PROBES_SHARE) * max_seconds + PROBES_SECONDS
+    ends = listener.began + max_seconds + PROBES_SECONDS
     interrupted = Event()
     patience = Patience(ends, interrupted, grace=0.0)
     work = Work(lambda: flow.save(path))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from brenier.training.report import Certificate, FitReport
 
 Lines = Iterable[tuple[str, str]]
+# Seconds that are shown as more than zero.
+SHOWN = 0.05
 # Parts of the runs' time, in words.
 OF_RUNS = {
     "compile": "compiling",
@@ -112,7 +114,7 @@ def _time(seconds: dict[str, float]) -> Lines:
     known = [phase for phase in PHASES if phase in seconds]
     phases = ", ".join(f"{phase} {seconds[phase]:.1f}" for phase in known)
     yield "time", f"{seconds['total']:.1f} s{': ' * bool(known)}{phases}"
-    if seconds["runs"]:
+    if seconds["runs"] >= SHOWN:
         parts = ", ".join(f"{what} {seconds[part]:.1f}" for part, what in OF_RUNS.items())
         yield "", f"of all runs, several at once, {seconds['runs']:.1f} s: {parts}"
 

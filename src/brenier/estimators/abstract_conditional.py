@@ -241,7 +241,7 @@ class AbstractConditional(BaseEstimator):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
             rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
-            check_columns(np.asarray(ColumnBounds(*bounds).forward(rows.X[:, :n])[0]), names)
+            check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
             self._warn_of_rows(rows, n)
             heldout = None
             if validation is not None:

@@ -45,9 +45,7 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
     """Return metadata and arrays of a fitted estimator of one flow; without probes, no rows."""
     arrays, structure = flow_to_arrays(estimator.flow_)
     arrays |= gaussian_to_arrays(estimator.baseline_)
-    probes = _probes(estimator.flow_)
-    if not with_probes:
-        probes = probes[:0]
+    probes = _probes(estimator.flow_) if with_probes else _no_probes(estimator.flow_)
     arrays |= {"probes": probes, "probe_log_density": _log_density(estimator, probes)}
     names = {key: names_in(estimator, attribute) for attribute, key in NAMES}
     metadata = {
@@ -180,3 +178,10 @@ def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
         spread = np.where(np.isfinite(scaling.scale), scaling.scale, 0.0)
         rows = np.concatenate([rows, scaling.mean + steps * spread], axis=1)
     return rows
+
+
+def _no_probes(flow: ConvexFlow) -> Float[np.ndarray, "0 d"]:
+    """Return no points, with as many columns as the rows of a flow have."""
+    preprocessing = flow.preprocessing
+    conditional = isinstance(preprocessing, ConditionalPreprocessing)
+    return np.zeros((0, flow.n + (len(preprocessing.scaling.mean) if conditional else 0)))

@@ -277,7 +277,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")
             rows = canonical_rows(X, weights, seed)
-            check_columns(np.asarray(ColumnBounds(*bounds).forward(rows.X)[0]), names)
+            check_columns(ColumnBounds(*bounds).columns(rows.X), names)
             self._check_number(rows, settings)
             validation = self._validation_rows(validation_data, bounds, seed)
             model = fit(

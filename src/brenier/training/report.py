@@ -284,9 +284,11 @@ def where_time_went(seconds: dict[str, float]) -> str:
     )
     if not shown:
         return "there was no time"
+    # Of a command, from the start of its process on.
+    names = {phase: phase for phase in PHASES} | {PHASES[0]: f"starting and {PHASES[0]}"}
     if len(shown) == 1:
-        return f"all {total:.3g} s went into {shown[0]}"
-    texts = [f"{spent[phase]:.3g} s into {phase}" for phase in shown]
+        return f"all {total:.3g} s went into {names[shown[0]]}"
+    texts = [f"{spent[phase]:.3g} s into {names[phase]}" for phase in shown]
     return f"of {total:.3g} s went {', '.join(texts[:-1])} and {texts[-1]}"
 
 

@@ -155,6 +155,7 @@ class UnderWay:
     def __init__(self, job: Job, settings: Settings, session: Session):
         self._job, self._settings, self._session = job, settings, session
         self._begun, self._compiling = time.perf_counter(), 0.0
+        self._compiles_since: float | None = None
         self._counters = Counters()
         self._status: FitStatus | None = None
         self._left_behind = Event()
@@ -194,9 +195,10 @@ class UnderWay:
             newton_steps=list(self._counters.newton_steps),
             chord_steps=list(self._counters.chord_steps),
         )
+        now, since = time.perf_counter(), self._compiles_since
         spent = (
-            time.perf_counter() - self._begun,
-            self._compiling,
+            now - self._begun,
+            self._compiling + (0.0 if since is None else now - since),
             counters.inner_seconds,
             counters.gradient_seconds,
             early_stopping.heldout_seconds,
@@ -227,7 +229,7 @@ class UnderWay:
 
     def _compile(self, function: AbstractFunction, x: np.ndarray, *, n_programs: int) -> None:
         """Compile what the run will call, by calling it once."""
-        before, session = time.perf_counter(), self._session
+        session, self._compiles_since = self._session, time.perf_counter()
         programs = session.programs((function.problem, function.sample))
         waiting = nullcontext() if programs.compiled else session.phases.compiling(self._job.number)
         try:
@@ -238,7 +240,8 @@ class UnderWay:
                     self._call_once(function, x, n_programs)
                     programs.compiled = True
         finally:
-            self._compiling += time.perf_counter() - before
+            self._compiling += time.perf_counter() - self._compiles_since
+            self._compiles_since = None
 
     def _call_once(self, function: AbstractFunction, x: np.ndarray, n_programs: int) -> None:
         session, heldout_loss = self._session, self._early_stopping.heldout_loss

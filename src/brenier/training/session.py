@@ -136,6 +136,11 @@ class Session:
         tell = None if callback is None else one_at_a_time(callback)
         return Session(Clock(search, began), seed, tell, limits, Stream(listener, began))
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the time for searching is up."""
+        return self.limits.search is not None and time.perf_counter() >= self.limits.search
+
     def next_run(self) -> int:
         """Return the number of the next run, counted from one."""
         return next(self._numbers)

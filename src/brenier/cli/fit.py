@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from brenier.training.report import FitReport
 
-# So long after its time limit a fit waits for the probes of its model file to be computed (seconds).
+# So long after its limit a fit waits for the probes of its model file to be computed (seconds).
 PROBES_SECONDS = 0.5
 
 

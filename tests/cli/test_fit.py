@@ -74,7 +74,8 @@ def test_live_line_in_a_terminal(environment, folder, tmp_path):
     assert process.returncode == 0
     live, _, after = shown.rpartition("Warning: ")
     assert after.startswith("The fit ended with status 'iteration limit'")
-    for words in ("reading", "selecting 1 of 3", "best so far -"):
+    # What takes a tenth of a second or less may not be seen.
+    for words in ("reading", "summing", "best so far -"):
         assert words in live
     # One line, written over again and again.
     assert live.count("\n") <= 2

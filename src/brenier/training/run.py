@@ -245,13 +245,14 @@ class UnderWay:
 
     def _call_once(self, function: AbstractFunction, x: np.ndarray, n_programs: int) -> None:
         session, heldout_loss = self._session, self._early_stopping.heldout_loss
-        with session.phases.programs(n_programs):
-            function.warm_up(x)
+        session.phases.programs(more=n_programs + (heldout_loss is not None))
+        function.warm_up(x)
+        session.phases.programs(done=n_programs)
         if heldout_loss is not None:
             session.clock.check()
             theta = to_vector(function.problem.template.network)
-            with session.phases.programs(1):
-                heldout_loss(theta, np.asarray(function.cold.w))
+            heldout_loss(theta, np.asarray(function.cold.w))
+            session.phases.programs(done=1)
 
     def _tell(self, progress: Progress) -> None:
         """Tell of an iterate, unless the fit has gone on without this run."""

@@ -136,15 +136,11 @@ class Stream:
                 self._compiling.discard(run)
                 self._enter_what_goes_on()
 
-    @contextmanager
-    def programs(self, number: int) -> Iterator[None]:
-        """Count programs that are compiled within."""
+    def programs(self, *, more: int = 0, done: int = 0) -> None:
+        """Take note that so many more programs are to be compiled, or have been."""
         with self._lock:
-            self._programs["of"] += number
-            self._tell()
-        yield
-        with self._lock:
-            self._programs["done"] += number
+            self._programs["of"] += more
+            self._programs["done"] += done
             self._tell()
 
     def iterate(self, progress: Progress) -> None:

@@ -46,7 +46,6 @@ REASONS = {
         {0.05, 1e-12},
         "phases too short to tell; keeps a division by a standard error of zero finite",
     ),
-    "training/build_report.py": ({3}, "elements of an empty tuple"),
     "estimators/joint.py": ({3, 32, 100}, "the thesis's widths; draws until sampling gives up"),
     "estimators/conditional.py": ({3}, "lengths of tuples"),
     "estimators/abstract_conditional.py": (

@@ -187,7 +187,7 @@ def _training(kept: Sequence[Trained], rows: WeightedRows) -> WeightedRows:
 def _of_rows(trained: Trained, flow: ConvexFlow, heldout: WeightedRows | None) -> Part:
     """Return what a map says of the rows that it held out."""
     if heldout is None:
-        return (np.zeros(0),) * 3
+        return np.zeros(0), np.zeros(0), np.zeros(0)
     gaussian = gaussian_log_density(trained.fold.gaussian, flow.preprocessing, heldout.X)
     if trained.chosen.is_gaussian and flow.tail is None:
         return gaussian, gaussian, heldout.weights
@@ -199,12 +199,13 @@ def _of_groups(trained: Trained, preprocessing: AbstractPreprocessing, settings:
     """Return what the run that a map is made of says of groups of rows that it held out."""
     fold, run, data = trained.fold, trained.chosen.run, trained.fold.data.heldout
     if data is None:
-        return (np.zeros(0),) * 3
+        return np.zeros(0), np.zeros(0), np.zeros(0)
     gaussian = gaussian_log_density(fold.gaussian, preprocessing, data.X)
-    if run is None:
+    seen = None if run is None else run.job.fold.split.heldout
+    if run is None or seen is None:
         model = gaussian if trained.chosen.is_gaussian else np.full(len(gaussian), np.nan)
         return model, gaussian, data.weights
-    seen, program = run.job.fold.split.heldout, SeenLoss(run, heldout_sample(run.job, settings))
+    program = SeenLoss(run, heldout_sample(run.job, settings))
     groups = np.array_split(np.arange(len(data.X)), min(settings.as_seen_groups, len(data.X)))
 
     def means(values: np.ndarray) -> np.ndarray:

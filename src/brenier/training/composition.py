@@ -189,9 +189,11 @@ def _before_joint_training(fold: Fold, chain: Chain) -> Candidate:
     last = chain.parts[-1]
     before = (own - of_last for own, of_last in zip(fold.offsets, last.fold.offsets, strict=True))
     losses = (last.chosen.loss, last.chosen.heldout_loss)
+    loss, heldout_loss = (offset + J for offset, J in zip(before, losses, strict=True))
     return Candidate(
         Composition(tuple(potentials)),
-        *(offset + loss for offset, loss in zip(before, losses, strict=True)),
+        loss,
+        heldout_loss,
         chain.n_members,
         chain.last.chosen.run,
         is_gaussian=chain.found_nothing,

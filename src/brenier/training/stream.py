@@ -93,7 +93,7 @@ class Stream:
     def __init__(self, listener: Listener | None = None, began: float | None = None):
         self.began = time.perf_counter() if began is None else began
         self._listener = listener
-        self._seconds = dict.fromkeys(PHASES, 0.0)
+        self._seconds: dict[str, float] = {phase: 0.0 for phase in PHASES}
         self._phase, self._since = READING, self.began
         self._main = READING
         self._runs = Runs()

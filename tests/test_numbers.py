@@ -40,9 +40,12 @@ REASONS = {
     "potential/merge.py": ({1e-20}, "stands for zero where a softplus cannot reach it"),
     "varpro/function.py": ({1e3, 1e-6}, "a value outside the domain; room above a bound"),
     "varpro/taylor.py": ({13}, "steps of the Taylor check by default"),
-    "training/parallel.py": ({0.2}, "seconds until Ctrl-C is seen"),
-    "training/report.py": ({1e-12}, "keeps a division by a standard error of zero finite"),
-    "training/build_report.py": ({3}, "elements of an empty tuple"),
+    "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),
+    "training/session.py": ({0.3, 0.9}, "shares of the time kept for the end of a fit"),
+    "training/report.py": (
+        {0.05, 1e-12},
+        "phases too short to tell; keeps a division by a standard error of zero finite",
+    ),
     "estimators/joint.py": ({3, 32, 100}, "the thesis's widths; draws until sampling gives up"),
     "estimators/conditional.py": ({3}, "lengths of tuples"),
     "estimators/abstract_conditional.py": (

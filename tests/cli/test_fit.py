@@ -1,10 +1,12 @@
 """`brenier fit`: what it prints and writes, and how a fit can end."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -28,13 +30,101 @@ def test_fit_prints_a_summary_the_verdict_and_where_the_model_is(fitted, model):
     assert re.search(r"Gaussian .* rows", fitted.stdout)
 
 
-def test_fit_shows_few_plain_progress_lines_on_stderr_and_warns_in_one(fitted):
-    lines = fitted.stderr.splitlines()
-    assert lines[0] == "Fitting 200 rows of 2 columns"
-    shown = [line.split()[:4] for line in lines if line.startswith("run")]
-    assert shown == [["run", "1", "iteration", "1"], ["run", "1", "iteration", "4"]]
-    assert lines[-1].startswith("Warning: The fit ended with status 'iteration limit'")
-    assert len(lines) == 4
+def test_fit_shows_a_plain_line_a_phase_on_stderr_and_warns_in_one(fitted):
+    reading, title, *lines, warning = fitted.stderr.splitlines()
+    assert title == "Fitting 200 rows of 2 columns"
+    shown = [re.fullmatch(r" *([\d.]+) s  (\w+).*", line).groups() for line in (reading, *lines)]
+    assert [phase for _, phase in shown] == ["reading", "compiling", "fitting", "summing"]
+    seconds = [float(text) for text, _ in shown]
+    assert seconds == sorted(seconds)
+    assert re.search(r"best so far -?\d+\.\d{4} nats/row$", lines[-1])
+    assert warning.startswith("Warning: The fit ended with status 'iteration limit'")
+
+
+def test_summary_says_where_the_seconds_went(fitted, model):
+    seconds = load(model).report_.seconds
+    phases = ("reading", "compiling", "selecting", "fitting", "summing")
+    told = ", ".join(f"{phase} {seconds[phase]:.1f}" for phase in phases)
+    unwrapped = re.sub(r"\n +", " ", fitted.stdout)
+    assert f"{seconds['total']:.1f} s: {told}" in unwrapped
+    assert re.search(r"of all runs, .* compiling .* inner solves .* gradients .*", unwrapped)
+    # From the start of the process on: Python's own, and the imports.
+    assert seconds["reading"] > 0.2
+    answer = json.loads(done("info", model, "--json").stdout)
+    assert sum(answer["seconds_of"].values()) == pytest.approx(answer["seconds"])
+
+
+def test_live_line_in_a_terminal(environment, folder, tmp_path):
+    if sys.platform == "win32":
+        pytest.skip("this platform has no pseudo-terminals")
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "brenier", "fit", folder / "train.csv.gz", "-o", "m", *SIZE]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**environment, "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = read_all(ours)
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    live, _, after = shown.rpartition("Warning: ")
+    assert after.startswith("The fit ended with status 'iteration limit'")
+    # What takes a tenth of a second or less may not be seen.
+    for words in ("reading", "summing", "best so far -"):
+        assert words in live
+    # One line, written over again and again.
+    assert live.count("\n") <= 2
+    assert "run 1" not in live
+
+
+def read_all(terminal):
+    """Return all that is written to a pseudo-terminal, until nobody has it open."""
+    parts = []
+    while True:
+        try:
+            parts.append(os.read(terminal, 65536))
+        except OSError:
+            break
+        if not parts[-1]:
+            break
+    os.close(terminal)
+    return b"".join(parts).decode()
+
+
+def test_a_time_limit_holds_from_the_start_of_the_process_on(environment, tmp_path):
+    write_table(tmp_path / "x.csv", rows(2000), NAMES)
+    limit, slow = 20.0, 60.0
+    code = "import time; from brenier.varpro.function import AbstractFunction; "
+    code += f"AbstractFunction.warm_up = lambda *_: time.sleep({slow}); "
+    code += "from brenier.cli import main; main()"
+    arguments = ("fit", "x.csv", "--max-seconds", str(limit))
+    before = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT,
+    )
+    assert time.perf_counter() - before < 1.1 * limit + 1.0
+    report = load(tmp_path / "x.brenier").report_
+    assert report.is_gaussian
+    assert report.seconds["compiling"] > 0
+    assert report.seconds["total"] == pytest.approx(limit, abs=0.1 * limit)
+    assert report.verdict in run.stdout
+    assert report.verdict.startswith("Nothing was searched: ")
+    assert "the model is the Gaussian, nothing having been searched" in re.sub(
+        r"\n +", " ", run.stdout
+    )
+    assert run.stdout.endswith("Model written to x.brenier\n")
+    assert "Traceback" not in run.stderr
 
 
 def test_fit_json_is_one_object_also_with_nan(folder, model, tmp_path):
@@ -196,7 +286,9 @@ def test_interrupted_fit_writes_the_best_model_so_far(environment, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert any(line.startswith("run 1  iteration    4") for line in process.stderr)
+        assert any("s  fitting" in line for line in process.stderr)
+        # An iteration takes milliseconds.
+        time.sleep(2.0)
         process.send_signal(signal.SIGINT)
         shown, messages = process.communicate(timeout=TIMEOUT)
     assert process.returncode == ExitCode.INTERRUPTED, messages

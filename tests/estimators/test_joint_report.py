@@ -1,7 +1,7 @@
 """How a fit of a joint density ends, and what it tells: warnings, callbacks, reports."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from small_fits import ROUNDING, SAME, ends_early, same, small
 
 from brenier.optimizers.progress import Progress
 from brenier.status import FitStatus
+from brenier.training.phases import PHASES, Listener
 from brenier.training.report import FitReport
 
 pytestmark = ends_early
@@ -31,8 +32,10 @@ def test_iteration_limit_warns_once_with_numbers_and_remedy(X):
 def test_time_limit_warns_and_leaves_the_best_so_far(X):
     with pytest.warns(ConvergenceWarning) as caught:
         fitted = small(max_seconds=0.0).fit(X)
+    message = str(caught[0].message)
     for part in ("'time limit'", "after 0 iterations", "the Gaussian was returned", "max_seconds"):
-        assert part in str(caught[0].message)
+        assert part in message
+    assert "nothing was searched" in message
     assert fitted.report_.status is FitStatus.TIME_LIMIT
     assert fitted.report_.is_gaussian
     assert fitted.report_.certificate is None
@@ -100,13 +103,84 @@ def test_callback_sees_every_iteration_and_its_errors_are_not_swallowed(X):
         small().fit(X, callback=fail)
 
 
-def test_verbose_prints_every_so_many_iterations(X, capsys):
+def test_verbose_prints_a_line_a_phase(X, capsys):
     small().fit(X)
     assert capsys.readouterr().out == ""
-    small(verbose=5).fit(X)
+    small(verbose=1, validation_fraction=0.3, n_radial=2, max_iter=5, random_state=1).fit(X)
     lines = capsys.readouterr().out.splitlines()
+    # What is compiled already goes without a line.
+    phases = [line.split()[2] for line in lines if "compiling" not in line]
+    assert phases == ["reading", "selecting", "summing"]
+    assert all(" s  " in line for line in lines)
+    assert "nats/row" in lines[-1]
+    seconds = [float(line.split()[0]) for line in lines]
+    assert seconds == sorted(seconds)
+
+
+def test_verbose_prints_also_every_so_many_iterations(X, capsys):
+    small(verbose=5).fit(X)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("run")]
     assert [int(line.split()[3]) for line in lines] == [1, 5, 10, 15]
     assert all("train" in line and "nats/row" in line for line in lines)
+
+
+class Recorder(Listener):
+    def __init__(self):
+        self.events = []
+
+    def on_event(self, event):
+        self.events.append(event)
+
+
+def test_a_listener_hears_of_phases_in_order_and_of_the_best_so_far(X):
+    heard = Recorder()
+    fitted = small(validation_fraction=0.3, n_radial=2, n_estimators=2).fit(X, callback=heard)
+    report, events = fitted.report_, heard.events
+    phases = list(dict.fromkeys(event.phase for event in events if event.phase != "compiling"))
+    assert phases == ["reading", "selecting", "fitting", "summing"]
+    elapsed = [event.elapsed for event in events]
+    assert elapsed == sorted(elapsed)
+    assert elapsed[-1] <= report.seconds["total"]
+    best = [event.log_likelihood for event in events if not np.isnan(event.log_likelihood)]
+    assert best == sorted(best)
+    assert best[-1] == max(report.run_log_likelihood)
+    selecting = [event for event in events if event.phase == "selecting"]
+    assert {event.of for event in selecting} == {3}
+    assert selecting[0].words == "selecting 1 of 3"
+    # One candidate after the other, or several at once.
+    assert [event.done for event in selecting] == sorted(event.done for event in selecting)
+    shares = [event.share for event in selecting if not np.isnan(event.share)]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] <= 1
+    assert all(event.remaining >= 0 for event in selecting if not np.isnan(event.remaining))
+
+
+@pytest.mark.parametrize("settings", [{}, {"validation_fraction": 0.3, "n_radial": 2}])
+def test_seconds_of_phases_add_up(settings, X):
+    seconds = small(**settings).fit(X).report_.seconds
+    assert sum(seconds[phase] for phase in PHASES) == pytest.approx(seconds["total"])
+    assert all(seconds[phase] >= 0 for phase in PHASES)
+    assert seconds["reading"] > 0
+    assert seconds["summing"] > 0
+    assert (seconds["selecting"] > 0) == bool(settings)
+
+
+@pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
+def test_why_the_gaussian_was_returned_is_told_apart(X):
+    report = small(validation_fraction=0.3, max_seconds=0.0).fit(X).report_
+    assert report.verdict.startswith("Nothing was searched: ")
+    assert report.verdict.endswith("The model is the Gaussian.")
+    reached = replace(report, run_log_likelihood=(-9.0,))
+    assert "was cut off (time limit) before it found anything better" in reached.verdict
+    assert "cannot be told; raise max_seconds" in reached.verdict
+    interrupted = replace(reached, status=FitStatus.INTERRUPTED)
+    assert "was cut off (interrupted)" in interrupted.verdict
+    for cut_off in (report, reached, interrupted):
+        assert "look Gaussian" not in cut_off.verdict
+    finished = replace(reached, status=FitStatus.CONVERGED)
+    assert "the data look Gaussian, or are too few to tell" in finished.verdict
+    few = replace(report, status=FitStatus.CONVERGED)
+    assert few.verdict == "The rows are too few for more. The model is the Gaussian."
 
 
 @pytest.mark.parametrize(("fraction", "n_radial"), [(0.0, 0), (0.3, 0), (0.3, 2)])
@@ -137,7 +211,7 @@ def test_report_is_complete_and_consistent(fraction, n_radial, X):
     returned = history["train_log_likelihood"][report.best_iteration - 1]
     assert report.train_log_likelihood == same(returned)
     parts = ("compile", "inner", "gradient", "heldout")
-    assert set(report.seconds) == {"total", "runs", *parts}
+    assert set(report.seconds) == {"total", "runs", *parts, *PHASES}
     assert 0 < sum(report.seconds[part] for part in parts) <= report.seconds["runs"]
     assert report.seconds["runs"] <= len(report.run_decay) * report.seconds["total"]
     assert history["seconds"][-1] <= report.seconds["total"]

@@ -176,6 +176,15 @@ def test_columns_of_1e_minus_12_and_1e12_lose_no_digits(how):
         np.testing.assert_allclose(scaled.log_det, plain.log_det, atol=ROUNDING)
 
 
+@pytest.mark.parametrize("name", BOUNDS)
+def test_columns_are_those_of_the_forward_map(name):
+    preprocessing, X = example(name, "full")
+    with jax.enable_x64(True):
+        expected = np.asarray(preprocessing.bounds.forward(X)[0])
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(preprocessing.bounds.columns(X), expected)
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
 def test_units_near_the_ends_of_double_precision(scale):
     X = normal_rows() * scale

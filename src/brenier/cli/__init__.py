@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from brenier.cli.apply import inverse, sample, score, transform
+from brenier.cli.clock import leave, process_began
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.reproduce import reproduce
@@ -64,6 +65,9 @@ def brenier(
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and end the process."""
     offer_compilation_cache()
-    app(prog_name="brenier")
+    try:
+        app(prog_name="brenier", obj=process_began())
+    except SystemExit as end:
+        leave(end.code)

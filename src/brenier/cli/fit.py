@@ -23,6 +23,7 @@ from brenier.cli.files import (
 from brenier.cli.progress import shown_progress
 from brenier.cli.summary import block_titles, print_json, print_reports, reports_json
 from brenier.data.names import default_names
+from brenier.training.phases import Listener, PhaseLines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
     )
     from brenier.training.report import FitReport
 
+# So long after its limit a fit waits for the probes of its model file to be computed (seconds).
+PROBES_SECONDS = 0.5
+
 
 def fit(
+    context: o.Context,
     data: o.DataArgument,
     *,
     output: o.ModelOutput = None,
@@ -94,13 +99,19 @@ def fit(
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
         check_output(model, inputs=(data, validation))
-        inputs = _read(data, validation, weights, quiet=quiet)
-        settings |= _algorithm(algorithm, thesis=thesis)
-        flow = _fitted(inputs, settings, given=given, blocks=blocks, thesis=thesis, quiet=quiet)
+        # When the process began, which a time limit counts from; None within another program.
+        with shown_progress(quiet=quiet, began=context.obj) as listener:
+            inputs = _read(data, validation, weights, quiet=quiet)
+            if isinstance(listener, PhaseLines):
+                note(f"Fitting {inputs.size}")
+            settings |= _algorithm(algorithm, thesis=thesis)
+            flow = _fitted(
+                inputs, settings, given=given, blocks=blocks, thesis=thesis, listener=listener
+            )
         reports = _reports(flow)
         written = model if all(has_model(report) for report in reports.values()) else None
         if written is not None:
-            flow.save(written)
+            _save(flow, written, listener, max_seconds)
         if json:
             print_json(_json(reports, inputs, written))
         elif written is not None and not quiet:
@@ -133,14 +144,14 @@ def _fitted(
     given: str | None,
     blocks: str | None,
     thesis: bool,
-    quiet: bool,
+    listener: Listener,
 ) -> Any:
     """Return the fitted density that is asked for."""
     if given is not None:
-        return _fit_given(inputs, settings, _columns(given, "--given"), quiet=quiet)
+        return _fit_given(inputs, settings, _columns(given, "--given"), listener)
     if blocks is not None:
-        return _fit_blocks(inputs, settings, blocks.split("/"), quiet=quiet)
-    return _fit(inputs, settings, thesis=thesis, quiet=quiet)
+        return _fit_blocks(inputs, settings, blocks.split("/"), listener)
+    return _fit(inputs, settings, listener, thesis=thesis)
 
 
 def has_model(report: "FitReport") -> bool:
@@ -230,14 +241,14 @@ def _algorithm(given: dict[str, Any], *, thesis: bool) -> dict[str, Any]:
 
 
 def _fit(
-    inputs: _Inputs, settings: dict[str, Any], *, thesis: bool, quiet: bool
+    inputs: _Inputs, settings: dict[str, Any], listener: Listener, *, thesis: bool
 ) -> "ConvexPotentialFlow":
     """Return the fitted density of all columns."""
     from brenier.estimators import ConvexPotentialFlow
 
     flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
     rows = with_names(inputs.values, inputs.names)
-    _run(flow, inputs, (rows,), inputs.validation_data, quiet=quiet)
+    _run(flow, inputs, (rows,), inputs.validation_data, listener)
     return flow
 
 
@@ -251,7 +262,7 @@ def _columns(given: str, option: str) -> list[str]:
 
 
 def _fit_blocks(
-    inputs: _Inputs, settings: dict[str, Any], blocks: list[str], *, quiet: bool
+    inputs: _Inputs, settings: dict[str, Any], blocks: list[str], listener: Listener
 ) -> "TriangularConvexPotentialFlow":
     """Return the fitted block-triangular density; columns of no block make the last one."""
     from brenier.estimators import (
@@ -273,7 +284,7 @@ def _fit_blocks(
         **whole,
     )
     rows = with_names(inputs.values, inputs.names)
-    _run(flow, inputs, (rows,), inputs.validation_data, quiet=quiet)
+    _run(flow, inputs, (rows,), inputs.validation_data, listener)
     return flow
 
 
@@ -287,7 +298,7 @@ def _reports(flow: Any) -> "dict[str, FitReport]":
 
 
 def _fit_given(
-    inputs: _Inputs, settings: dict[str, Any], context: list[str], *, quiet: bool
+    inputs: _Inputs, settings: dict[str, Any], context: list[str], listener: Listener
 ) -> "ConditionalConvexPotentialFlow":
     """Return the fitted density of the other columns given those of the context."""
     import numpy as np
@@ -317,15 +328,15 @@ def _fit_given(
     elif inputs.validation_data is not None:
         validation = parts(inputs.validation_data)
     flow = ConditionalConvexPotentialFlow(**settings)
-    _run(flow, inputs, parts(inputs.values), validation, quiet=quiet)
+    _run(flow, inputs, parts(inputs.values), validation, listener)
     return flow
 
 
 def _run(
-    flow: Any, inputs: _Inputs, rows: tuple[Any, ...], validation_data: Any, *, quiet: bool
+    flow: Any, inputs: _Inputs, rows: tuple[Any, ...], validation_data: Any, listener: Listener
 ) -> None:
     """Fit, also where Ctrl-C ends the fit after it has something."""
-    with shown_progress(f"Fitting {inputs.size}", quiet=quiet) as callback, _naming(inputs):
+    with _naming(inputs):
         # How the fit ended is said after its summary, from the report.
         warnings.filterwarnings("ignore", message="The fit ended with status")
         try:
@@ -333,11 +344,30 @@ def _run(
                 *rows,
                 sample_weight=inputs.weights,
                 validation_data=validation_data,
-                callback=callback,
+                callback=listener,
             )
         except KeyboardInterrupt:
             if not {"report_", "flows_"} & vars(flow).keys():
                 raise
+
+
+def _save(flow: Any, path: str, listener: Listener, max_seconds: float | None) -> None:
+    """Write the model; where there is no time to compute its probes, without them."""
+    if max_seconds is None or listener.began is None:
+        flow.save(path)
+        return
+    from threading import Event
+
+    from brenier.training.background import Patience, Work
+
+    ends = listener.began + max_seconds + PROBES_SECONDS
+    interrupted = Event()
+    patience = Patience(ends, interrupted, grace=0.0)
+    work = Work(lambda: flow.save(path))
+    if patience() > 0 and work.start().wait(patience, interrupted):
+        work.result  # noqa: B018 - raises what it raised
+    else:
+        flow.save(path, probes=False)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -125,6 +125,12 @@ def _float(text: str) -> float:
     except ValueError:
         return math.nan
 
+
+if TYPE_CHECKING:
+    Context = typer.Context
+else:
+    # What typer passes is of the class that its own is derived from.
+    Context = typer.Context.__mro__[1]
 
 # An option left out is not passed on, so that the estimator's own default, or that of its thesis
 # form, counts. The help repeats these defaults; a test compares them.

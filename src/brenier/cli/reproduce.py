@@ -7,7 +7,7 @@ import typer
 
 from brenier.cli import options as o
 from brenier.cli.door import ExitCode, door, note
-from brenier.cli.progress import shown_progress
+from brenier.cli.progress import shown_run
 
 if TYPE_CHECKING:
     from brenier.reproduce.reproduce import Reproduction
@@ -122,7 +122,7 @@ def _run(setting: "Setting", folder: Any, *, quiet: bool) -> "Reproduction":
         # Elsewhere than in a terminal one line at the end of each run is enough.
         if quiet or not Console(stderr=True).is_terminal:
             return nullcontext(None)
-        return shown_progress(title, quiet=False)
+        return shown_run(title)
 
     return reproduce(setting, folder, Teller((lambda _: None) if quiet else note, follow))
 

@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from brenier.training.phases import PHASES
+
 if TYPE_CHECKING:
     from brenier.training.report import Certificate, FitReport
 
 Lines = Iterable[tuple[str, str]]
+# Seconds that are shown as more than zero.
+SHOWN = 0.05
+# Parts of the runs' time, in words.
+OF_RUNS = {
+    "compile": "compiling",
+    "inner": "inner solves",
+    "gradient": "gradients",
+    "heldout": "held-out losses",
+}
 
 
 def print_lines(title: str, lines: Lines, *, to_stderr: bool = False) -> None:
@@ -84,18 +95,28 @@ def report_lines(report: "FitReport") -> Lines:
         yield "potentials", f"the weighted sum of {report.n_members}"
     if report.tail:
         yield "tails", f"heavier than a normal's: they fall like the power {1 / report.tail:.3g}"
-    yield (
-        "time",
-        f"{report.seconds['total']:.1f} s; the runs, several at once, "
-        f"{report.seconds['runs']:.1f} s, of which compiling {report.seconds['compile']:.1f} s",
-    )
+    yield from _time(report.seconds)
     yield "certificate", _certificate(report.certificate)
 
 
 def _status(report: "FitReport") -> str:
     if not report.is_gaussian:
         return report.status.value
-    return f"{report.status.value}; the model is the Gaussian, no run having done better"
+    if not report.searched:
+        why = "nothing having been searched"
+    else:
+        why = "no run having done better" + " so far" * (not report.status.finished)
+    return f"{report.status.value}; the model is the Gaussian, {why}"
+
+
+def _time(seconds: dict[str, float]) -> Lines:
+    """Yield the wall time, phase by phase, and what the runs took together."""
+    known = [phase for phase in PHASES if phase in seconds]
+    phases = ", ".join(f"{phase} {seconds[phase]:.1f}" for phase in known)
+    yield "time", f"{seconds['total']:.1f} s{': ' * bool(known)}{phases}"
+    if seconds["runs"] >= SHOWN:
+        parts = ", ".join(f"{what} {seconds[part]:.1f}" for part, what in OF_RUNS.items())
+        yield "", f"of all runs, several at once, {seconds['runs']:.1f} s: {parts}"
 
 
 def _decay(report: "FitReport") -> str:
@@ -128,6 +149,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],
+        "seconds_of": {phase: report.seconds.get(phase) for phase in PHASES},
         "certificate": full["certificate"],
         "message": report.message,
         "verdict": report.verdict,

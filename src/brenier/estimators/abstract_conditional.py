@@ -27,6 +27,7 @@ from brenier.data.names import default_names, names_of
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
     CONSTRAINTS,
+    Following,
     check_n_samples,
     check_widths,
     column_names,
@@ -35,7 +36,6 @@ from brenier.estimators.common import (
     inversion_message,
     seed_of,
     settings_of,
-    tell,
     training_weights,
 )
 from brenier.estimators.files import save_estimator
@@ -203,13 +203,16 @@ class AbstractConditional(BaseEstimator):
         below, above = rows[:, 0] <= bounds.low[0], rows[:, 0] >= bounds.high[0]
         return np.where(below, 0.0, np.where(above, 1.0, p))
 
-    def save(self, path: str | PathLike) -> None:
+    def save(self, path: str | PathLike, *, probes: bool = True) -> None:
         """Write the fitted estimator to one safetensors file, atomically.
 
         Parameters
         ----------
         path : str or path
             Where to; an existing file is replaced only once the new one is complete.
+        probes : bool, default=True
+            Whether log-densities of three points are stored with the model, which a load compares
+            with its own. To compute them may take some seconds of compiling.
 
         Raises
         ------
@@ -217,9 +220,9 @@ class AbstractConditional(BaseEstimator):
             If it cannot be written; what was there before is untouched.
         """
         check_is_fitted(self)
-        save_estimator(self, path)
+        save_estimator(self, path, with_probes=probes)
 
-    def _fit(self, X, Y, sample_weight, validation, callback) -> None:
+    def _fit(self, X, Y, sample_weight, validation, following: Following) -> None:
         """Fit to checked rows (N, q) and targets (N, n), and set the fitted attributes.
 
         `validation` is None, or checked rows, targets, and weights or None.
@@ -238,7 +241,7 @@ class AbstractConditional(BaseEstimator):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
             rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
-            check_columns(np.asarray(ColumnBounds(*bounds).forward(rows.X[:, :n])[0]), names)
+            check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
             self._warn_of_rows(rows, n)
             heldout = None
             if validation is not None:
@@ -246,8 +249,17 @@ class AbstractConditional(BaseEstimator):
                 check_inside(Y_held, bounds, names, "validation_data")
                 held = np.concatenate([Y_held, X_held], axis=1)
                 heldout = canonical_rows(held, held_weights, seed)
-            family, told = ConditionalFamily(n), tell(callback, int(self.verbose))
-            model = fit(rows, heldout, family, settings, bounds=bounds, seed=seed, callback=told)
+            model = fit(
+                rows,
+                heldout,
+                ConditionalFamily(n),
+                settings,
+                bounds=bounds,
+                seed=seed,
+                callback=following.callback,
+                listener=following.listener,
+                began=following.began,
+            )
         self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
         self.n_iter_ = self.report_.n_iter
         end_fit(self.report_, stacklevel=3)

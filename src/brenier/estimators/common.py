@@ -1,8 +1,9 @@
 """What all estimators share: settings and their checks, seeds, how a fit begins and ends."""
 
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -20,9 +21,12 @@ from brenier.flow.inverse import Inversion
 from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus
 from brenier.training.algorithm import Algorithm
+from brenier.training.phases import Listener, PhaseLines
 from brenier.training.report import FitReport
 from brenier.training.settings import Settings, default_settings
 
+# From where on `verbose` prints iterates, not only phases.
+VERBOSE_ITERATES = 2
 _COUNT = Interval(Integral, 1, None, closed="left")
 # What the settings that all fits have may be, as scikit-learn checks it.
 CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
@@ -98,18 +102,60 @@ def end_fit(report: FitReport, *, stacklevel: int) -> None:
         warnings.warn(report.message, ConvergenceWarning, stacklevel=stacklevel + 1)
 
 
-def tell(callback: Callable[[Progress], None] | None, verbose: int) -> ProgressCallback | None:
+@dataclass(frozen=True)
+class Following:
+    """Who follows a fit, and since when its seconds count.
+
+    Attributes
+    ----------
+    callback : callable or None
+        Called after every iterate.
+    listener : Listener or None
+        Told of phases.
+    began : float
+        By `time.perf_counter`.
+    """
+
+    callback: ProgressCallback | None
+    listener: Listener | None
+    began: float
+
+    @staticmethod
+    def of(callback: Any, verbose: int) -> "Following":
+        """Return who follows a fit that begins now: a user's callback, and what `verbose` prints.
+
+        Parameters
+        ----------
+        callback : callable, Listener or None
+            As in `fit`.
+        verbose : int
+            1: a line a phase; more: also every so many iterates.
+        """
+        began = time.perf_counter()
+        if isinstance(callback, Listener):
+            return Following(None, callback, began if callback.began is None else callback.began)
+        listener = PhaseLines(_print) if verbose else None
+        return Following(_told(callback, verbose), listener, began)
+
+
+def _told(
+    callback: Callable[[Progress], None] | None, verbose: int
+) -> Callable[[Progress], None] | None:
     """Return what is called after every iterate: the user's callback, and what prints; or None."""
-    if callback is None and not verbose:
-        return None
+    if verbose < VERBOSE_ITERATES:
+        return callback
 
     def on_iteration(progress: Progress) -> None:
         if callback is not None:
             callback(progress)
-        if verbose and (progress.iteration % verbose == 0 or progress.iteration == 1):
-            print(progress)  # noqa: T201 - what `verbose` asks for
+        if progress.iteration % verbose == 0 or progress.iteration == 1:
+            _print(str(progress))
 
     return on_iteration
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201 - what `verbose` asks for
 
 
 def check_widths(widths: Any, name: str = "widths") -> None:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from brenier.data.checks import check_finite
 from brenier.data.names import default_names
 from brenier.estimators.abstract_conditional import AbstractConditional, check_same_length
-from brenier.estimators.common import checked_weights, column_names, normal_points
+from brenier.estimators.common import Following, checked_weights, column_names, normal_points
 from brenier.flow.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
 from brenier.training.likelihood import gaussian_log_density
@@ -130,7 +130,8 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             Rows that decide when to stop. Without them some rows are split off.
         callback : callable, optional
             Called with a `Progress` after every iteration of every run, one call at a time;
-            several runs may be made at once, each in a thread of its own.
+            several runs may be made at once, each in a thread of its own. Or a `Listener`
+            (`brenier.training.phases`), which is told of phases.
 
         Returns
         -------
@@ -144,6 +145,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             After Ctrl-C: the estimator is then fitted with the best model so far, and
             `report_.status` says so.
         """
+        following = Following.of(callback, int(self.verbose))
         self._validate_params()
         if y is None:
             # In the middle are scikit-learn's words, which its checks ask for.
@@ -153,7 +155,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             )
         X, Y = self._context(X, reset=True), self._targets(y, reset=True)
         check_same_length(X, Y)
-        self._fit(X, Y, sample_weight, self._validation(validation_data), callback)
+        self._fit(X, Y, sample_weight, self._validation(validation_data), following)
         return self
 
     def score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:

@@ -21,6 +21,7 @@ from brenier.flow.storage import (
 )
 from brenier.io.model_file import ModelFileError, write_model
 from brenier.training.algorithm import Algorithm
+from brenier.training.likelihood import gaussian_log_density
 from brenier.training.report import FitReport
 from brenier.version import __version__
 
@@ -35,20 +36,17 @@ Estimator = TypeVar("Estimator")
 Arrays = dict[str, np.ndarray]
 
 
-def save_estimator(estimator: Any, path: str | PathLike) -> None:
+def save_estimator(estimator: Any, path: str | PathLike, *, with_probes: bool = True) -> None:
     """Write a fitted estimator to a model file, atomically."""
-    write_model(path, *to_file(estimator))
+    write_model(path, *to_file(estimator, with_probes=with_probes))
 
 
-def to_file(estimator: Any) -> tuple[dict[str, Any], Arrays]:
-    """Return metadata and arrays of a fitted estimator of one flow."""
+def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any], Arrays]:
+    """Return metadata and arrays of a fitted estimator of one flow; without probes, no rows."""
     arrays, structure = flow_to_arrays(estimator.flow_)
     arrays |= gaussian_to_arrays(estimator.baseline_)
-    probes = _probes(estimator.flow_)
-    arrays |= {
-        "probes": probes,
-        "probe_log_density": in_batches(log_density, estimator.flow_, probes),
-    }
+    probes = _probes(estimator.flow_) if with_probes else _no_probes(estimator.flow_)
+    arrays |= {"probes": probes, "probe_log_density": _log_density(estimator, probes)}
     names = {key: names_in(estimator, attribute) for attribute, key in NAMES}
     metadata = {
         "kind": type(estimator).__name__,
@@ -94,9 +92,21 @@ def from_file(
     return estimator
 
 
-def parts_to_file(estimator: Any, flows: list[Any]) -> tuple[dict[str, Any], Arrays]:
+def _log_density(estimator: Any, probes: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
+    """Return log p of the probes; of the Gaussian by its formula, without compiling anything."""
+    flow = estimator.flow_
+    if len(probes) == 0:
+        return np.zeros(0)
+    if estimator.report_.is_gaussian and flow.tail is None:
+        return gaussian_log_density(estimator.baseline_, flow.preprocessing, probes)
+    return in_batches(log_density, flow, probes)
+
+
+def parts_to_file(
+    estimator: Any, flows: list[Any], *, with_probes: bool = True
+) -> tuple[dict[str, Any], Arrays]:
     """Return what is common to the metadata of an estimator of several flows, and all arrays."""
-    parts = [to_file(flow) for flow in flows]
+    parts = [to_file(flow, with_probes=with_probes) for flow in flows]
     metadata = {
         "kind": type(estimator).__name__,
         "brenier_version": __version__,
@@ -168,3 +178,10 @@ def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
         spread = np.where(np.isfinite(scaling.scale), scaling.scale, 0.0)
         rows = np.concatenate([rows, scaling.mean + steps * spread], axis=1)
     return rows
+
+
+def _no_probes(flow: ConvexFlow) -> Float[np.ndarray, "0 d"]:
+    """Return no points, with as many columns as the rows of a flow have."""
+    preprocessing = flow.preprocessing
+    conditional = isinstance(preprocessing, ConditionalPreprocessing)
+    return np.zeros((0, flow.n + (len(preprocessing.scaling.mean) if conditional else 0)))

@@ -18,6 +18,7 @@ from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
     CONSTRAINTS,
+    Following,
     check_n_samples,
     check_widths,
     checked_weights,
@@ -28,7 +29,6 @@ from brenier.estimators.common import (
     normal_points,
     seed_of,
     settings_of,
-    tell,
     training_weights,
 )
 from brenier.estimators.files import save_estimator
@@ -113,7 +113,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     random_state : int, RandomState or None, default=0
         Seed of the initial weights, the split, and of `sample` by default.
     verbose : int, default=0
-        Print every so many iterations; 0 is silent.
+        1 prints a line a phase; more, also a line every so many iterations of a run. 0 is silent.
 
     Attributes
     ----------
@@ -250,7 +250,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             Rows that decide when to stop. Without them some rows of `X` are split off.
         callback : callable, optional
             Called with a `Progress` after every iteration of every run, one call at a time;
-            several runs may be made at once, each in a thread of its own.
+            several runs may be made at once, each in a thread of its own. Or a `Listener`
+            (`brenier.training.phases`), which is told of phases.
 
         Returns
         -------
@@ -265,6 +266,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             After Ctrl-C: the estimator is then fitted with the best model so far, and
             `report_.status` says so.
         """
+        following = Following.of(callback, int(self.verbose))
         self._validate_params()
         check_widths(self.widths)
         settings = settings_of(self, conditional=False)
@@ -275,12 +277,19 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")
             rows = canonical_rows(X, weights, seed)
-            check_columns(np.asarray(ColumnBounds(*bounds).forward(rows.X)[0]), names)
+            check_columns(ColumnBounds(*bounds).columns(rows.X), names)
             self._check_number(rows, settings)
             validation = self._validation_rows(validation_data, bounds, seed)
-            told = tell(callback, int(self.verbose))
             model = fit(
-                rows, validation, JointFamily(), settings, bounds=bounds, seed=seed, callback=told
+                rows,
+                validation,
+                JointFamily(),
+                settings,
+                bounds=bounds,
+                seed=seed,
+                callback=following.callback,
+                listener=following.listener,
+                began=following.began,
             )
         self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
         self.n_iter_ = self.report_.n_iter
@@ -470,13 +479,16 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             )
         return rows
 
-    def save(self, path: str | PathLike) -> None:
+    def save(self, path: str | PathLike, *, probes: bool = True) -> None:
         """Write the fitted estimator to one safetensors file, atomically.
 
         Parameters
         ----------
         path : str or path
             Where to; an existing file is replaced only once the new one is complete.
+        probes : bool, default=True
+            Whether log-densities of three points are stored with the model, which a load compares
+            with its own. To compute them may take some seconds of compiling.
 
         Raises
         ------
@@ -484,7 +496,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             If it cannot be written; what was there before is untouched.
         """
         check_is_fitted(self)
-        save_estimator(self, path)
+        save_estimator(self, path, with_probes=probes)
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns of `transform`: z0, z1, ..."""

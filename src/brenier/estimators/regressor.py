@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from brenier.data.checks import check_finite, raise_if_categorical
 from brenier.estimators.abstract_conditional import AbstractConditional
-from brenier.estimators.common import column_names
+from brenier.estimators.common import Following, column_names
 from brenier.flow.evaluation import in_batches, log_density
 
 
@@ -63,6 +63,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         -------
         self
         """
+        following = Following.of(None, int(self.verbose))
         self._validate_params()
         name = getattr(y, "name", None)
         try:
@@ -83,7 +84,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         self.target_names_ = np.array([str(name) if name else "y"], dtype=object)
         Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
         check_finite(Y, list(self.target_names_))
-        self._fit(rows, Y, sample_weight, None, None)
+        self._fit(rows, Y, sample_weight, None, following)
         return self
 
     def predict(self, X) -> Float[np.ndarray, " N"]:

@@ -35,6 +35,7 @@ from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import parts_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.io.model_file import write_model
+from brenier.training.phases import Event, Listener
 from brenier.training.report import FitReport
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         Column bounds in data units, as in `ConvexPotentialFlow`, of all columns; then those of
         `leading` and `following` do not count.
     max_seconds : float, optional
-        Time limit of `fit`, all blocks together; a block for which no time is left is a Gaussian,
-        given those before by a linear regression.
+        Time limit of `fit`, all blocks together: each gets as much of what is left as each of
+        those after it. A block for which no time is left is a Gaussian, given those before by a
+        linear regression.
     random_state : int, RandomState or None, default=0
         Seed of `sample`. Those of the fits are in `leading` and `following`.
 
@@ -133,7 +135,8 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             Rows that decide when to stop. Without them some rows of `X` are split off.
         callback : callable, optional
             Called with a `Progress` after every iteration; runs are counted over all blocks,
-            log-likelihoods are the block's own.
+            log-likelihoods are the block's own. Or a `Listener` (`brenier.training.phases`), which
+            is told of phases.
 
         Returns
         -------
@@ -146,21 +149,22 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         KeyboardInterrupt
             After Ctrl-C: the estimator is then fitted, the blocks not yet begun by Gaussians.
         """
-        started = time.monotonic()
+        own = callback.began if isinstance(callback, Listener) else None
+        began = time.perf_counter() if own is None else own
         rows = self._rows(X, reset=True)
         self.blocks_ = _blocks(self.blocks, column_names(self))
         validation = None if validation_data is None else self._validation(validation_data)
         flows: list[Any] = []
         interrupted = False
         for k in range(len(self.blocks_)):
-            seconds_left = 0.0 if interrupted else self._seconds_left(started)
+            seconds_left = 0.0 if interrupted else self._seconds_left(began, k)
             flow = self._unfitted(k, seconds_left)
             try:
                 flow.fit(
                     *self._parts(rows, k),
                     sample_weight=sample_weight,
                     validation_data=None if validation is None else self._held_out(validation, k),
-                    callback=_counted_on(callback, flows),
+                    callback=_counted_on(callback, flows, began, len(self.blocks_)),
                 )
             except KeyboardInterrupt:
                 if getattr(flow, "report_", None) is None:
@@ -264,17 +268,27 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         check_is_fitted(self)
         return np.array(default_names(self.n_features_in_, "z"), dtype=object)
 
-    def save(self, path: str | PathLike) -> None:
-        """Write the fitted estimator to one safetensors file, atomically."""
+    def save(self, path: str | PathLike, *, probes: bool = True) -> None:
+        """Write the fitted estimator to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to.
+        probes : bool, default=True
+            As in `ConvexPotentialFlow.save`.
+        """
         check_is_fitted(self)
-        metadata, arrays = parts_to_file(self, self.flows_)
+        metadata, arrays = parts_to_file(self, self.flows_, with_probes=probes)
         own = {"blocks": self.blocks_, "random_state": seed_of(self.random_state)}
         write_model(path, {**metadata, **own}, arrays)
 
-    def _seconds_left(self, started: float) -> float | None:
+    def _seconds_left(self, began: float, k: int) -> float | None:
+        """Return the time for block k: as much of what is left as for each of those after it."""
         if self.max_seconds is None:
             return None
-        return max(0.0, float(self.max_seconds) - (time.monotonic() - started))
+        left = float(self.max_seconds) - (time.perf_counter() - began)
+        return max(0.0, left / (len(self.blocks_) - k))
 
     def _unfitted(self, k: int, seconds_left: float | None) -> Any:
         """Return what is to be fitted to block k, with its bounds and the time there is for it."""
@@ -429,10 +443,33 @@ def _frame(rows: np.ndarray, names: list[str]) -> "pl.DataFrame":
     return pl.from_numpy(np.ascontiguousarray(rows), schema=names)
 
 
-def _counted_on(callback: Any, flows: list[Any]) -> Any:
+class _OfBlock(Listener):
+    """Tells a listener of one of the blocks.
+
+    Parameters
+    ----------
+    listener : Listener
+        Who is told.
+    part : str
+        What to call the block.
+    began : float
+        When the fit of all blocks began, by `time.perf_counter`.
+    """
+
+    def __init__(self, listener: Listener, part: str, began: float):
+        self._listener, self._part, self._began = listener, part, began
+
+    def on_event(self, event: Event) -> None:
+        elapsed = time.perf_counter() - self._began
+        self._listener.on_event(replace(event, part=self._part, elapsed=elapsed))
+
+
+def _counted_on(callback: Any, flows: list[Any], began: float, n_blocks: int) -> Any:
     """Return the callback with runs counted on from those of the flows already fitted."""
     if callback is None:
         return None
+    if isinstance(callback, Listener):
+        return _OfBlock(callback, f"block {len(flows) + 1} of {n_blocks}", began)
     before = sum(len(flow.report_.run_decay) for flow in flows)
     return lambda progress: callback(replace(progress, run=before + progress.run))
 

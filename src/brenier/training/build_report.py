@@ -1,7 +1,7 @@
 """The one builder of reports: from what was trained on every fold to `FitReport`."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float
@@ -9,24 +9,24 @@ from jaxtyping import Float
 from brenier.data.rows import WeightedRows
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
+from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Progress
 from brenier.status import FitStatus
+from brenier.training.as_seen import SeenLoss
 from brenier.training.candidate import Trained
 from brenier.training.likelihood import gaussian_log_density, mean_log_density
-from brenier.training.report import FitReport, MeanAndError
-from brenier.training.run import PARTS
-
-REMEDIES = {
-    FitStatus.ITERATION_LIMIT: "raise max_iter if the log-likelihood was still rising",
-    FitStatus.TIME_LIMIT: "raise max_seconds if the log-likelihood was still rising",
-    FitStatus.NO_PROGRESS: "try another random_state, n_init > 1, or a larger decay",
-    FitStatus.NUMERICAL_FAILURE: "try whiten='full', quadratic terms, or a larger decay",
-    FitStatus.INTERRUPTED: "fit again to go on",
-}
+from brenier.training.report import FitReport, MeanAndError, gaussian_reason, remedy
+from brenier.training.run import PARTS, Run, heldout_sample
+from brenier.training.session import Session
+from brenier.training.settings import Settings
 
 
 def build_report(
-    kept: Sequence[Trained], everyone: Sequence[Trained], flow: ConvexFlow, rows: WeightedRows
+    kept: Sequence[Trained],
+    everyone: Sequence[Trained],
+    flow: ConvexFlow,
+    measured: "Measured",
+    session: Session,
 ) -> FitReport:
     """Return the report of the average of what was trained on every fold.
 
@@ -38,28 +38,31 @@ def build_report(
         These, and those that time left out.
     flow : ConvexFlow
         What is returned.
-    rows : WeightedRows
-        All rows, in data units.
+    measured : Measured
+        How likely rows are under it.
+    session : Session
+        The fit's, at its end.
     """
     leader = max(kept, key=lambda trained: trained.train_log_likelihood)
     cut_off = [trained for trained in everyone if trained.out_of_time]
     ended = cut_off[0] if cut_off else leader
+    status = FitStatus.INTERRUPTED if session.interrupted.is_set() else ended.status
     winner, fold = leader.winner, leader.fold
     runs = [run for trained in kept for run in trained.runs]
-    training = rows if len(kept) > 1 else fold.data.train
-    model, gaussian, weights = _on_heldout(kept, flow)
+    model, gaussian, weights = measured.model, measured.gaussian, measured.weights
     is_judged = len(weights) > 0
-    seconds = {part: sum(run.seconds[part] for run in runs) for part in PARTS}
     hyperparameters = [run.job.hyperparameters for run in runs]
+    seconds = _seconds(runs, session)
+    is_gaussian = all(trained.chosen.is_gaussian for trained in kept)
     return FitReport(
-        status=ended.status,
-        message=_message(ended),
-        is_gaussian=all(trained.chosen.is_gaussian for trained in kept),
+        status=status,
+        message=_message(ended, status, seconds, searched=any(run.iterations for run in runs)),
+        is_gaussian=is_gaussian,
         n_maps=len(flow.map.potentials),
         n_members=sum(trained.chosen.n_members for trained in kept),
-        n_train=len(training.X),
-        n_heldout=len(weights),
-        train_log_likelihood=_train_log_likelihood(kept, flow, training),
+        n_train=measured.n_train,
+        n_heldout=measured.n_heldout,
+        train_log_likelihood=measured.train_log_likelihood,
         heldout_log_likelihood=MeanAndError.of(model, weights) if is_judged else None,
         heldout_gain=MeanAndError.of(model - gaussian, weights) if is_judged else None,
         gaussian_train_log_likelihood=fold.offsets.train - fold.gaussian_losses[0],
@@ -83,50 +86,163 @@ def build_report(
         run_log_likelihood=tuple(run.log_likelihood for run in runs),
         noise=fold.noise,
         tail=0.0 if flow.tail is None else float(flow.tail.h),
-        seconds={"total": max(trained.seconds for trained in kept), **seconds},
+        seconds=seconds,
         certificate=leader.certificate,
     )
 
 
-def _train_log_likelihood(
-    kept: Sequence[Trained], flow: ConvexFlow, training: WeightedRows
-) -> float:
-    """Return that of the returned model; of a single map without a tail it is known already."""
+@dataclass(frozen=True)
+class Measured:
+    """How likely rows are under what is returned.
+
+    Attributes
+    ----------
+    n_train, n_heldout : int
+        How many rows there are.
+    train_log_likelihood : float
+        Of the training rows.
+    model, gaussian : (M,)
+        Log p of held-out rows, or means over groups of them, under the map that held them out and
+        under its Gaussian.
+    weights : (M,)
+        Their weights.
+    """
+
+    n_train: int
+    n_heldout: int
+    train_log_likelihood: float
+    model: Float[np.ndarray, " M"]
+    gaussian: Float[np.ndarray, " M"]
+    weights: Float[np.ndarray, " M"]
+
+
+def measure(kept: Sequence[Trained], flow: ConvexFlow, rows: WeightedRows) -> Measured:
+    """Return the log-likelihoods of what is returned, every row evaluated.
+
+    Parameters
+    ----------
+    kept : sequence of Trained
+        What the flow's map is the average of.
+    flow : ConvexFlow
+        What is returned.
+    rows : WeightedRows
+        All rows, in data units.
+    """
+    training = _training(kept, rows)
     if len(kept) == 1 and flow.tail is None:
-        return kept[0].train_log_likelihood
-    return mean_log_density(flow, training)
+        # Known already.
+        train = kept[0].train_log_likelihood
+    else:
+        train = mean_log_density(flow, training)
+    parts = [_of_rows(trained, flow, trained.fold.data.heldout) for trained in kept]
+    return _together(kept, len(training.X), train, parts)
 
 
-def _on_heldout(
-    kept: Sequence[Trained], flow: ConvexFlow
-) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
-    """Return log p of each map and its Gaussian on the rows that it held out, and their weights."""
-    parts = [(np.zeros(0),) * 3]
-    for trained in kept:
-        heldout = trained.fold.data.heldout
-        if heldout is None:
-            continue
-        own = ConvexFlow(flow.preprocessing, trained.map, flow.tail)
-        model = in_batches(log_density, own, heldout.X)
-        gaussian = gaussian_log_density(trained.fold.gaussian, flow.preprocessing, heldout.X)
-        parts.append((model, gaussian, heldout.weights))
-    model, gaussian, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return model, gaussian, weights
+def measure_as_seen(
+    kept: Sequence[Trained],
+    preprocessing: AbstractPreprocessing,
+    rows: WeightedRows,
+    settings: Settings,
+) -> Measured:
+    """Return the same as far as it is known without compiling anything.
+
+    Means over groups of held-out rows, under the run that each map is made of, stand for rows; they
+    are shifted so that the mean of all is the map's. Of an average no more is said than what its
+    members have: it is no worse.
+
+    Parameters
+    ----------
+    kept : sequence of Trained
+        What the flow's map is the average of; it has no tail.
+    preprocessing : AbstractPreprocessing
+        The flow's.
+    rows : WeightedRows
+        All rows, in data units.
+    settings : Settings
+        Of the fit.
+    """
+    train = float(np.mean([trained.train_log_likelihood for trained in kept]))
+    parts = [_of_groups(trained, preprocessing, settings) for trained in kept]
+    return _together(kept, len(_training(kept, rows).X), train, parts)
 
 
-def _message(trained: Trained) -> str:
+Part = tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"], Float[np.ndarray, " M"]]
+"""Log p under a map and under its Gaussian, and weights."""
+
+
+def _together(
+    kept: Sequence[Trained], n_train: int, train_log_likelihood: float, parts: Sequence[Part]
+) -> Measured:
+    heldout = [trained.fold.data.heldout for trained in kept]
+    n_heldout = sum(0 if rows is None else len(rows.X) for rows in heldout)
+    joined = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Measured(n_train, n_heldout, train_log_likelihood, *joined)
+
+
+def _training(kept: Sequence[Trained], rows: WeightedRows) -> WeightedRows:
+    """Return what was trained on: of an average, all rows."""
+    return rows if len(kept) > 1 else kept[0].fold.data.train
+
+
+def _of_rows(trained: Trained, flow: ConvexFlow, heldout: WeightedRows | None) -> Part:
+    """Return what a map says of the rows that it held out."""
+    if heldout is None:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    gaussian = gaussian_log_density(trained.fold.gaussian, flow.preprocessing, heldout.X)
+    if trained.chosen.is_gaussian and flow.tail is None:
+        return gaussian, gaussian, heldout.weights
+    own = ConvexFlow(flow.preprocessing, trained.map, flow.tail)
+    return in_batches(log_density, own, heldout.X), gaussian, heldout.weights
+
+
+def _of_groups(trained: Trained, preprocessing: AbstractPreprocessing, settings: Settings) -> Part:
+    """Return what the run that a map is made of says of groups of rows that it held out."""
+    fold, run, data = trained.fold, trained.chosen.run, trained.fold.data.heldout
+    if data is None:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    gaussian = gaussian_log_density(fold.gaussian, preprocessing, data.X)
+    seen = None if run is None else run.job.fold.split.heldout
+    if run is None or seen is None:
+        model = gaussian if trained.chosen.is_gaussian else np.full(len(gaussian), np.nan)
+        return model, gaussian, data.weights
+    program = SeenLoss(run, heldout_sample(run.job, settings))
+    groups = np.array_split(np.arange(len(data.X)), min(settings.as_seen_groups, len(data.X)))
+
+    def means(values: np.ndarray) -> np.ndarray:
+        return np.array([data[group].mean(values[group]) for group in groups])
+
+    log_det = means(np.asarray(preprocessing.forward(data.X)[1]))
+    model = log_det - np.array([program.mean(seen[group]) for group in groups])
+    weights = np.array([np.sum(data.weights[group]) for group in groups])
+    known = fold.offsets.heldout - trained.chosen.heldout_loss
+    return model + known - np.average(model, weights=weights), means(gaussian), weights
+
+
+def _seconds(runs: Sequence[Run], session: Session) -> dict[str, float]:
+    """Return the wall time, phase by phase, and what the runs took, summed over them."""
+    of_phases = session.phases.seconds
+    of_runs = {part: sum(run.seconds[part] for run in runs) for part in PARTS}
+    return {"total": sum(of_phases.values()), **of_phases, **of_runs}
+
+
+def _message(
+    trained: Trained, status: FitStatus, seconds: dict[str, float], *, searched: bool
+) -> str:
     """Return one sentence on how the fit ended, with numbers and the remedy."""
-    where = (
-        "the Gaussian was returned, no iterate being better"
-        if trained.found_nothing
-        else f"the iterate returned is number {trained.best_iteration}{_made_of(trained)}"
-    )
-    text = f"The fit ended with status '{trained.status.value}' after "
-    text += f"{len(trained.winner.iterations)} iterations and {trained.seconds:.1f} s; {where}"
+    text = f"The fit ended with status '{status.value}' after {len(trained.winner.iterations)} "
+    text += f"iterations and {seconds['total']:.1f} s; {_returned(trained, status, seconds)}"
     if trained.certificate is not None:
         text += f" (projected gradient {trained.certificate.projected_gradient:.1e} nats)"
-    remedy = REMEDIES.get(trained.status)
-    return f"{text}: {remedy}." if remedy else f"{text}."
+    cure = remedy(status, searched=searched)
+    return f"{text}: {cure}." if cure else f"{text}."
+
+
+def _returned(trained: Trained, status: FitStatus, seconds: dict[str, float]) -> str:
+    if trained.found_nothing:
+        searched = any(run.best is not None for run in trained.runs)
+        reason = gaussian_reason(status, seconds, searched=searched)
+        return f"the Gaussian was returned, for {reason}"
+    return f"the iterate returned is number {trained.best_iteration}{_made_of(trained)}"
 
 
 def _made_of(trained: Trained) -> str:

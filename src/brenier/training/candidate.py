@@ -101,6 +101,8 @@ class Trained:
         """Return what was trained, its status from the runs."""
         cut_off = (run.status for run in runs if run.out_of_time)
         status = next(cut_off, winner.status)
+        if session.interrupted.is_set():
+            status = FitStatus.INTERRUPTED
         lost = chosen.run is None and not chosen.is_gaussian
         if lost and status is not FitStatus.INTERRUPTED:
             # Without quadratics the Gaussian is not in the model: there is nothing to fall back on.

@@ -18,6 +18,7 @@ References
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -33,12 +34,14 @@ from brenier.optimizers.progress import Offsets
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import AbstractMap, AbstractPotential, ConvexPotential
 from brenier.potential.gaussian import AbstractGaussian
+from brenier.training.as_seen import candidate_as_seen
 from brenier.training.candidate import Candidate, Trained
 from brenier.training.ensemble import original, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.final_solve import final_solve
 from brenier.training.folds import Fold
 from brenier.training.noise import noisy_copies
+from brenier.training.phases import FITTING, SUMMING
 from brenier.training.run import Job, Run, run
 from brenier.training.selection import Runner, make_runs
 from brenier.training.session import Session
@@ -114,14 +117,11 @@ def train_composition(
     if not chains[-1].out_of_time:
         going_on = [chain for chain in chains if not chain.found_nothing]
         jobs = [_joint_job(fold, chain, family, settings, session) for chain in going_on]
+        session.phases.part("all maps")
+        session.phases.begin(FITTING, {job.number: job.criteria for job in jobs})
         made = make_runs(jobs, settings, session, runner)
         runs += made
-        chain_of = dict(zip((job.number for job in jobs), going_on, strict=True))
-        candidates += [
-            _after_joint_training(fold, chain_of[run.job.number], final_solve(run, settings))
-            for run in made
-            if run.best is not None
-        ]
+        candidates += _after_joint_training(fold, going_on, jobs, made, settings, session)
     chosen = min(candidates, key=lambda candidate: candidate.criterion)
     winner = chains[0].last.winner if chosen.run is None else original(chosen.run, runs)
     return Trained.of(fold, chosen, runs, winner, session)
@@ -135,7 +135,8 @@ def _chains(
     for start in range(settings.n_init):
         selected = chains[0].hyperparameters if chains and fold.candidates else []
         seed = fold.seed + start * settings.n_maps
-        chains.append(_one_by_one(fold, family, settings, session, runner, seed, selected))
+        name = f"start {start + 1} of {settings.n_init}, " * (settings.n_init > 1)
+        chains.append(_one_by_one(fold, family, settings, session, runner, seed, selected, name))
         if chains[-1].out_of_time:
             break
     return chains
@@ -149,21 +150,29 @@ def _one_by_one(
     runner: Runner,
     seed: int,
     selected: Sequence[Hyperparameters],
+    name: str,
 ) -> Chain:
-    """Return potentials, each trained where those before it lead, for a few iterations."""
+    """Return potentials, each trained where those before it lead, for a few iterations.
+
+    `name` is what to call the start, before the number of the map.
+    """
     own = replace(settings, n_init=1, max_iter=min(settings.map_iterations, settings.max_iter))
     where = _reseeded(fold, seed, selected[:1], settings)
     parts: list[Trained] = []
     while True:
+        session.phases.part(f"{name}map {len(parts) + 1} of {settings.n_maps}")
         (part,) = train_potentials([where], family, own, session, runner)
         parts.append(part)
         chain = Chain(tuple(parts))
         if chain.out_of_time or chain.found_nothing or len(parts) == settings.n_maps:
             return chain
         k = len(parts)
-        split, offsets = _image(where, part.map)
         candidates = selected[k : k + 1] or fold.candidates
-        where = Fold.of(fold.data, split, offsets, family, own, seed + k, candidates=candidates)
+        after = partial(_after, where, part.map, family, own, seed + k, candidates)
+        folds = session.results(after, session.limits.runs)
+        if not folds:
+            return chain
+        (where,) = folds
 
 
 def _reseeded(
@@ -175,20 +184,52 @@ def _reseeded(
 
 
 def _before_joint_training(fold: Fold, chain: Chain) -> Candidate:
+    """Return the potentials one after the other; the last one's losses count all of them."""
     potentials = [potential for part in chain.parts for potential in part.map.potentials]
-    composition = Composition(tuple(potentials))
-    candidate = Candidate.of(fold, composition, chain.n_members, chain.last.chosen.run)
-    return replace(candidate, is_gaussian=chain.found_nothing)
+    last = chain.parts[-1]
+    before = (own - of_last for own, of_last in zip(fold.offsets, last.fold.offsets, strict=True))
+    losses = (last.chosen.loss, last.chosen.heldout_loss)
+    loss, heldout_loss = (offset + J for offset, J in zip(before, losses, strict=True))
+    return Candidate(
+        Composition(tuple(potentials)),
+        loss,
+        heldout_loss,
+        chain.n_members,
+        chain.last.chosen.run,
+        is_gaussian=chain.found_nothing,
+    )
 
 
-def _after_joint_training(fold: Fold, chain: Chain, run: Run) -> Candidate:
-    """Return the composition at a finally solved run's best iterate."""
+def _after_joint_training(
+    fold: Fold,
+    chains: Sequence[Chain],
+    jobs: Sequence[Job],
+    runs: Sequence[Run],
+    settings: Settings,
+    session: Session,
+) -> list[Candidate]:
+    """Return the compositions at the best iterates of the chains' runs, as far as they have any."""
+    session.phases.begin(SUMMING)
+    n_members = {job.number: c.n_members for job, c in zip(jobs, chains, strict=True)}
+    found = [(run, n_members[run.job.number]) for run in runs if run.best is not None]
+
+    def finally_solved() -> list[Candidate]:
+        solved = [(final_solve(run, settings), n) for run, n in found]
+        return [Candidate.of(fold, _composition(run), n, run) for run, n in solved]
+
+    results = session.results(finally_solved, session.limits.conclusion)
+    if results:
+        return results[0]
+    return [candidate_as_seen(fold, _composition(run), n, run, settings) for run, n in found]
+
+
+def _composition(run: Run) -> Composition:
+    """Return the composition at a run's best iterate."""
     if run.best is None:
         raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
     features = run.job.problem.features(jnp.asarray(run.best.theta))
     potentials = features.with_weights(run.best.w).potentials
-    composition = Composition(jax.tree.map(np.asarray, potentials))
-    return Candidate.of(fold, composition, chain.n_members, run)
+    return Composition(jax.tree.map(np.asarray, potentials))
 
 
 def _joint_job(
@@ -239,6 +280,19 @@ def _bounds_and_ridge(
     lower, ridge = family.bounds_and_ridge(potential.features, settings, gaussian)
     room = np.minimum(lower, settings.bound_room * potential.w)
     return np.where(lower > 0.0, room, lower), ridge
+
+
+def _after(
+    fold: Fold,
+    map_: AbstractMap,
+    family: AbstractFamily,
+    settings: Settings,
+    seed: int,
+    candidates: Sequence[Hyperparameters],
+) -> Fold:
+    """Return the fold where one more map leads."""
+    split, offsets = _image(fold, map_)
+    return Fold.of(fold.data, split, offsets, family, settings, seed, candidates=candidates)
 
 
 def _image(fold: Fold, map_: AbstractMap) -> tuple[Split, Offsets]:

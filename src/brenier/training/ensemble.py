@@ -14,10 +14,12 @@ import numpy as np
 from brenier.potential.features import AbstractMap, AbstractPotential
 from brenier.potential.merge import combine
 from brenier.status import FitStatus
+from brenier.training.as_seen import candidate_as_seen
 from brenier.training.candidate import Candidate, Trained, potential_at, potential_of
 from brenier.training.families import AbstractFamily
 from brenier.training.final_solve import final_solve
 from brenier.training.folds import Fold
+from brenier.training.phases import SUMMING
 from brenier.training.run import Run, run
 from brenier.training.selection import Runner, Selection, Start
 from brenier.training.session import Session
@@ -66,15 +68,38 @@ def train_potentials(
 def conclude(
     fold: Fold, runs: Sequence[Run], family: AbstractFamily, settings: Settings, session: Session
 ) -> Trained:
-    """Return the weighted sum of the best runs' potentials, or the Gaussian where it is better."""
-    members = [final_solve(run, settings) for run in _best_of_members(runs)]
-    best = min(members, key=lambda run: run.criterion, default=None)
-    winner = min(runs, key=lambda run: run.criterion) if best is None else original(best, runs)
+    """Return the weighted sum of the best runs' potentials, or the Gaussian where it is better.
+
+    Where there is no time for the sum, the best run's potential as the run has left it.
+    """
+    session.phases.begin(SUMMING)
+    found = _best_of_members(runs)
+    winner = min(found or runs, key=lambda run: run.criterion)
+    chosen = _unfinished(winner)
+    if found:
+        results = session.results(
+            lambda: _summed(fold, found, family, settings), session.limits.conclusion
+        )
+        chosen, winner = results[0] if results else (_as_seen(fold, winner, settings), winner)
     gaussian = _gaussian(fold, winner, family, settings)
-    chosen = _unfinished(winner) if best is None else _sum(fold, members, best, gaussian, settings)
     if settings.algorithm.quadratic and _is_worse(chosen, gaussian):
         chosen = gaussian
     return Trained.of(fold, chosen, runs, winner, session)
+
+
+def _summed(
+    fold: Fold, runs: Sequence[Run], family: AbstractFamily, settings: Settings
+) -> tuple[Candidate, Run]:
+    """Return the weighted sum of runs' potentials, and the run that is best once finally solved."""
+    members = [final_solve(run, settings) for run in runs]
+    best = min(members, key=lambda run: run.criterion)
+    gaussian = _gaussian(fold, original(best, runs), family, settings)
+    return _sum(fold, members, best, gaussian, settings), original(best, runs)
+
+
+def _as_seen(fold: Fold, run: Run, settings: Settings) -> Candidate:
+    """Return a run's potential, for want of time for more."""
+    return candidate_as_seen(fold, _potential_of(run), 1, run, settings)
 
 
 def average(maps: Sequence[AbstractMap]) -> AbstractMap:

@@ -122,7 +122,7 @@ def _preprocessing(
 ) -> Preprocessing:
     """Return bounds and whitening of a density's own columns."""
     column_bounds = ColumnBounds(*bounds)
-    bounded = np.asarray(column_bounds.forward(Y)[0])
+    bounded = column_bounds.columns(Y)
     N, n = bounded.shape
     how = "standardize" if whiten == "full" and N <= n else whiten
     return Preprocessing(column_bounds, whitening(bounded, weights, how))

@@ -30,12 +30,13 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.training.build_report import build_report
+from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.folds import Fold, preprocessed
+from brenier.training.phases import SUMMING, Listener
 from brenier.training.report import FitReport
 from brenier.training.session import Session
 from brenier.training.settings import Settings
@@ -70,6 +71,8 @@ def fit(
     bounds: Bounds,
     seed: int,
     callback: ProgressCallback | None = None,
+    listener: Listener | None = None,
+    began: float | None = None,
 ) -> Model:
     """Return the density of weighted rows.
 
@@ -92,14 +95,28 @@ def fit(
         Of initial weights, noise and mini-batches.
     callback : callable, optional
         Called with a `Progress` after every iterate of every run, one call at a time.
+    listener : Listener, optional
+        Told of phases.
+    began : float, optional
+        From when on seconds, and those of the limit, are counted, by `time.perf_counter`; None:
+        from now on.
     """
-    session = Session.begin(settings.max_seconds, seed, callback)
+    session = Session.begin(
+        settings.max_seconds,
+        seed,
+        callback,
+        ending=settings.ending,
+        listener=listener,
+        began=began,
+    )
     settings = _of_rows(settings, len(rows.X))
     splits = _splits(rows, validation, settings, bounds)
     preprocessing = family.preprocessing(
         rows if settings.own_splits else splits[0].train, bounds, settings.whiten
     )
     shrinkage = _shrinkage(rows, family)
+    if session.is_late:
+        settings, splits = _hurried(settings), splits[:1]
     folds = [
         Fold.of(split, *preprocessed(preprocessing, split), family, settings, seed + k, shrinkage)
         for k, split in enumerate(splits)
@@ -107,9 +124,31 @@ def fit(
     everyone = _train(folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
-    flow = with_tail(flow, kept, settings)
-    report = build_report(kept, everyone, flow, rows)
+    flow, measured = _measured(flow, kept, rows, settings, session)
+    report = build_report(kept, everyone, flow, measured, session)
+    session.phases.close()
     return Model(flow, kept[0].fold.gaussian, report)
+
+
+def _measured(
+    flow: ConvexFlow,
+    kept: list[Trained],
+    rows: WeightedRows,
+    settings: Settings,
+    session: Session,
+) -> tuple[ConvexFlow, Measured]:
+    """Return the flow with its tail, and how likely rows are; without a tail for want of time."""
+
+    def finished() -> tuple[ConvexFlow, Measured]:
+        with_its_tail = with_tail(flow, kept, settings)
+        return with_its_tail, measure(kept, with_its_tail, rows)
+
+    session.phases.part("")
+    session.phases.begin(SUMMING)
+    results = session.results(finished, session.limits.report)
+    if results:
+        return results[0]
+    return flow, measure_as_seen(kept, flow.preprocessing, rows, settings)
 
 
 def _of_rows(settings: Settings, n_rows: int) -> Settings:
@@ -130,10 +169,16 @@ def _splits(
     return splits if all(split.heldout is not None for split in splits) else [Split(rows)]
 
 
+def _hurried(settings: Settings) -> Settings:
+    """Return what is to be done where the time is up before any run: next to nothing."""
+    decay = settings.blind_decay if settings.decay is None else settings.decay
+    return replace(settings, n_estimators=1, n_init=1, noise=0.0, decay=decay)
+
+
 def _bounded(bounds: Bounds) -> Callable[[np.ndarray], np.ndarray]:
     """Return what maps rows to the density's own columns after their bounds' maps."""
     column_bounds, n = ColumnBounds(*bounds), len(bounds.low)
-    return lambda X: np.asarray(column_bounds.forward(X[:, :n])[0])
+    return lambda X: column_bounds.columns(X[:, :n])
 
 
 def _shrinkage(rows: WeightedRows, family: AbstractFamily) -> float:

@@ -14,8 +14,7 @@ from typing import ParamSpec, TypeVar
 import jax
 from threadpoolctl import threadpool_limits
 
-# Where a thread that waits cannot be interrupted, Ctrl-C is seen after so long (seconds).
-POLL = 0.2
+from brenier.training.background import POLL
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")

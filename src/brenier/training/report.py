@@ -1,6 +1,7 @@
 """What a fitted estimator tells about its fit, in users' units: log-likelihoods in nats."""
 
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,20 @@ from jaxtyping import Float
 
 from brenier.io.plain import to_plain, with_nan
 from brenier.status import FitStatus
+from brenier.training.phases import PHASES
+
+REMEDIES = MappingProxyType(
+    {
+        FitStatus.ITERATION_LIMIT: "raise max_iter if the log-likelihood was still rising",
+        FitStatus.TIME_LIMIT: "raise max_seconds if the log-likelihood was still rising",
+        FitStatus.NO_PROGRESS: "try another random_state, n_init > 1, or a larger decay",
+        FitStatus.NUMERICAL_FAILURE: "try whiten='full', quadratic terms, or a larger decay",
+        FitStatus.INTERRUPTED: "fit again to go on",
+    }
+)
+"""What a user can do after a fit that ended so."""
+# Of the wall time: phases with less go without saying.
+SHOWN_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ class FitReport:
     message : str
         One sentence about it.
     is_gaussian : bool
-        Whether the Gaussian itself was returned, no run having done better.
+        Whether the Gaussian itself was returned; `gaussian_reason` says why.
     n_maps : int
         Maps that are composed: gradients of potentials, one after the other.
     n_members : int
@@ -110,8 +125,10 @@ class FitReport:
         chosen on the held-out rows, whose log-likelihood and gain are with it; those in `history`
         and of every run are without.
     seconds : dict
-        Wall time: `total`; and summed over all runs, several of which are made at once, that of the
-        `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
+        Wall time: `total`, which is the sum of `reading`, `compiling`, `selecting`, `fitting` and
+        `summing`, one after the other (`brenier.training.phases`); compiling that goes on beside a
+        search is not in `compiling`. And summed over all runs, several of which are made at once:
+        the time of the `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
         Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap bounds
         nothing where the stationarity is not small, as after optimizers that train w. Of a
@@ -167,9 +184,33 @@ class FitReport:
         return f"FitReport\n{shown}"
 
     @property
+    def searched(self) -> bool:
+        """Whether any run had an iterate."""
+        return any(not np.isnan(reached) for reached in self.run_log_likelihood)
+
+    @property
+    def gaussian_reason(self) -> str:
+        """Why the Gaussian was returned, in a clause; nothing where it was not."""
+        if not self.is_gaussian:
+            return ""
+        return gaussian_reason(self.status, self.seconds, searched=self.searched)
+
+    @property
     def verdict(self) -> str:
-        """One plain sentence on what the gain over the Gaussian means."""
-        return verdict(self.heldout_gain, rows=f"{self.n_heldout} held-out rows")
+        """One plain sentence on what the gain over the Gaussian means, and why there is none."""
+        rows = f"{self.n_heldout} held-out rows"
+        if not self.is_gaussian:
+            return verdict(self.heldout_gain, rows=rows)
+        if self.status.finished and self.searched:
+            seen = f" on {rows}" * (self.n_heldout > 0)
+            return (
+                f"Nothing better than a Gaussian was found{seen}: the data look Gaussian, or are "
+                "too few to tell."
+            )
+        reason = self.gaussian_reason
+        cure = remedy(self.status, searched=self.searched)
+        cure = f"; {cure}" if cure else ""
+        return f"{reason[0].upper()}{reason[1:]}{cure}. The model is the Gaussian."
 
     @property
     def n_iter(self) -> int:
@@ -202,6 +243,53 @@ class FitReport:
         ):
             fields[name] = with_nan(fields[name])
         return FitReport(**fields)
+
+
+def gaussian_reason(status: FitStatus, seconds: dict[str, float], *, searched: bool) -> str:
+    """Return why a fit ended with the Gaussian, in a clause.
+
+    Parameters
+    ----------
+    status : FitStatus
+        How it ended.
+    seconds : dict
+        Where its time went.
+    searched : bool
+        Whether any run had an iterate.
+    """
+    if status.finished:
+        return "no iterate was better" if searched else "the rows are too few for more"
+    if searched:
+        return (
+            f"the search was cut off ({status.value}) before it found anything better than the "
+            "Gaussian, and whether there is cannot be told"
+        )
+    return f"nothing was searched: {where_time_went(seconds)}"
+
+
+def remedy(status: FitStatus, *, searched: bool) -> str:
+    """Return what a user can do after a fit that ended so; nothing where nothing is amiss."""
+    if status is FitStatus.TIME_LIMIT and not searched:
+        return "raise max_seconds (programs are compiled once: the same fit again starts sooner)"
+    return REMEDIES.get(status, "")
+
+
+def where_time_went(seconds: dict[str, float]) -> str:
+    """Return what the wall time of a fit went into, in words."""
+    total = seconds["total"]
+    spent = {phase: seconds.get(phase, 0.0) for phase in PHASES}
+    shown = sorted(
+        (phase for phase in PHASES if spent[phase] >= SHOWN_SHARE * total > 0),
+        key=lambda phase: -spent[phase],
+    )
+    if not shown:
+        return "there was no time"
+    # Of a command, from the start of its process on.
+    names = {phase: phase for phase in PHASES} | {PHASES[0]: f"starting and {PHASES[0]}"}
+    if len(shown) == 1:
+        return f"all {total:.3g} s went into {names[shown[0]]}"
+    texts = [f"{spent[phase]:.3g} s into {names[phase]}" for phase in shown]
+    return f"of {total:.3g} s went {', '.join(texts[:-1])} and {texts[-1]}"
 
 
 def verdict(gain: MeanAndError | None, *, rows: str) -> str:

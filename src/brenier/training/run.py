@@ -6,22 +6,23 @@ rough gradient. Every stage is a fixed sample (SAA), so every stage is determini
 """
 
 import time
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from threading import Event
 
 import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import WarmStart
-from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.early_stopping import (
+    Clock,
     EarlyStopping,
-    HeldoutLoss,
     Iterate,
     Pause,
     StoppingCriteria,
     StopRun,
 )
-from brenier.optimizers.progress import Progress
+from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus
 from brenier.training.folds import Fold
 from brenier.training.report import Certificate
@@ -130,46 +131,156 @@ class Run:
 
 
 def run(job: Job, settings: Settings, session: Session) -> Run:
-    """Return the run of a job, stage by stage; time and Ctrl-C end it with what there is so far."""
-    begun, compiling = time.perf_counter(), 0.0
-    problem, rows = job.problem, job.fold.seen
-    optimizer = settings.optimizer(session.seed)
-    early_stopping = _early_stopping(job, settings, session)
-    counters, theta, cold = Counters(), to_vector(problem.template.network), job.cold
-    status = FitStatus.NO_PROGRESS
-    for n_rows in stages(len(rows.X), settings):
-        sample = PaddedSample.of(rows.X[:n_rows], rows.weights[:n_rows], _chunk_rows(problem))
-        function = _function(optimizer, problem, sample, cold, n_rows, counters)
-        if early_stopping.heldout_loss is None:
-            # Training losses of different samples do not compare.
-            early_stopping.best = None
+    """Return the run of a job, stage by stage; time and Ctrl-C end it with what there is so far.
+
+    It is made in a thread of its own. Where that compiles, or evaluates, beyond the time for it, it
+    is left behind, and what it found before is the run.
+    """
+    under_way = UnderWay(job, settings, session)
+    ended = session.results(under_way.make, session.limits.runs, session.clock.stop)
+    if not ended:
+        under_way.leave_behind()
+    session.phases.ended(job.number)
+    return under_way.so_far()
+
+
+class UnderWay:
+    """A run that is being made.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be done.
+    settings : Settings
+        Of the fit.
+    session : Session
+        The fit's.
+    """
+
+    def __init__(self, job: Job, settings: Settings, session: Session):
+        self._job, self._settings, self._session = job, settings, session
+        self._begun, self._compiling = time.perf_counter(), 0.0
+        self._compiles_since: float | None = None
+        self._counters = Counters()
+        self._status: FitStatus | None = None
+        self._left_behind = Event()
+        self._early_stopping = _early_stopping(job, settings, session, self._tell)
+
+    def make(self) -> None:
+        """Make the run, to its end."""
+        job, early_stopping = self._job, self._early_stopping
+        rows, n_rows = job.fold.seen, stages(len(job.fold.seen.X), self._settings)
+        theta, cold = to_vector(job.problem.template.network), job.cold
+        status = FitStatus.NO_PROGRESS
+        for N in n_rows:
+            sample = PaddedSample.of(rows.X[:N], rows.weights[:N], _chunk_rows(job.problem))
+            if early_stopping.heldout_loss is None:
+                # Training losses of different samples do not compare.
+                early_stopping.best = None
+            status = self._stage(theta, sample, cold, N)
+            if early_stopping.best is not None:
+                theta = early_stopping.best.theta
+                cold = WarmStart.cold(jnp.asarray(early_stopping.best.w))
+            if status in FINAL:
+                break
+        self._end(status)
+
+    def leave_behind(self) -> None:
+        """End the run with what there is, for want of time, while its thread goes on."""
+        self._left_behind.set()
+        self._end(_why_stopped(self._session.clock))
+
+    def so_far(self) -> Run:
+        """Return the run as it is, in copies that a thread left behind does not change."""
+        early_stopping = self._early_stopping
+        # The best first: its record is among the iterations by then.
+        best = early_stopping.best
+        counters = replace(
+            self._counters,
+            newton_steps=list(self._counters.newton_steps),
+            chord_steps=list(self._counters.chord_steps),
+        )
+        now, since = time.perf_counter(), self._compiles_since
+        spent = (
+            now - self._begun,
+            self._compiling + (0.0 if since is None else now - since),
+            counters.inner_seconds,
+            counters.gradient_seconds,
+            early_stopping.heldout_seconds,
+        )
+        status = self._status or FitStatus.NO_PROGRESS
+        seconds = dict(zip(PARTS, spent, strict=True))
+        return Run(self._job, status, best, tuple(early_stopping.iterations), counters, seconds)
+
+    def _stage(
+        self, theta: np.ndarray, sample: PaddedSample, cold: WarmStart, n_rows: int
+    ) -> FitStatus:
+        """Minimise on a sample, and return how that ended."""
+        optimizer = self._settings.optimizer(self._session.seed)
+        early_stopping = self._early_stopping
+        kind = ReducedFunction if optimizer.eliminates else FullFunction
+        function = kind(self._job.problem, sample, cold, n_rows, self._counters)
         try:
             # Without time left there is nothing to compile for.
-            session.clock.check()
+            self._session.clock.check()
             x = function.start(theta)
-            compiling += _compile(function, early_stopping.heldout_loss, x, session)
-            status = optimizer.minimize(function, x, early_stopping).status
+            # Of the inner solve, and of the gradient.
+            self._compile(function, x, n_programs=1 + optimizer.eliminates)
+            return optimizer.minimize(function, x, early_stopping).status
         except StopRun as stop:
-            status = stop.status
+            return stop.status
         except KeyboardInterrupt:
-            status = FitStatus.INTERRUPTED
-        if early_stopping.best is not None:
-            theta = early_stopping.best.theta
-            cold = WarmStart.cold(jnp.asarray(early_stopping.best.w))
-        if status in FINAL:
-            break
-    if status in OUT_OF_TIME:
-        session.clock.stop.set()
-    spent = (
-        time.perf_counter() - begun,
-        compiling,
-        counters.inner_seconds,
-        counters.gradient_seconds,
-        early_stopping.heldout_seconds,
-    )
-    seconds = dict(zip(PARTS, spent, strict=True))
-    iterations = tuple(early_stopping.iterations)
-    return Run(job, status, early_stopping.best, iterations, counters, seconds)
+            return FitStatus.INTERRUPTED
+
+    def _compile(self, function: AbstractFunction, x: np.ndarray, *, n_programs: int) -> None:
+        """Compile what the run will call, by calling it once."""
+        session, self._compiles_since = self._session, time.perf_counter()
+        programs = session.programs((function.problem, function.sample))
+        waiting = nullcontext() if programs.compiled else session.phases.compiling(self._job.number)
+        try:
+            with waiting, programs.lock:
+                # Another run may have compiled them, for as long as there was time.
+                session.clock.check()
+                if not programs.compiled:
+                    self._call_once(function, x, n_programs)
+                    programs.compiled = True
+        finally:
+            self._compiling += time.perf_counter() - self._compiles_since
+            self._compiles_since = None
+
+    def _call_once(self, function: AbstractFunction, x: np.ndarray, n_programs: int) -> None:
+        session, heldout_loss = self._session, self._early_stopping.heldout_loss
+        session.phases.programs(more=n_programs + (heldout_loss is not None))
+        function.warm_up(x)
+        session.phases.programs(done=n_programs)
+        if heldout_loss is not None:
+            session.clock.check()
+            theta = to_vector(function.problem.template.network)
+            heldout_loss(theta, np.asarray(function.cold.w))
+            session.phases.programs(done=1)
+
+    def _tell(self, progress: Progress) -> None:
+        """Tell of an iterate, unless the fit has gone on without this run."""
+        if self._left_behind.is_set():
+            return
+        self._session.phases.iterate(progress)
+        if self._session.tell is not None:
+            self._session.tell(progress)
+
+    def _end(self, status: FitStatus) -> None:
+        if self._status is None:
+            self._status = status
+        if status in OUT_OF_TIME:
+            self._session.clock.stop.set()
+
+
+def _why_stopped(clock: Clock) -> FitStatus:
+    """Return whether time or Ctrl-C ended the search."""
+    try:
+        clock.check()
+    except StopRun as stop:
+        return stop.status
+    return FitStatus.INTERRUPTED
 
 
 def stages(n_rows: int, settings: Settings) -> list[int]:
@@ -180,22 +291,22 @@ def stages(n_rows: int, settings: Settings) -> list[int]:
     return found
 
 
-def _early_stopping(job: Job, settings: Settings, session: Session) -> EarlyStopping:
+def _early_stopping(
+    job: Job, settings: Settings, session: Session, tell: ProgressCallback
+) -> EarlyStopping:
     early_stopping = EarlyStopping(
         job.criteria,
         clock=session.clock,
-        tell=session.tell,
+        tell=tell,
         run=job.number,
         offsets=job.fold.offsets,
         pause=job.pause,
     )
-    heldout, problem = job.fold.split.heldout, job.problem
-    if heldout is not None:
-        most = settings.max_heldout_rows
-        X, weights = heldout.X[:most], heldout.weights[:most]
-        sample = PaddedSample.of(X, weights, _chunk_rows(problem))
+    if job.fold.split.heldout is not None:
+        problem, sample = job.problem, heldout_sample(job, settings)
         n_train = min(len(job.fold.seen.X), settings.max_run_rows)
-        early_stopping.heldout_every = 1 + (len(X) - 1) // n_train
+        n_heldout = min(len(job.fold.split.heldout.X), settings.max_heldout_rows)
+        early_stopping.heldout_every = 1 + (n_heldout - 1) // n_train
 
         def heldout_loss(theta: np.ndarray, w: np.ndarray) -> float:
             return float(problem.loss(jnp.asarray(theta), jnp.asarray(w), sample))
@@ -204,29 +315,12 @@ def _early_stopping(job: Job, settings: Settings, session: Session) -> EarlyStop
     return early_stopping
 
 
-def _function(
-    optimizer: AbstractOptimizer,
-    problem: VariableProjection,
-    sample: PaddedSample,
-    cold: WarmStart,
-    n_rows: int,
-    counters: Counters,
-) -> AbstractFunction:
-    kind = ReducedFunction if optimizer.eliminates else FullFunction
-    return kind(problem, sample, cold, n_rows, counters)
-
-
-def _compile(
-    function: AbstractFunction, heldout_loss: HeldoutLoss | None, x: np.ndarray, session: Session
-) -> float:
-    """Compile what the run will call, by calling it once; return the seconds it took."""
-    before = time.perf_counter()
-    with session.compiling((function.problem, function.sample)):
-        function.warm_up(x)
-        if heldout_loss is not None:
-            theta = to_vector(function.problem.template.network)
-            heldout_loss(theta, np.asarray(function.cold.w))
-    return time.perf_counter() - before
+def heldout_sample(job: Job, settings: Settings) -> PaddedSample:
+    """Return the held-out rows that a run looks at; there must be some."""
+    heldout, most = job.fold.split.heldout, settings.max_heldout_rows
+    if heldout is None:
+        raise ValueError("Expected held-out rows; got none.")
+    return PaddedSample.of(heldout.X[:most], heldout.weights[:most], _chunk_rows(job.problem))
 
 
 def _chunk_rows(problem: VariableProjection) -> int:

@@ -19,6 +19,7 @@ from brenier.training.folds import Fold
 from brenier.training.halving import Halving, Standing
 from brenier.training.lead import is_ahead
 from brenier.training.parallel import run_parallel
+from brenier.training.phases import FITTING, SELECTING
 from brenier.training.run import Job, Run
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
@@ -97,6 +98,7 @@ class Selection:
         rungs = dict.fromkeys(min(rung, self.settings.max_iter) for rung in self.settings.rungs)
         halving = Halving(len(candidates), tuple(rungs), self.session.clock)
         jobs = [self._job(self.first, candidate) for candidate in candidates]
+        self.session.phases.begin(SELECTING, _criteria(jobs))
         meeting = [partial(self._of_candidate, k, job, halving) for k, job in enumerate(jobs)]
         made = [*meeting, partial(self._of_others, jobs, halving)]
         return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
@@ -123,14 +125,21 @@ class Selection:
         others = [start for start in self.others if not self._is_one_more(start)]
         if len(others) < len(self.others) and is_ahead(jobs[k], standing, self.settings):
             others = self.others
-        return self._complete(others, jobs[k].hyperparameters)
+        return self._complete(others, jobs[k].hyperparameters, beside=[jobs[k]])
 
     def _is_one_more(self, start: Start) -> bool:
         """Whether a start is for one more potential in the sum of the same fold."""
         return start.fold is self.first.fold and start.member != self.first.member
 
-    def _complete(self, starts: Sequence[Start], hyperparameters: Hyperparameters) -> list[Run]:
+    def _complete(
+        self,
+        starts: Sequence[Start],
+        hyperparameters: Hyperparameters,
+        beside: Sequence[Job] = (),
+    ) -> list[Run]:
+        """Return the runs from some starts, made beside others that go on."""
         jobs = [self._job(start, hyperparameters) for start in starts]
+        self.session.phases.begin(FITTING, _criteria([*beside, *jobs]))
         return make_runs(jobs, self.settings, self.session, self.runner)
 
     def _job(self, start: Start, hyperparameters: Hyperparameters) -> Job:
@@ -138,6 +147,10 @@ class Selection:
         return start.job(
             self.family, self.settings, hyperparameters, self.settings.criteria, number
         )
+
+
+def _criteria(jobs: Sequence[Job]) -> dict[int, StoppingCriteria]:
+    return {job.number: job.criteria for job in jobs}
 
 
 def make_runs(jobs: list[Job], settings: Settings, session: Session, runner: Runner) -> list[Run]:

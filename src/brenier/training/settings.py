@@ -220,6 +220,13 @@ class Settings:
         0.25, "... and for this share of those done", "Fewer iterations"
     )
     max_seconds: float | None = _number(None, "wall time of the fit; None: no limit")
+    ending_share: float = _number(
+        0.1, "share of that wall time that is kept for what follows the runs, ..."
+    )
+    ending_seconds: float = _number(60.0, "... but no more than so many seconds")
+    as_seen_groups: int = _number(
+        32, "groups of held-out rows for a standard error when there is no time to look at each row"
+    )
 
     # The ensemble.
     n_init: int = _number(
@@ -291,6 +298,12 @@ class Settings:
             self.patience_share,
             self.algorithm.max_work_units,
         )
+
+    @property
+    def ending(self) -> float:
+        """Seconds of the time limit that are kept for what follows the runs."""
+        limit = 0.0 if self.max_seconds is None else self.max_seconds
+        return min(self.ending_share * limit, self.ending_seconds)
 
     @property
     def context_start(self) -> ContextStart:

@@ -67,10 +67,11 @@ def features() -> Iterator[Figure]:
         ours = derivatives(theta)
         G, H = nested.features(theta)
         width, k = problem.features.network.width, problem.features.n_constrained
-        assert_close(ours.gradients, jnp.moveaxis(G, 2, 0))
-        packed_H = jnp.stack([pack(H[:, i]) for i in range(k)], axis=-1)
-        assert_close(ours.hessians, packed_H[..., :width])
-        assert_close(outer_products(ours.directions), packed_H[..., width:])
+        assert_close(ours.gradients, jnp.transpose(G, (1, 2, 0)))
+        packed_H = jnp.stack([pack(H[:, i]) for i in range(k)])
+        assert_close(ours.hessians, packed_H[:width])
+        of_axes = ours.shares[:, None] * outer_products(ours.axes[:, :, None])
+        assert_close(of_axes, packed_H[width:])
         kernels = {
             "brenier": lambda: derivatives(theta),
             "nested AD": lambda: nested.features(theta),
@@ -81,11 +82,11 @@ def features() -> Iterator[Figure]:
         else:
             rival = HessQuik(problem.features.network, problem.X)
             gradients, hessians = (part.numpy() for part in rival.features())
-            assert_close(ours.gradients[..., :width], np.moveaxis(gradients[..., :width], 1, 0))
+            assert_close(ours.gradients[:width], np.transpose(gradients[..., :width], (2, 1, 0)))
             full = np.moveaxis(hessians[..., :width], 3, 1)
             assert_close(
                 ours.hessians,
-                jnp.stack([pack(full[:, i]) for i in range(width)], axis=-1),
+                jnp.stack([pack(full[:, i]) for i in range(width)]),
             )
             kernels["hessQuik"] = rival.features
         seconds = interleaved(kernels, pause=IDLE_THREADS)
@@ -101,7 +102,7 @@ def gradient() -> Iterator[Figure]:
         problem = _thesis_problem()
         theta, sample, w = problem.theta, problem.sample, problem.solution.w
         nested = Nested(problem.features.network, problem.X)
-        J, _, gradient = problem.reduced.value_and_gradient(theta, w, sample)
+        J, _, gradient, _ = problem.reduced.value_and_gradient(theta, w, sample)
         for ours, theirs in zip((J, gradient), nested.loss_and_gradient(theta, w), strict=True):
             assert_close(ours, theirs)
         kernels = {

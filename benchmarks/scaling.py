@@ -20,7 +20,7 @@ from benchmarks.memory import peak_mib
 from benchmarks.problems import Problem
 from benchmarks.report import Figure
 from brenier import ConvexPotentialFlow
-from brenier.inner.objective import ArrayObjective
+from brenier.inner.objective import DenseObjective
 from brenier.inner.solution import InnerSolution
 
 WIDTHS = (32, 32)
@@ -153,13 +153,13 @@ def _parts(n: int) -> dict[str, float]:
     with jax.enable_x64(True):
         problem = Problem.of(curved_rows(ROWS_OF_COLUMNS, n), WIDTHS)
         theta, w, sample = problem.theta, problem.cold.w, problem.sample
-        block = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), sample.tiles())
+        block = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), sample.tiles().flat())
         share = ROWS_OF_COLUMNS / len(block.omega)
         derivatives = eqx.filter_jit(
             lambda theta: problem.reduced.features(theta).derivatives(block.X)
         )
         held = derivatives(theta)
-        objective = ArrayObjective.of(held, block.omega, jnp.full(len(w), 1e-8))
+        objective = DenseObjective.of_rows(held, block.omega, jnp.full(len(w), 1e-8))
         seconds = interleaved(
             {
                 "features": lambda: derivatives(theta),

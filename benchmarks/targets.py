@@ -24,7 +24,7 @@ from benchmarks.report import Figure
 from brenier import ConvexPotentialFlow
 from brenier.arrays import FeatureDerivatives
 from brenier.data.datasets import Moons
-from brenier.inner.objective import ArrayObjective
+from brenier.inner.objective import DenseObjective
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import outer_products
@@ -105,13 +105,13 @@ def inner() -> Iterator[Figure]:
         omega = jnp.full(len(X), 1.0 / len(X))
         lower = np.concatenate([np.zeros(32), np.full(2, 1e-2), np.full(2, -np.inf)])
         start = np.concatenate([np.full(32, 0.1 / 32), np.ones(2), np.zeros(2)])
-        objective = ArrayObjective.of(derivatives, omega, jnp.zeros(len(lower)))
+        objective = DenseObjective.of_rows(derivatives, omega, jnp.zeros(len(lower)))
         solver = PrimalDual(tau=tau)
         solution = solver.solve(objective, jnp.asarray(lower), WarmStart.cold(start))
         w = np.asarray(solution.w)
         constrained = np.isfinite(lower)
         barrier = -tau * np.sum(np.log(w - np.where(constrained, lower, 0.0))[constrained])
-        ours = float(objective.value(solution.w)) + barrier
+        ours = float(objective.evaluate(solution.w, with_hessian=False).value) + barrier
         M, H = np.asarray(objective.M), _hessians(derivatives)
     conic = _conic(M, H, lower, tau)
     yield Figure("inner solver from cold, 4 x 32, N = 1024: steps", int(solution.newton_steps), 12)
@@ -120,8 +120,8 @@ def inner() -> Iterator[Figure]:
 
 def _hessians(features: FeatureDerivatives) -> np.ndarray:
     """Return the packed Hessians of all features that have any."""
-    of_rank_one = outer_products(features.directions)
-    return np.concatenate([features.hessians, of_rank_one], axis=-1)
+    of_axes = features.shares[:, None] * outer_products(features.axes[:, :, None])
+    return np.transpose(np.concatenate([features.hessians, of_axes]), (1, 2, 0))
 
 
 def _conic(M: np.ndarray, H: np.ndarray, lower: np.ndarray, tau: float) -> float:

@@ -96,7 +96,7 @@ class Bowl(AbstractObjective):
 
     centre: jax.Array
 
-    def evaluate(self, w, with_hessian=True):
+    def evaluate(self, w, *, with_hessian=True):
         value = 0.5 * jnp.sum((w - self.centre) ** 2)
         return Evaluation(value, w - self.centre, jnp.eye(len(w)))
 
@@ -107,7 +107,7 @@ class Differentiated(AbstractObjective):
     def function(self, w):
         raise NotImplementedError
 
-    def evaluate(self, w, with_hessian=True):
+    def evaluate(self, w, *, with_hessian=True):
         value = self.function(w)
         return Evaluation(
             jnp.where(jnp.isfinite(value), value, jnp.inf),
@@ -139,14 +139,14 @@ class LogSumExp(Differentiated):
 class Uphill(Bowl):
     """A bowl whose gradient is wrong: no step along its Newton direction descends."""
 
-    def evaluate(self, w, with_hessian=True):
-        bowl = super().evaluate(w, with_hessian)
+    def evaluate(self, w, *, with_hessian=True):
+        bowl = super().evaluate(w, with_hessian=with_hessian)
         return Evaluation(bowl.value, -bowl.gradient, bowl.hessian)
 
 
 class Saddle(Bowl):
     """A "convex" function with an indefinite Hessian."""
 
-    def evaluate(self, w, with_hessian=True):
-        bowl = super().evaluate(w, with_hessian)
+    def evaluate(self, w, *, with_hessian=True):
+        bowl = super().evaluate(w, with_hessian=with_hessian)
         return Evaluation(bowl.value, bowl.gradient, 2.0 - bowl.hessian)

@@ -16,7 +16,7 @@ from benchmarks.clock import interleaved
 from benchmarks.kernels import newton_step
 from benchmarks.problems import Problem
 from benchmarks.speed.draws import smooth_rows
-from brenier.inner.objective import ArrayObjective
+from brenier.inner.objective import DenseObjective
 
 WIDTHS = (32, 32)
 ROWS = 2000
@@ -61,7 +61,7 @@ def newton(problem: Problem) -> Kernel:
     tile, w = _tile(problem), problem.cold.w
     derivatives = eqx.filter_jit(lambda theta: problem.reduced.features(theta).derivatives(tile.X))
     held = derivatives(problem.theta)
-    objective = ArrayObjective.of(held, tile.omega, jnp.full(len(w), RIDGE))
+    objective = DenseObjective.of_rows(held, tile.omega, jnp.full(len(w), RIDGE))
     n = problem.features.n
     operations = counts.newton_operations(len(tile.omega), n, WIDTHS[-1], n)
     return Kernel(lambda: newton_step(objective, w), operations)
@@ -76,4 +76,4 @@ def gradient(problem: Problem) -> Kernel:
 
 def _tile(problem: Problem) -> Any:
     """Return the first tile of the rows."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), problem.sample.tiles())
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), problem.sample.tiles().flat())

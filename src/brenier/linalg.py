@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 
+
 def packed_size(n: int) -> int:
     """Return P = n (n + 1) / 2, the number of entries of a packed (n, n) matrix."""
     return n * (n + 1) // 2

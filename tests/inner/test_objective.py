@@ -17,7 +17,7 @@ ROUNDING = {"rtol": 1e-11, "atol": 1e-11}
 on_rows = pytest.mark.parametrize("name", ROWS)
 
 evaluate = eqx.filter_jit(lambda objective, w: objective.evaluate(w))
-slope = eqx.filter_jit(lambda objective, w: objective.evaluate(w, jnp.asarray(False)))
+slope = eqx.filter_jit(lambda objective, w: objective.evaluate(w, with_hessian=jnp.asarray(False)))
 
 
 def assert_is(objective, w, expected):

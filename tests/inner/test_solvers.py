@@ -226,7 +226,7 @@ def test_gap_bounds_the_error_of_the_barrier(solver):
     finer = eqx.tree_at(lambda s: s.tau, SOLVERS[solver], 1e-2 * TAU)
     best = solve(finer, problem.objective, jnp.asarray(problem.lower), WarmStart.cold(w))
     assert best.status == InnerStatus.CONVERGED
-    at, at_best = (problem.objective.evaluate(w, False) for w in (w, best.w))
+    at, at_best = (problem.objective.evaluate(w, with_hessian=False) for w in (w, best.w))
     gap = at.value - at_best.value
     assert 0 < gap <= problem.m_plus * TAU
 
@@ -273,9 +273,9 @@ class Counted(Differentiated):
     def function(self, w):
         return self.inner.function(w)
 
-    def evaluate(self, w, with_hessian=True):
+    def evaluate(self, w, *, with_hessian=True):
         jax.debug.callback(lambda asked: self.said.extend([1] * int(asked)), with_hessian)
-        return super().evaluate(w, with_hessian)
+        return super().evaluate(w, with_hessian=with_hessian)
 
 
 @pytest.mark.parametrize("name", ["analytic centre, all free", "log-sum-exp"])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from small_chain import LOWER, N, n, potentials, rows
 
+from brenier.inner.objective import exact_probes
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
-from brenier.inner.objective import exact_probes
 from brenier.linalg import log_det, unpack
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.varpro.function import FullFunction, ReducedFunction

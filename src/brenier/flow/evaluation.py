@@ -2,37 +2,38 @@
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from brenier.arrays import Array, padded_length
+from brenier.arrays import Array
 from brenier.flow.flow import ConvexFlow
+from brenier.program import program
 
-# Rows that one compiled call works on.
-BATCH = 8192
+# Rows that one compiled call works on: the same however many there are, for to compile another
+# length takes longer than to work on some rows too many.
+BATCH = 1024
 
 
-@eqx.filter_jit
+@program
 def log_density(flow: ConvexFlow, X: Array) -> Array:
     """Return log p of every row, compiled."""
     return flow.log_density(X)
 
 
-@eqx.filter_jit
+@program
 def transform(flow: ConvexFlow, X: Array) -> Array:
     """Return every row's image, compiled."""
     return flow.transform(X)
 
 
-@eqx.filter_jit
+@program
 def inverse(flow: ConvexFlow, Z: Array) -> PyTree:
     """Return every point's preimage and its certificate, compiled."""
     return flow.inverse(Z)
 
 
-@eqx.filter_jit
+@program
 def map_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
     """Return the inversion of every point by every map of a composition, compiled."""
     return flow.map_inversions(Z)
@@ -50,12 +51,11 @@ def in_batches(
         return jax.tree.map(
             lambda leaf: leaf[:0], in_batches(function, flow, np.zeros((1, X.shape[1])))
         )
-    length = min(BATCH, padded_length(N))
     parts = []
     with jax.enable_x64(True):
-        for start in range(0, N, length):
-            batch = X[start : start + length]
-            padded = np.zeros((length, X.shape[1]))
+        for start in range(0, N, BATCH):
+            batch = X[start : start + BATCH]
+            padded = np.zeros((BATCH, X.shape[1]))
             padded[: len(batch)] = batch
             result = jax.tree.map(np.asarray, function(flow, padded))
             parts.append(_first_rows(result, len(batch)))

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from brenier.arrays import Array
+from brenier.program import program
 
 
 class ColumnBounds(eqx.Module):
@@ -36,7 +37,7 @@ class ColumnBounds(eqx.Module):
         """Return which rows lie strictly within all bounds, (N,)."""
         return jnp.all((X > self.low) & (X < self.high), axis=1)
 
-    @eqx.filter_jit
+    @program
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return y and log |det dy/dx|; rows outside the bounds give what an inner point gives."""
         has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
@@ -54,7 +55,7 @@ class ColumnBounds(eqx.Module):
             return X
         return np.asarray(self.forward(X)[0])
 
-    @eqx.filter_jit
+    @program
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return x, strictly inside the bounds however far out y is."""
         has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
@@ -161,13 +162,13 @@ class Preprocessing(AbstractPreprocessing):
         """Return which rows lie strictly within all bounds, (N,)."""
         return self.bounds.inside(X)
 
-    @eqx.filter_jit
+    @program
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the map there."""
         Y, log_det = self.bounds.forward(X)
         return self.whitening.forward(Y), log_det + self.whitening.log_det
 
-    @eqx.filter_jit
+    @program
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the rows in data units."""
         return self.bounds.inverse(self.whitening.inverse(Y))
@@ -238,7 +239,7 @@ class ConditionalPreprocessing(AbstractPreprocessing):
         """Return which rows' targets lie strictly within all bounds, (N,)."""
         return self.targets.inside(X[:, : self.n])
 
-    @eqx.filter_jit
+    @program
     def forward(self, X: Float[Array, "N d"]) -> tuple[Float[Array, "N d"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the targets' map there."""
         Y, log_det = self.targets.forward(X[:, : self.n])

@@ -114,7 +114,9 @@ class Barrier(AbstractInnerSolver):
             closing,
             lambda: (longest, jnp.asarray(True)),
             lambda: backtrack(
-                lambda w: objective.evaluate(w, False).value + tau * barrier_term(w, lower),
+                lambda w: (
+                    objective.evaluate(w, with_hessian=False).value + tau * barrier_term(w, lower)
+                ),
                 state.w,
                 dw,
                 value=here.value + tau * barrier_term(state.w, lower),

@@ -64,7 +64,7 @@ class AbstractObjective(eqx.Module):
 
     @abstractmethod
     def evaluate(
-        self, w: Float[Array, " m"], with_hessian: bool | Bool[Array, ""] = True
+        self, w: Float[Array, " m"], *, with_hessian: bool | Bool[Array, ""] = True
     ) -> Evaluation:
         """Return J(w), its gradient, and its Hessian or an estimate; zeros if it is not asked."""
 
@@ -90,7 +90,9 @@ class LogDetTerm(eqx.Module):
     omega: Float[Array, "T B"]
     probes: Float[Array, "q n _"]
 
-    def evaluate(self, w: Float[Array, " m"], with_hessian: bool | Bool[Array, ""]) -> Evaluation:
+    def evaluate(
+        self, w: Float[Array, " m"], *, with_hessian: bool | Bool[Array, ""]
+    ) -> Evaluation:
         """Return the term and its derivatives, zero in the entries of w beyond k + r."""
         T, B = self.omega.shape
         found = factorise(self._jacobians(w))
@@ -210,9 +212,7 @@ class DenseObjective(AbstractObjective):
             M, term = formed(jax.tree.map(lambda leaf: leaf[0], (rows, omega)))
             return DenseObjective(M + jnp.diag(ridge), lambda chunk: term, (omega,))
         M = sum_over_chunks(lambda chunk: formed(chunk)[0], (rows, omega))
-        return DenseObjective(
-            M + jnp.diag(ridge), lambda chunk: formed(chunk)[1], (rows, omega)
-        )
+        return DenseObjective(M + jnp.diag(ridge), lambda chunk: formed(chunk)[1], (rows, omega))
 
     @staticmethod
     def of_rows(
@@ -225,10 +225,12 @@ class DenseObjective(AbstractObjective):
         return DenseObjective.of(lambda tile: tile, rows, omega, jnp.asarray(ridge), probes)
 
     def evaluate(
-        self, w: Float[Array, " m"], with_hessian: bool | Bool[Array, ""] = True
+        self, w: Float[Array, " m"], *, with_hessian: bool | Bool[Array, ""] = True
     ) -> Evaluation:
         """Return J(w), its gradient and its Hessian, as the probes have it."""
-        term = sum_over_chunks(lambda c: self.term(c).evaluate(w, with_hessian), self.chunks)
+        term = sum_over_chunks(
+            lambda c: self.term(c).evaluate(w, with_hessian=with_hessian), self.chunks
+        )
         Mw = self.M @ w
         return Evaluation(0.5 * w @ Mw + term.value, Mw + term.gradient, self.M + term.hessian)
 

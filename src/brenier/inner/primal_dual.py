@@ -163,7 +163,7 @@ class PrimalDual(AbstractInnerSolver):
         state: _State,
     ) -> _State:
         w = state.w + state.step * state.dw
-        here = objective.evaluate(w, state.wants_hessian)
+        here = objective.evaluate(w, with_hessian=state.wants_hessian)
         value = here.value + state.tau * barrier_term(w, lower)
         # The first point is not compared with any.
         accepted = jnp.isinf(state.value) | (
@@ -241,7 +241,7 @@ def _with_shorter_step(state: _State) -> _State:
 def _secant_update(
     hessian: Float[Array, "m m"], move: Float[Array, " m"], change: Float[Array, " m"]
 ) -> Float[Array, "m m"]:
-    """Return the Hessian with the curvature along a move that the gradient's change tells (BFGS)."""
+    """Return the Hessian with the curvature along a move as the gradient's change has it."""
     along = hessian @ move
     expected, found = move @ along, move @ change
     usable = found > LEAST_CURVATURE * expected

@@ -54,9 +54,7 @@ def scaled(g: Float[Array, "width N"], u: Jet) -> Jet:
     return Jet(g * u.value, g[:, None] * u.gradient, g[:, None] * u.hessian)
 
 
-def plus_affine(
-    u: Jet, value: Float[Array, "width N"], slope: Float[Array, "width n N"]
-) -> Jet:
+def plus_affine(u: Jet, value: Float[Array, "width N"], slope: Float[Array, "width n N"]) -> Jet:
     """Return the jet of u plus an affine function with these values and slopes."""
     return Jet(u.value + value, u.gradient + slope, u.hessian)
 

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +33,7 @@ from brenier.optimizers.progress import Offsets
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import AbstractMap, AbstractPotential, ConvexPotential
 from brenier.potential.gaussian import AbstractGaussian
+from brenier.program import program
 from brenier.training.as_seen import candidate_as_seen
 from brenier.training.candidate import Candidate, Trained
 from brenier.training.ensemble import original, train_potentials
@@ -312,7 +312,7 @@ def _image(fold: Fold, map_: AbstractMap) -> tuple[Split, Offsets]:
     return Split(*parts), Offsets(*offsets)
 
 
-@eqx.filter_jit
+@program
 def _images(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
     """Return images (C, n, B) and log-determinants (C, B), tile by tile."""
 

@@ -24,7 +24,7 @@ from brenier.training.run import Run, run
 from brenier.training.selection import Runner, Selection, Start
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
-from brenier.training.stacking import stacking_weights
+from brenier.training.stacking import losses_of_sum, stacking_weights
 
 
 def train_potentials(
@@ -153,7 +153,9 @@ def _sum(
     settings: Settings,
 ) -> Candidate:
     """Return the sum of all members and the Gaussian, or the best of them where that is nothing."""
-    single = Candidate.of(fold, _potential_of(best), 1, best)
+    potential = _potential_of(best)
+    losses = losses_of_sum([potential], np.ones(1), fold.split, settings)
+    single = Candidate(potential, *losses, 1, best)
     if len(members) == 1:
         return single
     potentials: list[AbstractPotential] = [_potential_of(run) for run in members]
@@ -169,7 +171,8 @@ def _sum(
     n_members = int(np.count_nonzero(weights[: len(members)]))
     if n_members == 0:
         return single
-    summed = Candidate.of(fold, combine(potentials, weights), n_members, best)
+    losses = losses_of_sum(potentials, weights, fold.split, settings)
+    summed = Candidate(combine(potentials, weights), *losses, n_members, best)
     return summed if np.isfinite(summed.loss) else single
 
 

@@ -36,13 +36,12 @@ def final_solve(run: Run, settings: Settings) -> Run:
         solution = problem.solve(theta, sample, WarmStart(w, jnp.zeros_like(w), jnp.asarray(True)))
         if solution.status == InnerStatus.CONVERGED:
             w = solution.w
-    _, _, gradient = problem.value_and_gradient(theta, w, sample)
-    stationarity, gap = problem.certificate(theta, w, sample)
+    slope = problem.value_and_gradient(theta, w, sample)
     certificate = Certificate(
-        stationarity=float(stationarity),
-        duality_gap=float(gap),
+        stationarity=float(slope.stationarity),
+        duality_gap=float(problem.duality_gap),
         projected_gradient=projected_gradient(
-            best.theta, np.asarray(gradient), lower_bounds(problem.template.network)
+            best.theta, np.asarray(slope.gradient), lower_bounds(problem.template.network)
         ),
     )
     return replace(run, best=replace(best, w=np.asarray(w)), certificate=certificate)

@@ -6,9 +6,7 @@ in common does not count.
 """
 
 import jax
-import numpy as np
 
-from brenier.linalg import full_index
 from brenier.potential.features import AbstractPotential
 from brenier.training.candidate import potential_at
 from brenier.training.folds import Fold
@@ -16,7 +14,7 @@ from brenier.training.halving import Standing
 from brenier.training.report import MeanAndError
 from brenier.training.run import Job
 from brenier.training.settings import Settings
-from brenier.training.stacking import maps_and_jacobians
+from brenier.training.stacking import maps_and_jacobians, row_losses
 from brenier.varpro.sample import PaddedSample
 
 
@@ -37,7 +35,5 @@ def heldout_gain(fold: Fold, potential: AbstractPotential, settings: Settings) -
     rows = heldout[: settings.max_stacking_rows]
     tiles = PaddedSample.of(rows.X, rows.weights, chunk_rows=settings.max_stacking_rows).tiles()
     maps, jacobians = jax.device_get(maps_and_jacobians(potential, tiles.X[0]))
-    full = np.moveaxis(jacobians[:, full_index(potential.n)], -1, 1)
-    losses = 0.5 * np.sum(maps**2, axis=1) - np.linalg.slogdet(full)[1]
-    gains = fold.gaussian.losses(rows.X) - losses.ravel()[: len(rows.X)]
+    gains = fold.gaussian.losses(rows.X) - row_losses(maps, jacobians)[: len(rows.X)]
     return MeanAndError.of(gains, rows.weights)

@@ -18,12 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.arrays import Array, FeatureDerivatives
-from brenier.data.rows import WeightedRows
+from brenier.arrays import Array, FeatureDerivatives, padded_length
+from brenier.data.rows import Split, WeightedRows
 from brenier.inner.objective import DenseObjective, exact_probes
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
+from brenier.linalg import full_index
 from brenier.potential.features import AbstractPotential
+from brenier.program import program
 from brenier.status import InnerStatus
 from brenier.training.settings import Settings
 from brenier.varpro.sample import PaddedSample
@@ -56,13 +58,13 @@ def stacking_weights(
     return np.asarray(a) if converged else None
 
 
-@eqx.filter_jit
+@program
 def maps_and_jacobians(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
     """Return z (T, n, B) and packed A (T, P, B), tile by tile."""
     return jax.lax.map(potential.gradient_and_hessian, tiles)
 
 
-@eqx.filter_jit
+@program
 def _solve(maps: Array, jacobians: Array, omega: Array, tau: Array) -> tuple[Array, Array]:
     _, K, n, B = maps.shape
 
@@ -76,6 +78,50 @@ def _solve(maps: Array, jacobians: Array, omega: Array, tau: Array) -> tuple[Arr
     solver = eqx.tree_at(lambda s: (s.tau, s.tau_start), PrimalDual(), (tau, tau))
     solution = solver.solve(objective, jnp.zeros(K), start)
     return solution.w, solution.status == InnerStatus.CONVERGED
+
+
+def losses_of_sum(
+    potentials: Sequence[AbstractPotential],
+    shares: Float[np.ndarray, " K"],
+    split: Split,
+    settings: Settings,
+) -> tuple[float, float]:
+    """Return J of a weighted sum on the training and on the held-out rows (nats); NaN without.
+
+    Member by member, with the programs that the weights were found with: the sum, were it evaluated
+    as one, would be a program of its own.
+    """
+    heldout = split.train if split.heldout is None else split.heldout
+    block = padded_length(min(len(heldout.X), settings.max_stacking_rows))
+    present = [(p, share) for p, share in zip(potentials, shares, strict=True) if share]
+    train, held = (
+        float("nan") if rows is None else rows.mean(_row_losses(present, rows, block))
+        for rows in split
+    )
+    return train, held
+
+
+def _row_losses(
+    potentials: Sequence[tuple[AbstractPotential, float]], rows: WeightedRows, block: int
+) -> Float[np.ndarray, " N"]:
+    """Return 1/2 |z|^2 - log det A of every row, so many rows at a time."""
+    parts = []
+    for k in range(0, len(rows.X), block):
+        part = rows[k : k + block]
+        tiles = PaddedSample.of(part.X, part.weights, block, least=block).tiles()
+        made = [jax.device_get(maps_and_jacobians(p, tiles.X[0])) for p, _ in potentials]
+        z = sum(share * maps for (_, share), (maps, _) in zip(potentials, made, strict=True))
+        A = sum(share * packed for (_, share), (_, packed) in zip(potentials, made, strict=True))
+        parts.append(row_losses(z, A)[: len(part.X)])
+    return np.concatenate(parts)
+
+
+def row_losses(
+    z: Float[np.ndarray, "T n B"], A: Float[np.ndarray, "T P B"]
+) -> Float[np.ndarray, " N"]:
+    """Return 1/2 |z|^2 - log det A of every row, from images and packed Jacobians in tiles."""
+    full = np.moveaxis(A[:, full_index(z.shape[1])], -1, 1)
+    return (0.5 * np.sum(z**2, axis=1) - np.linalg.slogdet(full)[1]).ravel()
 
 
 def _effective_rows(omega: Array) -> float:

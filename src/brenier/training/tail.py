@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from brenier.arrays import Array
 from brenier.flow.evaluation import in_batches, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.tail import Tail
+from brenier.program import program
 from brenier.training.candidate import Trained
 from brenier.training.likelihood import mean_log_density
 from brenier.training.settings import Settings
@@ -94,6 +94,6 @@ def fit_tail(
     return Tail(np.asarray(h)) if gain(h) > settings.tail_gain else None
 
 
-@jax.jit
+@program
 def _forward(tail: Tail, z: Array) -> tuple[Array, Array]:
     return tail.forward(z.T)

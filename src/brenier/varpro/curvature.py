@@ -22,19 +22,19 @@ References
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array, sum_over_chunks
 from brenier.potential.features import AbstractMap
+from brenier.program import program
 from brenier.varpro.parameters import decayed_weights, from_vector
 from brenier.varpro.reduced import VariableProjection, loss_of_map
 from brenier.varpro.sample import PaddedSample
 
 
-@eqx.filter_jit
+@program
 def reduced_product(
     problem: VariableProjection,
     theta: Float[Array, " q"],
@@ -55,7 +55,7 @@ def reduced_product(
     return by_mu + through_w + _decay_product(problem, theta, v)
 
 
-@eqx.filter_jit
+@program
 def full_product(
     problem: VariableProjection, x: Float[Array, " p"], sample: PaddedSample, v: Float[Array, " p"]
 ) -> Float[Array, " p"]:

@@ -187,12 +187,12 @@ class ReducedFunction(AbstractFunction):
         point = jnp.asarray(x)
         solution = self.solve(x)
         before = time.perf_counter()
-        loss, value, gradient = self.problem.value_and_gradient(point, solution.w, self.sample)
-        gradient = np.asarray(gradient)
+        slope = self.problem.value_and_gradient(point, solution.w, self.sample)
+        gradient = np.asarray(slope.gradient)
         self._count(before)
         theta = np.array(x)
         evaluated = Evaluated(
-            theta, theta, np.asarray(solution.w), float(loss), float(value), gradient
+            theta, theta, np.asarray(solution.w), float(slope.loss), float(slope.value), gradient
         )
         if not evaluated.finite:
             self._warm = None

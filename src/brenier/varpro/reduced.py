@@ -25,6 +25,7 @@ References
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -42,11 +43,11 @@ from brenier.inner.solution import (
 )
 from brenier.linalg import log_det, packed_identity
 from brenier.potential.features import AbstractMap, AbstractSeparable
+from brenier.program import program
 from brenier.varpro.parameters import decayed_weights, from_vector
 from brenier.varpro.sample import PaddedSample
 
-
-# Rows, each with a probe, from which the Hessian in w is estimated at least; fewer rows have several.
+# Probes that the Hessian in w is estimated with at least: where rows are fewer, each has several.
 PROBED_ROWS = 2048
 
 
@@ -82,7 +83,7 @@ class VariableProjection(eqx.Module):
         """Return the map at (mu, w)."""
         return self.features(theta).with_weights(w)
 
-    @eqx.filter_jit
+    @program
     def solve(
         self, theta: Float[Array, " p"], sample: PaddedSample, start: WarmStart
     ) -> InnerSolution:
@@ -112,20 +113,25 @@ class VariableProjection(eqx.Module):
         barrier = self.solver.tau * barrier_term(w, jnp.asarray(self.lower))
         return barrier + self.regularisation(theta, w)
 
-    @eqx.filter_jit
+    @program
     def value_and_gradient(
         self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
-    ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"]]:
-        """Return J, J_tau with the decay, and the gradient of the latter in mu at fixed w."""
+    ) -> "Slope":
+        """Return J, J_tau with the decay, and their derivatives."""
 
-        def chunk_loss(theta, chunk):
+        def chunk_loss(theta, w, chunk):
             return loss(self.map(theta, w), chunk.X, chunk.omega)
 
-        J, gradient = sum_over_chunks(
-            lambda chunk: jax.value_and_grad(chunk_loss)(theta, chunk), sample.tiles().flat()
-        )
-        penalty, decay_gradient = jax.value_and_grad(self.penalty)(theta, w)
-        return J, J + penalty, gradient + decay_gradient
+        both = jax.value_and_grad(chunk_loss, argnums=(0, 1))
+        J, of_loss = sum_over_chunks(lambda chunk: both(theta, w, chunk), sample.tiles().flat())
+        penalty, of_penalty = jax.value_and_grad(self.penalty, argnums=(0, 1))(theta, w)
+        gradient, in_w = jax.tree.map(jnp.add, of_loss, of_penalty)
+        return Slope(J, J + penalty, gradient, jnp.max(jnp.abs(in_w)))
+
+    @property
+    def duality_gap(self) -> Float[Array, ""]:
+        """S . lambda on the central path (nats)."""
+        return self.solver.tau * jnp.sum(jnp.isfinite(jnp.asarray(self.lower)))
 
     def split(self, x: Float[Array, " p"]) -> tuple[Float[Array, " q"], Float[Array, " m"]]:
         """Return mu and w of a vector of all variables.
@@ -141,7 +147,7 @@ class VariableProjection(eqx.Module):
         )
         return theta, jnp.where(constrained, above, last)
 
-    @eqx.filter_jit
+    @program
     def full_value_and_gradient(
         self, x: Float[Array, " p"], sample: PaddedSample
     ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"], Float[Array, " m"]]:
@@ -156,7 +162,7 @@ class VariableProjection(eqx.Module):
         extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
         return J, J + extra, gradient + extra_gradient, self.split(x)[1]
 
-    @eqx.filter_jit
+    @program
     def inner_factor(
         self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
     ) -> Float[Array, "m m"]:
@@ -167,21 +173,29 @@ class VariableProjection(eqx.Module):
             self.objective(theta, sample, exact=True).evaluate(w).hessian + jnp.diag(barrier)
         )
 
-    @eqx.filter_jit
+    @program
     def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample) -> Array:
         """Return J at (mu, w)."""
         return loss_on(self.map(theta, w), sample)
 
-    @eqx.filter_jit
-    def certificate(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
-    ) -> tuple[Array, Array]:
-        """Return |grad J - tau / s|_inf and the duality gap s . lambda at w, evaluated afresh."""
-        lower = jnp.asarray(self.lower)
-        barrier_gradient = self.solver.tau * jax.grad(barrier_term)(w, lower)
-        gradient = self.objective(theta, sample).evaluate(w, False).gradient
-        gap = self.solver.tau * jnp.sum(jnp.isfinite(lower))
-        return jnp.max(jnp.abs(gradient + barrier_gradient)), gap
+
+class Slope(NamedTuple):
+    """J_tau at (mu, w) and its derivatives.
+
+    Attributes
+    ----------
+    loss : ()
+        J (nats).
+    value, gradient : (), (p,)
+        J_tau with the weight decay, and its gradient in mu at fixed w.
+    stationarity : ()
+        |grad J - tau / s|_inf in w: zero at the inner solution.
+    """
+
+    loss: Float[Array, ""]
+    value: Float[Array, ""]
+    gradient: Float[Array, " p"]
+    stationarity: Float[Array, ""]
 
 
 def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -> Float[Array, ""]:
@@ -192,7 +206,7 @@ def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -
     return loss_of_map(*map_.image_and_jacobians(X), omega)
 
 
-@eqx.filter_jit
+@program
 def loss_on(map_: AbstractMap, sample: PaddedSample) -> Float[Array, ""]:
     """Return J of a map on a sample."""
     return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.tiles().flat())

@@ -85,8 +85,8 @@ class Softplus(AbstractActivation):
 class GaussianSoftplus(AbstractActivation):
     """s(a) = a Phi_N(a) + phi(a): the softplus of the normal distribution, with s'' = phi.
 
-    With c = MILLS_CENTRE, d = MILLS_SHIFT: Phi_N(-t) = phi(t) P(v) / (t + d), v = (t - c) / (t + c),
-    for all t >= 0 with one polynomial P: s' has its relative accuracy in the left tail too.
+    Phi_N(-t) = phi(t) P(v) / (t + d) with v = (t - c) / (t + c), c = MILLS_CENTRE, d = MILLS_SHIFT
+    and one polynomial P for all t >= 0: s' has its relative accuracy in the left tail too.
     Where s' rounds to zero and s'' does not, a huge weight buys curvature at no slope, and the
     "likelihood" climbs beyond the entropy (seen with 1 + erf: J = -7.2 on moons, floor -1.55).
     """

@@ -30,7 +30,7 @@ REASONS = {
         {8, 16, 18, 28, 128, 256},
         "bytes and tiles of memory: no number depends on them but by rounding",
     ),
-    "varpro/reduced.py": ({2048}, "rows from which the Hessian in w is estimated at least"),
+    "varpro/reduced.py": ({2048, 1e12}, "probes of the Hessian in w at least; what is zero"),
     "flow/evaluation.py": ({1024}, "rows of a batch: no number depends on it"),
     "flow/flow.py": ({1.8378770664093453}, "log 2 pi"),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),

@@ -52,9 +52,9 @@ class InnerSolution(eqx.Module):
     complementarity : ()
         s . lambda: the duality gap at a stationary point, m_plus tau at the end of the path.
     newton_steps : ()
-        Newton steps, one evaluation of the Hessian each.
+        Evaluations of the Hessian, or of its estimate.
     chord_steps : ()
-        Steps with the Hessian of an earlier one, which cost a gradient each.
+        Evaluations of value and gradient only.
     status : ()
         An `InnerStatus`.
     """

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import jax.scipy.linalg
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
 from brenier.potential.head import SeparableFeatures
@@ -86,6 +86,26 @@ def combine(
         return _one_head(heads)
     kept = [k for k, share in enumerate(shares) if share]
     return SumPotential(tuple(potentials[k] for k in kept), np.asarray(shares)[kept])
+
+
+def without_idle(potential: AbstractPotential, idle: Bool[np.ndarray, " m"]) -> AbstractPotential:
+    """Return the potential without the units whose weights are idle; these must be radial."""
+    if not np.any(idle):
+        return potential
+    if not (
+        isinstance(potential, ConvexPotential)
+        and isinstance(potential.features, SeparableFeatures)
+        and isinstance(potential.features.network, ConcatenatedUnits)
+    ):
+        raise TypeError("Expected idle units beside a network; got other features.")
+    features = potential.features
+    network, radial = features.network.parts
+    kept = ~idle[network.width : features.network.width]
+    units: AbstractUnits = network
+    if np.any(kept):
+        units = ConcatenatedUnits((network, RadialUnits(radial.B[kept], radial.e[kept])))
+    head = SeparableFeatures(units, features.axes, features.normalised)
+    return ConvexPotential(head, np.asarray(potential.w)[~idle])
 
 
 def _one_head(heads: Sequence[tuple[SeparableFeatures, np.ndarray]]) -> ConvexPotential:

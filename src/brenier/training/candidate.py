@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from brenier.optimizers.early_stopping import Iterate, criterion
 from brenier.potential.features import AbstractMap, AbstractPotential, AbstractSeparable
+from brenier.potential.merge import without_idle
 from brenier.status import FitStatus
 from brenier.training.folds import Fold
 from brenier.training.report import Certificate
@@ -21,14 +22,15 @@ from brenier.varpro.reduced import VariableProjection
 
 def potential_at(problem: VariableProjection, iterate: Iterate) -> AbstractPotential:
     """Return the potential at an iterate of a run, with NumPy arrays."""
-    features = problem.features(jnp.asarray(iterate.theta))
-    return jax.tree.map(np.asarray, potential_of(features, iterate.w))
+    return potential_of(problem, problem.features(jnp.asarray(iterate.theta)), iterate.w)
 
 
-def potential_of(features: AbstractSeparable, w: Float[np.ndarray, " m"]) -> AbstractPotential:
-    """Return the only potential of the map that features of one make."""
+def potential_of(
+    problem: VariableProjection, features: AbstractSeparable, w: Float[np.ndarray, " m"]
+) -> AbstractPotential:
+    """Return the only potential of the map that a problem's features make, without idle units."""
     (potential,) = features.with_weights(w).potentials
-    return potential
+    return without_idle(jax.tree.map(np.asarray, potential), problem.pinned)
 
 
 @dataclass(frozen=True)

@@ -189,13 +189,14 @@ def _gaussian(fold: Fold, run: Run, family: AbstractFamily, settings: Settings) 
     if not settings.algorithm.quadratic:
         # The baseline only: it is not in the model.
         w = np.asarray(run.job.cold.w)
-    potential = potential_of(problem.template, w)
+    potential = potential_of(problem, problem.template, w)
     return Candidate(potential, *fold.gaussian_losses, 0, is_gaussian=True)
 
 
 def _unfinished(run: Run) -> Candidate:
     """Return the potential at the initial weights, for want of any other."""
-    potential = potential_of(run.job.problem.template, np.asarray(run.job.cold.w))
+    problem = run.job.problem
+    potential = potential_of(problem, problem.template, np.asarray(run.job.cold.w))
     return Candidate(potential, np.inf, np.inf, 0)
 
 

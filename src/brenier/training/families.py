@@ -8,7 +8,7 @@ part of a row is a context.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ from brenier.potential.initialise import (
 from brenier.potential.radial import RadialUnits
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 from brenier.training.settings import Hyperparameters, Settings
-from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.parameters import decayed_weights
+from brenier.varpro.reduced import PIN, VariableProjection
 
 
 class AbstractStart(ABC):
@@ -145,10 +146,11 @@ class JointStart(AbstractStart):
     def features(
         self, hyperparameters: Hyperparameters, settings: Settings, gaussian: Gaussian
     ) -> SeparableFeatures:
-        """Return the features that have these weights."""
-        quadratic = settings.algorithm.quadratic
+        """Return the features that have these weights: where w is eliminated, all candidates'."""
+        quadratic, eliminates = settings.algorithm.quadratic, settings.optimizer(0).eliminates
         axes = gaussian.axes if quadratic else np.zeros((0, self.network.n))
-        return SeparableFeatures(self.units(hyperparameters.n_radial), axes, normalised=quadratic)
+        n_radial = self.radial.width if eliminates else hyperparameters.n_radial
+        return SeparableFeatures(self.units(n_radial), axes, normalised=quadratic)
 
 
 class JointFamily(AbstractFamily):
@@ -181,6 +183,27 @@ class JointFamily(AbstractFamily):
         radial = initial_radial_units(X, n_radial, rng, spread=spread, noise=settings.radial_noise)
         return JointStart(network, radial)
 
+    def problem(
+        self,
+        features: SeparableFeatures,
+        hyperparameters: Hyperparameters,
+        settings: Settings,
+        gaussian: Gaussian,
+    ) -> VariableProjection:
+        """Return the separable problem; radial units beyond the candidate's are there but idle.
+
+        So all candidates' runs are the same compiled programs.
+        """
+        problem = super().problem(features, hyperparameters, settings, gaussian)
+        network, n_idle = features.network, _n_radial(features) - hyperparameters.n_radial
+        decay = np.full(len(decayed_weights(network)), hyperparameters.decay)
+        lower, ridge = np.array(problem.lower), np.array(problem.ridge)
+        if n_idle > 0:
+            idle = slice(network.width - n_idle, network.width)
+            lower[idle], ridge[idle] = -np.inf, PIN
+            decay[-n_idle * features.n**2 :] = 0.0
+        return replace(problem, lower=lower, ridge=ridge, decay=decay)
+
     def bounds_and_ridge(
         self, features: SeparableFeatures, settings: Settings, gaussian: Gaussian
     ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
@@ -209,6 +232,13 @@ class JointFamily(AbstractFamily):
         w = gaussian.weights(width)
         w[:width] = settings.cold_network / width
         return w
+
+
+def _n_radial(features: SeparableFeatures) -> int:
+    """Return the number of radial units of features, idle ones included."""
+    network = features.network
+    parts = network.parts if isinstance(network, ConcatenatedUnits) else (network,)
+    return sum(part.width for part in parts if isinstance(part, RadialUnits))
 
 
 @dataclass(frozen=True)

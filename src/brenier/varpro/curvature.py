@@ -106,9 +106,10 @@ def _forward(pull: Callable[[Any], tuple[Any]], image: Any, v: Any) -> Any:
 
 def _decay_product(problem: VariableProjection, theta: Array, v: Array) -> Array:
     def decayed(theta):
-        return decayed_weights(from_vector(problem.template.network, theta))
+        network = from_vector(problem.template.network, theta)
+        return jnp.sqrt(problem.decay) * decayed_weights(network)
 
-    return problem.decay * _gram_product(decayed, theta, v)
+    return _gram_product(decayed, theta, v)
 
 
 def _gram_product(function: Callable[[Array], Array], at: Array, v: Array) -> Array:

@@ -30,7 +30,8 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Bool, Float
 
 from brenier.arrays import Array, sum_over_chunks
 from brenier.inner.objective import AbstractObjective, exact_probes, sign_probes
@@ -49,6 +50,8 @@ from brenier.varpro.sample import PaddedSample
 
 # Probes that the Hessian in w is estimated with at least: where rows are fewer, each has several.
 PROBED_ROWS = 2048
+# A ridge that holds a free weight at zero, to twelve digits.
+PIN = 1e12
 
 
 class VariableProjection(eqx.Module):
@@ -64,15 +67,20 @@ class VariableProjection(eqx.Module):
         rho, zero for the weights that need none.
     solver : AbstractInnerSolver
         Solves for w.
-    decay : float
-        Weight of half the squared slopes, nats.
+    decay : () or (d,)
+        Weight of half the squared slopes, nats: of all of them, or of each.
     """
 
     template: AbstractSeparable
     lower: Float[Array, " m"]
     ridge: Float[Array, " m"]
     solver: AbstractInnerSolver = eqx.field(static=True)
-    decay: Float[Array, ""]
+    decay: Float[Array, "*d"]
+
+    @property
+    def pinned(self) -> Bool[np.ndarray, " m"]:
+        """Which weights are held at zero by their ridge: of features that are there but idle."""
+        return np.asarray(self.ridge) >= PIN
 
     def features(self, theta: Float[Array, " p"]) -> AbstractSeparable:
         """Return the features at mu = theta."""
@@ -104,7 +112,7 @@ class VariableProjection(eqx.Module):
 
     def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return the ridge and the weight decay."""
-        decay = 0.5 * self.decay * jnp.sum(decayed_weights(self.features(theta).network) ** 2)
+        decay = 0.5 * jnp.sum(self.decay * decayed_weights(self.features(theta).network) ** 2)
         ridge = 0.5 * jnp.sum(jnp.asarray(self.ridge) * w**2)
         return ridge + decay
 

@@ -3,7 +3,7 @@
 JAX arrays inside compiled code, NumPy arrays between calls.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -48,6 +48,26 @@ def sum_over_chunks(function: Callable[[Any], PyTree], chunks: PyTree) -> PyTree
         return jax.tree.map(jnp.add, total, function(chunk)), None
 
     return jax.lax.scan(step, zero, chunks)[0]
+
+
+def scan_alike(
+    function: Callable[[Any, Any], tuple[Any, Any]], first: PyTree, each: Sequence[PyTree]
+) -> tuple[PyTree, list[PyTree]]:
+    """Return what a function makes of a state, one thing after the other, and all else it returns.
+
+    Where the things have the same shapes it is compiled once, in a loop.
+    """
+    shapes = {tuple(np.shape(leaf) for leaf in jax.tree.leaves(one)) for one in each}
+    if len(each) < 2 or len(shapes) > 1:
+        returned = []
+        for one in each:
+            first, more = function(first, one)
+            returned.append(more)
+        return first, returned
+    last, stacked = jax.lax.scan(
+        function, first, jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    )
+    return last, [jax.tree.map(lambda leaf, k=k: leaf[k], stacked) for k in range(len(each))]
 
 
 def padded_length(N: int) -> int:

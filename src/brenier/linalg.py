@@ -77,13 +77,17 @@ def weighted_outer_products(
     q: Float[Array, "k N"], D: Float[Array, "k n N"]
 ) -> Float[Array, "P N"]:
     """Return packed sum_k q_k D_k D_k^T for every sample."""
+    return _summed_outer_products(q, D)
+
+
+def _summed_outer_products(q: Array, D: Array) -> Array:
     products = (q[:, None] * outer_products(D)).reshape(len(q), -1)
     # A sum as a product with ones: XLA's own loop over it is several times slower.
     return (jnp.ones(len(q), D.dtype) @ products).reshape(-1, D.shape[2])
 
 
 def _outer_products_forward(q: Array, D: Array) -> tuple[Array, tuple[Array, Array]]:
-    return weighted_outer_products(q, D), (q, D)
+    return _summed_outer_products(q, D), (q, D)
 
 
 def _outer_products_backward(held: tuple[Array, Array], dA: Array) -> tuple[Array, Array]:

@@ -35,7 +35,7 @@ def jacobians_by_differentiation(composition, X):
     def image(x):
         return composition.image_and_jacobians(x[None])[0][:, 0]
 
-    return jax.vmap(jax.jacfwd(image))(X)
+    return jax.vmap(jax.jacrev(image))(X)
 
 
 def test_log_determinants_add_up_to_that_of_the_whole():

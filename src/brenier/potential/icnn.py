@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.arrays import Array
+from brenier.arrays import Array, scan_alike
 from brenier.linalg import weighted_outer_products
 from brenier.potential.activations import AbstractActivation, evaluate
 from brenier.potential.jets import Jet, activate, linear, nothing, plus_affine, product
@@ -106,32 +106,44 @@ class InputConvexNetwork(AbstractUnits):
 
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every output."""
-        u = nothing(self.n, X.shape[0], X.dtype)
-        for L, K, b in self._layers():
+
+        def layer(u: Jet, weights: tuple[Array, Array, Array]) -> tuple[Jet, None]:
+            L, K, b = weights
             slope = jnp.broadcast_to(K[:, :, None], (*K.shape, X.shape[0]))
             a = plus_affine(linear(L, u), K @ X.T + b[:, None], slope)
-            u = activate(self.activation, a)
-        return u
+            return activate(self.activation, a), None
+
+        first, *others = self._layers()
+        u, _ = layer(nothing(self.n, X.shape[0], X.dtype), first)
+        return scan_alike(layer, u, others)[0]
 
     def weighted(
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return gradient and packed Hessian in x of v . u_{l-1}(x)."""
         N, n = X.shape
-        u, E = X.T[:0], jnp.zeros((0, n, N), X.dtype)
-        passed = []
-        for L, K, b in self._layers():
+
+        def forward(
+            below: tuple[Array, Array], weights: tuple[Array, Array, Array]
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
+            u, E = below
+            L, K, b = weights
             D = product(L, E) + K[:, :, None]
             u, slope, curvature = evaluate(self.activation, L @ u + K @ X.T + b[:, None])
-            E = slope[:, None] * D
-            passed.append((L, D, slope, curvature))
+            return (u, slope[:, None] * D), (D, slope, curvature)
+
+        def backward(v: Array, passed: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+            L, slope, curvature = passed
+            return L.T @ (v * slope), v * curvature
+
+        first, *others = self._layers()
+        below, at_first = forward((X.T[:0], jnp.zeros((0, n, N), X.dtype)), first)
+        (u, E), at_others = scan_alike(forward, below, others)
         z = (v @ E.reshape(len(v), -1)).reshape(n, N)
-        v = jnp.broadcast_to(v[:, None], u.shape)
-        weights = []
-        for L, _, slope, curvature in reversed(passed):
-            weights.append(v * curvature)
-            v = L.T @ (v * slope)
-        D = jnp.concatenate([D for _, D, _, _ in reversed(passed)])
+        passed = [(L, *seen[1:]) for (L, _, _), seen in zip(others, at_others, strict=True)]
+        v, of_others = scan_alike(backward, jnp.broadcast_to(v[:, None], u.shape), passed[::-1])
+        weights = [v * at_first[2], *of_others[::-1]]
+        D = jnp.concatenate([at_first[0], *(seen[0] for seen in at_others)])
         return z, weighted_outer_products(jnp.concatenate(weights), D)
 
     def _layers(self) -> Iterator[tuple[Array, Array, Array]]:

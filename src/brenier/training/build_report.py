@@ -166,7 +166,7 @@ def measure_as_seen(
     return _together(kept, len(_training(kept, rows).X), train, parts)
 
 
-Part = tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"], Float[np.ndarray, " M"]]
+Part = tuple[Float[np.ndarray, " _"], Float[np.ndarray, " _"], Float[np.ndarray, " _"]]
 """Log p under a map and under its Gaussian, and weights."""
 
 

@@ -19,8 +19,7 @@ from brenier.status import FitStatus
 from brenier.training import build_report, composition, ensemble, fit
 from brenier.training.as_seen import SeenLoss
 from brenier.training.background import NAME, left_behind
-from brenier.training.run import heldout_sample
-from brenier.varpro.function import AbstractFunction
+from brenier.training.run import UnderWay, heldout_sample
 
 # What a compilation that does not end in time takes (seconds), and a fit beyond its limit: the
 # share and the second that users are promised.
@@ -53,7 +52,7 @@ def without_search(kind):
     """Fit with no time at all, so that what every fit compiles before its search is compiled."""
     fit_ = of(kind)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AbstractFunction, "warm_up", lambda *_: time.sleep(LIMIT))
+        patch.setattr(UnderWay, "_call_once", lambda *_: time.sleep(LIMIT))
         fit_()
     wait_for_work()
 
@@ -86,7 +85,7 @@ def slow(monkeypatch):
 @pytest.mark.parametrize("kind", ["joint", "composed", "conditional", "triangular"])
 def test_a_compilation_that_does_not_end_is_left_behind(kind, slow):
     without_search(kind)
-    released = slow(AbstractFunction, "warm_up")
+    released = slow(UnderWay, "_call_once")
     before = time.perf_counter()
     fitted = of(kind)()
     assert time.perf_counter() - before < SHARE * LIMIT + MORE

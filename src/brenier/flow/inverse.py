@@ -1,9 +1,9 @@
 r"""The inverse of the map: x = argmin Phi(x) - z . x, each sample by its own damped Newton.
 
 The objective is convex with gradient grad Phi(x) - z and Hessian A(x), both exact. All samples
-step together but each has its own step length (by Armijo, and by the residual where the objective
-is too much rounded) and stops on its own. If Phi is strongly convex with constant c (the least
-quadratic weight), the answer carries a certificate:
+are evaluated together, but each has its own step length (by Armijo; a full step counts too if it
+halves the residual, which the objective's rounding may hide) and stops on its own. If Phi is
+strongly convex with constant c (the least quadratic weight), the answer carries a certificate:
 
     |x - x*| <= |grad Phi(x) - z| / c.
 
@@ -21,14 +21,13 @@ from brenier.linalg import factorise, transposed_product, triangular_products
 from brenier.potential.features import AbstractMap, AbstractPotential
 
 ARMIJO = 1e-4
+SHRINK = 0.5
 MAX_HALVINGS = 30
-MAX_STEPS = 200
+MAX_STEPS = 400
 # Residual |grad Phi(x) - z| asked for, relative to max(1, |z|).
 TOLERANCE = 1e-11
 # Differences of the objective below this multiple of its size are rounding.
 ROUNDING = 1e-13
-# Decreases of the objective to first order below this may be hidden by rounding all the same.
-HIDDEN = 1e-9
 
 
 class Inversion(eqx.Module):
@@ -45,7 +44,7 @@ class Inversion(eqx.Module):
     converged : (N,)
         Whether the residual reached the tolerance.
     steps : ()
-        Newton steps of the slowest row.
+        Points tried for the slowest row, from the first one on.
     """
 
     X: Float[Array, "N n"]
@@ -83,11 +82,15 @@ def together(map_: AbstractMap, inversions: tuple[Inversion, ...]) -> Inversion:
 
 
 class _State(eqx.Module):
+    # The best points so far, objective and gradient there.
     x: Float[Array, "n N"]
+    value: Float[Array, " N"]
     gradient: Float[Array, "n N"]
-    A: Float[Array, "P N"]
+    # The search from there: x + t direction is tried next.
+    direction: Float[Array, "n N"]
+    t: Float[Array, " N"]
     active: Bool[Array, " N"]
-    steps: Int[Array, ""]
+    evaluations: Int[Array, ""]
 
 
 def invert(
@@ -97,44 +100,49 @@ def invert(
     *,
     max_steps: int = MAX_STEPS,
 ) -> Inversion:
-    """Return x with grad Phi(x) = z for every row of Z, at the row's context if there is one."""
+    """Return x with grad Phi(x) = z for every row of Z, at the row's context if there is one.
+
+    The first point is one Newton step from the origin: the inverse of the map's linearisation.
+    """
     context = Z[:, :0] if context is None else context
     z = Z.T
     target = TOLERANCE * jnp.maximum(1.0, jnp.linalg.norm(z, axis=0))
 
-    def at(x, active, steps):
-        image, A = potential.gradient_and_hessian(_rows(x, context))
-        gradient = image - z
-        return _State(x, gradient, A, active & (_norm(gradient) > target), steps)
-
-    def objective(x):
-        return potential.value(_rows(x, context)) - jnp.sum(z * x, axis=0)
-
     def step(state: _State) -> _State:
-        direction = _newton_direction(state.A, state.gradient)
-        # A singular Hessian (no quadratics, far out) leaves the gradient.
-        usable = jnp.all(jnp.isfinite(direction), axis=0)
-        direction = jnp.where(usable, direction, -state.gradient)
-        slope = jnp.sum(state.gradient * direction, axis=0)
-        t, found = _line_search(objective, state.x, direction, slope, state.active)
-        # Where terms of the objective cancel, its rounding hides the decrease: the full step counts
-        # then if it halves the residual.
-        doubtful = ~found | ((t < 1.0) & (-slope < HIDDEN))
-        moved = state.x + jnp.where(doubtful, 1.0, t) * direction
-        new = at(jnp.where(state.active, moved, state.x), state.active, state.steps + 1)
-        kept = ~doubtful | (_norm(new.gradient) < 0.5 * _norm(state.gradient))
-        stuck = ~kept | jnp.all(new.x == state.x, axis=0)
+        x = state.x + jnp.where(state.active, state.t, 0.0) * state.direction
+        rows = jnp.concatenate([x.T, context], axis=1)
+        image, A = potential.gradient_and_hessian(rows)
+        gradient = image - z
+        value = potential.value(rows) - jnp.sum(z * x, axis=0)
+        # The origin and the first point are compared with nothing.
+        accepted = state.active & ((state.evaluations < 2) | _improves(state, value, gradient))
+        exhausted = ~accepted & (state.t <= SHRINK**MAX_HALVINGS)
+        stuck = exhausted | (accepted & (state.evaluations > 0) & jnp.all(x == state.x, axis=0))
+        arrived = accepted & (_norm(gradient) <= target)
         return _State(
-            x=jnp.where(kept, new.x, state.x),
-            gradient=jnp.where(kept, new.gradient, state.gradient),
-            A=jnp.where(kept, new.A, state.A),
-            active=new.active & ~stuck,
-            steps=new.steps,
+            x=jnp.where(accepted, x, state.x),
+            value=jnp.where(accepted, value, state.value),
+            gradient=jnp.where(accepted, gradient, state.gradient),
+            direction=jnp.where(accepted, _newton_direction(A, gradient), state.direction),
+            t=jnp.where(accepted, 1.0, SHRINK * state.t),
+            active=state.active & ~stuck & ~arrived,
+            evaluations=state.evaluations + 1,
         )
 
-    start = at(_start(potential, z, context), jnp.ones(z.shape[1], bool), jnp.asarray(0))
+    nothing = jnp.zeros_like(z)
+    origin = _State(
+        x=nothing,
+        value=jnp.full_like(target, jnp.inf),
+        gradient=nothing,
+        direction=nothing,
+        t=jnp.ones_like(target),
+        active=jnp.ones_like(target, dtype=bool),
+        evaluations=jnp.asarray(0),
+    )
     end = jax.lax.while_loop(
-        lambda state: jnp.any(state.active) & (state.steps < max_steps), step, start
+        lambda s: (s.evaluations < 2) | (jnp.any(s.active) & (s.evaluations < 2 + max_steps)),
+        step,
+        origin,
     )
     residual = _norm(end.gradient)
     return Inversion(
@@ -143,8 +151,17 @@ def invert(
         error_bound=_over(residual, potential.strong_convexity),
         # A row whose line search ends within rounding of the target has arrived too.
         converged=residual <= 100.0 * target,
-        steps=end.steps,
+        steps=end.evaluations - 2,
     )
+
+
+def _improves(state: _State, value: Array, gradient: Array) -> Bool[Array, " N"]:
+    """Return whether a point that was tried is better: row by row."""
+    slope = jnp.sum(state.gradient * state.direction, axis=0)
+    allowance = ROUNDING * jnp.maximum(1.0, jnp.abs(state.value))
+    lower = value <= state.value + ARMIJO * state.t * slope + allowance
+    halved = (state.t == 1.0) & (_norm(gradient) < 0.5 * _norm(state.gradient))
+    return lower | halved
 
 
 def _over(residual: Array, c: Array) -> Array:
@@ -157,43 +174,7 @@ def _norm(v: Array) -> Array:
 
 
 def _newton_direction(A: Array, gradient: Array) -> Array:
+    """Return the Newton direction, or the steepest one where a Hessian is singular (far out)."""
     inverse = factorise(A).inverse_factor
-    return -transposed_product(inverse, triangular_products(inverse, gradient))
-
-
-def _rows(x: Array, context: Array) -> Array:
-    return jnp.concatenate([x.T, context], axis=1) if context.shape[1] else x.T
-
-
-def _start(potential: AbstractPotential, z: Array, context: Array) -> Array:
-    """Return one Newton step from the origin: the inverse of the map's linearisation there."""
-    # Without context the linearisation is the same for every row.
-    n_origins = z.shape[1] if context.shape[1] else 1
-    origin = jnp.zeros((z.shape[0], n_origins), z.dtype)
-    image, A = potential.gradient_and_hessian(_rows(origin, context))
-    step = _newton_direction(jnp.broadcast_to(A, (A.shape[0], z.shape[1])), image - z)
-    return jnp.where(jnp.all(jnp.isfinite(step), axis=0), step, 0.0)
-
-
-def _line_search(
-    objective, x: Array, direction: Array, slope: Array, active: Array
-) -> tuple[Array, Array]:
-    """Return, row by row, the first t of 1, 1/2, ... that meets Armijo, and whether one did."""
-    value = objective(x)
-    allowance = ROUNDING * jnp.maximum(1.0, jnp.abs(value))
-
-    def accepted(t):
-        return objective(x + t * direction) <= value + ARMIJO * t * slope + allowance
-
-    def halve(state):
-        t, waiting, halvings = state
-        t = jnp.where(waiting, 0.5 * t, t)
-        return t, waiting & ~accepted(t), halvings + 1
-
-    t = jnp.ones_like(value)
-    t, waiting, _ = jax.lax.while_loop(
-        lambda state: jnp.any(state[1]) & (state[2] < MAX_HALVINGS),
-        halve,
-        (t, active & ~accepted(t), jnp.asarray(0)),
-    )
-    return t, ~waiting
+    direction = -transposed_product(inverse, triangular_products(inverse, gradient))
+    return jnp.where(jnp.all(jnp.isfinite(direction), axis=0), direction, -gradient)

@@ -6,9 +6,12 @@ rough gradient. Every stage is a fixed sample (SAA), so every stage is determini
 """
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +28,7 @@ from brenier.optimizers.early_stopping import (
 from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus
 from brenier.training.folds import Fold
+from brenier.training.parallel import run_parallel
 from brenier.training.report import Certificate
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
@@ -224,15 +228,14 @@ class UnderWay:
             # Without time left there is nothing to compile for.
             self._session.clock.check()
             x = function.start(theta)
-            # Of the inner solve, and of the gradient.
-            self._compile(function, x, n_programs=1 + optimizer.eliminates)
+            self._compile(function, x)
             return optimizer.minimize(function, x, early_stopping).status
         except StopRun as stop:
             return stop.status
         except KeyboardInterrupt:
             return FitStatus.INTERRUPTED
 
-    def _compile(self, function: AbstractFunction, x: np.ndarray, *, n_programs: int) -> None:
+    def _compile(self, function: AbstractFunction, x: np.ndarray) -> None:
         """Compile what the run will call, by calling it once."""
         session, self._compiles_since = self._session, time.perf_counter()
         programs = session.programs((function.problem, function.sample))
@@ -242,22 +245,26 @@ class UnderWay:
                 # Another run may have compiled them, for as long as there was time.
                 session.clock.check()
                 if not programs.compiled:
-                    self._call_once(function, x, n_programs)
+                    self._call_once(function, x)
                     programs.compiled = True
         finally:
             self._compiling += time.perf_counter() - self._compiles_since
             self._compiles_since = None
 
-    def _call_once(self, function: AbstractFunction, x: np.ndarray, n_programs: int) -> None:
-        session, heldout_loss = self._session, self._early_stopping.heldout_loss
-        session.phases.programs(more=n_programs + (heldout_loss is not None))
-        function.warm_up(x)
-        session.phases.programs(done=n_programs)
+    def _call_once(self, function: AbstractFunction, x: np.ndarray) -> None:
+        """Compile all programs of the run side by side."""
+        phases, heldout_loss = self._session.phases, self._early_stopping.heldout_loss
+        calls = function.first_calls(x)
         if heldout_loss is not None:
-            session.clock.check()
             theta = to_vector(function.problem.template.network)
-            heldout_loss(theta, np.asarray(function.cold.w))
-            session.phases.programs(done=1)
+            calls.append(partial(heldout_loss, theta, np.asarray(function.cold.w)))
+
+        def counted(call: Callable[[], Any]) -> None:
+            call()
+            phases.programs(done=1)
+
+        phases.programs(more=len(calls))
+        run_parallel([partial(counted, call) for call in calls], self._session.clock.stop)
 
     def _tell(self, progress: Progress) -> None:
         """Tell of an iterate, unless the fit has gone on without this run."""

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -157,9 +158,12 @@ class AbstractFunction(ABC):
         """Return the same function with counters of its own."""
         return replace(self, counters=Counters(), last=None)
 
-    def warm_up(self, x: Float[np.ndarray, " p"]) -> None:
-        """Compile by evaluating once, leaving no trace."""
-        self.uncounted().evaluate(x)
+    def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
+        """Return what compiles the programs of an evaluation, each by calling it once.
+
+        They do not depend on each other, and leave no trace.
+        """
+        return [lambda: self.uncounted().evaluate(x)]
 
     def _count(self, since: float) -> None:
         self.counters.gradient_seconds += time.perf_counter() - since
@@ -197,6 +201,14 @@ class ReducedFunction(AbstractFunction):
         if not evaluated.finite:
             self._warm = None
         return evaluated
+
+    def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
+        """Return calls of the inner solve, and of value and gradient at the cold start's w."""
+        point, w = jnp.asarray(x), jnp.asarray(self.cold.w)
+        return [
+            lambda: self.problem.solve(point, self.sample, self.cold),
+            lambda: self.problem.value_and_gradient(point, w, self.sample),
+        ]
 
     def solve(self, theta: Float[np.ndarray, " p"]) -> InnerSolution:
         """Return the inner solution: warm-started, and once more from cold if that fails."""

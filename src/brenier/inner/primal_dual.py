@@ -53,7 +53,7 @@ CENTRING = 0.1
 KAPPA = 10.0
 # From a warm start the Hessian is corrected, not evaluated, once the squared decrement (nats) is
 # below the first, and as long as each step brings the decrement down by the second.
-NEAR = 1e-2
+NEAR = 0.1
 CONTRACTION = 0.3
 # What a step with a Hessian that was just evaluated, an estimate, leaves of the squared decrement.
 ESTIMATED = 0.1

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.arrays import padded_length, sum_over_chunks
+from brenier.arrays import padded_length, scan_alike, sum_over_chunks
 
 
 def test_padded_lengths_are_few_and_near():
@@ -27,3 +27,18 @@ def test_sum_over_chunks_is_that_of_all_of_them(C):
     total, weighted = sum_over_chunks(function, chunks)
     assert float(total) == chunks["a"].sum()
     np.testing.assert_array_equal(weighted, chunks["b"].T @ chunks["a"][:, 0])
+
+
+@pytest.mark.parametrize("sizes", [(), (3,), (3, 3, 3), (3, 2, 3)])
+def test_scan_alike_is_one_after_the_other(sizes):
+    rng = np.random.default_rng(0)
+    each = [(rng.normal(size=(size, 3)), np.asarray(float(k))) for k, size in enumerate(sizes)]
+
+    def step(total, one):
+        A, k = one
+        return total + jnp.sum(A @ jnp.ones(3)) * k, A.T
+
+    last, returned = scan_alike(step, jnp.asarray(1.0), each)
+    assert float(last) == pytest.approx(1.0 + sum(k * A.sum() for A, k in each))
+    for found, (A, _) in zip(returned, each, strict=True):
+        np.testing.assert_allclose(found, A.T)

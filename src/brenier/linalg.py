@@ -10,6 +10,9 @@ and where as many programs as there are threads wait for one, all wait for ever 
 with two runs on two cores, n = 16).
 """
 
+import operator
+from collections.abc import Iterable
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -155,19 +158,25 @@ def symmetric_products(
     Several matrices go with one vector, or several vectors with one matrix.
     """
     at = full_index(v.shape[-2])
-    return sum(H[..., at[:, d], :] * v[..., d : d + 1, :] for d in range(v.shape[-2]))
+    terms = (H[..., at[:, d], :] * v[..., d : d + 1, :] for d in range(v.shape[-2]))
+    return _sum(terms)
+
+
+def _sum(terms: Iterable[Array]) -> Array:
+    """Return the sum of one array or more, written out: XLA makes one loop of it."""
+    return reduce(operator.add, terms)
 
 
 def triangular_products(
     L: Float[Array, "n n N"], V: Float[Array, "... n _"]
 ) -> Float[Array, "... n N"]:
     """Return L v for lower triangular matrices, several vectors a sample."""
-    return sum(L[:, b] * V[..., b : b + 1, :] for b in range(len(L)))
+    return _sum(L[:, b] * V[..., b : b + 1, :] for b in range(len(L)))
 
 
 def transposed_product(L: Float[Array, "n n N"], v: Float[Array, "n _"]) -> Float[Array, "n N"]:
     """Return L^T v for one matrix and one vector a sample."""
-    return sum(L[b] * v[b] for b in range(len(L)))
+    return _sum(L[b] * v[b] for b in range(len(L)))
 
 
 @jax.custom_vjp

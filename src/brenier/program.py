@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
+from jax.core import Tracer
 from jax.errors import JaxRuntimeError
 
 Arguments = ParamSpec("Arguments")
@@ -29,12 +30,13 @@ def program(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
 
     @cache
     def compiled() -> Callable[Arguments, Result]:
-        return eqx.filter_jit(function, compiler_options=_options())
+        jit: Any = eqx.filter_jit
+        return jit(function, compiler_options=_options())
 
     @wraps(function)
     def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         leaves = jax.tree.leaves((args, kwargs))
-        is_part = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+        is_part = any(isinstance(leaf, Tracer) for leaf in leaves)
         return (function if is_part else compiled())(*args, **kwargs)
 
     return call

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,14 +11,17 @@ from brenier.data.rows import Split, WeightedRows
 from brenier.linalg import log_det
 from brenier.optimizers.progress import Offsets
 from brenier.status import InnerStatus
+from brenier.training.candidate import potential_at
 from brenier.training.ensemble import train_potentials
 from brenier.training.families import ConditionalFamily, JointFamily
 from brenier.training.folds import Fold
+from brenier.training.run import run
 from brenier.training.selection import Start
 from brenier.training.session import Session
-from brenier.training.settings import Settings, default_settings
+from brenier.training.settings import Hyperparameters, Settings, default_settings
 from brenier.varpro.function import ReducedFunction
 from brenier.varpro.parameters import to_vector
+from brenier.varpro.reduced import loss_on
 from brenier.varpro.sample import PaddedSample
 from brenier.varpro.taylor import taylor_check
 
@@ -141,3 +145,30 @@ def test_training_is_finite_and_no_worse_than_the_regression(context):
     z, (A,) = trained.map.image_and_jacobians(fold.split.train.X)
     assert np.isfinite(z).all()
     assert (np.asarray(A) > 0).all()
+
+
+def test_idle_radial_units_change_nothing():
+    # The candidate without radial units, as the same program as those with them, and by itself.
+    family, settings = FAMILIES["joint"]
+    fold = fold_of("joint")
+    X = fold.split.train.X
+    without = Hyperparameters(1e-3, 0)
+    results = []
+    for candidates in ((without,), (without, Hyperparameters(1e-3, 2))):
+        weights = family.start(X, settings, candidates, np.random.default_rng(0))
+        made = run(
+            Start(fold, weights, 0).job(family, settings, without, settings.criteria, 1),
+            settings,
+            Session(),
+        )
+        results.append((made, potential_at(made.job.problem, made.best)))
+    (plain, one), (idle, other) = results
+    assert [int(np.sum(made.job.problem.pinned)) for made in (plain, idle)] == [0, 2]
+    # The starts of L-BFGS differ by rounding, and by what w starts from.
+    assert idle.best.loss == pytest.approx(plain.best.loss, abs=1e-4)
+    assert len(idle.best.theta) > len(plain.best.theta)
+    shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(p)] for p in (one, other)]
+    assert shapes[0] == shapes[1]
+    sample = sample_of(fold)
+    at = idle.job.problem.loss(jnp.asarray(idle.best.theta), jnp.asarray(idle.best.w), sample)
+    assert float(loss_on(other, sample)) == pytest.approx(float(at), rel=1e-9)

@@ -7,16 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.data.rows import WeightedRows
+from brenier.data.rows import Split, WeightedRows
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
 from brenier.potential.gaussian import Gaussian
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
+from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.training.settings import Settings
-from brenier.training.stacking import stacking_weights
-from brenier.varpro.reduced import loss_of_map
+from brenier.training.stacking import losses_of_sum, stacking_weights
+from brenier.varpro.reduced import loss_of_map, loss_on
+from brenier.varpro.sample import PaddedSample
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -98,3 +100,21 @@ def test_the_gaussian_alone_is_itself_on_its_own_rows():
     # d J / d a = 2 a - 2 / a on these rows, against 1 / (M a).
     a = stack([ConvexPotential(features, gaussian.weights(WIDTH))], X)
     np.testing.assert_allclose(a, np.sqrt(1 + 1 / (2 * M)), rtol=1e-8)
+
+
+def test_losses_of_a_sum_are_those_of_the_one_potential_that_it_is():
+    members = [potential(0.5, seed, weight) for seed, weight in enumerate((0.4, 1.0, 0.0))]
+    shares = np.array([0.7, 0.0, 0.5])
+    weights = np.random.default_rng(1).uniform(0.5, 1.5, size=M)
+    train = WeightedRows(normal_rows(), weights, np.arange(M) / M)
+    heldout = WeightedRows(normal_rows(2.0, 100), np.ones(100), np.arange(100) / 100)
+    # In several blocks, the last of them padded.
+    settings = replace(SETTINGS, max_stacking_rows=64)
+    found = losses_of_sum(members, shares, Split(train, heldout), settings)
+    for loss, rows in zip(found, (train, heldout), strict=True):
+        sample = PaddedSample.of(rows.X, rows.weights, chunk_rows=M)
+        expected = float(loss_on(combine(members, shares), sample))
+        assert loss == pytest.approx(expected, rel=1e-12)
+    alone = losses_of_sum(members, shares, Split(train), settings)
+    assert alone[0] == pytest.approx(found[0], rel=1e-12)
+    assert np.isnan(alone[1])

@@ -206,7 +206,8 @@ class DenseObjective(AbstractObjective):
         """
 
         def formed(chunk):
-            return _formed(derivatives, *chunk, probes)
+            rows, omega = chunk
+            return _formed(derivatives, rows, omega, probes)
 
         if len(omega) == 1:
             M, term = formed(jax.tree.map(lambda leaf: leaf[0], (rows, omega)))

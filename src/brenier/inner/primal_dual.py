@@ -247,8 +247,8 @@ def _secant_update(
     usable = found > LEAST_CURVATURE * expected
     updated = (
         hessian
-        + jnp.outer(change, change) / jnp.where(usable, found, 1.0)
-        - jnp.outer(along, along) / jnp.where(usable, expected, 1.0)
+        + change[:, None] * change / jnp.where(usable, found, 1.0)
+        - along[:, None] * along / jnp.where(usable, expected, 1.0)
     )
     return jnp.where(usable, updated, hessian)
 

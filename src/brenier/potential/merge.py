@@ -92,19 +92,22 @@ def without_idle(potential: AbstractPotential, idle: Bool[np.ndarray, " m"]) -> 
     """Return the potential without the units whose weights are idle; these must be radial."""
     if not np.any(idle):
         return potential
-    if not (
-        isinstance(potential, ConvexPotential)
-        and isinstance(potential.features, SeparableFeatures)
-        and isinstance(potential.features.network, ConcatenatedUnits)
-    ):
-        raise TypeError("Expected idle units beside a network; got other features.")
+    if not isinstance(potential, ConvexPotential):
+        raise TypeError("Expected the potential of some features; got a sum.")
     features = potential.features
-    network, radial = features.network.parts
-    kept = ~idle[network.width : features.network.width]
-    units: AbstractUnits = network
+    if not isinstance(features, SeparableFeatures):
+        raise TypeError("Expected idle units beside a network; got other features.")
+    units = features.network
+    if not isinstance(units, ConcatenatedUnits):
+        raise TypeError("Expected idle units beside a network; got it alone.")
+    network, radial = units.parts
+    if not isinstance(radial, RadialUnits):
+        raise TypeError("Expected radial units beside a network; got others.")
+    kept = ~idle[network.width : units.width]
+    left: AbstractUnits = network
     if np.any(kept):
-        units = ConcatenatedUnits((network, RadialUnits(radial.B[kept], radial.e[kept])))
-    head = SeparableFeatures(units, features.axes, features.normalised)
+        left = ConcatenatedUnits((network, RadialUnits(radial.B[kept], radial.e[kept])))
+    head = SeparableFeatures(left, features.axes, features.normalised)
     return ConvexPotential(head, np.asarray(potential.w)[~idle])
 
 

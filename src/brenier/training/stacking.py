@@ -93,25 +93,28 @@ def losses_of_sum(
     """
     heldout = split.train if split.heldout is None else split.heldout
     block = padded_length(min(len(heldout.X), settings.max_stacking_rows))
-    present = [(p, share) for p, share in zip(potentials, shares, strict=True) if share]
+    kept = [k for k, share in enumerate(shares) if share]
+    present, weights = [potentials[k] for k in kept], np.asarray(shares)[kept]
     train, held = (
-        float("nan") if rows is None else rows.mean(_row_losses(present, rows, block))
+        float("nan") if rows is None else rows.mean(_row_losses(present, weights, rows, block))
         for rows in split
     )
     return train, held
 
 
 def _row_losses(
-    potentials: Sequence[tuple[AbstractPotential, float]], rows: WeightedRows, block: int
+    potentials: Sequence[AbstractPotential],
+    shares: Float[np.ndarray, " K"],
+    rows: WeightedRows,
+    block: int,
 ) -> Float[np.ndarray, " N"]:
     """Return 1/2 |z|^2 - log det A of every row, so many rows at a time."""
     parts = []
     for k in range(0, len(rows.X), block):
         part = rows[k : k + block]
         tiles = PaddedSample.of(part.X, part.weights, block, least=block).tiles()
-        made = [jax.device_get(maps_and_jacobians(p, tiles.X[0])) for p, _ in potentials]
-        z = sum(share * maps for (_, share), (maps, _) in zip(potentials, made, strict=True))
-        A = sum(share * packed for (_, share), (_, packed) in zip(potentials, made, strict=True))
+        made = [jax.device_get(maps_and_jacobians(p, tiles.X[0])) for p in potentials]
+        z, A = (np.tensordot(shares, np.stack(of_all), 1) for of_all in zip(*made, strict=True))
         parts.append(row_losses(z, A)[: len(part.X)])
     return np.concatenate(parts)
 

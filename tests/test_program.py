@@ -1,0 +1,49 @@
+"""Programs: compiled once for each shape, parts of others where they are called within."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.program import program
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+def test_a_program_is_traced_once_for_each_shape_and_for_all_else_than_arrays():
+    traced = []
+
+    @program
+    def scaled(x, power):
+        traced.append(x.shape)
+        return 2.0 * x**power
+
+    for x, power in ((np.ones(2), 1), (np.full(2, 3.0), 1), (np.ones(3), 1), (np.ones(3), 2)):
+        np.testing.assert_allclose(scaled(x, power), 2.0 * x**power)
+    assert traced == [(2,), (3,), (3,)]
+    assert scaled.__name__ == "scaled"
+
+
+def test_a_method_is_a_program_of_its_arrays():
+    class Line(eqx.Module):
+        slope: jax.Array
+
+        @program
+        def at(self, x):
+            return self.slope * x
+
+    assert float(Line(jnp.asarray(2.0)).at(jnp.asarray(3.0))) == 6.0
+
+
+def test_within_another_program_it_is_a_part_of_that():
+    @program
+    def inner(x):
+        return x + 1.0
+
+    @program
+    def outer(x):
+        return 2.0 * inner(x)
+
+    assert float(outer(jnp.asarray(1.0))) == 4.0
+    assert float(jax.grad(outer)(1.0)) == 2.0

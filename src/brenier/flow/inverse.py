@@ -1,9 +1,9 @@
 r"""The inverse of the map: x = argmin Phi(x) - z . x, each sample by its own damped Newton.
 
 The objective is convex with gradient grad Phi(x) - z and Hessian A(x), both exact. All samples
-are evaluated together, but each has its own step length (by Armijo; a full step counts too if it
-halves the residual, which the objective's rounding may hide) and stops on its own. If Phi is
-strongly convex with constant c (the least quadratic weight), the answer carries a certificate:
+are evaluated together, but each has its own step length (by Armijo, and by the residual where the
+objective is too much rounded) and stops on its own. If Phi is strongly convex with constant c (the
+least quadratic weight), the answer carries a certificate:
 
     |x - x*| <= |grad Phi(x) - z| / c.
 
@@ -28,6 +28,9 @@ MAX_STEPS = 400
 TOLERANCE = 1e-11
 # Differences of the objective below this multiple of its size are rounding.
 ROUNDING = 1e-13
+# Decreases of the objective to first order below this may be hidden by rounding all the same: then
+# a full step that halves the residual counts.
+HIDDEN = 1e-9
 
 
 class Inversion(eqx.Module):
@@ -160,8 +163,9 @@ def _improves(state: _State, value: Array, gradient: Array) -> Bool[Array, " N"]
     slope = jnp.sum(state.gradient * state.direction, axis=0)
     allowance = ROUNDING * jnp.maximum(1.0, jnp.abs(state.value))
     lower = value <= state.value + ARMIJO * state.t * slope + allowance
-    halved = (state.t == 1.0) & (_norm(gradient) < 0.5 * _norm(state.gradient))
-    return lower | halved
+    # Only there: two measures of what is better could lead in a circle.
+    hidden = (state.t == 1.0) & (-slope < HIDDEN)
+    return lower | (hidden & (_norm(gradient) < 0.5 * _norm(state.gradient)))
 
 
 def _over(residual: Array, c: Array) -> Array:

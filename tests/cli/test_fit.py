@@ -99,8 +99,8 @@ def read_all(terminal):
 def test_a_time_limit_holds_from_the_start_of_the_process_on(environment, tmp_path):
     write_table(tmp_path / "x.csv", rows(2000), NAMES)
     limit, slow = 20.0, 60.0
-    code = "import time; from brenier.varpro.function import AbstractFunction; "
-    code += f"AbstractFunction.warm_up = lambda *_: time.sleep({slow}); "
+    code = "import time; from brenier.training.run import UnderWay; "
+    code += f"UnderWay._call_once = lambda *_: time.sleep({slow}); "
     code += "from brenier.cli import main; main()"
     arguments = ("fit", "x.csv", "--max-seconds", str(limit))
     before = time.perf_counter()

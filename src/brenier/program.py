@@ -1,8 +1,8 @@
 """Programs: functions of arrays, compiled at their first call for each shape.
 
 XLA's newer way of writing a loop's code for CPUs sets up a compiler of its own for each loop, which
-takes longer than all else; without it these programs compile in half the time and run as fast
-(benchmarks/NOTES.md, "Compilation").
+takes longer than all else; without it these programs compile in little more than half the time and
+run as fast (benchmarks/NOTES.md, "Compilation").
 """
 
 from collections.abc import Callable

@@ -464,12 +464,12 @@ class _OfBlock(Listener):
         self._listener.on_event(replace(event, part=self._part, elapsed=elapsed))
 
 
-def _counted_on(callback: Any, flows: list[Any], began: float, n_blocks: int) -> Any:
+def _counted_on(callback: Any, flows: list[Any], began: float, n_flows: int) -> Any:
     """Return the callback with runs counted on from those of the flows already fitted."""
     if callback is None:
         return None
     if isinstance(callback, Listener):
-        return _OfBlock(callback, f"block {len(flows) + 1} of {n_blocks}", began)
+        return _OfBlock(callback, f"block {len(flows) + 1} of {n_flows}", began)
     before = sum(len(flow.report_.run_decay) for flow in flows)
     return lambda progress: callback(replace(progress, run=before + progress.run))
 

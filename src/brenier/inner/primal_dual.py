@@ -17,10 +17,10 @@ reach its end. As IPOPT does ([2]_, eq. 16), lambda is put back into
 [tau / (kappa s), kappa tau / s] at every step.
 
 The Hessian of J costs many times what its gradient does, and may be an estimate. So a warm-started
-solve evaluates it where it begins, and corrects it from there by what the gradients of its steps
-tell (BFGS, [3]_), as long as each of them brings the decrement down well; every step is towards a
-zero of the exact gradient. A point that is tried is evaluated with its gradient at once, for it is
-nearly always accepted: one pass makes a step.
+solve near its end no longer evaluates it, but corrects the one it has by what the gradients of its
+steps tell (BFGS, [3]_), as long as each of them brings the decrement down well; every step is
+towards a zero of the exact gradient. A point that is tried is evaluated with its gradient at once,
+for it is nearly always accepted: one pass makes a step.
 
 References
 ----------

@@ -36,7 +36,7 @@ STEPS = {
     "warm_chord_steps": "warm solves, chord",
 }
 WHAT_STEPS_ARE = (
-    "Newton steps form a Hessian of their own; chord steps keep that of an earlier step, and are "
+    "Newton steps evaluate the Hessian; chord steps correct that of an earlier step, and are "
     "not among the Newton steps."
 )
 PAIRS = (

@@ -106,8 +106,8 @@ class FitReport:
     n_evaluations : int
         Evaluations of the objective and its gradient, all runs together.
     newton_steps, chord_steps : tuple of int
-        Steps of the inner solver in the winning run, evaluation by evaluation: those with a Hessian
-        of their own, and those that kept an earlier one.
+        Of the inner solver in the winning run, solve by solve: evaluations of its objective with
+        the Hessian, and those with the gradient only.
     inner_failures : int
         Inner solves that did not converge.
     work_units : int

@@ -71,9 +71,9 @@ class Counters:
     evaluations : int
         Of value and gradient, on the whole sample or a mini-batch.
     newton_steps : list of int
-        Steps of the inner solver with a Hessian of their own, solve by solve.
+        Evaluations of the inner objective with its Hessian, solve by solve.
     chord_steps : list of int
-        Steps that kept an earlier Hessian (`brenier.inner.primal_dual`), solve by solve.
+        Those with its gradient only (`brenier.inner.primal_dual`), solve by solve.
     failures : int
         Inner solves that did not converge, from a warm and then a cold start.
     work_units : int

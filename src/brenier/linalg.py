@@ -10,6 +10,7 @@ and where as many programs as there are threads wait for one, all wait for ever 
 with two runs on two cores, n = 16).
 """
 
+import math
 import operator
 from collections.abc import Iterable
 from functools import reduce
@@ -21,6 +22,9 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array
+
+# Bytes of the full matrices that elimination works on at a time.
+BLOCK_BYTES = 1 << 20
 
 
 def packed_size(n: int) -> int:
@@ -125,7 +129,19 @@ class Factorised(NamedTuple):
 
 
 def factorise(A: Float[Array, "P N"]) -> Factorised:
-    """Return log det A, L^{-1} and A^{-1} = L^{-T} L^{-1}, by elimination without exchanges.
+    """Return log det A, L^{-1} and A^{-1} = L^{-T} L^{-1}, so many samples at a time as a cache holds.
+    """
+    n, N = dimension(A.shape[0]), A.shape[1]
+    block = math.gcd(N, 1 << (BLOCK_BYTES // (8 * n * n)).bit_length() - 1)
+    if N <= 2 * block:
+        return _eliminated(A)
+    blocks = jnp.moveaxis(A.reshape(len(A), -1, block), 1, 0)
+    found = jax.lax.map(_eliminated, blocks)
+    return jax.tree.map(lambda part: jnp.moveaxis(part, 0, -2).reshape(*part.shape[1:-1], N), found)
+
+
+def _eliminated(A: Float[Array, "P N"]) -> Factorised:
+    """Return what elimination without exchanges finds.
 
     Step j takes multiples of row j from those below it. Of [A | 1], held in one array, the columns
     right of j are A's; those left of j are of D^{1/2} L^{-1}, whose diagonal of ones leaves its

@@ -18,7 +18,12 @@ from jax.errors import JaxRuntimeError
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_ON_CPU = MappingProxyType({"xla_cpu_use_fusion_emitters": False})
+_ON_CPU = MappingProxyType(
+    {
+        "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_enable_concurrency_optimized_scheduler": False,
+    }
+)
 
 
 def program(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:

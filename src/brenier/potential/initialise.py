@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from brenier.potential.activations import AbstractActivation, evaluate
+from brenier.arrays import Array
+from brenier.potential.activations import AbstractActivation
 from brenier.potential.conditional import GatedNetwork
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.picnn import Affine, PartiallyConvexNetwork
 from brenier.potential.radial import RadialUnits
+from brenier.program import program
 
 
 def initial_network(
@@ -69,8 +71,13 @@ def initial_network(
         b.append(bias)
         if u is not None:
             L.append(nonnegativity.raw(hidden))
-        u = np.asarray(evaluate(activation, raw + bias)[0])
+        u = np.asarray(_activated(activation, raw + bias))
     return InputConvexNetwork(tuple(K), tuple(b), tuple(L), activation, nonnegativity)
+
+
+@program
+def _activated(activation: AbstractActivation, a: Array) -> Array:
+    return activation.jet(a)[0]
 
 
 def initial_radial_units(

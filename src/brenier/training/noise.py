@@ -88,10 +88,12 @@ def kernel_bandwidth(
     square = np.maximum(norms[: len(judges), None] + norms - 2.0 * judges @ Y.T, 0.0)
     np.fill_diagonal(square, np.inf)
     nearest = np.min(square, axis=1, keepdims=True)
+    # In single precision: sums of kernels are compared, and their exponentials take all the time.
+    farther, shares = (nearest - square).astype(np.float32), weights.astype(np.float32)
     scores = []
     for h in bandwidths:
         # The nearest row's share is one: no sum is zero, however narrow the kernels.
-        sums = np.exp((nearest - square) / (2.0 * h**2)) @ weights
+        sums = np.exp(farther / np.float32(2.0 * h**2)) @ shares
         log_density = np.log(sums) - nearest[:, 0] / (2.0 * h**2) - Y.shape[1] * np.log(h)
         scores.append(np.average(log_density, weights=weights[: len(judges)]))
     return float(bandwidths[np.argmax(scores)])

@@ -102,7 +102,7 @@ class VariableProjection(eqx.Module):
         self, theta: Float[Array, " p"], sample: PaddedSample, *, exact: bool = False
     ) -> AbstractObjective:
         """Return J(mu, .), its Hessian exact or estimated from as many probes as rows need."""
-        tiles = sample.tiles()
+        tiles = sample.tiles(kept=True)
         C, T, B, _ = tiles.X.shape
         n = self.template.n
         q = n if exact else min(n, -(-PROBED_ROWS // (C * T * B)))

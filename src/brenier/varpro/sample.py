@@ -16,10 +16,11 @@ from brenier.arrays import Array, padded_length
 # Bytes of one chunk's feature Hessians, (k, P, B) in float64, which are held in memory.
 CHUNK_BYTES = 1 << 28
 # Bytes of the second-order jet of `TILE_UNITS` units at one tile's rows: what is computed row by
-# row stays in a core's cache, and a tile is long enough for vector instructions.
-TILE_BYTES = 1 << 18
+# row stays in a core's cache, and a tile is long enough for vector instructions. Where features are
+# kept for the inner solver, all units' second derivatives at a tile are to stay there.
+TILE_BYTES, KEPT_TILE_BYTES = 600_000, 1 << 18
 TILE_UNITS = 16
-LEAST_TILE, MOST_TILE = 8, 256
+LEAST_TILE, LEAST_KEPT_TILE, MOST_TILE = 32, 16, 128
 
 
 class PaddedSample(eqx.Module):
@@ -60,10 +61,10 @@ class PaddedSample(eqx.Module):
         omega = np.asarray(self.omega).ravel()
         return np.asarray(self.X).reshape(len(omega), -1)[omega > 0], omega[omega > 0]
 
-    def tiles(self) -> "Tiles":
+    def tiles(self, *, kept: bool = False) -> "Tiles":
         """Return the same rows in tiles of `tile_rows`, or fewer where a chunk is cut unevenly."""
         C, rows, n = self.X.shape
-        wanted = tile_rows(n)
+        wanted = tile_rows(n, kept=kept)
         B = rows if rows <= 2 * wanted else math.gcd(rows, wanted)
         return Tiles(self.X.reshape(C, -1, B, n), self.omega.reshape(C, -1, B))
 
@@ -93,11 +94,12 @@ class Tiles(eqx.Module):
         return PaddedSample(self.X.reshape(-1, B, n), self.omega.reshape(-1, B))
 
 
-def tile_rows(n: int) -> int:
-    """Return how many rows a tile has: a power of two."""
+def tile_rows(n: int, *, kept: bool = False) -> int:
+    """Return how many rows a tile has, a power of two; of features that are `kept` or are not."""
     per_row = 8 * TILE_UNITS * ((n + 1) * (n + 2) // 2)
-    wanted = 1 << (TILE_BYTES // per_row).bit_length() - 1 if per_row <= TILE_BYTES else 1
-    return min(max(wanted, LEAST_TILE), MOST_TILE)
+    fit = (KEPT_TILE_BYTES if kept else TILE_BYTES) // per_row
+    wanted = 1 << max(fit, 1).bit_length() - 1
+    return min(max(wanted, LEAST_KEPT_TILE if kept else LEAST_TILE), MOST_TILE)
 
 
 def chunk_rows(n: int, n_features: int) -> int:

@@ -302,7 +302,7 @@ def command() -> Iterator[Figure]:
 
 def command_seconds(table: Path, folder: Path, runs: int) -> list[float]:
     """Return the wall times of `brenier fit TABLE`, the first with an empty cache of programs."""
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled")}
+    environment = {**os.environ, "BRENIER_CACHE": str(folder / "programs")}
     fit = [sys.executable, "-m", "brenier", "fit", table, "-o", folder / "table.brenier"]
     seconds = []
     for _ in range(runs):

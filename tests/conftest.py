@@ -16,6 +16,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from brenier.program.call import HELD
+
 # Every compiled program takes memory mappings, of which Linux gives a process 65,530: past that
 # the compiler crashes; and with every five of them a megabyte of memory. With this many in use, the
 # programs of the files done so far are dropped.
@@ -37,6 +39,8 @@ XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_spli
 def pytest_configure(config):
     """Name the cache of compiled programs to this process and to those that it starts."""
     folder = str(config.cache.mkdir("compiled"))
+    # Tests change the package's numbers and functions, which a kept program would not know.
+    os.environ["BRENIER_CACHE"] = "off"
     for name, value in {"JAX_COMPILATION_CACHE_DIR": folder, **JAX_SETTINGS}.items():
         # JAX may be imported already, and does not read its environment twice.
         jax.config.update(name.lower(), _number(os.environ.setdefault(name, value)))
@@ -95,6 +99,7 @@ def room_for_programs():
     """Leave the next file room for the programs that it compiles."""
     yield
     if n_mappings() > MANY_MAPPINGS:
+        HELD.programs.clear()
         jax.clear_caches()
         gc.collect()
 

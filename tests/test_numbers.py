@@ -25,9 +25,9 @@ OTHER = ("data/datasets.py",)
 
 REASONS = {
     "arrays.py": ({3, 4, 64}, "lengths that rows are padded to: padding changes no number"),
-    "linalg.py": ({8}, "n from P = n (n + 1) / 2"),
+    "linalg.py": ({8, 20}, "n from P = n (n + 1) / 2; bytes of memory"),
     "varpro/sample.py": (
-        {8, 16, 18, 28, 128, 256},
+        {8, 16, 18, 28, 32, 128, 600_000},
         "bytes and tiles of memory: no number depends on them but by rounding",
     ),
     "varpro/reduced.py": ({2048, 1e12}, "probes of the Hessian in w at least; what is zero"),

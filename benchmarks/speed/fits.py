@@ -24,9 +24,8 @@ def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def compile_all(rows: str, settings: Mapping[str, Any] = NO_SETTINGS) -> dict[str, Any]:
     """Return the time of compilation of fit, score and sample together; programs are kept."""
     from benchmarks.speed.compilation import CompilationWatch
-    from brenier import ConvexPotentialFlow, use_compilation_cache
+    from brenier import ConvexPotentialFlow
 
-    use_compilation_cache()
     X, watch = np.load(rows), CompilationWatch()
 
     def all_three() -> None:
@@ -43,9 +42,8 @@ def second(
 ) -> dict[str, Any]:
     """Return the seconds of the second fit to the same rows, for which all is compiled."""
     from benchmarks.speed.compilation import CompilationWatch
-    from brenier import ConvexPotentialFlow, use_compilation_cache
+    from brenier import ConvexPotentialFlow
 
-    use_compilation_cache()
     X, validation = np.load(rows), None if heldout is None else np.load(heldout)
 
     def fit() -> None:
@@ -90,9 +88,8 @@ def keep_model(rows: str, model: str, settings: Mapping[str, Any] = NO_SETTINGS)
 
 def sample(model: str, more: int = 20) -> dict[str, Any]:
     """Return the seconds of the first sample in this process, and of some further ones."""
-    from brenier import load, use_compilation_cache
+    from brenier import load
 
-    use_compilation_cache()
     load_seconds, flow = _timed(lambda: load(model))
     first_seconds, _ = _timed(lambda: flow.sample(N_DRAWS, random_state=0))
     further = [

@@ -26,7 +26,7 @@ class FailedProcess(RuntimeError):
 def environment(caches: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of a process that finds no cache but those below `caches`.
 
-    What the caller says of JAX's compilation cache and of byte code is left out; where Python finds
+    What the caller says of compiled programs and of byte code is left out; where Python finds
     packages stays.
     """
     kept = {name: value for name, value in base.items() if not _is_of_cache(name)}
@@ -41,7 +41,7 @@ def environment(caches: Path, base: Mapping[str, str] = os.environ) -> dict[str,
 
 def _is_of_cache(name: str) -> bool:
     of_jax = name.startswith("JAX_") and "CACHE" in name
-    return of_jax or name == "PYTHONDONTWRITEBYTECODE"
+    return of_jax or name in ("BRENIER_CACHE", "PYTHONDONTWRITEBYTECODE")
 
 
 def compile_modules() -> None:

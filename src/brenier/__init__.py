@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         load,
     )
     from brenier.training.algorithm import Algorithm
-    from brenier.training.cache import use_compilation_cache
     from brenier.varpro.taylor import taylor_check
     from brenier.version import __version__
 
@@ -27,7 +26,6 @@ _HOME = {
     "TriangularConvexPotentialFlow": "brenier.estimators",
     "load": "brenier.estimators",
     "taylor_check": "brenier.varpro.taylor",
-    "use_compilation_cache": "brenier.training.cache",
     "__version__": "brenier.version",
 }
 
@@ -40,7 +38,6 @@ __all__ = [
     "__version__",
     "load",
     "taylor_check",
-    "use_compilation_cache",
 ]
 
 

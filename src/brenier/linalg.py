@@ -129,8 +129,7 @@ class Factorised(NamedTuple):
 
 
 def factorise(A: Float[Array, "P N"]) -> Factorised:
-    """Return log det A, L^{-1} and A^{-1} = L^{-T} L^{-1}, so many samples at a time as a cache holds.
-    """
+    """Return log det A, L^{-1} and A^{-1} = L^{-T} L^{-1}, as many samples at a time as fit."""
     n, N = dimension(A.shape[0]), A.shape[1]
     block = math.gcd(N, 1 << (BLOCK_BYTES // (8 * n * n)).bit_length() - 1)
     if N <= 2 * block:

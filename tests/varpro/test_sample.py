@@ -33,18 +33,20 @@ def test_chunks_fit_into_memory():
 
 
 def test_tiles_are_as_long_as_a_cache_holds():
-    assert tile_rows(1) == MOST_TILE
-    lengths = [tile_rows(n) for n in range(1, 100)]
-    assert lengths == sorted(lengths, reverse=True)
-    assert all(length & (length - 1) == 0 for length in lengths)
+    for kept in (False, True):
+        assert tile_rows(1, kept=kept) == MOST_TILE
+        lengths = [tile_rows(n, kept=kept) for n in range(1, 100)]
+        assert lengths == sorted(lengths, reverse=True)
+        assert all(length & (length - 1) == 0 for length in lengths)
+    assert all(tile_rows(n, kept=True) <= tile_rows(n) for n in range(1, 100))
 
 
 @pytest.mark.parametrize(
     ("N", "chunk_rows", "C", "tile"),
     [
-        # A standard length that 256 divides, one that it does not, several chunks, one too short.
-        (1000, 10_000, 1, 256),
-        (700, 10_000, 1, 256),
+        # A standard length that 128 divides, one that it does not, several chunks, one too short.
+        (1000, 10_000, 1, 128),
+        (300, 10_000, 1, 64),
         (600, 10_000, 1, 128),
         (2000, 640, 4, 128),
         (100, 10_000, 1, 112),

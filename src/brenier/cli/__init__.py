@@ -21,7 +21,6 @@ from brenier.cli.clock import leave, process_began
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.reproduce import reproduce
-from brenier.training.cache import offer_compilation_cache
 
 app = typer.Typer(
     name="brenier",
@@ -32,8 +31,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Data files: .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet; - is standard input or "
     "output, as CSV. Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 the fit failed and there "
-    "is no model, 130 interrupted. Compiled programs are kept in the user's cache folder; "
-    "JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
+    "is no model, 130 interrupted. Compiled programs are kept in the user's cache folder, or in "
+    "that named by BRENIER_CACHE; BRENIER_CACHE=off keeps none.",
 )
 for command in (fit, score, sample, transform, inverse, info, reproduce):
     app.command()(command)
@@ -66,7 +65,6 @@ def brenier(
 
 def main() -> None:
     """Run the command line and end the process."""
-    offer_compilation_cache()
     try:
         app(prog_name="brenier", obj=process_began())
     except SystemExit as end:

@@ -35,7 +35,7 @@ class ColumnBounds(eqx.Module):
 
     def inside(self, X: Float[Array, "N n"]) -> Array:
         """Return which rows lie strictly within all bounds, (N,)."""
-        return jnp.all((X > self.low) & (X < self.high), axis=1)
+        return ((X > self.low) & (X < self.high)).all(axis=1)
 
     @program
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:

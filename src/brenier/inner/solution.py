@@ -15,6 +15,7 @@ from abc import abstractmethod
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from brenier.arrays import Array
@@ -34,7 +35,7 @@ class WarmStart(eqx.Module):
     @staticmethod
     def cold(w: Float[Array, " m"]) -> "WarmStart":
         """Return a start from nothing but feasible weights."""
-        return WarmStart(jnp.asarray(w), jnp.zeros_like(w), jnp.asarray(False))
+        return WarmStart(w, np.zeros(w.shape), np.zeros((), dtype=bool))
 
 
 class InnerSolution(eqx.Module):
@@ -70,7 +71,7 @@ class InnerSolution(eqx.Module):
     @property
     def start(self) -> WarmStart:
         """Return the warm start for a neighbouring problem."""
-        return WarmStart(self.w, self.multipliers, jnp.asarray(True))
+        return WarmStart(self.w, self.multipliers, np.ones((), dtype=bool))
 
 
 class AbstractInnerSolver(eqx.Module):

@@ -12,9 +12,9 @@ members' weights in diagonal blocks.
 
 from collections.abc import Callable, Sequence
 
-import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.linalg import block_diag
 
 from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
 from brenier.potential.head import SeparableFeatures
@@ -124,6 +124,6 @@ def _one_head(heads: Sequence[tuple[SeparableFeatures, np.ndarray]]) -> ConvexPo
 def _diagonal_blocks(networks: Sequence[InputConvexNetwork], i: int) -> np.ndarray:
     """Return layer i's L with the members' in diagonal blocks."""
     nonnegativity = networks[0].nonnegativity
-    blocks = np.asarray(jax.scipy.linalg.block_diag(*(network.L[i] for network in networks)))
-    inside = np.asarray(jax.scipy.linalg.block_diag(*(np.ones_like(n.L[i]) for n in networks)))
+    blocks = block_diag(*(np.asarray(network.L[i]) for network in networks))
+    inside = block_diag(*(np.ones(n.L[i].shape) for n in networks))
     return np.where(inside > 0, blocks, nonnegativity.raw(np.full_like(blocks, NOTHING)))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -22,7 +21,7 @@ from brenier.varpro.reduced import VariableProjection
 
 def potential_at(problem: VariableProjection, iterate: Iterate) -> AbstractPotential:
     """Return the potential at an iterate of a run, with NumPy arrays."""
-    return potential_of(problem, problem.features(jnp.asarray(iterate.theta)), iterate.w)
+    return potential_of(problem, problem.features(iterate.theta), iterate.w)
 
 
 def potential_of(

@@ -38,7 +38,6 @@ from brenier.potential.initialise import (
 from brenier.potential.radial import RadialUnits
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 from brenier.training.settings import Hyperparameters, Settings
-from brenier.varpro.parameters import decayed_weights
 from brenier.varpro.reduced import PIN, VariableProjection
 
 
@@ -196,7 +195,7 @@ class JointFamily(AbstractFamily):
         """
         problem = super().problem(features, hyperparameters, settings, gaussian)
         network, n_idle = features.network, _n_radial(features) - hyperparameters.n_radial
-        decay = np.full(len(decayed_weights(network)), hyperparameters.decay)
+        decay = np.full(sum(np.size(array) for array in network.decayed()), hyperparameters.decay)
         lower, ridge = np.array(problem.lower), np.array(problem.ridge)
         if n_idle > 0:
             idle = slice(network.width - n_idle, network.width)

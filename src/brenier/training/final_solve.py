@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import WarmStart
@@ -31,15 +30,15 @@ def final_solve(run: Run, settings: Settings) -> Run:
     sample = PaddedSample.of(
         rows.X, rows.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
     )
-    theta, w = jnp.asarray(best.theta), jnp.asarray(best.w)
+    theta, w = best.theta, best.w
     if len(rows.X) > settings.max_run_rows and run.status is not FitStatus.INTERRUPTED:
-        solution = problem.solve(theta, sample, WarmStart(w, jnp.zeros_like(w), jnp.asarray(True)))
-        if solution.status == InnerStatus.CONVERGED:
+        solution = problem.solve(theta, sample, WarmStart(w, np.zeros(w.shape), np.ones((), bool)))
+        if int(solution.status) == InnerStatus.CONVERGED:
             w = solution.w
     slope = problem.value_and_gradient(theta, w, sample)
     certificate = Certificate(
         stationarity=float(slope.stationarity),
-        duality_gap=float(problem.duality_gap),
+        duality_gap=problem.duality_gap,
         projected_gradient=projected_gradient(
             best.theta, np.asarray(slope.gradient), lower_bounds(problem.template.network)
         ),

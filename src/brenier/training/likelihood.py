@@ -1,11 +1,10 @@
 """Log-likelihoods of rows in data units, under a flow and under its Gaussian baseline."""
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
 from brenier.data.rows import WeightedRows
-from brenier.flow.evaluation import in_batches, log_density
+from brenier.flow.evaluation import in_batches, log_density, preprocess
 from brenier.flow.flow import LOG_2_PI, ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.potential.gaussian import AbstractGaussian
@@ -20,8 +19,6 @@ def gaussian_log_density(
     gaussian: AbstractGaussian, preprocessing: AbstractPreprocessing, X: Float[np.ndarray, "N d"]
 ) -> Float[np.ndarray, " N"]:
     """Return every row's log p under the baseline (nats); minus infinity outside the bounds."""
-    with jax.enable_x64(True):
-        Y, log_det = (np.asarray(part) for part in preprocessing.forward(X))
-        inside = np.asarray(preprocessing.inside(X))
+    Y, log_det = preprocess(preprocessing, X)
     value = log_det - gaussian.losses(Y) - 0.5 * gaussian.n * LOG_2_PI
-    return np.where(inside, value, -np.inf)
+    return np.where(preprocessing.inside(X), value, -np.inf)

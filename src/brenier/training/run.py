@@ -13,7 +13,6 @@ from functools import partial
 from threading import Event
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import WarmStart
@@ -184,7 +183,7 @@ class UnderWay:
             status = self._stage(theta, sample, cold, N)
             if early_stopping.best is not None:
                 theta = early_stopping.best.theta
-                cold = WarmStart.cold(jnp.asarray(early_stopping.best.w))
+                cold = WarmStart.cold(early_stopping.best.w)
             if status in FINAL:
                 break
         self._end(status)
@@ -316,7 +315,7 @@ def _early_stopping(
         early_stopping.heldout_every = 1 + (n_heldout - 1) // n_train
 
         def heldout_loss(theta: np.ndarray, w: np.ndarray) -> float:
-            return float(problem.loss(jnp.asarray(theta), jnp.asarray(w), sample))
+            return float(problem.loss(theta, w, sample))
 
         early_stopping.heldout_loss = heldout_loss
     return early_stopping

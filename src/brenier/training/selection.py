@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-import jax.numpy as jnp
 import numpy as np
 
 from brenier.inner.solution import WarmStart
@@ -60,7 +59,7 @@ class Start:
         features = self.weights.features(hyperparameters, settings, gaussian)
         problem = family.problem(features, hyperparameters, settings, gaussian)
         w = family.cold_weights(features, settings, gaussian)
-        cold = WarmStart.cold(jnp.asarray(np.where(problem.pinned, 0.0, w)))
+        cold = WarmStart.cold(np.where(problem.pinned, 0.0, w))
         return Job(self.fold, problem, cold, hyperparameters, criteria, number, self.member)
 
 

@@ -50,10 +50,11 @@ def stacking_weights(
     X, weights = heldout.X[:most], heldout.weights[:most]
     tiles = PaddedSample.of(X, weights, chunk_rows=most).tiles()
     maps, jacobians = zip(
-        *(maps_and_jacobians(potential, tiles.X[0]) for potential in potentials), strict=True
+        *(jax.device_get(maps_and_jacobians(potential, tiles.X[0])) for potential in potentials),
+        strict=True,
     )
-    tau = jnp.asarray(1.0 / _effective_rows(tiles.omega))
-    features = jnp.stack(maps, axis=1), jnp.stack(jacobians, axis=1)
+    tau = np.asarray(1.0 / _effective_rows(tiles.omega))
+    features = np.stack(maps, axis=1), np.stack(jacobians, axis=1)
     a, converged = _solve(*features, tiles.omega, tau)
     return np.asarray(a) if converged else None
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -188,10 +187,9 @@ class ReducedFunction(AbstractFunction):
 
     def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
         """Solve for w and return J, J_tau and the gradient at theta = x."""
-        point = jnp.asarray(x)
         solution = self.solve(x)
         before = time.perf_counter()
-        slope = self.problem.value_and_gradient(point, solution.w, self.sample)
+        slope = self.problem.value_and_gradient(x, solution.w, self.sample)
         gradient = np.asarray(slope.gradient)
         self._count(before)
         theta = np.array(x)
@@ -204,19 +202,17 @@ class ReducedFunction(AbstractFunction):
 
     def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
         """Return calls of the inner solve, and of value and gradient at the cold start's w."""
-        point, w = jnp.asarray(x), jnp.asarray(self.cold.w)
         return [
-            lambda: self.problem.solve(point, self.sample, self.cold),
-            lambda: self.problem.value_and_gradient(point, w, self.sample),
+            lambda: self.problem.solve(x, self.sample, self.cold),
+            lambda: self.problem.value_and_gradient(x, self.cold.w, self.sample),
         ]
 
     def solve(self, theta: Float[np.ndarray, " p"]) -> InnerSolution:
         """Return the inner solution: warm-started, and once more from cold if that fails."""
         before = time.perf_counter()
-        point = jnp.asarray(theta)
-        solutions = [self.problem.solve(point, self.sample, self._warm or self.cold)]
-        if solutions[0].status != InnerStatus.CONVERGED and self._warm is not None:
-            solutions.append(self.problem.solve(point, self.sample, self.cold))
+        solutions = [self.problem.solve(theta, self.sample, self._warm or self.cold)]
+        if int(solutions[0].status) != InnerStatus.CONVERGED and self._warm is not None:
+            solutions.append(self.problem.solve(theta, self.sample, self.cold))
         solution = solutions[-1]
         chord_steps = sum(int(solved.chord_steps) for solved in solutions)
         converged = int(solution.status) == InnerStatus.CONVERGED
@@ -230,14 +226,12 @@ class ReducedFunction(AbstractFunction):
 
     def curvature(self, here: Evaluated) -> Product:
         """Return the reduced (Schur) Gauss-Newton matrix of J_tau in mu."""
-        theta, w = jnp.asarray(here.theta), jnp.asarray(here.w)
+        theta, w = here.theta, here.w
         factor = self.problem.inner_factor(theta, w, self.sample)
 
         def product(v: np.ndarray) -> np.ndarray:
             self.counters.work_units += self.n_rows
-            return np.asarray(
-                reduced_product(self.problem, theta, w, self.sample, factor, jnp.asarray(v))
-            )
+            return np.asarray(reduced_product(self.problem, theta, w, self.sample, factor, v))
 
         return product
 
@@ -271,7 +265,7 @@ class FullFunction(AbstractFunction):
     def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
         """Return J, J with its penalties, and the gradient of the latter at x = (mu, w)."""
         before = time.perf_counter()
-        loss, value, gradient, w = self.problem.full_value_and_gradient(jnp.asarray(x), self.sample)
+        loss, value, gradient, w = self.problem.full_value_and_gradient(x, self.sample)
         gradient = np.asarray(gradient)
         self._count(before)
         theta = x[: len(x) - len(w)].copy()
@@ -279,10 +273,9 @@ class FullFunction(AbstractFunction):
 
     def curvature(self, here: Evaluated) -> Product:
         """Return the Gauss-Newton matrix of J with its penalties in (mu, w)."""
-        x = jnp.asarray(here.x)
 
         def product(v: np.ndarray) -> np.ndarray:
             self.counters.work_units += self.n_rows
-            return np.asarray(full_product(self.problem, x, self.sample, jnp.asarray(v)))
+            return np.asarray(full_product(self.problem, here.x, self.sample, v))
 
         return product

@@ -84,8 +84,7 @@ class VariableProjection(eqx.Module):
 
     def features(self, theta: Float[Array, " p"]) -> AbstractSeparable:
         """Return the features at mu = theta."""
-        template = jax.tree.map(jnp.asarray, self.template)
-        return template.with_network(from_vector(self.template.network, theta))
+        return self.template.with_network(from_vector(self.template.network, theta))
 
     def map(self, theta: Array, w: Array) -> AbstractMap:
         """Return the map at (mu, w)."""
@@ -137,9 +136,9 @@ class VariableProjection(eqx.Module):
         return Slope(J, J + penalty, gradient, jnp.max(jnp.abs(in_w)))
 
     @property
-    def duality_gap(self) -> Float[Array, ""]:
+    def duality_gap(self) -> float:
         """S . lambda on the central path (nats)."""
-        return self.solver.tau * jnp.sum(jnp.isfinite(jnp.asarray(self.lower)))
+        return float(self.solver.tau * np.sum(np.isfinite(self.lower)))
 
     def split(self, x: Float[Array, " p"]) -> tuple[Float[Array, " q"], Float[Array, " m"]]:
         """Return mu and w of a vector of all variables.

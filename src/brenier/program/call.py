@@ -1,0 +1,146 @@
+"""The decorator of functions of arrays: compiled at their first call for each shape.
+
+Compiled programs are kept in a folder (`brenier.program.kept`), where they are found without being
+traced, and in memory as long as they are used; JAX's own caches, and its settings, are left alone.
+
+XLA's newer way of writing a loop's code for CPUs sets up a compiler of its own for each loop, which
+takes longer than all else; without it these programs compile in little more than half the time and
+run as fast (benchmarks/NOTES.md, "Compilation"). They run faster in an order that reuses memory
+than in one that keeps operations apart for many threads.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, wraps
+from threading import Lock
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+from jax.core import Tracer
+from jax.errors import JaxRuntimeError
+from jax.stages import Compiled
+
+from brenier.program.kept import load, save
+from brenier.program.key import Call, is_array, setting
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+ON_CPU = MappingProxyType(
+    {
+        "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_enable_concurrency_optimized_scheduler": False,
+    }
+)
+# Programs held in memory; a default fit needs about fifteen.
+MOST_HELD = 64
+
+
+def program(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Return the function compiled, as a decorator of functions and methods.
+
+    Arrays among its arguments are traced, all else is part of the program. It returns arrays, in
+    any pytree. Within another program the function is a part of that.
+    """
+
+    @wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        if setting("jax_disable_jit") or any(isinstance(leaf, Tracer) for leaf in leaves):
+            return function(*args, **kwargs)
+        arrays = [leaf for leaf in leaves if is_array(leaf)]
+        return HELD.get(Call(function, structure, leaves), arrays)(arrays)
+
+    return call
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled program.
+
+    Attributes
+    ----------
+    executable : Compiled
+        From a list of arrays to a list of arrays.
+    result : pytree of int
+        What the second list is made into: where each of its arrays goes.
+    """
+
+    executable: Compiled
+    result: Any
+
+    def __call__(self, arrays: list[Any]) -> Any:
+        """Return the result."""
+        found = self.executable(arrays)
+        return jax.tree.map(lambda k: found[k], self.result)
+
+
+@dataclass
+class _Held:
+    """The programs in use, those called last at the end; each is made once."""
+
+    programs: OrderedDict[Call, "_Place"] = field(default_factory=OrderedDict)
+    lock: Lock = field(default_factory=Lock)
+
+    def get(self, called: Call, arrays: list[Any]) -> Program:
+        """Return a call's program: held, kept in the folder, or compiled now."""
+        with self.lock:
+            place = self.programs.setdefault(called, _Place())
+            self.programs.move_to_end(called)
+            while len(self.programs) > MOST_HELD:
+                self.programs.popitem(last=False)
+        with place.lock:
+            if place.program is None:
+                place.program = _found_or_compiled(called, arrays)
+            return place.program
+
+
+@dataclass
+class _Place:
+    """Where a program is held; whoever has the lock makes it."""
+
+    program: Program | None = None
+    lock: Lock = field(default_factory=Lock)
+
+
+HELD = _Held()
+
+
+def _found_or_compiled(called: Call, arrays: list[Any]) -> Program:
+    digest = called.digest(dict(ON_CPU))
+    kept = None if digest is None else load(digest)
+    if kept is not None:
+        return Program(*kept)
+    made = _compiled(called, arrays)
+    if digest is not None:
+        save(digest, made.executable, made.result)
+    return made
+
+
+def _compiled(called: Call, arrays: list[Any]) -> Program:
+    structures = []
+
+    def of_arrays(arrays: list[Any]) -> list[Any]:
+        args, kwargs = called.arguments(arrays)
+        leaves, structure = jax.tree.flatten(called.function(*args, **kwargs))
+        structures.append(structure)
+        return leaves
+
+    of_arrays.__name__ = called.function.__name__
+    executable = jax.jit(of_arrays).lower(arrays).compile(compiler_options=_options())
+    (structure,) = structures
+    return Program(executable, jax.tree.unflatten(structure, range(structure.num_leaves)))
+
+
+@cache
+def _options() -> dict[str, Any]:
+    """Return the options of all programs; none where this XLA does not know them."""
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(lambda: 0.0, compiler_options=dict(ON_CPU)).lower().compile()
+    except (JaxRuntimeError, ValueError):
+        return {}
+    return dict(ON_CPU)

@@ -49,7 +49,7 @@ ALLOWED = {
 ONLY_IN = {
     "sklearn": {"estimators", "data.datasets"},
     "matplotlib": {"plots", "reproduce"},
-    "scipy.optimize": {"optimizers", "training.tail"},
+    "scipy.optimize": {"optimizers", "training.stacking", "training.tail"},
     "equinox": {"arrays", "program", "potential", "inner", "varpro", "flow", "training"},
     "optax": {"optimizers"},
     "typer": {"cli"},

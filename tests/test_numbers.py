@@ -45,9 +45,9 @@ REASONS = {
     "potential/picnn.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),
     "potential/radial.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),
     "potential/initialise.py": ({1e-12, 1e-8}, "keeps a division by a constant column finite"),
-    "potential/merge.py": ({1e-20}, "stands for zero where a softplus cannot reach it"),
     "varpro/function.py": ({1e3, 1e-6}, "a value outside the domain; room above a bound"),
     "varpro/taylor.py": ({13}, "steps of the Taylor check by default"),
+    "training/stacking.py": ({3, 1e-6}, "an axis; the gradient at which the solver is done"),
     "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),
     "training/session.py": ({0.3, 0.9}, "shares of the time kept for the end of a fit"),
     "training/report.py": (

@@ -55,10 +55,13 @@ def scan_alike(
 ) -> tuple[PyTree, list[PyTree]]:
     """Return what a function makes of a state, one thing after the other, and all else it returns.
 
-    Where the things have the same shapes it is compiled once, in a loop.
+    Where the things are of one structure and the same shapes it is compiled once, in a loop.
     """
-    shapes = {tuple(np.shape(leaf) for leaf in jax.tree.leaves(one)) for one in each}
-    if len(each) < 2 or len(shapes) > 1:
+    kinds = {
+        (jax.tree.structure(one), *(np.shape(leaf) for leaf in jax.tree.leaves(one)))
+        for one in each
+    }
+    if len(each) < 2 or len(kinds) > 1:
         returned = []
         for one in each:
             first, more = function(first, one)

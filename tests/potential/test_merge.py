@@ -20,7 +20,7 @@ FORMS = [
     for quadratic in (True, False)
     for n_radial in (0, 3)
 ]
-# Sums in another order; with the softplus also 1e-20 between the members.
+# Sums in another order.
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 
 
@@ -49,7 +49,7 @@ def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
             for seed in range(3)
         ]
         merged = combine(members, np.full(3, 1 / 3))
-        assert merged.features.network.width == 3 * (WIDTHS[-1] + n_radial)
+        assert len(merged.members) == 3
         values = [member.value(X) for member in members]
         maps, jacobians = zip(*(m.gradient_and_hessian(X) for m in members), strict=True)
         z, A = merged.gradient_and_hessian(X)
@@ -79,8 +79,10 @@ def test_weighted_sum_of_potentials_with_and_without_radial_units_and_without_un
         # As the Gaussian: no weight on any unit.
         members[2].w[: WIDTHS[-1]] = 0.0
         merged = combine(members, shares)
-        network, radial = merged.features.network.parts
-        assert (network.width, radial.width) == (2 * WIDTHS[-1], 3)
+        assert [member.features.network.width for member in merged.members] == [
+            WIDTHS[-1],
+            WIDTHS[-1] + 3,
+        ]
         expected = shares @ [member.value(X) for member in members]
         np.testing.assert_allclose(merged.value(X), expected, **ROUNDING)
         alone = combine(members[2:3], [0.3])

@@ -10,6 +10,7 @@ which alone keeps the Euclidean Brenier map in the data's coordinates).
 """
 
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -35,7 +36,9 @@ class ColumnBounds(eqx.Module):
 
     def inside(self, X: Float[Array, "N n"]) -> Array:
         """Return which rows lie strictly within all bounds, (N,)."""
-        return ((X > self.low) & (X < self.high)).all(axis=1)
+        # By the arrays' own method: NumPy's are compared without a program.
+        inside: Any = (X > self.low) & (X < self.high)
+        return inside.all(axis=1)
 
     @program
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:

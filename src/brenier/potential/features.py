@@ -6,19 +6,21 @@ derivatives are with respect to the targets only.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from brenier.arrays import Array, FeatureDerivatives
+from brenier.arrays import Array, FeatureDerivatives, scan_alike
 from brenier.inner.objective import AbstractObjective, DenseObjective
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 Separable = TypeVar("Separable", bound="AbstractSeparable")
+Part = TypeVar("Part", bound=Any)
 
 
 class AbstractTrained(eqx.Module):
@@ -250,19 +252,25 @@ class SumPotential(AbstractPotential):
     @property
     def strong_convexity(self) -> Float[Array, ""]:
         """The sum of the members' bounds."""
-        return self._sum([jnp.asarray(member.strong_convexity) for member in self.members])
+        return self._sum(lambda member: jnp.asarray(member.strong_convexity))
 
     def value(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
         """Return the sum of the members' values."""
-        return self._sum([member.value(X) for member in self.members])
+        return self._sum(lambda member: member.value(X))
 
     def gradient_and_hessian(
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return the sums of the members' gradients and Hessians."""
-        maps = [member.gradient_and_hessian(X) for member in self.members]
-        z, A = zip(*maps, strict=True)
-        return self._sum(z), self._sum(A)
+        return self._sum(lambda member: member.gradient_and_hessian(X))
 
-    def _sum(self, parts: Sequence[Array]) -> Array:
-        return jnp.tensordot(jnp.asarray(self.shares), jnp.stack(parts), axes=1)
+    def _sum(self, function: Callable[[AbstractPotential], Part]) -> Part:
+        """Return the weighted sum of what a function makes of the members."""
+
+        def add(total: Part, one: tuple[Array, AbstractPotential]) -> tuple[Part, None]:
+            share, member = one
+            return jax.tree.map(lambda x, y: x + share * y, total, function(member)), None
+
+        shapes = jax.eval_shape(function, self.members[0])
+        nothing = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), shapes)
+        return scan_alike(add, nothing, list(zip(jnp.asarray(self.shares), self.members, strict=True)))[0]

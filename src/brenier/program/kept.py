@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from jax.experimental import serialize_executable
 from jax.stages import Compiled
 
+from brenier.program.key import setting
+
 VARIABLE = "BRENIER_CACHE"
 OFF = "off"
 # Of all files together; one has about half a megabyte.
@@ -79,7 +81,7 @@ def save(digest: str, executable: Compiled, result: Any) -> None:
     would end with "function not found" when it is called (jaxlib 0.10.2).
     """
     kept = folder()
-    if kept is None or jax.config.jax_compilation_cache_dir:
+    if kept is None or setting("jax_compilation_cache_dir"):
         return
     try:
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)

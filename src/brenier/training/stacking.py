@@ -11,24 +11,23 @@ that is too sure of itself on rows it has not seen is stretched back.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import minimize
 
-from brenier.arrays import Array, FeatureDerivatives, padded_length
+from brenier.arrays import Array, padded_length
 from brenier.data.rows import Split, WeightedRows
-from brenier.inner.objective import DenseObjective, exact_probes
-from brenier.inner.primal_dual import PrimalDual
-from brenier.inner.solution import WarmStart
 from brenier.linalg import full_index
 from brenier.potential.features import AbstractPotential
 from brenier.program import program
-from brenier.status import InnerStatus
 from brenier.training.settings import Settings
 from brenier.varpro.sample import PaddedSample
+
+# Norm of the gradient in the weights' logarithms from which one more Newton step is the last.
+GRADIENT_TOLERANCE = 1e-6
 
 
 def stacking_weights(
@@ -46,17 +45,12 @@ def stacking_weights(
     settings : Settings
         Of the fit.
     """
-    most = settings.max_stacking_rows
-    X, weights = heldout.X[:most], heldout.weights[:most]
-    tiles = PaddedSample.of(X, weights, chunk_rows=most).tiles()
-    maps, jacobians = zip(
-        *(jax.device_get(maps_and_jacobians(potential, tiles.X[0])) for potential in potentials),
-        strict=True,
-    )
-    tau = np.asarray(1.0 / _effective_rows(tiles.omega))
-    features = np.stack(maps, axis=1), np.stack(jacobians, axis=1)
-    a, converged = _solve(*features, tiles.omega, tau)
-    return np.asarray(a) if converged else None
+    rows = heldout[: settings.max_stacking_rows]
+    tiles = PaddedSample.of(rows.X, rows.weights, chunk_rows=len(rows.X)).tiles()
+    of_members = [jax.device_get(maps_and_jacobians(p, tiles.X[0])) for p in potentials]
+    maps, jacobians = (np.stack(of_all, axis=1) for of_all in zip(*of_members, strict=True))
+    omega = np.asarray(tiles.omega[0])
+    return _solve(list(zip(maps, jacobians, omega, strict=True)), 1.0 / _effective_rows(omega))
 
 
 @program
@@ -65,20 +59,64 @@ def maps_and_jacobians(potential: AbstractPotential, tiles: Array) -> tuple[Arra
     return jax.lax.map(potential.gradient_and_hessian, tiles)
 
 
-@program
-def _solve(maps: Array, jacobians: Array, omega: Array, tau: Array) -> tuple[Array, Array]:
-    _, K, n, B = maps.shape
+Tile = tuple[Float[np.ndarray, "K n B"], Float[np.ndarray, "K P B"], Float[np.ndarray, " B"]]
 
-    def features(tile: tuple[Array, Array]) -> FeatureDerivatives:
-        return FeatureDerivatives(*tile, axes=jnp.zeros((0, n)), shares=jnp.zeros((0, B)))
 
-    rows = maps[None], jacobians[None]
-    probes = jnp.asarray(exact_probes(n))
-    objective = DenseObjective.of(features, rows, omega, jnp.zeros(K), probes)
-    start = WarmStart.cold(jnp.full(K, 1.0 / K))
-    solver = eqx.tree_at(lambda s: (s.tau, s.tau_start), PrimalDual(), (tau, tau))
-    solution = solver.solve(objective, jnp.zeros(K), start)
-    return solution.w, solution.status == InnerStatus.CONVERGED
+def _solve(tiles: Sequence[Tile], tau: float) -> Float[np.ndarray, " K"] | None:
+    """Return the weights by Newton's method with a trust region, in their logarithms u.
+
+    With a = exp(u) the problem has no bounds, its gradient is a J' - tau, its Hessian
+    a J'' a^T + diag(a J').
+    """
+    K = len(tiles[0][0])
+
+    @lru_cache(maxsize=1)
+    def at(u: tuple[float, ...]) -> tuple[float, np.ndarray, np.ndarray]:
+        a = np.exp(u)
+        J, gradient, hessian = _sum_of_tiles(a, tiles)
+        scaled = a * gradient
+        hessian = np.outer(a, a) * hessian + np.diag(scaled)
+        return J - tau * float(np.sum(u)), scaled - tau, hessian
+
+    start = np.full(K, -np.log(K))
+    if not np.isfinite(at(tuple(start))[0]):
+        return None
+    found = minimize(
+        lambda u: at(tuple(u))[0],
+        start,
+        jac=lambda u: at(tuple(u))[1],
+        hess=lambda u: at(tuple(u))[2],
+        method="trust-exact",
+        options={"gtol": GRADIENT_TOLERANCE},
+    )
+    if not found.success:
+        return None
+    # From here on values differ by less than their rounding, but the gradient does not.
+    _, gradient, hessian = at(tuple(found.x))
+    return np.exp(found.x - np.linalg.solve(hessian, gradient))
+
+
+def _sum_of_tiles(
+    a: Float[np.ndarray, " K"], tiles: Sequence[Tile]
+) -> tuple[float, Float[np.ndarray, " K"], Float[np.ndarray, "K K"]]:
+    """Return J(sum_k a_k Phi_k), its gradient and its Hessian in a; J is infinite outside."""
+    K, n = tiles[0][0].shape[:2]
+    J, gradient, hessian = 0.0, np.zeros(K), np.zeros((K, K))
+    for z, packed, omega in tiles:
+        A = np.moveaxis(packed[:, full_index(n)], -1, 1)
+        image, whole = np.tensordot(a, z, 1), np.tensordot(a, A, 1)
+        sign, log_det = np.linalg.slogdet(whole)
+        if np.any(sign[omega > 0] <= 0):
+            return np.inf, gradient, hessian
+        share = np.linalg.solve(whole, A)
+        J += omega @ (0.5 * np.sum(image**2, axis=0) - log_det)
+        gradient += (z * image).sum(axis=1) @ omega - np.trace(share, axis1=2, axis2=3) @ omega
+        root = np.sqrt(omega)
+        scaled, weighted = z * root, share * root[:, None, None]
+        turned = np.swapaxes(weighted, 2, 3)
+        hessian += scaled.reshape(K, -1) @ scaled.reshape(K, -1).T
+        hessian += weighted.reshape(K, -1) @ turned.reshape(K, -1).T
+    return float(J), gradient, hessian
 
 
 def losses_of_sum(

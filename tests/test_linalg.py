@@ -15,13 +15,13 @@ pytestmark = pytest.mark.usefixtures("x64")
 ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
 N, K = 7, 3
 INDEFINITE = 4  # The row that `factorise` must refuse.
-SIZES = [1, 3, 8]
+SIZES = [1, 3, 8, 11]
 on_all = pytest.mark.parametrize("n", SIZES)
 
 
-def definite(n):
-    """Return N positive definite matrices, the eigenvalues between 0.1 and about 10."""
-    B = np.random.default_rng(n).normal(size=(N, n, n)) / np.sqrt(n)
+def definite(n, n_samples=N):
+    """Return positive definite matrices, the eigenvalues between 0.1 and about 10."""
+    B = np.random.default_rng(n).normal(size=(n_samples, n, n)) / np.sqrt(n)
     return B @ B.transpose(0, 2, 1) + 0.1 * np.eye(n)
 
 
@@ -43,7 +43,7 @@ def program(A, bad, H, v, V):
         "inverse": factorised.inverse,
         "packed twice": linalg.packed_twice(factorised.inverse),
         "log det of factorise": factorised.log_det,
-        "H v": linalg.symmetric_products(H, v),
+        "H v": linalg.images_of_vector(H, v),
         "A V": linalg.symmetric_products(A, V),
         "L v": linalg.triangular_products(L, v),
         "L V": linalg.triangular_products(L, V),
@@ -170,3 +170,13 @@ def test_no_batched_lapack_call(n):
         return jax.vjp(linalg.log_det, A)[1](jnp.ones(N))[0]
 
     assert "lapack" not in jax.jit(both).lower(A).as_text()
+
+
+def test_samples_that_do_not_fit_at_once_are_eliminated_in_blocks(monkeypatch):
+    n, n_samples = 5, 96
+    A = packed(definite(n, n_samples))
+    whole = linalg.factorise(A)
+    # Blocks of 32: the largest power of two whose matrices fit.
+    monkeypatch.setattr(linalg, "BLOCK_BYTES", 8 * n * n * 40)
+    for one, other in zip(linalg.factorise(A), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

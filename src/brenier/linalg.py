@@ -25,6 +25,8 @@ from brenier.arrays import Array
 
 # Bytes of the full matrices that elimination works on at a time.
 BLOCK_BYTES = 1 << 20
+# Rows of matrices that are summed at a time, at most.
+MOST_ROWS = 8
 
 
 def packed_size(n: int) -> int:
@@ -88,9 +90,15 @@ def weighted_outer_products(
 
 
 def _summed_outer_products(q: Array, D: Array) -> Array:
-    products = (q[:, None] * outer_products(D)).reshape(len(q), -1)
-    # A sum as a product with ones: XLA's own loop over it is several times slower.
-    return (jnp.ones(len(q), D.dtype) @ products).reshape(-1, D.shape[2])
+    n, weighted = D.shape[1], q[:, None] * D
+    rows: list[Array] = []
+    # A few rows at a time: all of them would not stay in a cache, one by one is a longer program.
+    height = min(-(-n // 4), MOST_ROWS)
+    for a in range(0, n, height):
+        e = min(a + height, n)
+        block = jnp.sum(weighted[:, a:e, None] * D[:, None, :e], axis=0)
+        rows += [block[i, : a + i + 1] for i in range(e - a)]
+    return jnp.concatenate(rows)
 
 
 def _outer_products_forward(q: Array, D: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -166,15 +174,16 @@ def _eliminated(A: Float[Array, "P N"]) -> Factorised:
 
 
 def symmetric_products(
-    H: Float[Array, "... P N"], v: Float[Array, "... n N"]
+    H: Float[Array, "P N"], v: Float[Array, "... n N"]
 ) -> Float[Array, "... n N"]:
-    """Return H v for packed symmetric matrices and vectors, sample by sample.
-
-    Several matrices go with one vector, or several vectors with one matrix.
-    """
+    """Return H v for packed symmetric matrices, several vectors a sample."""
     at = full_index(v.shape[-2])
-    terms = (H[..., at[:, d], :] * v[..., d : d + 1, :] for d in range(v.shape[-2]))
-    return _sum(terms)
+    return _sum(H[at[:, d]] * v[..., d : d + 1, :] for d in range(v.shape[-2]))
+
+
+def images_of_vector(H: Float[Array, "k P N"], v: Float[Array, "n N"]) -> Float[Array, "k n N"]:
+    """Return H v for several packed symmetric matrices and one vector a sample."""
+    return jnp.sum(H[:, full_index(len(v))] * v, axis=2)
 
 
 def _sum(terms: Iterable[Array]) -> Array:
@@ -186,7 +195,13 @@ def triangular_products(
     L: Float[Array, "n n N"], V: Float[Array, "... n _"]
 ) -> Float[Array, "... n N"]:
     """Return L v for lower triangular matrices, several vectors a sample."""
-    return _sum(L[:, b] * V[..., b : b + 1, :] for b in range(len(L)))
+    n = len(L)
+    height = max(4, -(-n // 8))
+    blocks = [
+        _sum(L[a : a + height, b] * V[..., b : b + 1, :] for b in range(min(a + height, n)))
+        for a in range(0, n, height)
+    ]
+    return jnp.concatenate(blocks, axis=-2)
 
 
 def transposed_product(L: Float[Array, "n n N"], v: Float[Array, "n _"]) -> Float[Array, "n N"]:

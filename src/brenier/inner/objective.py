@@ -42,10 +42,10 @@ from brenier.linalg import (
     dimension,
     factorise,
     gram,
+    images_of_vector,
     outer_products,
     packed_identity,
     packed_twice,
-    symmetric_products,
     transposed_product,
     triangular_products,
 )
@@ -145,7 +145,7 @@ class LogDetTerm(eqx.Module):
         u = transposed_product(inverse, v)
         # A division is what XLA does once and keeps; a product it would do again for every entry
         # that the next line makes of it.
-        moved = symmetric_products(H, u) / (1.0 / jnp.sqrt(omega))
+        moved = images_of_vector(H, u) / (1.0 / jnp.sqrt(omega))
         of_network = triangular_products(inverse, moved)
         along = jnp.sqrt(omega) * shares * (self.axes @ u)
         of_axes = along[:, None] * triangular_products(inverse, self.axes[:, :, None])

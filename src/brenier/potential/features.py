@@ -273,4 +273,6 @@ class SumPotential(AbstractPotential):
 
         shapes = jax.eval_shape(function, self.members[0])
         nothing = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), shapes)
-        return scan_alike(add, nothing, list(zip(jnp.asarray(self.shares), self.members, strict=True)))[0]
+        return scan_alike(
+            add, nothing, list(zip(jnp.asarray(self.shares), self.members, strict=True))
+        )[0]

@@ -74,6 +74,6 @@ def scan_alike(
 
 
 def padded_length(N: int) -> int:
-    """Return the least standard length >= N: 2^k (1 + i / 8), from 64 on."""
-    step = 1 << max(4, int(N - 1).bit_length() - 4)
+    """Return the least standard length >= N: 2^k (1 + i / 4), from 64 on."""
+    step = 1 << max(4, int(N - 1).bit_length() - 3)
     return max(64, -(-N // step) * step)

@@ -1,12 +1,15 @@
 """Programs: compiled once for each shape, parts of others where they are called within."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.program import program
+from brenier.program import call, program
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -47,3 +50,43 @@ def test_within_another_program_it_is_a_part_of_that():
 
     assert float(outer(jnp.asarray(1.0))) == 4.0
     assert float(jax.grad(outer)(1.0)) == 2.0
+
+
+def test_programs_not_called_for_longest_are_let_go(monkeypatch):
+    monkeypatch.setattr(call, "MOST_HELD", 2)
+    monkeypatch.setattr(call, "HELD", call._Held())
+    traced = []
+
+    @program
+    def doubled(x):
+        traced.append(len(x))
+        return 2.0 * x
+
+    for length in (1, 2, 1, 3, 1, 2):
+        doubled(np.ones(length))
+    assert traced == [1, 2, 3, 2]
+    assert len(call.HELD.programs) == 2
+
+
+def test_threads_that_call_at_once_compile_once():
+    traced = []
+
+    @program
+    def slow(x):
+        traced.append(len(x))
+        time.sleep(0.2)
+        return 2.0 * x
+
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(slow, [np.ones(4)] * 3))
+    assert traced == [4]
+    assert all((x == 2.0).all() for x in found)
+
+
+def test_equal_arguments_of_other_types_are_other_programs():
+    @program
+    def plus(x, k):
+        return x + k
+
+    assert plus(np.ones(2, dtype=int), 1).dtype == np.int64
+    assert plus(np.ones(2, dtype=int), 1.0).dtype == np.float64

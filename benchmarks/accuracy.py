@@ -7,6 +7,7 @@ this run was asked for.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -107,7 +108,14 @@ def measured(task: Task, limit: float = LIMIT, module: str = "benchmarks.fit") -
         start = time.perf_counter()
         try:
             run = subprocess.run(
-                command, cwd=ROOT, timeout=limit, capture_output=True, text=True, check=False
+                command,
+                cwd=ROOT,
+                # Nothing compiled before: compilation counts.
+                env={**os.environ, "BRENIER_CACHE": "off"},
+                timeout=limit,
+                capture_output=True,
+                text=True,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return _failure(task, limit, f"stopped after {limit:g} s")

@@ -110,6 +110,14 @@ PEERS = {
         "validation. Whitened rows, float32. The moment of the best model is estimated: its epoch, "
         "all epochs of a rate taken to be equally long.",
     ),
+    "vine": Peer(
+        "vines",
+        "vine",
+        ("pandas", "pyvinecopulib"),
+        "pyvinecopulib's `VineDensity`: a vine of non-parametric pair copulas (local likelihood), "
+        "kernel densities for the margins; on whitened rows or on rows as they are, whichever is "
+        "better by validation. Two threads.",
+    ),
 }
 
 # Densities of a target given features.

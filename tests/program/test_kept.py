@@ -122,6 +122,15 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path, monkeypatch):
     assert load("a") is None
 
 
+def test_a_user_without_a_home_keeps_nothing(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("BRENIER_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert folder() is None
+
+
 @pytest.mark.usefixtures("no_cache_of_jax")
 def test_what_was_not_used_for_longest_makes_room(tmp_path, monkeypatch):
     monkeypatch.setenv("BRENIER_CACHE", str(tmp_path))

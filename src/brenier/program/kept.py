@@ -9,6 +9,7 @@ import os
 import pickle
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,11 @@ def folder() -> Path | None:
     said = os.environ.get(VARIABLE)
     if said:
         return None if said.lower() == OFF else Path(said)
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:
+        # A user without a home keeps nothing.
+        return None
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -56,12 +61,14 @@ def load(digest: str) -> tuple[Compiled, Any] | None:
         serialised, result = pickle.loads(text)
         _use_lapack()
         executable = serialize_executable.deserialize_and_load(*serialised)
-        # Used now: it stays longest.
-        os.utime(path)
     except Exception:
         # A file cut short, or another machine's: compiling anew is always right.
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         return None
+    # Used now: it stays longest. The folder may be another user's, and only to be read.
+    with suppress(OSError):
+        os.utime(path)
     return executable, result
 
 
@@ -83,15 +90,16 @@ def save(digest: str, executable: Compiled, result: Any) -> None:
     kept = folder()
     if kept is None or setting("jax_compilation_cache_dir"):
         return
-    try:
-        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # What a device does not write, a full disk or a folder only to be read is no reason to fail.
+    with suppress(OSError, RuntimeError, ValueError, TypeError, pickle.PicklingError):
         text = pickle.dumps((serialize_executable.serialize(executable), result))
-        with tempfile.NamedTemporaryFile(dir=kept, delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(kept / (digest + ENDING))
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept) as apart:
+            # Whole from the first moment that it has its name.
+            written = Path(apart) / digest
+            written.write_bytes(text)
+            written.replace(kept / (digest + ENDING))
         _make_room(kept)
-    except (OSError, ValueError, TypeError, pickle.PicklingError):
-        return
 
 
 def _make_room(kept: Path) -> None:

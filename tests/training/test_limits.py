@@ -27,7 +27,8 @@ SLOW, SHARE, MORE = 12.0, 1.1, 1.0
 LIMIT = 2.0
 SMALL = {"widths": (4,), "n_estimators": 1, "max_iter": 10**6, "n_iter_no_change": 10**6}
 SMALL |= {"tol": 0.0, "max_seconds": LIMIT}
-JOINT = SMALL | {"n_radial": 0, "noise": 0.0}
+# Wide enough not to converge within the limit.
+JOINT = SMALL | {"widths": (16, 16), "n_radial": 0, "noise": 0.0}
 CONDITIONAL = SMALL | {"context_widths": (4,)}
 pytestmark = pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, wraps
-from threading import Lock
+from threading import Lock, RLock
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
@@ -36,6 +36,9 @@ ON_CPU = MappingProxyType(
 )
 # Programs held in memory; a default fit needs about fifteen.
 MOST_HELD = 64
+# Tracing needs Python's lock: where several programs are wanted, one is traced after the other, and
+# those traced before compile meanwhile.
+_TRACING = RLock()
 
 
 def program(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -129,7 +132,9 @@ def _compiled(called: Call, arrays: list[Any]) -> Program:
         return leaves
 
     of_arrays.__name__ = called.function.__name__
-    executable = jax.jit(of_arrays).lower(arrays).compile(compiler_options=_options())
+    with _TRACING:
+        lowered = jax.jit(of_arrays).lower(arrays)
+    executable = lowered.compile(compiler_options=_options())
     (structure,) = structures
     return Program(executable, jax.tree.unflatten(structure, range(structure.num_leaves)))
 

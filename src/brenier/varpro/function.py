@@ -201,10 +201,13 @@ class ReducedFunction(AbstractFunction):
         return evaluated
 
     def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
-        """Return calls of the inner solve, and of value and gradient at the cold start's w."""
+        """Return calls of value and gradient at the cold start's w, and of the inner solve.
+
+        What compiles for longest comes first.
+        """
         return [
-            lambda: self.problem.solve(x, self.sample, self.cold),
             lambda: self.problem.value_and_gradient(x, self.cold.w, self.sample),
+            lambda: self.problem.solve(x, self.sample, self.cold),
         ]
 
     def solve(self, theta: Float[np.ndarray, " p"]) -> InnerSolution:

@@ -1,7 +1,6 @@
 """Fitted flows on NumPy rows: batches of few shapes, float64 within, NumPy out."""
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import jax
 import numpy as np
@@ -9,14 +8,11 @@ from jaxtyping import Float, PyTree
 
 from brenier.arrays import Array
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.program import program
 
 # Rows that one compiled call works on: the same however many there are, for to compile another
 # length takes longer than to work on some rows too many.
 BATCH = 1024
-
-Fitted = TypeVar("Fitted", ConvexFlow, AbstractPreprocessing)
 
 
 @program
@@ -43,24 +39,17 @@ def map_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
     return flow.map_inversions(Z)
 
 
-def preprocess(
-    preprocessing: AbstractPreprocessing, X: Float[np.ndarray, "N d"]
-) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, " N"]]:
-    """Return the preprocessed rows and log |det| of the map there."""
-    return in_batches(lambda fitted, rows: fitted.forward(rows), preprocessing, X)
-
-
 def in_batches(
-    function: Callable[[Fitted, Array], PyTree], fitted: Fitted, X: Float[np.ndarray, "N n"]
+    function: Callable[[ConvexFlow, Array], PyTree], flow: ConvexFlow, X: Float[np.ndarray, "N n"]
 ) -> PyTree:
-    """Return `function(fitted, X)` as NumPy arrays, evaluated on padded batches.
+    """Return `function(flow, X)` as NumPy arrays, evaluated on padded batches.
 
     Rows never see each other, so neither batching nor padding changes a number beyond rounding.
     """
     N = len(X)
     if N == 0:
         return jax.tree.map(
-            lambda leaf: leaf[:0], in_batches(function, fitted, np.zeros((1, X.shape[1])))
+            lambda leaf: leaf[:0], in_batches(function, flow, np.zeros((1, X.shape[1])))
         )
     parts = []
     with jax.enable_x64(True):
@@ -68,7 +57,7 @@ def in_batches(
             batch = X[start : start + BATCH]
             padded = np.zeros((BATCH, X.shape[1]))
             padded[: len(batch)] = batch
-            result = jax.tree.map(np.asarray, function(fitted, padded))
+            result = jax.tree.map(np.asarray, function(flow, padded))
             parts.append(_first_rows(result, len(batch)))
     return jax.tree.map(
         lambda *leaves: np.concatenate(leaves) if leaves[0].ndim else np.max(leaves), *parts

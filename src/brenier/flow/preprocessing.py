@@ -13,10 +13,12 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.scipy
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.linalg import solve_triangular
 
 from brenier.arrays import Array
 from brenier.program import program
@@ -40,20 +42,20 @@ class ColumnBounds(eqx.Module):
         inside: Any = (X > self.low) & (X < self.high)
         return inside.all(axis=1)
 
-    @program
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return y and log |det dy/dx|; rows outside the bounds give what an inner point gives."""
-        has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
-        low, high = jnp.where(has_low, self.low, 0.0), jnp.where(has_high, self.high, 0.0)
-        above = jnp.where(has_low & (X > low), X - low, 1.0)
-        below = jnp.where(has_high & (X < high), high - X, 1.0)
-        log_above, log_below = jnp.log(above), jnp.log(below)
-        Y = jnp.where(has_low | has_high, log_above - log_below, X)
-        width = jnp.where(has_low & has_high, high - low, 1.0)
-        return Y, jnp.sum(jnp.log(width) - log_above - log_below, axis=1)
+        xp = _library(X)
+        has_low, has_high = xp.isfinite(self.low), xp.isfinite(self.high)
+        low, high = xp.where(has_low, self.low, 0.0), xp.where(has_high, self.high, 0.0)
+        above = xp.where(has_low & (X > low), X - low, 1.0)
+        below = xp.where(has_high & (X < high), high - X, 1.0)
+        log_above, log_below = xp.log(above), xp.log(below)
+        Y = xp.where(has_low | has_high, log_above - log_below, X)
+        width = xp.where(has_low & has_high, high - low, 1.0)
+        return Y, xp.sum(xp.log(width) - log_above - log_below, axis=1)
 
     def columns(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
-        """Return y as a NumPy array; without bounds X itself, and nothing is compiled."""
+        """Return y; without bounds X itself."""
         if not np.any(np.isfinite(self.low) | np.isfinite(self.high)):
             return X
         return np.asarray(self.forward(X)[0])
@@ -75,6 +77,11 @@ class ColumnBounds(eqx.Module):
         least = jnp.where(has_low, least, limits.min)
         most = jnp.where(has_high, most, limits.max)
         return jnp.where(has_low | has_high, jnp.clip(X, least, most), X)
+
+
+def _library(X: Array) -> Any:
+    """Return what computes with X: NumPy, which waits for no program, or JAX within one."""
+    return jnp if isinstance(X, jax.Array) else np
 
 
 def _share(y: Array, both: Array) -> Array:
@@ -103,6 +110,8 @@ class Whitening(eqx.Module):
     def forward(self, X: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the whitened rows."""
         centred = ((X - self.mean) / self.scale).T
+        if _library(X) is np:
+            return solve_triangular(self.factor, centred, lower=True).T
         return jax.scipy.linalg.solve_triangular(jnp.asarray(self.factor), centred, lower=True).T
 
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
@@ -112,7 +121,8 @@ class Whitening(eqx.Module):
     @property
     def log_det(self) -> Array:
         """Log |det| of the forward map."""
-        return -jnp.sum(jnp.log(self.scale)) - jnp.sum(jnp.log(jnp.diagonal(self.factor)))
+        xp = _library(self.scale)
+        return xp.asarray(-xp.sum(xp.log(self.scale)) - xp.sum(xp.log(xp.diagonal(self.factor))))
 
 
 class AbstractPreprocessing(eqx.Module):
@@ -165,7 +175,6 @@ class Preprocessing(AbstractPreprocessing):
         """Return which rows lie strictly within all bounds, (N,)."""
         return self.bounds.inside(X)
 
-    @program
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the map there."""
         Y, log_det = self.bounds.forward(X)
@@ -219,7 +228,7 @@ class ContextScaling(eqx.Module):
 
     def forward(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
         """Return the scaled context."""
-        return (jnp.clip(X, self.low, self.high) - self.mean) / self.scale
+        return (_library(X).clip(X, self.low, self.high) - self.mean) / self.scale
 
 
 class ConditionalPreprocessing(AbstractPreprocessing):
@@ -242,11 +251,10 @@ class ConditionalPreprocessing(AbstractPreprocessing):
         """Return which rows' targets lie strictly within all bounds, (N,)."""
         return self.targets.inside(X[:, : self.n])
 
-    @program
     def forward(self, X: Float[Array, "N d"]) -> tuple[Float[Array, "N d"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the targets' map there."""
         Y, log_det = self.targets.forward(X[:, : self.n])
-        return jnp.concatenate([Y, self.context(X[:, self.n :])], axis=1), log_det
+        return _library(X).concatenate([Y, self.context(X[:, self.n :])], axis=1), log_det
 
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the targets in data units."""

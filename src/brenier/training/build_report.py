@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.data.rows import WeightedRows
-from brenier.flow.evaluation import in_batches, log_density, preprocess
+from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Progress
@@ -211,7 +211,7 @@ def _of_groups(trained: Trained, preprocessing: AbstractPreprocessing, settings:
     def means(values: np.ndarray) -> np.ndarray:
         return np.array([data[group].mean(values[group]) for group in groups])
 
-    log_det = means(preprocess(preprocessing, data.X)[1])
+    log_det = means(np.asarray(preprocessing.forward(data.X)[1]))
     model = log_det - np.array([program.mean(seen[group]) for group in groups])
     weights = np.array([np.sum(data.weights[group]) for group in groups])
     known = fold.offsets.heldout - trained.chosen.heldout_loss

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from brenier.data.rows import Split, WeightedRows
-from brenier.flow.evaluation import preprocess
 from brenier.flow.flow import LOG_2_PI
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Offsets
@@ -111,7 +112,7 @@ def preprocessed(preprocessing: AbstractPreprocessing, split: Split) -> tuple[Sp
             parts.append(None)
             offsets.append(float("nan"))
             continue
-        Y, log_det = preprocess(preprocessing, rows.X)
+        Y, log_det = (np.asarray(part) for part in preprocessing.forward(rows.X))
         parts.append(rows.at(Y))
         offsets.append(rows.mean(log_det) - 0.5 * preprocessing.n * LOG_2_PI)
     return Split(*parts), Offsets(*offsets)

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.data.rows import WeightedRows
-from brenier.flow.evaluation import in_batches, log_density, preprocess
+from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import LOG_2_PI, ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.potential.gaussian import AbstractGaussian
@@ -19,6 +19,6 @@ def gaussian_log_density(
     gaussian: AbstractGaussian, preprocessing: AbstractPreprocessing, X: Float[np.ndarray, "N d"]
 ) -> Float[np.ndarray, " N"]:
     """Return every row's log p under the baseline (nats); minus infinity outside the bounds."""
-    Y, log_det = preprocess(preprocessing, X)
+    Y, log_det = (np.asarray(part) for part in preprocessing.forward(X))
     value = log_det - gaussian.losses(Y) - 0.5 * gaussian.n * LOG_2_PI
     return np.where(preprocessing.inside(X), value, -np.inf)

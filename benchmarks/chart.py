@@ -22,6 +22,7 @@ STYLES = {
     "zuko-nsf": ("#009E73", "s"),
     "zuko-maf": ("#CC79A7", "^"),
     "flowjax-nsf": ("#E69F00", "v"),
+    "vine": ("#7F7F7F", "X"),
 }
 GAUSSIAN = "gaussian"
 COLUMNS = 4

@@ -12,7 +12,6 @@ with two runs on two cores, n = 16).
 
 import math
 import operator
-from collections.abc import Iterable
 from functools import reduce
 from typing import NamedTuple
 
@@ -23,10 +22,11 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 
+# Outer products are added one by one where they are so few, and are products of matrices where the
+# vectors are so long.
+FEW_TERMS, LEAST_PRODUCT = 8, 10
 # Bytes of the full matrices that elimination works on at a time.
 BLOCK_BYTES = 1 << 20
-# Rows of matrices that are summed at a time, at most.
-MOST_ROWS = 8
 
 
 def packed_size(n: int) -> int:
@@ -90,15 +90,15 @@ def weighted_outer_products(
 
 
 def _summed_outer_products(q: Array, D: Array) -> Array:
-    n, weighted = D.shape[1], q[:, None] * D
-    rows: list[Array] = []
-    # A few rows at a time: all of them would not stay in a cache, one by one is a longer program.
-    height = min(-(-n // 4), MOST_ROWS)
-    for a in range(0, n, height):
-        e = min(a + height, n)
-        block = jnp.sum(weighted[:, a:e, None] * D[:, None, :e], axis=0)
-        rows += [block[i, : a + i + 1] for i in range(e - a)]
-    return jnp.concatenate(rows)
+    """Return the sum in the form of which XLA makes the quickest program."""
+    k, n, _ = D.shape
+    rows, cols = pairs(n)
+    weighted = q[:, None] * D
+    if k <= FEW_TERMS:
+        return reduce(operator.add, (weighted[i, rows] * D[i, cols] for i in range(k)))
+    if n < LEAST_PRODUCT:
+        return jnp.sum(weighted[:, rows] * D[:, cols], axis=0)
+    return jnp.einsum("kaj,kbj->abj", weighted, D)[rows, cols]
 
 
 def _outer_products_forward(q: Array, D: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -106,7 +106,7 @@ def _outer_products_forward(q: Array, D: Array) -> tuple[Array, tuple[Array, Arr
 
 
 def _outer_products_backward(held: tuple[Array, Array], dA: Array) -> tuple[Array, Array]:
-    """Return the derivatives in q and D: written out, they need no scatter."""
+    """Return the derivatives in q and D."""
     q, D = held
     rows, cols = pairs(D.shape[1])
     # The derivative in A_ab and in A_ba, of which one entry stands for both.
@@ -177,8 +177,7 @@ def symmetric_products(
     H: Float[Array, "P N"], v: Float[Array, "... n N"]
 ) -> Float[Array, "... n N"]:
     """Return H v for packed symmetric matrices, several vectors a sample."""
-    at = full_index(v.shape[-2])
-    return _sum(H[at[:, d]] * v[..., d : d + 1, :] for d in range(v.shape[-2]))
+    return jnp.sum(H[full_index(v.shape[-2])] * v[..., None, :, :], axis=-2)
 
 
 def images_of_vector(H: Float[Array, "k P N"], v: Float[Array, "n N"]) -> Float[Array, "k n N"]:
@@ -186,27 +185,16 @@ def images_of_vector(H: Float[Array, "k P N"], v: Float[Array, "n N"]) -> Float[
     return jnp.sum(H[:, full_index(len(v))] * v, axis=2)
 
 
-def _sum(terms: Iterable[Array]) -> Array:
-    """Return the sum of one array or more, written out: XLA makes one loop of it."""
-    return reduce(operator.add, terms)
-
-
 def triangular_products(
     L: Float[Array, "n n N"], V: Float[Array, "... n _"]
 ) -> Float[Array, "... n N"]:
     """Return L v for lower triangular matrices, several vectors a sample."""
-    n = len(L)
-    height = max(4, -(-n // 8))
-    blocks = [
-        _sum(L[a : a + height, b] * V[..., b : b + 1, :] for b in range(min(a + height, n)))
-        for a in range(0, n, height)
-    ]
-    return jnp.concatenate(blocks, axis=-2)
+    return jnp.sum(L * V[..., None, :, :], axis=-2)
 
 
 def transposed_product(L: Float[Array, "n n N"], v: Float[Array, "n _"]) -> Float[Array, "n N"]:
     """Return L^T v for one matrix and one vector a sample."""
-    return _sum(L[b] * v[b] for b in range(len(L)))
+    return jnp.sum(L * v[:, None], axis=0)
 
 
 @jax.custom_vjp

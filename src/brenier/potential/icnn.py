@@ -29,7 +29,7 @@ from jaxtyping import Float
 from brenier.arrays import Array, scan_alike
 from brenier.linalg import weighted_outer_products
 from brenier.potential.activations import AbstractActivation, evaluate
-from brenier.potential.jets import Jet, activate, linear, nothing, plus_affine, product
+from brenier.potential.jets import Jet, activate, linear, nothing, plus_affine
 from brenier.potential.nonnegativity import AbstractNonnegativity
 from brenier.potential.units import AbstractUnits
 
@@ -124,32 +124,55 @@ class InputConvexNetwork(AbstractUnits):
         N, n = X.shape
 
         def forward(
-            below: tuple[Array, Array], weights: tuple[Array, Array, Array]
+            below: tuple[Array, Array], weights: tuple[Array, Array, Array, Array]
         ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
             u, E = below
-            L, K, b = weights
-            D = product(L, E) + K[:, :, None]
-            u, slope, curvature = evaluate(self.activation, L @ u + K @ X.T + b[:, None])
+            L, across, K, b = weights
+            D = _product(L, across, E.reshape(len(E), n * N)).reshape(-1, n, N) + K[:, :, None]
+            a = _product(L, across, u) + K @ X.T + b[:, None]
+            u, slope, curvature = evaluate(self.activation, a)
             return (u, slope[:, None] * D), (D, slope, curvature)
 
         def backward(v: Array, passed: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-            L, slope, curvature = passed
-            return L.T @ (v * slope), v * curvature
+            across, slope, curvature = passed
+            return across @ (v * slope), v * curvature
 
-        first, *others = self._layers()
+        first, *others = ((L, L.T, K, b) for L, K, b in self._layers())
         below, at_first = forward((X.T[:0], jnp.zeros((0, n, N), X.dtype)), first)
         (u, E), at_others = scan_alike(forward, below, others)
         z = (v @ E.reshape(len(v), -1)).reshape(n, N)
-        passed = [(L, *seen[1:]) for (L, _, _), seen in zip(others, at_others, strict=True)]
+        passed = [(weights[1], *seen[1:]) for weights, seen in zip(others, at_others, strict=True)]
         v, of_others = scan_alike(backward, jnp.broadcast_to(v[:, None], u.shape), passed[::-1])
-        weights = [v * at_first[2], *of_others[::-1]]
+        curved = jnp.concatenate([v * at_first[2], *of_others[::-1]])
         D = jnp.concatenate([at_first[0], *(seen[0] for seen in at_others)])
-        return z, weighted_outer_products(jnp.concatenate(weights), D)
+        return z, weighted_outer_products(curved, D)
 
     def _layers(self) -> Iterator[tuple[Array, Array, Array]]:
         """Return L, K and b layer by layer; the first has nothing below it: an L of no columns."""
         first = jnp.zeros((self.K[0].shape[0], 0))
         yield from zip((first, *self.hidden_weights()), self.K, self.b, strict=True)
+
+
+@jax.custom_vjp
+def _product(
+    L: Float[Array, "width before"],
+    across: Float[Array, "before width"],
+    u: Float[Array, "before R"],
+) -> Float[Array, "width R"]:
+    """Return L u, given the transpose of L: XLA's quick products are of matrices as they stand."""
+    return L @ u
+
+
+def _product_forward(L: Array, across: Array, u: Array) -> tuple[Array, tuple[Array, Array]]:
+    return L @ u, (across, u)
+
+
+def _product_backward(held: tuple[Array, Array], change: Array) -> tuple[Array, Array, Array]:
+    across, u = held
+    return change @ u.T, jnp.zeros_like(across), across @ change
+
+
+_product.defvjp(_product_forward, _product_backward)
 
 
 def _row_norms(K: Float[Array, "width n"]) -> Float[Array, " width"]:

@@ -6,11 +6,12 @@ traced, and in memory as long as they are used; JAX's own caches, and its settin
 XLA's newer way of writing a loop's code for CPUs sets up a compiler of its own for each loop, which
 takes longer than all else; without it these programs compile in little more than half the time and
 run as fast (benchmarks/NOTES.md, "Compilation"). They run faster in an order that reuses memory
-than in one that keeps operations apart for many threads.
+than in one that keeps operations apart for many threads, and where sums are loops of XLA's own
+along with what is summed, while products of matrices are left to its library.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from threading import Lock, RLock
@@ -32,6 +33,7 @@ ON_CPU = MappingProxyType(
     {
         "xla_cpu_use_fusion_emitters": False,
         "xla_cpu_enable_concurrency_optimized_scheduler": False,
+        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
     }
 )
 # Programs held in memory; a default fit needs about fifteen.
@@ -141,11 +143,17 @@ def _compiled(called: Call, arrays: list[Any]) -> Program:
 
 @cache
 def _options() -> dict[str, Any]:
-    """Return the options of all programs; none where this XLA does not know them."""
+    """Return the options of all programs, but for those that this XLA does not know."""
     if jax.default_backend() != "cpu":
         return {}
+    if _are_known(ON_CPU):
+        return dict(ON_CPU)
+    return {name: value for name, value in ON_CPU.items() if _are_known({name: value})}
+
+
+def _are_known(options: Mapping[str, Any]) -> bool:
     try:
-        jax.jit(lambda: 0.0, compiler_options=dict(ON_CPU)).lower().compile()
+        jax.jit(lambda: 0.0, compiler_options=dict(options)).lower().compile()
     except (JaxRuntimeError, ValueError):
-        return {}
-    return dict(ON_CPU)
+        return False
+    return True

@@ -20,7 +20,7 @@ CHUNK_BYTES = 1 << 28
 # kept for the inner solver, all units' second derivatives at a tile are to stay there.
 TILE_BYTES, KEPT_TILE_BYTES = 600_000, 1 << 18
 TILE_UNITS = 16
-LEAST_TILE, LEAST_KEPT_TILE, MOST_TILE = 32, 16, 128
+LEAST_TILE, LEAST_KEPT_TILE, MOST_TILE = 32, 32, 128
 
 
 class PaddedSample(eqx.Module):

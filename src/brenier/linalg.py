@@ -26,7 +26,7 @@ from brenier.arrays import Array
 # vectors are so long.
 FEW_TERMS, LEAST_PRODUCT = 8, 10
 # Bytes of the full matrices that elimination works on at a time.
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 17
 
 
 def packed_size(n: int) -> int:

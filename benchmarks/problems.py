@@ -79,7 +79,7 @@ class Problem:
     def sample(self) -> PaddedSample:
         """All rows, in chunks as a fit has them."""
         N, n = self.X.shape
-        return PaddedSample.of(self.X, np.ones(N), chunk_rows(n, self.features.n_constrained))
+        return PaddedSample.of(self.X, np.ones(N), chunk_rows(n, self.features.n_hessians))
 
     @cached_property
     def cold(self) -> WarmStart:

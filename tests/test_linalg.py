@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
 N, K = 7, 3
 INDEFINITE = 4  # The row that `factorise` must refuse.
-SIZES = [1, 3, 8, 11]
+SIZES = [1, 3, 8, 11, linalg.MOST_TERMS + 1]
 on_all = pytest.mark.parametrize("n", SIZES)
 
 
@@ -122,10 +122,14 @@ def test_products(n):
         np.testing.assert_allclose(found[name], array, **ROUNDING)
 
 
-@pytest.mark.usefixtures("x64")
-def test_the_derivative_of_weighted_outer_products_is_the_plain_ones():
+@pytest.mark.parametrize(
+    ("k", "n"),
+    [(K, 3), (linalg.FEW_TERMS + 1, 3), (linalg.FEW_TERMS + 1, linalg.LEAST_PRODUCT)],
+)
+def test_weighted_outer_products_and_their_derivative_in_every_form(k, n):
     rng = np.random.default_rng(0)
-    q, D, c = rng.normal(size=(K, N)), rng.normal(size=(K, 3, N)), rng.normal(size=(6, N))
+    q, D = rng.normal(size=(k, N)), rng.normal(size=(k, n, N))
+    c = rng.normal(size=(linalg.packed_size(n), N))
 
     def plain(q, D):
         full = jnp.einsum("kj,kaj,kbj->jab", q, D, D)

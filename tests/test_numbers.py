@@ -25,7 +25,7 @@ OTHER = ("data/datasets.py",)
 
 REASONS = {
     "arrays.py": ({3, 4, 64}, "lengths that rows are padded to: padding changes no number"),
-    "linalg.py": ({8, 10, 17}, "n from P = n (n + 1) / 2; bytes at a time, forms of a sum"),
+    "linalg.py": ({8, 10, 17, 32}, "n from P = n (n + 1) / 2; bytes at a time, forms of a sum"),
     "varpro/sample.py": (
         {8, 16, 18, 28, 32, 128, 600_000},
         "bytes and tiles of memory: no number depends on them but by rounding",

@@ -25,6 +25,8 @@ from brenier.arrays import Array
 # Outer products are added one by one where they are so few, and are products of matrices where the
 # vectors are so long.
 FEW_TERMS, LEAST_PRODUCT = 8, 10
+# Terms of a sum over an axis: of more, XLA first writes all of them down.
+MOST_TERMS = 32
 # Bytes of the full matrices that elimination works on at a time.
 BLOCK_BYTES = 1 << 17
 
@@ -90,7 +92,7 @@ def weighted_outer_products(
 
 
 def _summed_outer_products(q: Array, D: Array) -> Array:
-    """Return the sum in the form of which XLA makes the quickest program."""
+    """Return the sum in whichever form is quickest on a CPU (benchmarks/NOTES.md)."""
     k, n, _ = D.shape
     rows, cols = pairs(n)
     weighted = q[:, None] * D
@@ -177,24 +179,33 @@ def symmetric_products(
     H: Float[Array, "P N"], v: Float[Array, "... n N"]
 ) -> Float[Array, "... n N"]:
     """Return H v for packed symmetric matrices, several vectors a sample."""
-    return jnp.sum(H[full_index(v.shape[-2])] * v[..., None, :, :], axis=-2)
+    return _products(H[full_index(v.shape[-2])], v)
 
 
 def images_of_vector(H: Float[Array, "k P N"], v: Float[Array, "n N"]) -> Float[Array, "k n N"]:
     """Return H v for several packed symmetric matrices and one vector a sample."""
-    return jnp.sum(H[:, full_index(len(v))] * v, axis=2)
+    return _products(H[:, full_index(len(v))], v)
 
 
 def triangular_products(
     L: Float[Array, "n n N"], V: Float[Array, "... n _"]
 ) -> Float[Array, "... n N"]:
     """Return L v for lower triangular matrices, several vectors a sample."""
-    return jnp.sum(L * V[..., None, :, :], axis=-2)
+    return _products(L, V)
 
 
 def transposed_product(L: Float[Array, "n n N"], v: Float[Array, "n _"]) -> Float[Array, "n N"]:
     """Return L^T v for one matrix and one vector a sample."""
-    return jnp.sum(L * v[:, None], axis=0)
+    return _products(jnp.swapaxes(L, 0, 1), v)
+
+
+def _products(M: Float[Array, "... n n N"], v: Float[Array, "... n _"]) -> Float[Array, "... n N"]:
+    """Return M v sample by sample, as sums over an axis."""
+    parts = (slice(b, b + MOST_TERMS) for b in range(0, v.shape[-2], MOST_TERMS))
+    return reduce(
+        operator.add,
+        (jnp.sum(M[..., part, :] * v[..., None, part, :], axis=-2) for part in parts),
+    )
 
 
 @jax.custom_vjp

@@ -90,3 +90,13 @@ def test_equal_arguments_of_other_types_are_other_programs():
 
     assert plus(np.ones(2, dtype=int), 1).dtype == np.int64
     assert plus(np.ones(2, dtype=int), 1.0).dtype == np.float64
+
+
+def test_an_option_that_xla_does_not_know_is_left_out_alone(monkeypatch):
+    known = {"xla_cpu_use_fusion_emitters": False}
+    monkeypatch.setattr(call, "ON_CPU", {**known, "xla_no_such_option": True})
+    call._options.cache_clear()
+    try:
+        assert call._options() == (known if jax.default_backend() == "cpu" else {})
+    finally:
+        call._options.cache_clear()

@@ -132,20 +132,10 @@ def invert(
             evaluations=state.evaluations + 1,
         )
 
-    nothing = jnp.zeros_like(z)
-    origin = _State(
-        x=nothing,
-        value=jnp.full_like(target, jnp.inf),
-        gradient=nothing,
-        direction=nothing,
-        t=jnp.ones_like(target),
-        active=jnp.ones_like(target, dtype=bool),
-        evaluations=jnp.asarray(0),
-    )
     end = jax.lax.while_loop(
         lambda s: (s.evaluations < 2) | (jnp.any(s.active) & (s.evaluations < 2 + max_steps)),
         step,
-        origin,
+        _origin(z),
     )
     residual = _norm(end.gradient)
     return Inversion(
@@ -155,6 +145,20 @@ def invert(
         # A row whose line search ends within rounding of the target has arrived too.
         converged=residual <= 100.0 * target,
         steps=end.evaluations - 2,
+    )
+
+
+def _origin(z: Float[Array, "n N"]) -> _State:
+    """Return the state whose first step tries the origin."""
+    nothing, ones = jnp.zeros_like(z), jnp.ones_like(z[0])
+    return _State(
+        x=nothing,
+        value=jnp.inf * ones,
+        gradient=nothing,
+        direction=nothing,
+        t=ones,
+        active=ones > 0,
+        evaluations=jnp.asarray(0),
     )
 
 

@@ -153,6 +153,11 @@ class ComposedFeatures(AbstractSeparable):
         return self.features[-1].n_constrained
 
     @property
+    def n_hessians(self) -> int:
+        """Those of the last potential."""
+        return self.features[-1].n_hessians
+
+    @property
     def n_features(self) -> int:
         """All features of the last potential, m."""
         return self.features[-1].n_features

@@ -98,6 +98,11 @@ class ConditionalFeatures(AbstractFeatures):
         return self.width + self.n + self.n_gated
 
     @property
+    def n_hessians(self) -> int:
+        """The network features."""
+        return self.width
+
+    @property
     def n_features(self) -> int:
         """m: these, then n free features for 1 and for every e_j."""
         return self.n_constrained + self.n * (1 + self.network.units.n_context)

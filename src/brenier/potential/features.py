@@ -92,6 +92,11 @@ class AbstractSeparable(eqx.Module):
 
     @property
     @abstractmethod
+    def n_hessians(self) -> int:
+        """The features whose Hessians are of full rank, and are held entry by entry."""
+
+    @property
+    @abstractmethod
     def n_features(self) -> int:
         """m: all features."""
 

@@ -54,6 +54,11 @@ class SeparableFeatures(AbstractFeatures):
         return self.network.width + self.axes.shape[0]
 
     @property
+    def n_hessians(self) -> int:
+        """The network features."""
+        return self.network.width
+
+    @property
     def n_features(self) -> int:
         """m: all features, the n free linear ones included."""
         return self.n_constrained + self.n

@@ -127,15 +127,15 @@ class InputConvexNetwork(AbstractUnits):
             below: tuple[Array, Array], weights: tuple[Array, Array, Array, Array]
         ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
             u, E = below
-            L, across, K, b = weights
-            D = _product(L, across, E.reshape(len(E), n * N)).reshape(-1, n, N) + K[:, :, None]
-            a = _product(L, across, u) + K @ X.T + b[:, None]
+            L, transposed, K, b = weights
+            D = _times(L, transposed, E.reshape(len(E), n * N)).reshape(-1, n, N) + K[:, :, None]
+            a = _times(L, transposed, u) + K @ X.T + b[:, None]
             u, slope, curvature = evaluate(self.activation, a)
             return (u, slope[:, None] * D), (D, slope, curvature)
 
         def backward(v: Array, passed: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-            across, slope, curvature = passed
-            return across @ (v * slope), v * curvature
+            transposed, slope, curvature = passed
+            return transposed @ (v * slope), v * curvature
 
         first, *others = ((L, L.T, K, b) for L, K, b in self._layers())
         below, at_first = forward((X.T[:0], jnp.zeros((0, n, N), X.dtype)), first)
@@ -154,25 +154,25 @@ class InputConvexNetwork(AbstractUnits):
 
 
 @jax.custom_vjp
-def _product(
+def _times(
     L: Float[Array, "width before"],
-    across: Float[Array, "before width"],
+    transposed: Float[Array, "before width"],
     u: Float[Array, "before R"],
 ) -> Float[Array, "width R"]:
     """Return L u, given the transpose of L: XLA's quick products are of matrices as they stand."""
     return L @ u
 
 
-def _product_forward(L: Array, across: Array, u: Array) -> tuple[Array, tuple[Array, Array]]:
-    return L @ u, (across, u)
+def _times_forward(L: Array, transposed: Array, u: Array) -> tuple[Array, tuple[Array, Array]]:
+    return L @ u, (transposed, u)
 
 
-def _product_backward(held: tuple[Array, Array], change: Array) -> tuple[Array, Array, Array]:
-    across, u = held
-    return change @ u.T, jnp.zeros_like(across), across @ change
+def _times_backward(held: tuple[Array, Array], change: Array) -> tuple[Array, Array, Array]:
+    transposed, u = held
+    return change @ u.T, jnp.zeros_like(transposed), transposed @ change
 
 
-_product.defvjp(_product_forward, _product_backward)
+_times.defvjp(_times_forward, _times_backward)
 
 
 def _row_norms(K: Float[Array, "width n"]) -> Float[Array, " width"]:

@@ -11,7 +11,7 @@ from brenier.training.report import Certificate
 from brenier.training.run import Run
 from brenier.training.settings import Settings
 from brenier.varpro.parameters import lower_bounds
-from brenier.varpro.sample import PaddedSample, chunk_rows
+from brenier.varpro.sample import PaddedSample
 
 
 def final_solve(run: Run, settings: Settings) -> Run:
@@ -27,9 +27,7 @@ def final_solve(run: Run, settings: Settings) -> Run:
     best, problem, rows = run.best, run.job.problem, run.job.fold.seen
     if best is None:
         raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
-    sample = PaddedSample.of(
-        rows.X, rows.weights, chunk_rows(problem.template.n, problem.template.n_constrained)
-    )
+    sample = PaddedSample.of(rows.X, rows.weights, problem.chunk_rows)
     theta, w = best.theta, best.w
     if len(rows.X) > settings.max_run_rows and run.status is not FitStatus.INTERRUPTED:
         solution = problem.solve(theta, sample, WarmStart(w, np.zeros(w.shape), np.ones((), bool)))

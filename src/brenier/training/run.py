@@ -34,7 +34,7 @@ from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.function import AbstractFunction, Counters, FullFunction, ReducedFunction
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import PaddedSample, chunk_rows
+from brenier.varpro.sample import PaddedSample
 
 # Ends after which no other run begins, and after which no further stage does.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
@@ -176,7 +176,7 @@ class UnderWay:
         theta, cold = to_vector(job.problem.template.network), job.cold
         status = FitStatus.NO_PROGRESS
         for N in n_rows:
-            sample = PaddedSample.of(rows.X[:N], rows.weights[:N], _chunk_rows(job.problem))
+            sample = PaddedSample.of(rows.X[:N], rows.weights[:N], job.problem.chunk_rows)
             if early_stopping.heldout_loss is None:
                 # Training losses of different samples do not compare.
                 early_stopping.best = None
@@ -326,8 +326,4 @@ def heldout_sample(job: Job, settings: Settings) -> PaddedSample:
     heldout, most = job.fold.split.heldout, settings.max_heldout_rows
     if heldout is None:
         raise ValueError("Expected held-out rows; got none.")
-    return PaddedSample.of(heldout.X[:most], heldout.weights[:most], _chunk_rows(job.problem))
-
-
-def _chunk_rows(problem: VariableProjection) -> int:
-    return chunk_rows(problem.template.n, problem.template.n_constrained)
+    return PaddedSample.of(heldout.X[:most], heldout.weights[:most], job.problem.chunk_rows)

@@ -46,7 +46,7 @@ from brenier.linalg import log_det, packed_identity
 from brenier.potential.features import AbstractMap, AbstractSeparable
 from brenier.program import program
 from brenier.varpro.parameters import decayed_weights, from_vector
-from brenier.varpro.sample import PaddedSample
+from brenier.varpro.sample import PaddedSample, chunk_rows
 
 # Probes that the Hessian in w is estimated with at least: where rows are fewer, each has several.
 PROBED_ROWS = 2048
@@ -81,6 +81,11 @@ class VariableProjection(eqx.Module):
     def pinned(self) -> Bool[np.ndarray, " m"]:
         """Which weights are held at zero by their ridge: of features that are there but idle."""
         return np.asarray(self.ridge) >= PIN
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows whose features' Hessians are held in memory at a time."""
+        return chunk_rows(self.template.n, self.template.n_hessians)
 
     def features(self, theta: Float[Array, " p"]) -> AbstractSeparable:
         """Return the features at mu = theta."""

@@ -20,7 +20,7 @@ CHUNK_BYTES = 1 << 28
 # kept for the inner solver, all units' second derivatives at a tile are to stay there.
 TILE_BYTES, KEPT_TILE_BYTES = 600_000, 1 << 18
 TILE_UNITS = 16
-LEAST_TILE, LEAST_KEPT_TILE, MOST_TILE = 32, 32, 128
+LEAST_TILE, LEAST_KEPT_TILE, MOST_TILE = 32, 16, 128
 
 
 class PaddedSample(eqx.Module):
@@ -102,7 +102,7 @@ def tile_rows(n: int, *, kept: bool = False) -> int:
     return min(max(wanted, LEAST_KEPT_TILE if kept else LEAST_TILE), MOST_TILE)
 
 
-def chunk_rows(n: int, n_features: int) -> int:
+def chunk_rows(n: int, n_hessians: int) -> int:
     """Return how many rows' feature Hessians fit into `CHUNK_BYTES`: a multiple of 128."""
-    per_row = 8 * (n * (n + 1) // 2) * n_features
+    per_row = 8 * (n * (n + 1) // 2) * n_hessians
     return max(128, CHUNK_BYTES // per_row // 128 * 128)

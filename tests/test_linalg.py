@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 # Float64 factorisations of matrices of condition number below 1e3.
 ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
 N, K = 7, 3
-INDEFINITE = 4  # The row that `factorise` must refuse.
+INDEFINITE = 4  # The row that `invert` must refuse.
 SIZES = [1, 3, 8, 11, linalg.MOST_TERMS + 1]
 on_all = pytest.mark.parametrize("n", SIZES)
 
@@ -34,19 +34,19 @@ def packed(full):
 @jax.jit
 def program(A, bad, H, v, V):
     """Return everything at once: one compiled program for each n."""
-    factorised, refused = linalg.factorise(A), linalg.factorise(bad)
-    L = factorised.inverse_factor
+    inverted, refused = linalg.invert(A), linalg.invert(bad)
+    L = linalg.inverse_factor(A)
     return {
         "full": linalg.unpack(A),
         "packed again": linalg.pack(linalg.unpack(A)),
         "inverse factor": L,
-        "inverse": factorised.inverse,
-        "packed twice": linalg.packed_twice(factorised.inverse),
-        "log det of factorise": factorised.log_det,
+        "inverse": inverted.inverse,
+        "packed twice": linalg.packed_twice(inverted.inverse),
+        "log det of invert": inverted.log_det,
         "H v": linalg.images_of_vector(H, v),
         "A V": linalg.symmetric_products(A, V),
-        "L v": linalg.triangular_products(L, v),
-        "L V": linalg.triangular_products(L, V),
+        "L v": linalg.products(L, v),
+        "L V": linalg.products(L, V),
         "L^T v": linalg.transposed_product(L, v),
         "log det": linalg.log_det(A),
         "d log det": jax.vjp(linalg.log_det, A)[1](v[0])[0],
@@ -99,7 +99,7 @@ def test_factorisation(n):
     expected = {
         "inverse factor": np.linalg.inv(np.linalg.cholesky(A)),
         "inverse": inverse,
-        "log det of factorise": np.linalg.slogdet(A)[1],
+        "log det of invert": np.linalg.slogdet(A)[1],
     }
     for name, array in expected.items():
         np.testing.assert_allclose(np.moveaxis(found[name], -1, 0), array, **ROUNDING)
@@ -176,11 +176,11 @@ def test_no_batched_lapack_call(n):
     assert "lapack" not in jax.jit(both).lower(A).as_text()
 
 
-def test_samples_that_do_not_fit_at_once_are_eliminated_in_blocks(monkeypatch):
+def test_samples_that_do_not_fit_at_once_are_inverted_in_blocks(monkeypatch):
     n, n_samples = 5, 96
     A = packed(definite(n, n_samples))
-    whole = linalg.factorise(A)
+    whole = *linalg.invert(A), linalg.inverse_factor(A)
     # Blocks of 32: the largest power of two whose matrices fit.
     monkeypatch.setattr(linalg, "BLOCK_BYTES", 8 * n * n * 40)
-    for one, other in zip(linalg.factorise(A), whole, strict=True):
+    for one, other in zip((*linalg.invert(A), linalg.inverse_factor(A)), whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

@@ -8,12 +8,17 @@ the time to compile it, do not grow with n.
 No batched LAPACK call is among them: jaxlib runs those on the very threads that run the programs,
 and where as many programs as there are threads wait for one, all wait for ever (jaxlib 0.10.2, seen
 with two runs on two cores, n = 16).
+
+References
+----------
+.. [1] J. H. Goodnight, "A Tutorial on the SWEEP Operator", Am. Stat. 33, 1979.
 """
 
 import math
 import operator
+from collections.abc import Callable
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +32,7 @@ from brenier.arrays import Array
 FEW_TERMS, LEAST_PRODUCT = 8, 10
 # Terms of a sum over an axis: of more, XLA first writes all of them down.
 MOST_TERMS = 32
-# Bytes of the full matrices that elimination works on at a time.
+# Bytes of the full matrices that are inverted or factorised at a time.
 BLOCK_BYTES = 1 << 17
 
 
@@ -120,87 +125,107 @@ def _outer_products_backward(held: tuple[Array, Array], dA: Array) -> tuple[Arra
 weighted_outer_products.defvjp(_outer_products_forward, _outer_products_backward)
 
 
-class Factorised(NamedTuple):
-    """What elimination makes of positive definite matrices A = L L^T.
+class Inverted(NamedTuple):
+    """What sweeps make of positive definite matrices A.
 
     Attributes
     ----------
     log_det : (N,)
         log det A; NaN where A is not positive definite.
-    inverse_factor : (n, n, N)
-        L^{-1}, lower triangular.
     inverse : (n, n, N)
         A^{-1}.
     """
 
     log_det: Float[Array, " N"]
-    inverse_factor: Float[Array, "n n N"]
     inverse: Float[Array, "n n N"]
 
 
-def factorise(A: Float[Array, "P N"]) -> Factorised:
-    """Return log det A, L^{-1} and A^{-1} = L^{-T} L^{-1}, as many samples at a time as fit."""
+def invert(A: Float[Array, "P N"]) -> Inverted:
+    """Return log det A and A^{-1}, both from sweeps over all pivots, [1]_."""
+    return _in_blocks(_swept, A)
+
+
+def inverse_factor(A: Float[Array, "P N"]) -> Float[Array, "n n N"]:
+    """Return L^{-1}, lower triangular, of positive definite A = L L^T."""
+    return _in_blocks(_eliminated, A)
+
+
+def _in_blocks(function: Callable[[Array], Any], A: Float[Array, "P N"]) -> Any:
+    """Return what a function makes of as many samples at a time as stay in a core's cache."""
     n, N = dimension(A.shape[0]), A.shape[1]
     block = math.gcd(N, 1 << (BLOCK_BYTES // (8 * n * n)).bit_length() - 1)
     if N <= 2 * block:
-        return _eliminated(A)
+        return function(A)
     blocks = jnp.moveaxis(A.reshape(len(A), -1, block), 1, 0)
-    found = jax.lax.map(_eliminated, blocks)
+    found = jax.lax.map(function, blocks)
     return jax.tree.map(lambda part: jnp.moveaxis(part, 0, -2).reshape(*part.shape[1:-1], N), found)
 
 
-def _eliminated(A: Float[Array, "P N"]) -> Factorised:
-    """Return what elimination without exchanges finds.
+def _swept(A: Float[Array, "P N"]) -> Inverted:
+    """Return what n sweeps leave, -A^{-1}, and the sum of their pivots' logarithms.
+
+    A sweep on pivot j takes M_aj M_jb / M_jj from all entries but those of row and column j, which
+    become M_aj / M_jj, and the pivot -1 / M_jj: one outer product, with -1 in the pivot's place.
+    """
+    n, N = dimension(A.shape[0]), A.shape[1]
+    at = jnp.arange(n)[:, None]
+
+    def sweep(j: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        M, log_det = state
+        row = M[j]
+        pivot = row[j]
+        v = jnp.where(at == j, -1.0, row)
+        kept = (at != j) & (at.T != j)
+        M = jnp.where(kept[..., None], M, 0.0) - (v / pivot)[:, None] * v
+        return M, log_det + jnp.log(pivot)
+
+    # Two sweeps a turn need no copy of M.
+    first = A[full_index(n)], jnp.zeros(N, A.dtype)
+    M, log_det = jax.lax.fori_loop(0, n, sweep, first, unroll=min(n, 2))
+    return Inverted(log_det, -M)
+
+
+def _eliminated(A: Float[Array, "P N"]) -> Float[Array, "n n N"]:
+    """Return L^{-1} by elimination without exchanges.
 
     Step j takes multiples of row j from those below it. Of [A | 1], held in one array, the columns
     right of j are A's; those left of j are of D^{1/2} L^{-1}, whose diagonal of ones leaves its
     place to the pivots D.
     """
-    n, N = dimension(A.shape[0]), A.shape[1]
+    n = dimension(A.shape[0])
     at = jnp.arange(n)[:, None]
 
-    def eliminate(j: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        M, inverse = state
+    def eliminate(j: Array, M: Array) -> Array:
         row, column = M[j], M[:, j]
         multiples = jnp.where(at > j, column / row[j], 0.0)
         rest = M - multiples[:, None] * row
-        M = jnp.where(at == j, jnp.where(at > j, -multiples, column)[:, None], rest)
-        found = jnp.where(at < j, row, jnp.where(at == j, 1.0, 0.0))
-        return M, inverse + (found / row[j])[:, None] * found
+        return jnp.where(at == j, jnp.where(at > j, -multiples, column)[:, None], rest)
 
-    M, inverse = jax.lax.fori_loop(0, n, eliminate, (A[full_index(n)], jnp.zeros((n, n, N))))
+    M = jax.lax.fori_loop(0, n, eliminate, A[full_index(n)])
     pivots = M[np.arange(n), np.arange(n)]
     below = jnp.tril(jnp.ones((n, n)), -1)[..., None]
-    factor = (below * M + jnp.eye(n)[..., None]) / jnp.sqrt(pivots)[:, None]
-    return Factorised(jnp.sum(jnp.log(pivots), axis=0), factor, inverse)
+    return (below * M + jnp.eye(n)[..., None]) / jnp.sqrt(pivots)[:, None]
 
 
 def symmetric_products(
     H: Float[Array, "P N"], v: Float[Array, "... n N"]
 ) -> Float[Array, "... n N"]:
     """Return H v for packed symmetric matrices, several vectors a sample."""
-    return _products(H[full_index(v.shape[-2])], v)
+    return products(H[full_index(v.shape[-2])], v)
 
 
 def images_of_vector(H: Float[Array, "k P N"], v: Float[Array, "n N"]) -> Float[Array, "k n N"]:
     """Return H v for several packed symmetric matrices and one vector a sample."""
-    return _products(H[:, full_index(len(v))], v)
-
-
-def triangular_products(
-    L: Float[Array, "n n N"], V: Float[Array, "... n _"]
-) -> Float[Array, "... n N"]:
-    """Return L v for lower triangular matrices, several vectors a sample."""
-    return _products(L, V)
+    return products(H[:, full_index(len(v))], v)
 
 
 def transposed_product(L: Float[Array, "n n N"], v: Float[Array, "n _"]) -> Float[Array, "n N"]:
     """Return L^T v for one matrix and one vector a sample."""
-    return _products(jnp.swapaxes(L, 0, 1), v)
+    return products(jnp.swapaxes(L, 0, 1), v)
 
 
-def _products(M: Float[Array, "... n n N"], v: Float[Array, "... n _"]) -> Float[Array, "... n N"]:
-    """Return M v sample by sample, as sums over an axis."""
+def products(M: Float[Array, "... n n N"], v: Float[Array, "... n _"]) -> Float[Array, "... n N"]:
+    """Return M v for full matrices, one or several vectors a sample, as sums over an axis."""
     parts = (slice(b, b + MOST_TERMS) for b in range(0, v.shape[-2], MOST_TERMS))
     return reduce(
         operator.add,
@@ -212,14 +237,13 @@ def _products(M: Float[Array, "... n n N"], v: Float[Array, "... n _"]) -> Float
 def log_det(A: Float[Array, "P N"]) -> Float[Array, " N"]:
     """Return log det of packed positive definite matrices; NaN where one is not.
 
-    Its derivative is A^{-1}, which elimination finds on the way.
+    Its derivative is A^{-1}, which sweeps find on the way.
     """
-    return factorise(A).log_det
+    return invert(A).log_det
 
 
 def _log_det_forward(A: Array) -> tuple[Array, Array]:
-    found = factorise(A)
-    return found.log_det, found.inverse
+    return invert(A)
 
 
 def _log_det_backward(inverse: Array, cotangent: Array) -> tuple[Array]:

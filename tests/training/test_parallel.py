@@ -17,9 +17,10 @@ from small_problem import N_ROWS, WIDTHS, rows
 from brenier import ConvexPotentialFlow
 from brenier.data.rows import Split, WeightedRows
 from brenier.optimizers.progress import Offsets
+from brenier.program import n_cores
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
-from brenier.training.parallel import n_cores, one_at_a_time, run_parallel
+from brenier.training.parallel import one_at_a_time, run_parallel
 from brenier.training.run import run
 from brenier.training.selection import Start
 from brenier.training.session import Session

@@ -1,6 +1,7 @@
 """Fitted flows on NumPy rows: batches of few shapes, float64 within, NumPy out."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -8,11 +9,11 @@ from jaxtyping import Float, PyTree
 
 from brenier.arrays import Array
 from brenier.flow.flow import ConvexFlow
-from brenier.program import program
+from brenier.program import n_cores, program
 
 # Rows that one compiled call works on: the same however many there are, for to compile another
 # length takes longer than to work on some rows too many.
-BATCH = 1024
+BATCH = 512
 
 
 @program
@@ -42,7 +43,7 @@ def map_inversions(flow: ConvexFlow, Z: Array) -> PyTree:
 def in_batches(
     function: Callable[[ConvexFlow, Array], PyTree], flow: ConvexFlow, X: Float[np.ndarray, "N n"]
 ) -> PyTree:
-    """Return `function(flow, X)` as NumPy arrays, evaluated on padded batches.
+    """Return `function(flow, X)` as NumPy arrays, evaluated on padded batches, on all cores.
 
     Rows never see each other, so neither batching nor padding changes a number beyond rounding.
     """
@@ -51,14 +52,17 @@ def in_batches(
         return jax.tree.map(
             lambda leaf: leaf[:0], in_batches(function, flow, np.zeros((1, X.shape[1])))
         )
-    parts = []
-    with jax.enable_x64(True):
-        for start in range(0, N, BATCH):
-            batch = X[start : start + BATCH]
-            padded = np.zeros((BATCH, X.shape[1]))
-            padded[: len(batch)] = batch
-            result = jax.tree.map(np.asarray, function(flow, padded))
-            parts.append(_first_rows(result, len(batch)))
+
+    def of_batch(start: int) -> PyTree:
+        batch = X[start : start + BATCH]
+        padded = np.zeros((BATCH, X.shape[1]))
+        padded[: len(batch)] = batch
+        with jax.enable_x64(True):
+            return _first_rows(jax.tree.map(np.asarray, function(flow, padded)), len(batch))
+
+    starts = range(0, N, BATCH)
+    with ThreadPoolExecutor(min(len(starts), n_cores())) as pool:
+        parts = [*pool.map(of_batch, starts)]
     return jax.tree.map(
         lambda *leaves: np.concatenate(leaves) if leaves[0].ndim else np.max(leaves), *parts
     )

@@ -16,14 +16,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from brenier import linalg
 from brenier.arrays import Array
-from brenier.linalg import factorise, transposed_product, triangular_products
 from brenier.potential.features import AbstractMap, AbstractPotential
 
 ARMIJO = 1e-4
 SHRINK = 0.5
 MAX_HALVINGS = 30
 MAX_STEPS = 400
+# Samples that are evaluated at a time.
+BLOCK = 128
 # Residual |grad Phi(x) - z| asked for, relative to max(1, |z|).
 TOLERANCE = 1e-11
 # Differences of the objective below this multiple of its size are rounding.
@@ -113,10 +115,7 @@ def invert(
 
     def step(state: _State) -> _State:
         x = state.x + jnp.where(state.active, state.t, 0.0) * state.direction
-        rows = jnp.concatenate([x.T, context], axis=1)
-        image, A = potential.gradient_and_hessian(rows)
-        gradient = image - z
-        value = potential.value(rows) - jnp.sum(z * x, axis=0)
+        value, gradient, direction = _evaluated(potential, x, z, context, state.active)
         # The origin and the first point are compared with nothing.
         accepted = state.active & ((state.evaluations < 2) | _improves(state, value, gradient))
         exhausted = ~accepted & (state.t <= SHRINK**MAX_HALVINGS)
@@ -126,7 +125,7 @@ def invert(
             x=jnp.where(accepted, x, state.x),
             value=jnp.where(accepted, value, state.value),
             gradient=jnp.where(accepted, gradient, state.gradient),
-            direction=jnp.where(accepted, _newton_direction(A, gradient), state.direction),
+            direction=jnp.where(accepted, direction, state.direction),
             t=jnp.where(accepted, 1.0, SHRINK * state.t),
             active=state.active & ~stuck & ~arrived,
             evaluations=state.evaluations + 1,
@@ -162,6 +161,40 @@ def _origin(z: Float[Array, "n N"]) -> _State:
     )
 
 
+def _evaluated(
+    potential: AbstractPotential,
+    x: Float[Array, "n N"],
+    z: Float[Array, "n N"],
+    context: Float[Array, "N q"],
+    active: Bool[Array, " N"],
+) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "n N"]]:
+    """Return the objective, its gradient and the Newton direction of all samples still active.
+
+    They are taken block by block, zeros stand for the others: most samples are done after half of
+    the steps that the last one takes.
+    """
+    B = min(len(active), BLOCK)
+    order = jnp.argsort(~active)
+
+    def of_block(b: Array, found: tuple[Array, ...]) -> tuple[Array, ...]:
+        # The last block reaches back to be as long as the others.
+        at = jax.lax.dynamic_slice_in_dim(order, b * B, B)
+        points, images = x[:, at], z[:, at]
+        rows = jnp.concatenate([points.T, context[at]], axis=1)
+        value, image, A = potential.jet(rows)
+        gradient = image - images
+        objective = value - jnp.sum(images * points, axis=0)
+        parts = objective, gradient, _newton_direction(A, gradient)
+        pairs = zip(found, parts, strict=True)
+        return tuple(jnp.asarray(all_).at[..., at].set(part) for all_, part in pairs)
+
+    nothing = jnp.zeros_like(x[0]), jnp.zeros_like(x), jnp.zeros_like(x)
+    value, gradient, direction = jax.lax.fori_loop(
+        0, (jnp.sum(active) + B - 1) // B, of_block, nothing
+    )
+    return value, gradient, direction
+
+
 def _improves(state: _State, value: Array, gradient: Array) -> Bool[Array, " N"]:
     """Return whether a point that was tried is better: row by row."""
     slope = jnp.sum(state.gradient * state.direction, axis=0)
@@ -183,6 +216,5 @@ def _norm(v: Array) -> Array:
 
 def _newton_direction(A: Array, gradient: Array) -> Array:
     """Return the Newton direction, or the steepest one where a Hessian is singular (far out)."""
-    inverse = factorise(A).inverse_factor
-    direction = -transposed_product(inverse, triangular_products(inverse, gradient))
+    direction = -linalg.products(linalg.invert(A).inverse, gradient)
     return jnp.where(jnp.all(jnp.isfinite(direction), axis=0), direction, -gradient)

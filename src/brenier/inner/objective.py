@@ -40,14 +40,15 @@ from jaxtyping import Bool, Float, PyTree
 from brenier.arrays import Array, FeatureDerivatives, sum_over_chunks
 from brenier.linalg import (
     dimension,
-    factorise,
     gram,
     images_of_vector,
+    inverse_factor,
+    invert,
     outer_products,
     packed_identity,
     packed_twice,
+    products,
     transposed_product,
-    triangular_products,
 )
 
 
@@ -95,13 +96,14 @@ class LogDetTerm(eqx.Module):
     ) -> Evaluation:
         """Return the term and its derivatives, zero in the entries of w beyond k + r."""
         T, B = self.omega.shape
-        found = factorise(self._jacobians(w))
+        A = self._jacobians(w)
+        found = invert(A)
         omega = self.omega.ravel()
         value = -jnp.sum(jnp.where(omega > 0, omega * found.log_det, 0.0))
         m_plus = self.H.shape[1] + len(self.axes)
         hessian = jax.lax.cond(
             with_hessian,
-            lambda: self._hessian(found.inverse_factor.reshape(*found.inverse.shape[:2], T, B)),
+            lambda: self._hessian(inverse_factor(A).reshape(*found.inverse.shape[:2], T, B)),
             lambda: jnp.zeros((m_plus, m_plus), w.dtype),
         )
         return Evaluation(
@@ -146,9 +148,9 @@ class LogDetTerm(eqx.Module):
         # A division is what XLA does once and keeps; a product it would do again for every entry
         # that the next line makes of it.
         moved = images_of_vector(H, u) / (1.0 / jnp.sqrt(omega))
-        of_network = triangular_products(inverse, moved)
+        of_network = products(inverse, moved)
         along = jnp.sqrt(omega) * shares * (self.axes @ u)
-        of_axes = along[:, None] * triangular_products(inverse, self.axes[:, :, None])
+        of_axes = along[:, None] * products(inverse, self.axes[:, :, None])
         rows = jnp.concatenate([of_network, of_axes])
         return gram(rows.reshape(len(rows), -1))
 

@@ -132,17 +132,19 @@ class ConditionalFeatures(AbstractFeatures):
             shares=gates,
         )
 
-    def gradient_and_hessian(
+    def jet(
         self, w: Float[Array, " m"], X: Float[Array, "N d"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian of w . f_mu, by the scalar form of the network."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return value, gradient and packed Hessian of w . f_mu, by the network's scalar form."""
         network, quadratic, free = self.split(w)
         view, share, gates = self._seen(X)
-        z, A = self.network.units.weighted(share * network[:, None], view)
+        value, z, A = self.network.units.weighted(share * network[:, None], view)
         axes, weights = self._axes(), gates * quadratic[:, None]
-        z = z + axes.T @ (weights * (axes @ view.residual))
-        z = z + free.reshape(-1, self.n).T @ _with_one(view.e)
-        return z, A + outer_products(axes[:, :, None])[..., 0].T @ weights
+        along, shift = axes @ view.residual, free.reshape(-1, self.n).T @ _with_one(view.e)
+        value = value + jnp.sum(0.5 * weights * along**2, axis=0)
+        value = value + jnp.sum(shift * X[:, : self.n].T, axis=0)
+        z = z + axes.T @ (weights * along) + shift
+        return value, z, A + outer_products(axes[:, :, None])[..., 0].T @ weights
 
     def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return the least weight of a quadratic without gate."""

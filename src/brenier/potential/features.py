@@ -157,10 +157,10 @@ class AbstractFeatures(AbstractDense):
         """Return f_mu of every row."""
 
     @abstractmethod
-    def gradient_and_hessian(
+    def jet(
         self, w: Float[Array, " m"], X: Float[Array, "N d"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian of w . f_mu, by the scalar form of the network."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return value, gradient and packed Hessian of w . f_mu, by the network's scalar form."""
 
     @abstractmethod
     def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
@@ -192,10 +192,16 @@ class AbstractPotential(AbstractMap):
         """Return Phi of every row."""
 
     @abstractmethod
+    def jet(
+        self, X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return Phi, z = grad Phi and packed A = hess Phi."""
+
     def gradient_and_hessian(
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
         """Return z = grad Phi and packed A = hess Phi."""
+        return self.jet(X)[1:]
 
 
 class ConvexPotential(AbstractPotential):
@@ -223,11 +229,11 @@ class ConvexPotential(AbstractPotential):
         """Return Phi of every row."""
         return self.features.value(X) @ self.w
 
-    def gradient_and_hessian(
+    def jet(
         self, X: Float[Array, "N d"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return z = grad Phi and packed A = hess Phi."""
-        return self.features.gradient_and_hessian(self.w, X)
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return Phi, z = grad Phi and packed A = hess Phi."""
+        return self.features.jet(self.w, X)
 
 
 class SumPotential(AbstractPotential):
@@ -263,11 +269,11 @@ class SumPotential(AbstractPotential):
         """Return the sum of the members' values."""
         return self._sum(lambda member: member.value(X))
 
-    def gradient_and_hessian(
+    def jet(
         self, X: Float[Array, "N d"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return the sums of the members' gradients and Hessians."""
-        return self._sum(lambda member: member.gradient_and_hessian(X))
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return the sums of the members' values, gradients and Hessians."""
+        return self._sum(lambda member: member.jet(X))
 
     def _sum(self, function: Callable[[AbstractPotential], Part]) -> Part:
         """Return the weighted sum of what a function makes of the members."""

@@ -100,13 +100,15 @@ class SeparableFeatures(AbstractFeatures):
         quadratic = self.split(w)[1]
         return jnp.min(quadratic) if quadratic.size else jnp.zeros((), w.dtype)
 
-    def gradient_and_hessian(
+    def jet(
         self, w: Float[Array, " m"], X: Float[Array, "N n"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian of w . f_mu, by the scalar form of the network."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return value, gradient and packed Hessian of w . f_mu, by the network's scalar form."""
         network, quadratic, free = self.split(w)
-        z, A = self.network.weighted(self.network_scale() * network, X)
+        value, z, A = self.network.weighted(self.network_scale() * network, X)
         axes = jnp.asarray(self.axes)
-        z = z + axes.T @ (quadratic[:, None] * (axes @ X.T)) + free[:, None]
+        along = axes @ X.T
+        value = value + 0.5 * quadratic @ along**2 + free @ X.T
+        z = z + axes.T @ (quadratic[:, None] * along) + free[:, None]
         of_axes = outer_products(axes[:, :, None])[..., 0]
-        return z, A + (quadratic @ of_axes)[:, None]
+        return value, z, A + (quadratic @ of_axes)[:, None]

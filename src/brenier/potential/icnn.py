@@ -6,8 +6,8 @@ with s convex and non-decreasing: every output is convex in x, whatever the weig
 2.2; [1]_). Two ways to its derivatives:
 
 * `jet`: value, gradient and Hessian of every output, for the convex problem in the last layer;
-* `weighted`: z and A of one weighted sum v . u_{l-1} only. With a_i the pre-activation of layer i,
-  D_i its gradient and v_{l-1} = v, v_{i-1} = L_i^T (s'(a_i) v_i),
+* `weighted`: value, z and A of one weighted sum v . u_{l-1} only. With a_i the pre-activation of
+  layer i, D_i its gradient and v_{l-1} = v, v_{i-1} = L_i^T (s'(a_i) v_i),
 
       A_ab = sum_i sum_k v_ik s''(a_ik) D_ika D_ikb,
 
@@ -119,8 +119,8 @@ class InputConvexNetwork(AbstractUnits):
 
     def weighted(
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian in x of v . u_{l-1}(x)."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return value, gradient and packed Hessian in x of v . u_{l-1}(x)."""
         N, n = X.shape
 
         def forward(
@@ -140,12 +140,12 @@ class InputConvexNetwork(AbstractUnits):
         first, *others = ((L, L.T, K, b) for L, K, b in self._layers())
         below, at_first = forward((X.T[:0], jnp.zeros((0, n, N), X.dtype)), first)
         (u, E), at_others = scan_alike(forward, below, others)
-        z = (v @ E.reshape(len(v), -1)).reshape(n, N)
+        value, z = v @ u, (v @ E.reshape(len(v), -1)).reshape(n, N)
         passed = [(weights[1], *seen[1:]) for weights, seen in zip(others, at_others, strict=True)]
         v, of_others = scan_alike(backward, jnp.broadcast_to(v[:, None], u.shape), passed[::-1])
         curved = jnp.concatenate([v * at_first[2], *of_others[::-1]])
         D = jnp.concatenate([at_first[0], *(seen[0] for seen in at_others)])
-        return z, weighted_outer_products(curved, D)
+        return value, z, weighted_outer_products(curved, D)
 
     def _layers(self) -> Iterator[tuple[Array, Array, Array]]:
         """Return L, K and b layer by layer; the first has nothing below it: an L of no columns."""

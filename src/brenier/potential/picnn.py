@@ -174,8 +174,8 @@ class PartiallyConvexNetwork(eqx.Module):
 
     def weighted(
         self, v: Float[Array, "width N"], view: View
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian in y of v . u_{l-1}, v given sample by sample."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return value, gradient and packed Hessian in y of v . u_{l-1}, v given by sample."""
         n, N = self.n, view.h.shape[1]
         u, E = view.h[:0], jnp.zeros((0, n, N), view.h.dtype)
         passed = []
@@ -185,13 +185,13 @@ class PartiallyConvexNetwork(eqx.Module):
             u, slope, curvature = evaluate(self.activation, a)
             E = slope[:, None] * D
             passed.append((layer, D, slope, curvature))
-        z = jnp.sum(E * v[:, None], axis=0)
+        value, z = jnp.sum(u * v, axis=0), jnp.sum(E * v[:, None], axis=0)
         weights = []
         for layer, _, slope, curvature in reversed(passed):
             weights.append(v * curvature)
             v = (layer.L.T @ (v * slope)) * layer.gate
         D = jnp.concatenate([D for _, D, _, _ in reversed(passed)])
-        return z, weighted_outer_products(jnp.concatenate(weights), D)
+        return value, z, weighted_outer_products(jnp.concatenate(weights), D)
 
     def _layers(self, view: View) -> Iterator[_Layer]:
         targets = view.residual * view.scale

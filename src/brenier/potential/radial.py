@@ -75,12 +75,12 @@ class RadialUnits(AbstractUnits):
 
     def weighted(
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian in x of v . u(x)."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return value, gradient and packed Hessian in x of v . u(x)."""
         u, g = self._with_gradient(X)
         share = v[:, None] / u
         z = (v @ g.reshape(len(v), -1)).reshape(g.shape[1:])
-        return z, self._gram().T @ share - weighted_outer_products(share, g)
+        return v @ u, z, self._gram().T @ share - weighted_outer_products(share, g)
 
     def lower_bounds(self) -> "RadialUnits":
         """Return minus infinity everywhere."""

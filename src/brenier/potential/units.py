@@ -4,8 +4,10 @@ Everything that the separable head and training need of them is here, so that se
 in one model: deep ones (`brenier.potential.icnn`) and radial ones (`brenier.potential.radial`).
 """
 
+import operator
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +48,8 @@ class AbstractUnits(AbstractTrained):
     @abstractmethod
     def weighted(
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return gradient and packed Hessian in x of v . u(x)."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return value, gradient and packed Hessian in x of v . u(x)."""
 
     @abstractmethod
     def lower_bounds(self) -> "AbstractUnits":
@@ -95,13 +97,13 @@ class ConcatenatedUnits(AbstractUnits):
 
     def weighted(
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
-    ) -> tuple[Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return the sum of the parts' gradients and Hessians."""
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
+        """Return the sum of the parts' values, gradients and Hessians."""
         of_parts = zip(self.parts, self.split(v), strict=True)
-        (z, A), *others = [part.weighted(u, X) for part, u in of_parts]
-        for z_part, A_part in others:
-            z, A = z + z_part, A + A_part
-        return z, A
+        return jax.tree.map(
+            lambda *parts: reduce(operator.add, parts),
+            *(part.weighted(u, X) for part, u in of_parts),
+        )
 
     def lower_bounds(self) -> "ConcatenatedUnits":
         """Return the parts' least values."""

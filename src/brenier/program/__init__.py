@@ -1,9 +1,10 @@
 """Programs: functions of arrays, compiled once for each shape and kept between processes.
 
 `call` is the decorator and holds the programs in use, `key` says what a compiled program depends
-on, `kept` is the folder where they lie.
+on, `kept` is the folder where they lie; `cores` says how many cores there are to run them.
 """
 
 from brenier.program.call import program
+from brenier.program.cores import n_cores
 
-__all__ = ["program"]
+__all__ = ["n_cores", "program"]

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from brenier.program.cores import n_cores
+
 # Whose code a digest vouches for: ours by its text, the others' by their versions.
 PACKAGES = ("jax", "jaxlib", "equinox", "numpy")
 STANDARD = ("builtins", "collections", "copyreg", "functools", "types")
@@ -146,7 +148,8 @@ def _surroundings() -> bytes:
         *(device.platform, device.device_kind, device.client.platform_version),
         *(platform.python_version(), platform.system(), platform.machine(), _processor()),
         *(os.environ.get("XLA_FLAGS"), jax.config.read("jax_disable_most_optimizations")),
-        _n_cores(),
+        # XLA shares a loop out among them.
+        n_cores(),
     ]
     found.update(repr(parts).encode())
     return found.digest()
@@ -162,10 +165,3 @@ def _processor() -> str:
     first = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
     told = {name.strip(): value.strip() for name, value in first.items()}
     return repr([told.get(name) for name in wanted])
-
-
-def _n_cores() -> int | None:
-    """Return on how many cores this process may run: XLA shares a loop out among them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()

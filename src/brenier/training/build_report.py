@@ -11,14 +11,20 @@ from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Progress
+from brenier.potential.features import AbstractPotential
 from brenier.status import FitStatus
 from brenier.training.as_seen import SeenLoss
 from brenier.training.candidate import Trained
-from brenier.training.likelihood import gaussian_log_density, mean_log_density
+from brenier.training.likelihood import (
+    gaussian_log_density,
+    log_density_of_losses,
+    mean_log_density,
+)
 from brenier.training.report import FitReport, MeanAndError, gaussian_reason, remedy
 from brenier.training.run import PARTS, Run, heldout_sample
 from brenier.training.session import Session
 from brenier.training.settings import Settings
+from brenier.training.stacking import heldout_losses
 
 
 def build_report(
@@ -116,7 +122,9 @@ class Measured:
     weights: Float[np.ndarray, " M"]
 
 
-def measure(kept: Sequence[Trained], flow: ConvexFlow, rows: WeightedRows) -> Measured:
+def measure(
+    kept: Sequence[Trained], flow: ConvexFlow, rows: WeightedRows, settings: Settings
+) -> Measured:
     """Return the log-likelihoods of what is returned, every row evaluated.
 
     Parameters
@@ -127,6 +135,8 @@ def measure(kept: Sequence[Trained], flow: ConvexFlow, rows: WeightedRows) -> Me
         What is returned.
     rows : WeightedRows
         All rows, in data units.
+    settings : Settings
+        Of the fit.
     """
     training = _training(kept, rows)
     if len(kept) == 1 and flow.tail is None:
@@ -134,7 +144,7 @@ def measure(kept: Sequence[Trained], flow: ConvexFlow, rows: WeightedRows) -> Me
         train = kept[0].train_log_likelihood
     else:
         train = mean_log_density(flow, training)
-    parts = [_of_rows(trained, flow, trained.fold.data.heldout) for trained in kept]
+    parts = [_of_rows(trained, flow, settings) for trained in kept]
     return _together(kept, len(training.X), train, parts)
 
 
@@ -184,15 +194,22 @@ def _training(kept: Sequence[Trained], rows: WeightedRows) -> WeightedRows:
     return rows if len(kept) > 1 else kept[0].fold.data.train
 
 
-def _of_rows(trained: Trained, flow: ConvexFlow, heldout: WeightedRows | None) -> Part:
+def _of_rows(trained: Trained, flow: ConvexFlow, settings: Settings) -> Part:
     """Return what a map says of the rows that it held out."""
+    fold, heldout = trained.fold, trained.fold.data.heldout
     if heldout is None:
         return np.zeros(0), np.zeros(0), np.zeros(0)
-    gaussian = gaussian_log_density(trained.fold.gaussian, flow.preprocessing, heldout.X)
-    if trained.chosen.is_gaussian and flow.tail is None:
-        return gaussian, gaussian, heldout.weights
-    own = ConvexFlow(flow.preprocessing, trained.map, flow.tail)
-    return in_batches(log_density, own, heldout.X), gaussian, heldout.weights
+    gaussian = gaussian_log_density(fold.gaussian, flow.preprocessing, heldout.X)
+    if flow.tail is None and trained.chosen.is_gaussian:
+        model = gaussian
+    elif flow.tail is None and isinstance(trained.map, AbstractPotential):
+        # The density's own program would be compiled for these rows alone.
+        losses = heldout_losses(trained.map, fold.split, settings)
+        model = log_density_of_losses(losses, flow.preprocessing, heldout.X)
+    else:
+        own = ConvexFlow(flow.preprocessing, trained.map, flow.tail)
+        model = in_batches(log_density, own, heldout.X)
+    return model, gaussian, heldout.weights
 
 
 def _of_groups(trained: Trained, preprocessing: AbstractPreprocessing, settings: Settings) -> Part:

@@ -141,7 +141,7 @@ def _measured(
 
     def finished() -> tuple[ConvexFlow, Measured]:
         with_its_tail = with_tail(flow, kept, settings)
-        return with_its_tail, measure(kept, with_its_tail, rows)
+        return with_its_tail, measure(kept, with_its_tail, rows, settings)
 
     session.phases.part("")
     session.phases.begin(SUMMING)

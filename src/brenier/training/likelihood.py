@@ -19,6 +19,19 @@ def gaussian_log_density(
     gaussian: AbstractGaussian, preprocessing: AbstractPreprocessing, X: Float[np.ndarray, "N d"]
 ) -> Float[np.ndarray, " N"]:
     """Return every row's log p under the baseline (nats); minus infinity outside the bounds."""
-    Y, log_det = (np.asarray(part) for part in preprocessing.forward(X))
-    value = log_det - gaussian.losses(Y) - 0.5 * gaussian.n * LOG_2_PI
-    return np.where(preprocessing.inside(X), value, -np.inf)
+    losses = gaussian.losses(np.asarray(preprocessing.forward(X)[0]))
+    return log_density_of_losses(losses, preprocessing, X)
+
+
+def log_density_of_losses(
+    losses: Float[np.ndarray, " N"],
+    preprocessing: AbstractPreprocessing,
+    X: Float[np.ndarray, "N d"],
+) -> Float[np.ndarray, " N"]:
+    """Return every row's log p (nats) for 1/2 |z|^2 - log det A; minus infinity outside the bounds.
+
+    Rows X are in data units.
+    """
+    log_det = np.asarray(preprocessing.forward(X)[1])
+    value = log_det - losses - 0.5 * preprocessing.n * LOG_2_PI
+    return np.where(preprocessing.inside(X) & np.isfinite(value), value, -np.inf)

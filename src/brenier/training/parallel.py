@@ -5,7 +5,6 @@ busy by themselves. BLAS gets one thread meanwhile: its matrices are small, and 
 its others would spin on a core that a run could use.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Event, Lock
@@ -14,17 +13,11 @@ from typing import ParamSpec, TypeVar
 import jax
 from threadpoolctl import threadpool_limits
 
+from brenier.program import n_cores
 from brenier.training.background import POLL
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
-
-
-def n_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run_parallel(

@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from brenier.arrays import Array, padded_length
 from brenier.data.rows import Split, WeightedRows
 from brenier.linalg import full_index
-from brenier.potential.features import AbstractPotential
+from brenier.potential.features import AbstractPotential, SumPotential
 from brenier.program import program
 from brenier.training.settings import Settings
 from brenier.varpro.sample import PaddedSample
@@ -130,8 +130,7 @@ def losses_of_sum(
     Member by member, with the programs that the weights were found with: the sum, were it evaluated
     as one, would be a program of its own.
     """
-    heldout = split.train if split.heldout is None else split.heldout
-    block = padded_length(min(len(heldout.X), settings.max_stacking_rows))
+    block = _block(split, settings)
     kept = [k for k, share in enumerate(shares) if share]
     present, weights = [potentials[k] for k in kept], np.asarray(shares)[kept]
     train, held = (
@@ -139,6 +138,24 @@ def losses_of_sum(
         for rows in split
     )
     return train, held
+
+
+def heldout_losses(
+    potential: AbstractPotential, split: Split, settings: Settings
+) -> Float[np.ndarray, " M"]:
+    """Return 1/2 |z|^2 - log det A of every held-out row, of a sum with its members' programs."""
+    if split.heldout is None:
+        raise ValueError("Expected held-out rows; got none.")
+    members, shares = (potential,), np.ones(1)
+    if isinstance(potential, SumPotential):
+        members, shares = potential.members, np.asarray(potential.shares)
+    return _row_losses(members, shares, split.heldout, _block(split, settings))
+
+
+def _block(split: Split, settings: Settings) -> int:
+    """Return the rows at a time for which the programs that find the weights are compiled."""
+    heldout = split.train if split.heldout is None else split.heldout
+    return padded_length(min(len(heldout.X), settings.max_stacking_rows))
 
 
 def _row_losses(

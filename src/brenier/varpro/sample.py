@@ -20,7 +20,7 @@ CHUNK_BYTES = 1 << 28
 # kept for the inner solver, all units' second derivatives at a tile are to stay there.
 TILE_BYTES, KEPT_TILE_BYTES = 600_000, 1 << 18
 TILE_UNITS = 16
-LEAST_TILE, LEAST_KEPT_TILE, MOST_TILE = 32, 16, 128
+LEAST_TILE, MOST_TILE = 32, 128
 
 
 class PaddedSample(eqx.Module):
@@ -99,7 +99,7 @@ def tile_rows(n: int, *, kept: bool = False) -> int:
     per_row = 8 * TILE_UNITS * ((n + 1) * (n + 2) // 2)
     fit = (KEPT_TILE_BYTES if kept else TILE_BYTES) // per_row
     wanted = 1 << max(fit, 1).bit_length() - 1
-    return min(max(wanted, LEAST_KEPT_TILE if kept else LEAST_TILE), MOST_TILE)
+    return min(max(wanted, LEAST_TILE), MOST_TILE)
 
 
 def chunk_rows(n: int, n_hessians: int) -> int:

@@ -31,7 +31,7 @@ REASONS = {
         "bytes and tiles of memory: no number depends on them but by rounding",
     ),
     "varpro/reduced.py": ({2048, 1e12}, "probes of the Hessian in w at least; what is zero"),
-    "flow/evaluation.py": ({1024}, "rows of a batch: no number depends on it"),
+    "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),
     "flow/flow.py": ({1.8378770664093453}, "log 2 pi"),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),
     "data/checks.py": ({4, 5, 20, 1e-6, 1e-7}, "rounding; how many names an error lists"),

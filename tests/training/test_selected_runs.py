@@ -13,6 +13,7 @@ from brenier.data.rows import Split, WeightedRows
 from brenier.optimizers.early_stopping import Clock
 from brenier.optimizers.progress import Offsets
 from brenier.status import FitStatus
+from brenier.training import ensemble
 from brenier.training.ensemble import train_potentials
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
@@ -35,7 +36,8 @@ SETTINGS = replace(
     max_iter=MANY,
     rungs=(RUNG,),
     least_lead=-np.inf,
-    n_estimators=3,
+    # Three of them begin; the selection's runner-up is the fourth.
+    n_estimators=4,
 )
 # A run that waits for what never comes fails a test instead of blocking it (seconds).
 TIMEOUT = 60.0
@@ -134,6 +136,30 @@ def test_potentials_of_other_folds_are_made_however_far_the_best_is():
         [0, 0, 0],
         [0, 1, 2],
     ]
+
+
+@pytest.mark.parametrize(
+    ("n_estimators", "members", "summed"),
+    [(1, [0, 0, 0], 1), (2, [0, 0, 0, 1], 2), (3, [0, 0, 0, 1], 3), (4, [0, 0, 0, 1, 2], 4)],
+)
+def test_the_runner_up_is_one_of_three_potentials_or_more(
+    monkeypatch, n_estimators, members, summed
+):
+    seen = []
+
+    def noted(fold, runs, *others):
+        seen.extend(runs)
+        return summation(fold, runs, *others)
+
+    summation = ensemble._sum
+    monkeypatch.setattr(ensemble, "_sum", noted)
+    trained = train(n_estimators=n_estimators)
+    assert [one.job.member for one in trained.runs] == members
+    of_selection = sorted(trained.runs[:3], key=lambda one: one.criterion)
+    numbers = [one.job.number for one in of_selection[: 1 + (n_estimators > 2)]]
+    others = [one.job.number for one in trained.runs[3:]]
+    assert sorted(one.job.number for one in seen) == sorted([*numbers, *others])
+    assert len(seen) == summed
 
 
 def test_other_starts_begin_while_the_winner_goes_on():

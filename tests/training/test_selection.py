@@ -46,7 +46,8 @@ SETTINGS = replace(
     rungs=(RUNG,),
     # Runs whose ends are given have gone nowhere.
     least_lead=-np.inf,
-    n_estimators=3,
+    # Three of them begin; the selection's runner-up is the fourth.
+    n_estimators=4,
 )
 
 
@@ -210,7 +211,7 @@ def test_the_last_rung_is_never_after_the_last_iteration(max_iter):
 
 def test_one_candidate_needs_no_selection():
     script = Script({RADIAL: (STOPPED, 1.0)})
-    (trained,) = train(script, candidates=(RADIAL,), n_init=2)
+    (trained,) = train(script, candidates=(RADIAL,), n_init=2, n_estimators=3)
     assert script.calls == [(RADIAL, 1)] * 6
     assert {run.job.hyperparameters for run in trained.runs} == {RADIAL}
     assert trained.winner.job.number == 1

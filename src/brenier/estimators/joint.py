@@ -103,7 +103,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Initial weights tried for each potential, or composition; the best is kept. None: 1, of
         several maps 3.
     n_estimators : int, optional
-        Potentials from different initial weights whose weighted sum is the model's. The sum of
+        Potentials whose weighted sum is the model's: from different initial weights, but for one of
+        three or more, which is the runner-up of the selection of hyperparameters. The sum of
         convex potentials is one, so the map stays an optimal-transport map. The weights, and that
         of the Gaussian's potential beside them, are the best on the held-out rows; without such
         rows they are equal. A single one is returned as it was found. None: 3, of several maps 1

@@ -1,10 +1,11 @@
 r"""The ensemble: potentials from several initial weights, and their weighted sum.
 
-All potentials have the hyperparameters that successive halving selects on the first fold. Each is
-trained from initial weights of its own; those of one fold are summed, with weights (and one of the
-Gaussian baseline beside them) by its held-out rows (`brenier.training.stacking`), or equal ones
-where there are none. What has learnt from several folds is averaged: `brenier.potential.merge` says
-why that is one potential again, at least as good as its members on average.
+Potentials have the hyperparameters that successive halving selects on the first fold, and initial
+weights of their own; of three or more of one fold, one is the selection's runner-up instead. Those
+of one fold are summed, with weights (and one of the Gaussian baseline beside them) by its held-out
+rows (`brenier.training.stacking`), or equal ones where there are none. What has learnt from several
+folds is averaged: `brenier.potential.merge` says why that is one potential again, at least as good
+as its members on average.
 """
 
 from collections.abc import Sequence
@@ -73,8 +74,8 @@ def conclude(
     Where there is no time for the sum, the best run's potential as the run has left it.
     """
     session.phases.begin(SUMMING)
-    found = _best_of_members(runs)
-    winner = min(found or runs, key=lambda run: run.criterion)
+    found = _members(runs, settings)
+    winner = min(found or runs, key=_criterion)
     chosen = _unfinished(winner)
     if found:
         results = session.results(
@@ -92,7 +93,7 @@ def _summed(
 ) -> tuple[Candidate, Run]:
     """Return the weighted sum of runs' potentials, and the run that is best once finally solved."""
     members = [final_solve(run, settings) for run in runs]
-    best = min(members, key=lambda run: run.criterion)
+    best = min(members, key=_criterion)
     gaussian = _gaussian(fold, original(best, runs), family, settings)
     return _sum(fold, members, best, gaussian, settings), original(best, runs)
 
@@ -123,9 +124,15 @@ def _starts(fold: Fold, family: AbstractFamily, settings: Settings) -> list[Star
     X = fold.split.train.X[: settings.first_stage_rows]
     return [
         Start(fold, family.start(X, settings, fold.candidates, rng), member)
-        for member in range(settings.n_estimators)
+        for member in range(_n_started(fold, settings))
         for _ in range(settings.n_init)
     ]
+
+
+def _n_started(fold: Fold, settings: Settings) -> int:
+    """Return how many potentials begin: of three or more, one is left by the selection."""
+    selects = len(fold.candidates) > 1
+    return settings.n_estimators - (selects and settings.n_estimators > 2)
 
 
 def _no_run(start: Start, family: AbstractFamily, settings: Settings, session: Session) -> Run:
@@ -137,12 +144,24 @@ def _no_run(start: Start, family: AbstractFamily, settings: Settings, session: S
     )
 
 
-def _best_of_members(runs: Sequence[Run]) -> list[Run]:
-    """Return the best run of every potential that has one with an iterate."""
-    members = sorted({run.job.member for run in runs})
-    of_each = ([run for run in runs if run.job.member == member] for member in members)
-    best = [min(some, key=lambda run: run.criterion) for some in of_each]
-    return [run for run in best if run.best is not None]
+def _members(runs: Sequence[Run], settings: Settings) -> list[Run]:
+    """Return the runs whose potentials are summed, all with an iterate.
+
+    The best from each initial weights, and, where there is room for one more, the runner-up of the
+    first: it has cost its time already, and errs in other places.
+    """
+    found: list[Run] = []
+    for member in sorted({one.job.member for one in runs}):
+        best = min((one for one in runs if one.job.member == member), key=_criterion)
+        found.extend([best] if best.best is not None else [])
+    if len(found) < settings.n_estimators:
+        left = [one for one in runs if one.best is not None and one.job.member == 0]
+        found.extend(sorted(left, key=_criterion)[1:2])
+    return found
+
+
+def _criterion(run: Run) -> float:
+    return run.criterion
 
 
 def _sum(

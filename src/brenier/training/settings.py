@@ -237,7 +237,11 @@ class Settings:
         composed_conditional=4,
     )
     n_estimators: int = _number(
-        3, "potentials in the weighted sum", "Averaging", composed=1, composed_conditional=1
+        3,
+        "potentials in the weighted sum; of three or more, one is the runner-up of the selection",
+        "Averaging",
+        composed=1,
+        composed_conditional=1,
     )
     n_estimators_few: int = _number(
         3,

@@ -207,6 +207,12 @@ def short_gain(place: Place) -> Figures:
     return {"short-gain": Figure(100.0 * short["gain"] / full["gain"], short=short, full=full)}
 
 
+def guide(place: Place) -> Figures:
+    """Return the seconds of all the guide's blocks together, no cache, and of the longest."""
+    seconds = run_job("guide.run_blocks", place.new / "caches")["blocks"]
+    return {"guide": Figure(sum(seconds), blocks=seconds), "guide-longest": Figure(max(seconds))}
+
+
 def memory(place: Place) -> Figures:
     """Return the resident memory (GB) after fits of many shapes, and its growth in the last round.
 

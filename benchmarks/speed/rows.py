@@ -128,6 +128,13 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         (
+            Row("guide", "all blocks of the guide, empty cache", "s"),
+            Row("guide-longest", "... the longest of them", "s"),
+        ),
+        m.guide,
+    ),
+    Measurement(
+        (
             Row("memory", "30 fits of ten shapes: resident memory", "GB", 1.5),
             Row("memory-growth", "... growth over the last ten", "GB"),
         ),

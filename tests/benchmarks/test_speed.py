@@ -147,7 +147,7 @@ def test_every_measurement_gives_the_figures_of_its_rows(measurement, tmp_path, 
     said = {
         **{"compiling": 1.0, "seconds": 2.0, "whole_seconds": 3.0, "peak_mib": 100.0, "gain": 0.5},
         **{"first": 1.0, "further": [0.01, 0.03, 0.02], "load_seconds": 0.1},
-        **{"resident_mib": [100.0 + k for k in range(30)], "score": 0.0},
+        **{"resident_mib": [100.0 + k for k in range(30)], "score": 0.0, "blocks": [1.0, 2.0]},
     }
     rates = {"features": 1.0, "newton": 2.0, "gradient": 3.0, "whole_seconds": 4.0}
 

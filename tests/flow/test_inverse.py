@@ -7,7 +7,7 @@ import pytest
 from random_flows import INF, ONTO, flow_of, padded_inverse, preimages, preprocessed
 
 from brenier.flow.evaluation import in_batches, transform
-from brenier.flow.inverse import invert
+from brenier.flow.inverse import BLOCK, invert
 
 # Float64 sums of a few hundred terms, and logarithms of determinants of well-conditioned matrices.
 ROUNDING = 1e-9
@@ -42,6 +42,19 @@ def test_normal_points_far_out_have_preimages_too(name):
         image = np.asarray(flow.map.gradient_and_hessian(inversion.X[:3])[0].T)
     assert inversion.converged[:3].all()
     np.testing.assert_allclose(image, Z, rtol=ROUND_TRIP)
+
+
+def test_a_sample_is_inverted_the_same_whatever_others_are_with_it():
+    flow, _ = flow_of("two columns")
+    # More than two blocks, the last one not full; those far out take the most steps.
+    Z = np.random.default_rng(0).normal(size=(2 * BLOCK + 44, flow.n))
+    Z[::10] *= 100.0
+    with jax.enable_x64(True):
+        together = eqx.filter_jit(invert)(flow.map, Z)
+        few = eqx.filter_jit(invert)(flow.map, Z[-12:])
+    assert np.asarray(together.converged).all()
+    np.testing.assert_allclose(together.X[-12:], few.X, rtol=ROUNDING, atol=ROUNDING)
+    assert int(few.steps) <= int(together.steps)
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,7 @@ def _norm(v: Array) -> Array:
 
 
 def _newton_direction(A: Array, gradient: Array) -> Array:
-    """Return the Newton direction, or the steepest one where a Hessian is singular (far out)."""
+    """Return the Newton direction, or the steepest one where rounding leaves none (far out)."""
     direction = -linalg.products(linalg.invert(A).inverse, gradient)
-    return jnp.where(jnp.all(jnp.isfinite(direction), axis=0), direction, -gradient)
+    slope = jnp.sum(direction * gradient, axis=0)
+    return jnp.where((slope < 0.0) & jnp.isfinite(slope), direction, -gradient)

@@ -238,8 +238,8 @@ class Settings:
     )
     n_estimators: int = _number(
         3,
-        "potentials in the weighted sum; of three or more on one split, one is the runner-up of the "
-        "selection",
+        "potentials in the weighted sum; of three or more on one split, one is the runner-up of "
+        "the selection",
         "Averaging",
         composed=1,
         composed_conditional=1,

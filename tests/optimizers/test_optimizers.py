@@ -4,17 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from small_problem import N_ROWS, function, sample
+from small_problem import N_ROWS, function, rows, sample
 
 from brenier.optimizers.adam import Adam
 from brenier.optimizers.early_stopping import Clock, EarlyStopping, StoppingCriteria
 from brenier.optimizers.gauss_newton import GaussNewton
 from brenier.optimizers.gradient_descent import GradientDescent
 from brenier.optimizers.lbfgs import LBFGS
+from brenier.optimizers.schedule_free import LEAST_GAIN, LEAST_ITERATIONS, ScheduleFreeAdam
 from brenier.optimizers.warm_up import WarmedUp
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import FitStatus
-from brenier.varpro.function import AbstractFunction, Evaluated
+from brenier.varpro.function import AbstractFunction, Evaluated, FullFunction
+from brenier.varpro.mini_batches import BATCH_ROWS, STEPS, MiniBatchFunction
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -179,6 +181,62 @@ def test_adam_leaves_batches_out_that_give_no_direction():
     end = adam.minimize(quadratic(sample=sample(), level=np.nan), START, early_stopping())
     assert end.status is FitStatus.NUMERICAL_FAILURE
     np.testing.assert_array_equal(end.x, START)
+
+
+def schedule_free(seed=0, **criteria):
+    """Return where mini-batches of the moons lead, what was seen, and the function."""
+    reduced, x = function()
+    minimised = MiniBatchFunction(
+        reduced.problem, MiniBatchFunction.sample_of(reduced.problem, *rows()), reduced.cold, N_ROWS
+    )
+    watched = early_stopping(**criteria)
+    end = ScheduleFreeAdam(seed).minimize(minimised, minimised.start(x), watched)
+    return end, watched, minimised
+
+
+def test_mini_batches_lead_to_the_minimum_in_both_variables():
+    end, watched, minimised = schedule_free(max_iter=200)
+    assert end.status is FitStatus.CONVERGED_LOOSELY
+    assert LEAST_ITERATIONS <= len(watched.iterations) < 200
+    assert watched.recent_gain < LEAST_GAIN
+    assert (end.x >= minimised.lower).all()
+    full, x = function(FullFunction)
+    lowest = early_stopping(max_iter=1000)
+    LBFGS(eliminates=False).minimize(full, x, lowest)
+    reached = full.problem.full_value_and_gradient(end.x, full.sample)[1]
+    start = full.problem.full_value_and_gradient(x, full.sample)[1]
+    assert float(reached) - lowest.best.loss < 0.1 * (float(start) - lowest.best.loss)
+    again, _, _ = schedule_free(max_iter=200)
+    np.testing.assert_array_equal(again.x, end.x)
+    other, _, _ = schedule_free(seed=1, max_iter=2)
+    assert (other.x != schedule_free(max_iter=2)[0].x).any()
+
+
+@pytest.mark.parametrize(
+    ("criteria", "status", "n_iter"),
+    [
+        ({"max_iter": 3}, FitStatus.ITERATION_LIMIT, 3),
+        ({"max_seconds": 0.0}, FitStatus.TIME_LIMIT, 0),
+    ],
+)
+def test_limits_of_mini_batches(criteria, status, n_iter):
+    end, watched, _ = schedule_free(**criteria)
+    assert (end.status, len(watched.iterations)) == (status, n_iter)
+
+
+def test_mini_batches_without_any_direction_are_a_failure():
+    reduced, x = function()
+    X, weights = rows()
+    sample = MiniBatchFunction.sample_of(reduced.problem, np.full_like(X, np.nan), weights)
+    minimised = MiniBatchFunction(reduced.problem, sample, reduced.cold, N_ROWS)
+    end = ScheduleFreeAdam(0).minimize(minimised, minimised.start(x), early_stopping())
+    assert end.status is FitStatus.NUMERICAL_FAILURE
+    np.testing.assert_array_equal(end.x, minimised.start(x))
+
+
+def test_mini_batches_say_how_many_rows_an_iteration_goes_through():
+    assert ScheduleFreeAdam(0).iteration_rows(10**6) == STEPS * BATCH_ROWS
+    assert LBFGS().iteration_rows(10**6) == 10**6
 
 
 def warmed_up(**criteria):

@@ -8,10 +8,12 @@ import pytest
 
 from brenier import Algorithm
 from brenier.optimizers.base import AbstractOptimizer
+from brenier.optimizers.lbfgs import LBFGS
 from brenier.optimizers.named import OPTIMIZERS
+from brenier.optimizers.schedule_free import ScheduleFreeAdam
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.training.algorithm import NAMES
+from brenier.training.algorithm import AUTO, NAMES
 from brenier.training.settings import INNER_SOLVERS, Settings
 
 REGISTRIES = {
@@ -23,14 +25,23 @@ REGISTRIES = {
 
 
 def test_names_are_those_of_the_registries():
-    assert {setting: tuple(names) for setting, names in REGISTRIES.items()} == NAMES
+    found = {setting: tuple(names) for setting, names in REGISTRIES.items()}
+    assert found | {"optimizer": (AUTO, *found["optimizer"])} == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES["optimizer"])
 def test_optimizers_eliminate_the_last_layer_where_their_name_says_so(name):
-    optimizer = Settings(algorithm=Algorithm(optimizer=name)).optimizer(seed=0)
+    optimizer = Settings(algorithm=Algorithm(optimizer=name)).optimizer(seed=0, n_rows=1)
     assert isinstance(optimizer, AbstractOptimizer)
-    assert optimizer.eliminates == name.endswith("varpro")
+    assert optimizer.eliminates == (name.endswith("varpro") or name == AUTO)
+
+
+def test_long_tables_go_by_mini_batches_unless_another_optimizer_is_wanted():
+    settings = Settings()
+    assert isinstance(settings.optimizer(0, settings.whole_rows), LBFGS)
+    assert isinstance(settings.optimizer(0, settings.whole_rows + 1), ScheduleFreeAdam)
+    settings = Settings(algorithm=Algorithm(optimizer="lbfgs-varpro"))
+    assert isinstance(settings.optimizer(0, 10**9), LBFGS)
 
 
 @pytest.mark.parametrize("name", NAMES["inner"])
@@ -65,6 +76,7 @@ def test_work_units_are_a_positive_number(units):
 def test_thesis_form_with_changes():
     thesis = Algorithm.thesis()
     assert asdict(thesis) == asdict(Algorithm()) | {
+        "optimizer": "lbfgs-varpro",
         "inner": "barrier",
         "activation": "softplus",
         "nonnegativity": "softplus",

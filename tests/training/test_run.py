@@ -15,10 +15,11 @@ from brenier.status import FitStatus
 from brenier.training.families import JointFamily
 from brenier.training.final_solve import final_solve
 from brenier.training.folds import Fold
-from brenier.training.run import PARTS, Run, run, stages
+from brenier.training.run import PARTS, Run, run
 from brenier.training.selection import Start
 from brenier.training.session import Session
-from brenier.training.settings import Settings, default_settings
+from brenier.training.settings import default_settings
+from brenier.varpro.mini_batches import BATCH_ROWS, STEPS
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import loss_on
 from brenier.varpro.sample import PaddedSample
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("x64")
 SETTINGS = replace(
     default_settings(), widths=WIDTHS, n_radial=0, tau=1e-3, noise=0.0, decay=1e-3, max_iter=6
 )
-STAGED = replace(SETTINGS, first_stage_rows=20)
+LONG = replace(SETTINGS, whole_rows=20)
+SHORT = replace(LONG, max_iter=1)
 
 
 def weighted(X, weights):
@@ -48,32 +50,6 @@ def loss_of(job, iterate, X, weights):
     """Return J of an iterate on rows."""
     map_ = job.problem.map(jnp.asarray(iterate.theta), jnp.asarray(iterate.w))
     return float(loss_on(map_, PaddedSample.of(X, weights, 128)))
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "expected"),
-    [
-        (1, [1]),
-        (2 * 16384, [2 * 16384]),
-        (2 * 16384 + 1, [16384, 2 * 16384 + 1]),
-        (131072, [16384, 131072]),
-        (10**7, [16384, 131072]),
-    ],
-)
-def test_stages_of_the_defaults(n_rows, expected):
-    assert stages(n_rows, Settings()) == expected
-
-
-@pytest.mark.parametrize("n_rows", [5, 999, 10_000, 123_456])
-@pytest.mark.parametrize("growth", [2, 8])
-def test_stages_grow_to_all_rows_or_their_limit(n_rows, growth):
-    settings = Settings(first_stage_rows=100, stage_growth=growth, max_run_rows=100_000)
-    found = stages(n_rows, settings)
-    assert found[-1] == min(n_rows, 100_000)
-    assert found[0] <= max(200, growth * 100)
-    ratios = np.array(found[1:]) / found[:-1]
-    assert (ratios > 1).all()
-    assert (ratios < growth + 1).all()
 
 
 def test_a_run_descends_from_its_template_and_tells_of_every_iterate():
@@ -98,36 +74,33 @@ def test_a_run_descends_from_its_template_and_tells_of_every_iterate():
     np.testing.assert_array_equal(again.best.theta, made.best.theta)
 
 
-def test_a_long_table_is_learnt_in_stages():
-    assert stages(N_ROWS, STAGED) == [20, 60]
-    settings = replace(STAGED, decay=0.1, tol=1e-2, max_iter=1000)
-    made = run(job_on(settings), settings, Session())
-    n_rows = [progress.n_rows for progress in made.iterations]
-    assert set(n_rows) == {20, 60}
-    assert n_rows == sorted(n_rows)
-    numbers = [progress.iteration for progress in made.iterations]
-    assert numbers == [*range(1, len(numbers) + 1)]
-    # Training losses of different rows do not compare: the best is of all rows.
-    last = [p.train_log_likelihood for p in made.iterations if p.n_rows == 60]
-    assert made.log_likelihood == max(last)
-    units = [progress.work_units for progress in made.iterations]
-    assert units == sorted(units)
+def test_a_long_table_is_learnt_by_mini_batches():
+    told, job = [], job_on(LONG)
+    made = run(job, LONG, Session(tell=told.append))
+    assert made.status is FitStatus.ITERATION_LIMIT
+    assert [p.work_units for p in told] == [STEPS * BATCH_ROWS * (k + 1) for k in range(6)]
+    assert {p.n_rows for p in told} == {N_ROWS}
+    assert made.counters.newton_steps == []
+    # What is learnt is a point's J, though it was never evaluated there: that of the batches.
+    assert loss_of(job, made.best, *rows()) < loss_of(job, run(job, SHORT, Session()).best, *rows())
+    again = run(job, LONG, Session())
+    np.testing.assert_array_equal(again.best.theta, made.best.theta)
 
 
-def test_held_out_rows_choose_among_the_iterates_of_all_stages():
+def test_held_out_rows_choose_among_the_iterates():
     X, weights = rows()
     held = weighted(X[:40] + 0.1, weights[:40])
-    made = run(job_on(STAGED, held), STAGED, Session())
-    assert all(progress.judged for progress in made.iterations)
-    found = [progress.heldout_log_likelihood for progress in made.iterations]
-    assert made.best.number == 1 + np.argmax(found)
-    assert made.log_likelihood == max(found) == -made.best.heldout_loss
-    expected = loss_of(made.job, made.best, held.X, held.weights)
-    assert made.best.heldout_loss == pytest.approx(expected, rel=1e-12)
-    # The iterations of a run are those of all its stages.
-    assert len(made.iterations) == 6
-    assert made.status is FitStatus.ITERATION_LIMIT
-    assert made.seconds["heldout"] > 0
+    for settings in (SETTINGS, LONG):
+        made = run(job_on(settings, held), settings, Session())
+        assert all(progress.judged for progress in made.iterations)
+        found = [progress.heldout_log_likelihood for progress in made.iterations]
+        assert made.best.number == 1 + np.argmax(found)
+        assert made.log_likelihood == max(found) == -made.best.heldout_loss
+        expected = loss_of(made.job, made.best, held.X, held.weights)
+        assert made.best.heldout_loss == pytest.approx(expected, rel=1e-12)
+        assert len(made.iterations) == 6
+        assert made.status is FitStatus.ITERATION_LIMIT
+        assert made.seconds["heldout"] > 0
 
 
 def test_long_held_out_tables_are_cut_off_and_looked_at_now_and_then():
@@ -143,14 +116,14 @@ def test_long_held_out_tables_are_cut_off_and_looked_at_now_and_then():
 
 def test_no_time_leaves_nothing_and_stops_the_fit():
     session = Session(Clock(0.0))
-    made = run(job_on(STAGED), STAGED, session)
+    made = run(job_on(LONG), LONG, session)
     assert made.status is FitStatus.TIME_LIMIT
     assert made.out_of_time
     assert session.clock.stop.is_set()
     assert (made.best, made.iterations, made.criterion) == (None, (), np.inf)
     assert np.isnan(made.log_likelihood)
     with pytest.raises(ValueError, match="Expected a run with an iterate"):
-        final_solve(made, STAGED)
+        final_solve(made, LONG)
 
 
 def test_the_clock_of_a_run_is_that_of_the_fit():
@@ -169,27 +142,28 @@ def test_an_interrupted_run_keeps_what_there_is():
             raise KeyboardInterrupt
 
     session = Session(tell=interrupt)
-    made = run(job_on(STAGED), STAGED, session)
+    made = run(job_on(LONG), LONG, session)
     assert made.status is FitStatus.INTERRUPTED
     assert session.clock.stop.is_set()
-    # No further stage.
-    assert [progress.n_rows for progress in made.iterations] == [20, 20]
+    assert len(made.iterations) == 2
     assert made.best.number == 2
 
 
-def test_the_last_layer_is_finally_solved_for_on_all_rows():
-    settings = replace(SETTINGS, max_run_rows=30)
-    made = run(job_on(settings), settings, Session())
-    assert {progress.n_rows for progress in made.iterations} == {30}
-    solved = final_solve(made, settings)
+def test_after_mini_batches_the_last_layer_is_solved_for():
+    made = run(job_on(LONG), LONG, Session())
+    solved = final_solve(made, LONG)
     np.testing.assert_array_equal(solved.best.theta, made.best.theta)
     assert (solved.best.w != made.best.w).any()
     assert solved.certificate.stationarity < 1e-7
     assert solved.certificate.duality_gap == pytest.approx(5e-3, rel=1e-12)
-    assert solved.certificate.projected_gradient > settings.tol
+    assert solved.certificate.projected_gradient > LONG.tol
     assert loss_of(made.job, solved.best, *rows()) < loss_of(made.job, made.best, *rows())
-    # Of an interrupted run w stays as it is; so it does where the run has seen all rows.
-    interrupted = final_solve(replace(made, status=FitStatus.INTERRUPTED), settings)
+    # On no more rows than it takes.
+    few = final_solve(made, replace(LONG, solved_rows=30))
+    assert few.certificate.stationarity < 1e-7
+    assert (few.best.w != solved.best.w).any()
+    # Of an interrupted run w stays as it is; so it does where w was eliminated.
+    interrupted = final_solve(replace(made, status=FitStatus.INTERRUPTED), LONG)
     np.testing.assert_array_equal(interrupted.best.w, made.best.w)
     assert interrupted.certificate.stationarity > 1e-3
     whole = run(job_on(SETTINGS), SETTINGS, Session())

@@ -22,6 +22,8 @@ def test_sample_is_padded_with_rows_of_no_weight(N):
         back, omega = found.rows()
         np.testing.assert_array_equal(back, X)
         np.testing.assert_allclose(omega, weights / weights.sum(), rtol=1e-14)
+    # Chunks are no longer than so many equal ones must be.
+    assert PaddedSample.of(np.ones((1025, 2)), np.ones(1025), 1024).X.shape == (2, 640, 2)
     assert PaddedSample.of(X[:1], weights[:1], 128, least=100).X.shape[1] == padded_length(100)
 
 

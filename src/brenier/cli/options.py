@@ -27,12 +27,14 @@ class Activation(Enum):
 class Optimizer(Enum):
     """What trains the weights below the last layer."""
 
+    AUTO = "auto"
     LBFGS_VARPRO = "lbfgs-varpro"
     ADAM_VARPRO = "adam-varpro"
     ADAM_LBFGS_VARPRO = "adam-lbfgs-varpro"
     GD_VARPRO = "gd-varpro"
     GAUSS_NEWTON_VARPRO = "gauss-newton-varpro"
     ADAM = "adam"
+    SCHEDULE_FREE_ADAM = "schedule-free-adam"
     LBFGS_FULL = "lbfgs-full"
     GAUSS_NEWTON_FULL = "gauss-newton-full"
 
@@ -289,7 +291,8 @@ SeedOption = Annotated[
 OptimizerOption = Annotated[
     Optimizer | None,
     typer.Option(
-        help="How the weights below the last layer are trained. [default: lbfgs-varpro]",
+        help="How the weights below the last layer are trained. [default: auto: lbfgs-varpro, "
+        "schedule-free-adam on more than 8,192 rows]",
         show_default=False,
     ),
 ]

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from brenier.optimizers.early_stopping import EarlyStopping
 from brenier.status import FitStatus
-from brenier.varpro.function import AbstractFunction
+from brenier.varpro.function import AbstractFunction, FullFunction, ReducedFunction
 
 # A run that made no more progress with a projected gradient below this many `tol` has converged to
 # a loose tolerance.
@@ -30,9 +31,21 @@ class AbstractOptimizer(ABC):
     ----------
     eliminates : bool
         Whether w is eliminated: whether a `ReducedFunction` is minimised or a `FullFunction`.
+    leaves_last_layer : bool
+        Whether w is still to be solved for where a run ends.
     """
 
     eliminates: bool
+    leaves_last_layer: ClassVar[bool] = False
+
+    def iteration_rows(self, n_rows: int) -> int:
+        """Return how many rows an iteration goes through, of so many."""
+        return n_rows
+
+    @property
+    def function(self) -> type[AbstractFunction]:
+        """What is minimised."""
+        return ReducedFunction if self.eliminates else FullFunction
 
     @abstractmethod
     def minimize(

@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 from jaxtyping import Float
 
-from brenier.optimizers.progress import Offsets, Progress, ProgressCallback
+from brenier.optimizers.progress import Offsets, Progress, ProgressCallback, recent_gain
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction, Evaluated
 
@@ -154,6 +154,16 @@ class EarlyStopping:
         budget = self.criteria.max_work_units
         spent = bool(budget and self.iterations and self.iterations[-1].work_units >= budget)
         return spent or len(self.iterations) >= self.criteria.max_iter
+
+    @property
+    def recent_gain(self) -> float:
+        """By how much the best log-likelihood rose in the second half of the iterations (nats).
+
+        On held-out rows where there are any, of the iterates at which they were looked at.
+        """
+        if self.heldout_loss is None:
+            return recent_gain([i.train_log_likelihood for i in self.iterations])
+        return recent_gain([i.heldout_log_likelihood for i in self.iterations if i.judged])
 
     def check_time(self) -> None:
         """Raise `StopRun` when the time is up, or when the fit was stopped."""

@@ -8,6 +8,7 @@ from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.gauss_newton import GaussNewton
 from brenier.optimizers.gradient_descent import GradientDescent
 from brenier.optimizers.lbfgs import LBFGS
+from brenier.optimizers.schedule_free import ScheduleFreeAdam
 from brenier.optimizers.warm_up import WarmedUp
 
 # The thesis's settings (4.1) where it gives them; the learning rate with elimination and the
@@ -39,6 +40,7 @@ OPTIMIZERS: Mapping[str, Callable[[float, int], AbstractOptimizer]] = MappingPro
         "adam": lambda tol, seed: Adam(
             eliminates=False, batch_rows=FULL_BATCH, learning_rate=FULL_RATE, seed=seed
         ),
+        "schedule-free-adam": lambda tol, seed: ScheduleFreeAdam(seed),
         "lbfgs-full": lambda tol, seed: LBFGS(eliminates=False, tol=tol),
         "gauss-newton-full": lambda tol, seed: GaussNewton(eliminates=False, tol=tol),
     }

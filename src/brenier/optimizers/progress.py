@@ -1,7 +1,7 @@
 """What is told of a run while it goes on: one record an accepted iterate, in users' units."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,6 +61,12 @@ class Progress:
             f"run {self.run}  iteration {self.iteration:4d}  "
             f"train {self.train_log_likelihood:10.4f}{heldout}  nats/row  {self.seconds:6.1f} s"
         )
+
+
+def recent_gain(log_likelihoods: Sequence[float]) -> float:
+    """Return by how much the best log-likelihood rose in the second half of the iterates."""
+    reached = max(log_likelihoods, default=0.0)
+    return reached - max(log_likelihoods[: len(log_likelihoods) // 2], default=reached)
 
 
 ProgressCallback = Callable[[Progress], None]

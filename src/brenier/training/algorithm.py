@@ -10,15 +10,20 @@ from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
+AUTO = "auto"
+"""The optimizer that suits the number of rows."""
+
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "optimizer": (
+            AUTO,
             "lbfgs-varpro",
             "adam-varpro",
             "adam-lbfgs-varpro",
             "gd-varpro",
             "gauss-newton-varpro",
             "adam",
+            "schedule-free-adam",
             "lbfgs-full",
             "gauss-newton-full",
         ),
@@ -39,10 +44,12 @@ class Algorithm:
 
     Parameters
     ----------
-    optimizer : {"lbfgs-varpro", "adam-varpro", "adam-lbfgs-varpro", "gd-varpro", \
-            "gauss-newton-varpro", "adam", "lbfgs-full", "gauss-newton-full"}
-        How mu, all weights but the last layer's, is trained; the last three train the last layer's
-        weights along with it. An iteration of Adam is a pass through the rows.
+    optimizer : {"auto", "lbfgs-varpro", "adam-varpro", "adam-lbfgs-varpro", "gd-varpro", \
+            "gauss-newton-varpro", "adam", "schedule-free-adam", "lbfgs-full", "gauss-newton-full"}
+        How mu, all weights but the last layer's, is trained; the last four train the last layer's
+        weights along with it. "auto" is "lbfgs-varpro" up to 8,192 rows, "schedule-free-adam" on
+        longer tables. An iteration of Adam is a pass through the rows, one of Adam without a
+        schedule 64 steps of 128 rows (`brenier.varpro.mini_batches`).
     inner : {"primal-dual", "barrier"}
         How the last layer is solved for.
     activation : {"gaussian-softplus", "softplus", "squareplus"}
@@ -68,7 +75,7 @@ class Algorithm:
     >>> flow = ConvexPotentialFlow(algorithm=Algorithm(optimizer="adam-varpro"))
     """
 
-    optimizer: str = "lbfgs-varpro"
+    optimizer: str = AUTO
     inner: str = "primal-dual"
     activation: str = "gaussian-softplus"
     nonnegativity: str = "bounds"
@@ -92,6 +99,10 @@ class Algorithm:
     def thesis(**changes: Any) -> "Algorithm":
         """Return the thesis's exact form (2.2, 3.2), with any settings changed."""
         form = Algorithm(
-            inner="barrier", activation="softplus", nonnegativity="softplus", quadratic=False
+            optimizer="lbfgs-varpro",
+            inner="barrier",
+            activation="softplus",
+            nonnegativity="softplus",
+            quadratic=False,
         )
         return replace(form, **changes)

@@ -32,7 +32,7 @@ def candidate_as_seen(
     loss = fold.offsets.train - record.train_log_likelihood
     heldout_loss = fold.offsets.heldout - record.heldout_log_likelihood
     train = fold.split.train
-    if fold.split.heldout is not None and len(train.X) <= settings.max_run_rows:
+    if fold.split.heldout is not None and len(train.X) <= settings.whole_rows:
         own = run.job.fold
         program = SeenLoss(run, heldout_sample(run.job, settings))
         loss = fold.offsets.train - own.offsets.train + program.mean(own.split.train)

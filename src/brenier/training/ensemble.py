@@ -79,9 +79,9 @@ def conclude(
     chosen = _unfinished(winner)
     if found:
         results = session.results(
-            lambda: _summed(fold, found, family, settings), session.limits.conclusion
+            lambda: _summed(fold, found, winner, family, settings), session.limits.conclusion
         )
-        chosen, winner = results[0] if results else (_as_seen(fold, winner, settings), winner)
+        chosen = results[0] if results else _as_seen(fold, winner, settings)
     gaussian = _gaussian(fold, winner, family, settings)
     if settings.algorithm.quadratic and _is_worse(chosen, gaussian):
         chosen = gaussian
@@ -89,13 +89,12 @@ def conclude(
 
 
 def _summed(
-    fold: Fold, runs: Sequence[Run], family: AbstractFamily, settings: Settings
-) -> tuple[Candidate, Run]:
-    """Return the weighted sum of runs' potentials, and the run that is best once finally solved."""
+    fold: Fold, runs: Sequence[Run], winner: Run, family: AbstractFamily, settings: Settings
+) -> Candidate:
+    """Return the weighted sum of runs' potentials, each finally solved; the winner is the best."""
     members = [final_solve(run, settings) for run in runs]
-    best = min(members, key=_criterion)
-    gaussian = _gaussian(fold, original(best, runs), family, settings)
-    return _sum(fold, members, best, gaussian, settings), original(best, runs)
+    best = next(one for one in members if one.job is winner.job)
+    return _sum(fold, members, best, _gaussian(fold, winner, family, settings), settings)
 
 
 def _as_seen(fold: Fold, run: Run, settings: Settings) -> Candidate:
@@ -121,7 +120,7 @@ def original(run: Run, runs: Sequence[Run]) -> Run:
 def _starts(fold: Fold, family: AbstractFamily, settings: Settings) -> list[Start]:
     """Return initial weights for every run of every potential, one after the other."""
     rng = np.random.default_rng(fold.seed)
-    X = fold.split.train.X[: settings.first_stage_rows]
+    X = fold.split.train.X[: settings.whole_rows]
     return [
         Start(fold, family.start(X, settings, fold.candidates, rng), member)
         for member in range(_n_started(fold, settings))

@@ -146,7 +146,7 @@ class JointStart(AbstractStart):
         self, hyperparameters: Hyperparameters, settings: Settings, gaussian: Gaussian
     ) -> SeparableFeatures:
         """Return the features that have these weights: where w is eliminated, all candidates'."""
-        quadratic, eliminates = settings.algorithm.quadratic, settings.optimizer(0).eliminates
+        quadratic, eliminates = settings.algorithm.quadratic, settings.eliminates
         axes = gaussian.axes if quadratic else np.zeros((0, self.network.n))
         n_radial = self.radial.width if eliminates else hyperparameters.n_radial
         return SeparableFeatures(self.units(n_radial), axes, normalised=quadratic)

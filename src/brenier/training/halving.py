@@ -23,7 +23,7 @@ from threading import Condition
 import numpy as np
 
 from brenier.optimizers.early_stopping import Clock, EarlyStopping, Iterate, Pause, StopRun
-from brenier.optimizers.progress import Progress
+from brenier.optimizers.progress import Progress, recent_gain
 from brenier.status import FitStatus
 from brenier.training.parallel import POLL
 from brenier.training.run import Run
@@ -47,10 +47,9 @@ class Standing:
     @staticmethod
     def after(iterations: Sequence[Progress], best: Iterate | None) -> "Standing":
         """Return how a run stands that goes on."""
-        judged = [i.heldout_log_likelihood for i in iterations if i.judged]
-        reached = max(judged, default=0.0)
-        earlier = max(judged[: len(judged) // 2], default=reached)
-        return Standing(best, reached - earlier)
+        return Standing(
+            best, recent_gain([i.heldout_log_likelihood for i in iterations if i.judged])
+        )
 
     @staticmethod
     def of(run: Run) -> "Standing":

@@ -1,8 +1,7 @@
 r"""One run of the optimizer over mu, from given initial weights, stopped early by held-out rows.
 
-Long tables are learnt in stages, each on a prefix of the rows several times as long as the last
-and started from the stage before: the early iterations, which only need a rough gradient, cost a
-rough gradient. Every stage is a fixed sample (SAA), so every stage is deterministic.
+Up to some length of the table the sample is fixed (SAA): every evaluation sees all rows. On a
+longer one rows are many times what a gradient needs, and the optimizer goes by mini-batches.
 """
 
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from brenier.inner.solution import WarmStart
+from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.early_stopping import (
     Clock,
     EarlyStopping,
@@ -31,14 +31,13 @@ from brenier.training.parallel import run_parallel
 from brenier.training.report import Certificate
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, Settings
-from brenier.varpro.function import AbstractFunction, Counters, FullFunction, ReducedFunction
+from brenier.varpro.function import AbstractFunction, Counters
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
 from brenier.varpro.sample import PaddedSample
 
-# Ends after which no other run begins, and after which no further stage does.
+# Ends after which no other run begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
-FINAL = (*OUT_OF_TIME, FitStatus.ITERATION_LIMIT)
 # Parts of a run's wall time.
 PARTS: tuple[str, ...] = ("runs", "compile", "inner", "gradient", "heldout")
 
@@ -134,7 +133,7 @@ class Run:
 
 
 def run(job: Job, settings: Settings, session: Session) -> Run:
-    """Return the run of a job, stage by stage; time and Ctrl-C end it with what there is so far.
+    """Return the run of a job; time and Ctrl-C end it with what there is so far.
 
     It is made in a thread of its own. Where that compiles, or evaluates, beyond the time for it, it
     is left behind, and what it found before is the run.
@@ -171,22 +170,12 @@ class UnderWay:
 
     def make(self) -> None:
         """Make the run, to its end."""
-        job, early_stopping = self._job, self._early_stopping
-        rows, n_rows = job.fold.seen, stages(len(job.fold.seen.X), self._settings)
-        theta, cold = to_vector(job.problem.template.network), job.cold
-        status = FitStatus.NO_PROGRESS
-        for N in n_rows:
-            sample = PaddedSample.of(rows.X[:N], rows.weights[:N], job.problem.chunk_rows)
-            if early_stopping.heldout_loss is None:
-                # Training losses of different samples do not compare.
-                early_stopping.best = None
-            status = self._stage(theta, sample, cold, N)
-            if early_stopping.best is not None:
-                theta = early_stopping.best.theta
-                cold = WarmStart.cold(early_stopping.best.w)
-            if status in FINAL:
-                break
-        self._end(status)
+        job, rows = self._job, self._job.fold.seen
+        optimizer = self._settings.optimizer(self._session.seed, len(rows.X))
+        kind = optimizer.function
+        sample = kind.sample_of(job.problem, rows.X, rows.weights)
+        function = kind(job.problem, sample, job.cold, len(rows.X), self._counters)
+        self._end(self._minimise(function, optimizer))
 
     def leave_behind(self) -> None:
         """End the run with what there is, for want of time, while its thread goes on."""
@@ -215,20 +204,14 @@ class UnderWay:
         seconds = dict(zip(PARTS, spent, strict=True))
         return Run(self._job, status, best, tuple(early_stopping.iterations), counters, seconds)
 
-    def _stage(
-        self, theta: np.ndarray, sample: PaddedSample, cold: WarmStart, n_rows: int
-    ) -> FitStatus:
-        """Minimise on a sample, and return how that ended."""
-        optimizer = self._settings.optimizer(self._session.seed)
-        early_stopping = self._early_stopping
-        kind = ReducedFunction if optimizer.eliminates else FullFunction
-        function = kind(self._job.problem, sample, cold, n_rows, self._counters)
+    def _minimise(self, function: AbstractFunction, optimizer: AbstractOptimizer) -> FitStatus:
+        """Minimise from the template's weights, and return how that ended."""
         try:
             # Without time left there is nothing to compile for.
             self._session.clock.check()
-            x = function.start(theta)
+            x = function.start(to_vector(function.problem.template.network))
             self._compile(function, x)
-            return optimizer.minimize(function, x, early_stopping).status
+            return optimizer.minimize(function, x, self._early_stopping).status
         except StopRun as stop:
             return stop.status
         except KeyboardInterrupt:
@@ -289,14 +272,6 @@ def _why_stopped(clock: Clock) -> FitStatus:
     return FitStatus.INTERRUPTED
 
 
-def stages(n_rows: int, settings: Settings) -> list[int]:
-    """Return the numbers of rows of the stages; the last has them all, up to its limit."""
-    found = [min(n_rows, settings.max_run_rows)]
-    while found[0] > 2 * settings.first_stage_rows:
-        found.insert(0, max(settings.first_stage_rows, found[0] // settings.stage_growth))
-    return found
-
-
 def _early_stopping(
     job: Job, settings: Settings, session: Session, tell: ProgressCallback
 ) -> EarlyStopping:
@@ -310,9 +285,10 @@ def _early_stopping(
     )
     if job.fold.split.heldout is not None:
         problem, sample = job.problem, heldout_sample(job, settings)
-        n_train = min(len(job.fold.seen.X), settings.max_run_rows)
+        n_train = len(job.fold.seen.X)
+        iteration_rows = settings.optimizer(session.seed, n_train).iteration_rows(n_train)
         n_heldout = min(len(job.fold.split.heldout.X), settings.max_heldout_rows)
-        early_stopping.heldout_every = 1 + (n_heldout - 1) // n_train
+        early_stopping.heldout_every = 1 + (n_heldout - 1) // iteration_rows
 
         def heldout_loss(theta: np.ndarray, w: np.ndarray) -> float:
             return float(problem.loss(theta, w, sample))

@@ -95,7 +95,8 @@ class Selection:
         candidates = self.first.fold.candidates
         if len(candidates) == 1:
             return self._complete([self.first, *self.others], candidates[0])
-        rungs = dict.fromkeys(min(rung, self.settings.max_iter) for rung in self.settings.rungs)
+        wanted = self.settings.rungs_of(len(self.first.fold.seen.X))
+        rungs = dict.fromkeys(min(rung, self.settings.max_iter) for rung in wanted)
         halving = Halving(len(candidates), tuple(rungs), self.session.clock)
         jobs = [self._job(self.first, candidate) for candidate in candidates]
         self.session.phases.begin(SELECTING, _criteria(jobs))

@@ -21,7 +21,7 @@ from brenier.optimizers.named import OPTIMIZERS
 from brenier.potential.activations import ACTIVATIONS, AbstractActivation
 from brenier.potential.initialise import ContextStart
 from brenier.potential.nonnegativity import NONNEGATIVITY, AbstractNonnegativity
-from brenier.training.algorithm import Algorithm
+from brenier.training.algorithm import AUTO, Algorithm
 
 NOT_TRIED = "not tried"
 KINDS = ("joint", "composed", "conditional", "composed_conditional")
@@ -30,6 +30,8 @@ INNER_SOLVERS: Mapping[str, Callable[..., AbstractInnerSolver]] = MappingProxyTy
     {"primal-dual": PrimalDual, "barrier": Barrier}
 )
 """name -> solver of the convex problem in w."""
+ON_SHORT_TABLES, ON_LONG_TABLES = "lbfgs-varpro", "schedule-free-adam"
+"""What "auto" stands for."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,13 @@ class Settings:
         conditional=True,
         composed_conditional=True,
     )
-    max_run_rows: int = _number(
-        131072, "rows that the optimizer sees at most; w is then solved for on all"
+    whole_rows: int = _number(
+        8192,
+        "rows up to which every evaluation of the search sees all; of more, it goes by "
+        "mini-batches",
+        "Long tables",
     )
-    first_stage_rows: int = _number(16384, "rows of the first stage of a run on a long table")
-    stage_growth: int = _number(8, "how many times as long each next stage is")
+    solved_rows: int = _number(32768, "rows that w is then solved for on, at most", "Long tables")
     max_heldout_rows: int = _number(32768, "held-out rows that a run looks at, at most")
 
     # Noise regularisation.
@@ -197,6 +201,9 @@ class Settings:
         composed=(100,),
         conditional=(100,),
         composed_conditional=(100,),
+    )
+    long_rungs: tuple[int, ...] = _number(
+        (10, 40), "the same on long tables, of which an iteration is 8,192 rows", "Long tables"
     )
     least_lead: float = _number(
         2.0,
@@ -317,9 +324,21 @@ class Settings:
             self.context_spread, self.context_noise, self.shift_ridge, self.least_residual
         )
 
-    def optimizer(self, seed: int) -> AbstractOptimizer:
-        """Return what minimises the loss; `seed` is that of mini-batches."""
-        return OPTIMIZERS[self.algorithm.optimizer](self.tol, seed)
+    @property
+    def eliminates(self) -> bool:
+        """Whether the search eliminates w, as long as the table is not a long one."""
+        return self.optimizer(0, 0).eliminates
+
+    def rungs_of(self, n_rows: int) -> tuple[int, ...]:
+        """Return the iterations after which candidates end, on so many rows."""
+        return self.long_rungs if n_rows > self.whole_rows else self.rungs
+
+    def optimizer(self, seed: int, n_rows: int) -> AbstractOptimizer:
+        """Return what minimises the loss on so many rows; `seed` is that of mini-batches."""
+        name = self.algorithm.optimizer
+        if name == AUTO:
+            name = ON_LONG_TABLES if n_rows > self.whole_rows else ON_SHORT_TABLES
+        return OPTIMIZERS[name](self.tol, seed)
 
     def n_potentials(self, n_rows: int) -> int:
         """Return the number of potentials in the sum."""

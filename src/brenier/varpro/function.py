@@ -117,6 +117,13 @@ class AbstractFunction(ABC):
     counters: Counters = field(default_factory=Counters)
     last: Evaluated | None = None
 
+    @staticmethod
+    def sample_of(
+        problem: VariableProjection, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
+    ) -> PaddedSample:
+        """Return rows as the function evaluates them."""
+        return PaddedSample.of(X, weights, problem.chunk_rows)
+
     @property
     @abstractmethod
     def lower(self) -> Float[np.ndarray, " p"]:

@@ -47,8 +47,10 @@ class PaddedSample(eqx.Module):
     ) -> "PaddedSample":
         """Return the rows padded to `least` rows or more, in chunks of at most `chunk_rows`."""
         N, n = X.shape
-        B = padded_length(max(N, least)) if N <= chunk_rows else chunk_rows
-        C = -(-N // B)
+        C = -(-N // chunk_rows)
+        B = padded_length(max(-(-N // C), least))
+        if C > 1:
+            B = min(B, chunk_rows)
         # Padding repeats a row: at a point far from all data the features may have no curvature.
         rows = np.tile(X[0], (C * B, 1))
         omega = np.zeros(C * B)

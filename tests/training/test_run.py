@@ -81,8 +81,8 @@ def test_a_long_table_is_learnt_by_mini_batches():
     assert [p.work_units for p in told] == [STEPS * BATCH_ROWS * (k + 1) for k in range(6)]
     assert {p.n_rows for p in told} == {N_ROWS}
     assert made.counters.newton_steps == []
-    # What is learnt is a point's J, though it was never evaluated there: that of the batches.
-    assert loss_of(job, made.best, *rows()) < loss_of(job, run(job, SHORT, Session()).best, *rows())
+    short = run(job_on(SHORT), SHORT, Session())
+    assert loss_of(job, made.best, *rows()) < loss_of(job, short.best, *rows())
     again = run(job, LONG, Session())
     np.testing.assert_array_equal(again.best.theta, made.best.theta)
 

@@ -26,7 +26,8 @@ ALLOWED = {
     "potential": BOTTOM | {"inner.objective", "potential"},
     "varpro": BOTTOM | {"potential", "inner", "varpro"},
     # An optimizer sees a function and a held-out loss, not a problem.
-    "optimizers": BOTTOM | {"varpro.function", "varpro.sample", "optimizers"},
+    "optimizers": BOTTOM
+    | {"varpro.function", "varpro.mini_batches", "varpro.sample", "optimizers"},
     "flow": BOTTOM | {"potential", "flow"},
     "data": BOTTOM | {"data"},
     "io": BOTTOM | {"io"},

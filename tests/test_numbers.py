@@ -19,7 +19,8 @@ ROOMS += ("training", "estimators")
 OF_FORMULAS = {-1, 0, 1, 2, 0.5}
 # Where all numbers of the recipe are, and where those of solvers stand beside their formulas.
 SETTINGS = "training/settings.py"
-SOLVER_TABLES = ("inner/", "optimizers/", "flow/inverse.py", "flow/tail.py")
+SOLVER_TABLES = ("inner/", "optimizers/", "varpro/mini_batches.py")
+SOLVER_TABLES += ("flow/inverse.py", "flow/tail.py")
 # Toy distributions are what they are; their numbers are no part of a fit.
 OTHER = ("data/datasets.py",)
 

@@ -183,13 +183,13 @@ def test_adam_leaves_batches_out_that_give_no_direction():
     np.testing.assert_array_equal(end.x, START)
 
 
-def schedule_free(seed=0, **criteria):
+def schedule_free(seed=0, heldout_loss=None, **criteria):
     """Return where mini-batches of the moons lead, what was seen, and the function."""
     reduced, x = function()
     minimised = MiniBatchFunction(
         reduced.problem, MiniBatchFunction.sample_of(reduced.problem, *rows()), reduced.cold, N_ROWS
     )
-    watched = early_stopping(**criteria)
+    watched = early_stopping(heldout_loss, **criteria)
     end = ScheduleFreeAdam(seed).minimize(minimised, minimised.start(x), watched)
     return end, watched, minimised
 
@@ -223,6 +223,12 @@ def test_mini_batches_lead_down_in_both_variables():
 def test_limits_of_mini_batches(criteria, status, n_iter):
     end, watched, _ = schedule_free(**criteria)
     assert (end.status, len(watched.iterations)) == (status, n_iter)
+
+
+def test_mini_batches_end_where_held_out_rows_gain_little_more():
+    end, watched, _ = schedule_free(heldout_loss=lambda theta, w: 1.0)
+    assert end.status is FitStatus.STOPPED_ON_VALIDATION
+    assert len(watched.iterations) == LEAST_ITERATIONS
 
 
 def test_mini_batches_without_any_direction_are_a_failure():

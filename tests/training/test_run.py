@@ -87,6 +87,11 @@ def test_a_long_table_is_learnt_by_mini_batches():
     np.testing.assert_array_equal(again.best.theta, made.best.theta)
 
 
+def test_noisy_copies_make_no_table_long():
+    fold = job_on(replace(LONG, whole_rows=N_ROWS, noise=0.1, noise_copies=2)).fold
+    assert (fold.n_rows, len(fold.seen.X)) == (N_ROWS, 2 * N_ROWS)
+
+
 def test_held_out_rows_choose_among_the_iterates():
     X, weights = rows()
     held = weighted(X[:40] + 0.1, weights[:40])

@@ -291,8 +291,8 @@ SeedOption = Annotated[
 OptimizerOption = Annotated[
     Optimizer | None,
     typer.Option(
-        help="How the weights below the last layer are trained. [default: auto: lbfgs-varpro, "
-        "schedule-free-adam on more than 8,192 rows]",
+        help="How the weights below the last layer are trained; auto: lbfgs-varpro, on more than "
+        "8,192 rows schedule-free-adam. [default: auto]",
         show_default=False,
     ),
 ]

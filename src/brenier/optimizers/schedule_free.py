@@ -15,8 +15,8 @@ from brenier.optimizers.early_stopping import EarlyStopping, StopRun
 from brenier.status import FitStatus
 from brenier.varpro.mini_batches import BATCH_ROWS, STEPS, Descent, MiniBatchFunction
 
-# A run has converged once the log-likelihood that iterates are chosen by has risen by less than
-# this (nats) in the second half of its iterations, ...
+# A run ends once the log-likelihood that iterates are chosen by has risen by less than this (nats)
+# in the second half of its iterations, ...
 LEAST_GAIN = 1e-2
 # ... of which there must be so many.
 LEAST_ITERATIONS = 50
@@ -63,4 +63,7 @@ class ScheduleFreeAdam(AbstractOptimizer):
                     break
         except StopRun as stop:
             return OptimizerEnd(x, stop.status)
-        return OptimizerEnd(x, FitStatus.CONVERGED_LOOSELY)
+        is_held_out = early_stopping.heldout_loss is not None
+        return OptimizerEnd(
+            x, FitStatus.STOPPED_ON_VALIDATION if is_held_out else FitStatus.CONVERGED_LOOSELY
+        )

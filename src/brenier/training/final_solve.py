@@ -30,7 +30,7 @@ def final_solve(run: Run, settings: Settings) -> Run:
     best, problem, rows = run.best, run.job.problem, run.job.fold.seen
     if best is None:
         raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
-    leaves_last_layer = settings.optimizer(0, len(rows.X)).leaves_last_layer
+    leaves_last_layer = settings.optimizer(0, run.job.fold.n_rows).leaves_last_layer
     if leaves_last_layer:
         rows = rows[: settings.solved_rows]
     sample = PaddedSample.of(rows.X, rows.weights, problem.chunk_rows)

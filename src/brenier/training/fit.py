@@ -8,12 +8,12 @@ optimizer sees copies of them with a little noise. The weight decay, and whether
 units, are selected by successive halving on held-out rows: the run that is left goes on, and
 another potential is trained from other initial weights with its hyperparameters, unless the first
 is not ahead of the Gaussian on held-out rows. A run is L-BFGS over the hidden weights, the last
-layer solved for at each step, stopped early on held-out rows; at the best iterate the last layer is
-solved for once more, on all rows. The model is the weighted sum of these potentials, the runner-up
-of the selection and the Gaussian's, the weights the best on held-out rows. Of several maps,
-potentials are trained one by one, each where those before it lead, and then together; the best of
-several such compositions is the model. A conditional density gets heavier tails where held-out rows
-ask for them.
+layer solved for at each step, stopped early on held-out rows; on a long table it goes by
+mini-batches in all weights, and the last layer is solved for at the best iterate. The model is the
+weighted sum of these potentials, the runner-up of the selection and the Gaussian's, the weights the
+best on held-out rows. Of several maps, potentials are trained one by one, each where those before
+it lead, and then together; the best of several such compositions is the model. A conditional
+density gets heavier tails where held-out rows ask for them.
 
 All numbers are in `brenier.training.settings`.
 """

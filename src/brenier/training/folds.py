@@ -49,6 +49,11 @@ class Fold:
     offsets: Offsets
     seed: int
 
+    @property
+    def n_rows(self) -> int:
+        """Training rows, their noisy copies not counted."""
+        return len(self.split.train.X)
+
     @staticmethod
     def of(
         data: Split,

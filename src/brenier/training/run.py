@@ -171,7 +171,7 @@ class UnderWay:
     def make(self) -> None:
         """Make the run, to its end."""
         job, rows = self._job, self._job.fold.seen
-        optimizer = self._settings.optimizer(self._session.seed, len(rows.X))
+        optimizer = self._settings.optimizer(self._session.seed, job.fold.n_rows)
         kind = optimizer.function
         sample = kind.sample_of(job.problem, rows.X, rows.weights)
         function = kind(job.problem, sample, job.cold, len(rows.X), self._counters)
@@ -285,8 +285,8 @@ def _early_stopping(
     )
     if job.fold.split.heldout is not None:
         problem, sample = job.problem, heldout_sample(job, settings)
-        n_train = len(job.fold.seen.X)
-        iteration_rows = settings.optimizer(session.seed, n_train).iteration_rows(n_train)
+        optimizer = settings.optimizer(session.seed, job.fold.n_rows)
+        iteration_rows = optimizer.iteration_rows(len(job.fold.seen.X))
         n_heldout = min(len(job.fold.split.heldout.X), settings.max_heldout_rows)
         early_stopping.heldout_every = 1 + (n_heldout - 1) // iteration_rows
 

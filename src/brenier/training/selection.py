@@ -95,7 +95,7 @@ class Selection:
         candidates = self.first.fold.candidates
         if len(candidates) == 1:
             return self._complete([self.first, *self.others], candidates[0])
-        wanted = self.settings.rungs_of(len(self.first.fold.seen.X))
+        wanted = self.settings.rungs_of(self.first.fold.n_rows)
         rungs = dict.fromkeys(min(rung, self.settings.max_iter) for rung in wanted)
         halving = Halving(len(candidates), tuple(rungs), self.session.clock)
         jobs = [self._job(self.first, candidate) for candidate in candidates]

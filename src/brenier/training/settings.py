@@ -4,7 +4,7 @@
 `benchmarks/NOTES.md` that it came from, or "not tried". `default_settings` gives the defaults of
 each kind of density; the page "What the default fit does" of the documentation is made of them.
 Numbers of the solvers (steps, tolerances, line searches) stand beside their formulas, in
-`brenier.inner`, `brenier.optimizers` and `brenier.flow.inverse`.
+`brenier.inner`, `brenier.optimizers`, `brenier.varpro.mini_batches` and `brenier.flow.inverse`.
 """
 
 from collections.abc import Callable, Iterator, Mapping

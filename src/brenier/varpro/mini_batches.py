@@ -33,7 +33,7 @@ from jaxtyping import Float, Int
 
 from brenier.arrays import Array, sum_over_chunks
 from brenier.program import program
-from brenier.varpro.function import LEAST_SLACK, Evaluated, FullFunction
+from brenier.varpro.function import LEAST_SLACK, Counters, Evaluated, FullFunction
 from brenier.varpro.reduced import PIN, VariableProjection, loss
 from brenier.varpro.sample import PaddedSample
 
@@ -145,7 +145,7 @@ class MiniBatchFunction(FullFunction):
     def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
         """Return the call that compiles a descent."""
         batches = next(self.batches(np.random.default_rng(0)))
-        return [lambda: self.uncounted().descend(Descent.begin(x), batches)]
+        return [lambda: replace(self, counters=Counters()).descend(Descent.begin(x), batches)]
 
     def descend(self, descent: Descent, batches: PaddedSample) -> tuple[Descent, Evaluated]:
         """Return the descent after a step for every batch, and what is known at its average."""

@@ -203,7 +203,7 @@ class Settings:
         composed_conditional=(100,),
     )
     long_rungs: tuple[int, ...] = _number(
-        (10, 40), "the same on long tables, of which an iteration is 8,192 rows", "Long tables"
+        (10, 40), "the same of mini-batches, of which an iteration is 8,192 rows", "Long tables"
     )
     least_lead: float = _number(
         2.0,
@@ -331,14 +331,17 @@ class Settings:
 
     def rungs_of(self, n_rows: int) -> tuple[int, ...]:
         """Return the iterations after which candidates end, on so many rows."""
-        return self.long_rungs if n_rows > self.whole_rows else self.rungs
+        by_batches = self._optimizer_name(n_rows) == ON_LONG_TABLES
+        return self.long_rungs if by_batches else self.rungs
 
     def optimizer(self, seed: int, n_rows: int) -> AbstractOptimizer:
         """Return what minimises the loss on so many rows; `seed` is that of mini-batches."""
-        name = self.algorithm.optimizer
-        if name == AUTO:
-            name = ON_LONG_TABLES if n_rows > self.whole_rows else ON_SHORT_TABLES
-        return OPTIMIZERS[name](self.tol, seed)
+        return OPTIMIZERS[self._optimizer_name(n_rows)](self.tol, seed)
+
+    def _optimizer_name(self, n_rows: int) -> str:
+        if self.algorithm.optimizer != AUTO:
+            return self.algorithm.optimizer
+        return ON_LONG_TABLES if n_rows > self.whole_rows else ON_SHORT_TABLES
 
     def n_potentials(self, n_rows: int) -> int:
         """Return the number of potentials in the sum."""

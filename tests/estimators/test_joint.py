@@ -325,7 +325,11 @@ def test_thesis_form_is_what_the_thesis_says():
         "noise": 0.0,
         "n_estimators": 1,
         "algorithm": Algorithm(
-            inner="barrier", activation="softplus", nonnegativity="softplus", quadratic=False
+            optimizer="lbfgs-varpro",
+            inner="barrier",
+            activation="softplus",
+            nonnegativity="softplus",
+            quadratic=False,
         ),
     }
     assert ConvexPotentialFlow.thesis(widths=(4,)).widths == (4,)

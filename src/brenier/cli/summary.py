@@ -128,7 +128,7 @@ def _decay(report: "FitReport") -> str:
 
 def _certificate(certificate: "Certificate | None") -> str:
     if certificate is None:
-        return "none: no iterate was returned"
+        return "none: no iterate was returned, or no time was left for it"
     return (
         f"stationarity {certificate.stationarity:.1e}, duality gap {certificate.duality_gap:.1e}, "
         f"projected gradient {certificate.projected_gradient:.1e} nats"

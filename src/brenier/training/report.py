@@ -130,7 +130,8 @@ class FitReport:
         search is not in `compiling`. And summed over all runs, several of which are made at once:
         the time of the `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
-        Optimality conditions at the returned iterate; None for the Gaussian. Its duality gap bounds
+        Optimality conditions at the returned iterate; None for the Gaussian, and where no time was
+        left for them. Its duality gap bounds
         nothing where the stationarity is not small, as after optimizers that train w. Of a
         composition it is that of the last potential's w.
     """

@@ -1,7 +1,7 @@
 """Put the measured figures into the README: `python -m benchmarks.readme`.
 
-They are those of `python -m benchmarks.run` on posteriors and moons, and of `python -m
-benchmarks.uci`, made with the defaults.
+They are those of `python -m benchmarks.run` on posteriors and moons, of `python -m benchmarks.uci`,
+made with the defaults, and of `python -m benchmarks.speed`.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.report import RESULTS
+from benchmarks.speed import results
 from benchmarks.summary import Records, cell
 
 README = Path(__file__).parents[1] / "README.md"
@@ -22,6 +23,13 @@ DENSITIES = {
     "zuko-nsf": "spline flow",
     "zuko-maf": "autoregressive flow",
     "gaussian": "Gaussian",
+}
+# Rows of the table of speed, and what the README calls them.
+SECONDS = {
+    "command-first": "the command above, nothing compiled",
+    "command-again": "the command above again",
+    "rows-1e5": "a first fit of 100,000 x 6",
+    "rows-1e6": "a first fit of 1,000,000 x 6",
 }
 CONDITIONALS = {"brenier": "brenier", "ngboost": "NGBoost"}
 
@@ -38,8 +46,21 @@ def table() -> str:
         "",
         f"{machine['cores']} cores of {machine['processor']}; {versions}.",
         "",
+        *_seconds(),
+        "",
     ]
     return "\n".join(lines)
+
+
+def _seconds() -> list[str]:
+    """Return a table of medians and of the fastest and slowest repetition."""
+    kept, lines = results.read(), ["| seconds | median | of | from, to |", "|---|---|---|---|"]
+    for name, what in SECONDS.items():
+        each = [one["value"] for one in kept[name]["repetitions"] if "value" in one]
+        ends = f"{min(each):.0f}, {max(each):.0f}"
+        lines.append(f"| {what} | {kept[name]['measured']:.0f} | {len(each)} | {ends} |")
+    machine = kept["command-first"]["machine"]
+    return [*lines, "", f"{machine['cores']} cores of {machine['processor']}."]
 
 
 def _table(title: str, records: Records, peers: Mapping[str, str]) -> list[str]:

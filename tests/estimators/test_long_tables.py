@@ -23,7 +23,7 @@ def test_density_is_near_the_true_one():
     report = flow.report_
     assert report.status.finished
     assert report.n_train > 8192
-    # The last layer was solved for: without, its gradient would be of the order of a hundredth.
+    # The last layer was solved for at the end, and in no step before.
     assert report.certificate.stationarity < 1e-6
     assert report.newton_steps == ()
     assert report.work_units == 8192 * report.n_iter

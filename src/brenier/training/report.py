@@ -131,9 +131,8 @@ class FitReport:
         the time of the `runs`, and of it `compile`, `inner`, `gradient`, `heldout`.
     certificate : Certificate or None
         Optimality conditions at the returned iterate; None for the Gaussian, and where no time was
-        left for them. Its duality gap bounds
-        nothing where the stationarity is not small, as after optimizers that train w. Of a
-        composition it is that of the last potential's w.
+        left for them. Its duality gap bounds nothing where the stationarity is not small, as after
+        optimizers that train w. Of a composition it is that of the last potential's w.
     """
 
     status: FitStatus

@@ -45,7 +45,8 @@ class Evaluated:
     loss : float
         J (nats).
     value, gradient : float, (p,)
-        What is minimised: J with its penalties, and with the barrier where w is eliminated.
+        What is minimised: J with its penalties, and with the barrier where w is eliminated. NaN
+        where a gradient is not known (`brenier.varpro.mini_batches`).
     """
 
     x: Float[np.ndarray, " p"]

@@ -88,11 +88,17 @@ def load() -> float | None:
 
 
 def _processor() -> str:
+    """Return its name, with family and model where there are any: a name alone may be a brand's."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if "model name" in line), "unknown")
+    pairs = (line.split(":", 1) for line in reversed(lines) if ":" in line)
+    said = {key.strip(): value.strip() for key, value in pairs}
+    name = said.get("model name", "unknown")
+    if "cpu family" not in said:
+        return name
+    return f"{name}, family {said['cpu family']}, model {said['model']}"
 
 
 def write(name: str, figures: Any, folder: Path = RESULTS) -> Path:

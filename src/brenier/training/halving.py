@@ -85,7 +85,8 @@ class Halving:
     _left: list[int] = field(init=False)
     _standings: dict[int, Standing] = field(default_factory=dict)
     _rungs_reached: dict[int, int] = field(default_factory=dict)
-    _rungs_decided: int = 0
+    # Which run was the best at every rung that is decided, and how it stood.
+    _leaders: list[tuple[int, Standing]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._left = list(range(self.n_runs))
@@ -109,22 +110,25 @@ class Halving:
         if self._rungs_reached.get(k, 0) < len(self.rungs):
             self._arrive(k, standing, len(self.rungs))
 
-    def winner(self) -> tuple[int, Standing] | None:
-        """Wait for the last rung; return which run goes on, and how it stood; None if stopped."""
+    def leader(self, rung: int) -> tuple[int, Standing] | None:
+        """Wait for a rung, counted from one; return which run was the best; None if stopped."""
         with self._changed:
-            while self._rungs_decided < len(self.rungs):
+            while len(self._leaders) < rung:
                 if self.clock.stop.is_set():
                     return None
                 self._changed.wait(POLL)
-            (k,) = self._left
-            return k, self._standings[k]
+            return self._leaders[rung - 1]
+
+    def winner(self) -> tuple[int, Standing] | None:
+        """Wait for the last rung; return which run goes on, and how it stood; None if stopped."""
+        return self.leader(len(self.rungs))
 
     def _arrive(self, k: int, standing: Standing, rung: int) -> None:
         """Note how run `k` stands at a rung, and decide about all rungs that all have reached."""
         with self._changed:
             if k in self._left:
                 self._standings[k], self._rungs_reached[k] = standing, rung
-            while self._all_have_reached(self._rungs_decided + 1):
+            while self._all_have_reached(len(self._leaders) + 1):
                 self._end_the_worst()
             self._changed.notify_all()
 
@@ -135,10 +139,10 @@ class Halving:
 
     def _end_the_worst(self) -> None:
         """Leave the better half, and after the last rung the best; the first of equals."""
-        self._rungs_decided += 1
-        is_last = self._rungs_decided == len(self.rungs)
-        n_left = 1 if is_last else (len(self._left) + 1) // 2
         ranked = sorted(self._left, key=lambda k: self._standings[k].loss)
+        self._leaders.append((ranked[0], self._standings[ranked[0]]))
+        is_last = len(self._leaders) == len(self.rungs)
+        n_left = 1 if is_last else (len(self._left) + 1) // 2
         self._left = sorted(ranked[:n_left])
 
     def _goes_on(self, k: int, rung: int) -> bool:
@@ -146,6 +150,6 @@ class Halving:
         with self._changed:
             while True:
                 self.clock.check()
-                if self._rungs_decided >= rung:
+                if len(self._leaders) >= rung:
                     return k in self._left
                 self._changed.wait(POLL)

@@ -1,8 +1,9 @@
 """Model selection: a run with each of the candidate hyperparameters, all but the best ended early.
 
 All candidates begin with the same initial weights, by successive halving
-(`brenier.training.halving`): the run that is left goes on, and from the last rung on runs from the
-other initial weights are made beside it, with its hyperparameters.
+(`brenier.training.halving`): the run that is left goes on. Runs from the other initial weights are
+made beside them, with the hyperparameters of the run that leads at the first rung at which it is
+ahead of the Gaussian.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class Selection:
     first : Start
         Where the candidates' runs begin.
     others : sequence of Start
-        Where the best candidate begins too, once it is known.
+        Where the candidate that leads begins too, once it is known.
     family : AbstractFamily
         What kind of density.
     settings : Settings
@@ -94,7 +95,7 @@ class Selection:
         """Return all runs, those of the candidates first; one candidate is taken unseen."""
         candidates = self.first.fold.candidates
         if len(candidates) == 1:
-            return self._complete([self.first, *self.others], candidates[0])
+            return self._of_one(candidates[0])
         wanted = self.settings.rungs_of(self.first.fold.n_rows)
         rungs = dict.fromkeys(min(rung, self.settings.max_iter) for rung in wanted)
         halving = Halving(len(candidates), tuple(rungs), self.session.clock)
@@ -115,32 +116,51 @@ class Selection:
         return [made]
 
     def _of_others(self, jobs: list[Job], halving: Halving) -> list[Run]:
-        """Return the other starts' runs, which begin after the last rung.
-
-        More potentials of the same fold are left out where the best is not ahead of the Gaussian.
-        """
-        selected = halving.winner()
-        if selected is None:
+        """Return the other starts' runs, beside which those of the candidates go on."""
+        led = self._led(jobs, halving)
+        if led is None:
             return []
-        k, standing = selected
-        others = [start for start in self.others if not self._is_one_more(start)]
-        if len(others) < len(self.others) and is_ahead(jobs[k], standing, self.settings):
-            others = self.others
-        return self._complete(others, jobs[k].hyperparameters, beside=[jobs[k]])
+        k, others = led
+        of_others = [self._job(start, jobs[k].hyperparameters) for start in others]
+
+        def fitting() -> list[Run]:
+            """Say when nothing is left to be selected."""
+            selected = halving.winner()
+            if selected is not None:
+                runs = _criteria([jobs[selected[0]], *of_others])
+                self.session.phases.begin(FITTING, runs)
+            return []
+
+        made = [fitting, partial(make_runs, of_others, self.settings, self.session, self.runner)]
+        return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
+
+    def _led(self, jobs: list[Job], halving: Halving) -> tuple[int, Sequence[Start]] | None:
+        """Wait for who leads; return which candidate, and the starts that follow it.
+
+        The leader of the first rung at which it is ahead of the Gaussian has them all. Where none
+        is to the end, the winner has what is left without more potentials of the same fold.
+        """
+        anyway = [start for start in self.others if not self._is_one_more(start)]
+        for rung in range(1, len(halving.rungs) + 1):
+            led = halving.leader(rung)
+            if led is None:
+                return None
+            k, standing = led
+            # Before the last rung, what it has reached counts, not what it may reach yet.
+            if rung < len(halving.rungs):
+                standing = Standing(standing.best)
+            if len(anyway) < len(self.others) and is_ahead(jobs[k], standing, self.settings):
+                return k, self.others
+        return k, anyway
 
     def _is_one_more(self, start: Start) -> bool:
         """Whether a start is for one more potential in the sum of the same fold."""
         return start.fold is self.first.fold and start.member != self.first.member
 
-    def _complete(
-        self,
-        starts: Sequence[Start],
-        hyperparameters: Hyperparameters,
-        beside: Sequence[Job] = (),
-    ) -> list[Run]:
-        """Return the runs from some starts, made beside others that go on."""
-        jobs = [self._job(start, hyperparameters) for start in starts]
-        self.session.phases.begin(FITTING, _criteria([*beside, *jobs]))
+    def _of_one(self, candidate: Hyperparameters) -> list[Run]:
+        """Return the runs from all starts with the one candidate there is."""
+        jobs = [self._job(start, candidate) for start in (self.first, *self.others)]
+        self.session.phases.begin(FITTING, _criteria(jobs))
         return make_runs(jobs, self.settings, self.session, self.runner)
 
     def _job(self, start: Start, hyperparameters: Hyperparameters) -> Job:

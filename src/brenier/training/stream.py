@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import RLock
 
 from brenier.optimizers.early_stopping import StoppingCriteria
@@ -59,7 +59,7 @@ class Runs:
     @property
     def share(self) -> float:
         """How much of the work is likely done; NaN before the first iterate."""
-        if not self.reached or not self.criteria:
+        if not self.reached.keys() & self.criteria.keys():
             return math.nan
         return sum(self._share(run) for run in self.criteria) / self.of
 
@@ -97,6 +97,7 @@ class Stream:
         self._phase, self._since = READING, self.began
         self._main = READING
         self._runs = Runs()
+        self._share_before = math.nan
         self._programs: dict[str, int] = {"done": 0, "of": 0}
         self._active: set[int] = set()
         self._compiling: set[int] = set()
@@ -110,7 +111,9 @@ class Stream:
         """Begin a phase that makes runs, each with its number and when it must end, or none."""
         with self._lock:
             self._main = phase
-            self._runs = Runs(dict(runs or {}))
+            # Runs of the phase may have begun in the one before.
+            self._runs = replace(self._runs, criteria=dict(runs or {}))
+            self._share_before = self._runs.share
             self._programs = {"done": 0, "of": 0}
             self._active, self._compiling = set(), set()
             # Runs begin by compiling, or with their first iterate.
@@ -211,7 +214,8 @@ class Stream:
     def _remaining(self, share: float) -> float:
         """Return what is left of the phase if it goes on as it did; NaN where that is unknown."""
         spent = self._seconds[self._phase] + time.perf_counter() - self._since
-        return spent * (1.0 - share) / share if share > 0 else math.nan
+        before = 0.0 if math.isnan(self._share_before) else self._share_before
+        return spent * (1.0 - share) / (share - before) if share > before else math.nan
 
 
 def _larger(one: float, other: float) -> float:

@@ -1,26 +1,29 @@
 """Job: the rates of the three kernels of a fit, in the operations that `benchmarks.counts` counts.
 
 Float64, N = 2000 rows, hidden layers 2 x 32. Each function below returns a kernel, ready to be
-called, with its operations; features and Newton step are of one tile of rows, as a solve has them.
+called, with its operations; all rows are in tiles, as a solve has them, and what is compiled is
+compiled as the parts of a fit are.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from benchmarks import counts
 from benchmarks.clock import interleaved
-from benchmarks.kernels import newton_step
 from benchmarks.problems import Problem
 from benchmarks.speed.draws import smooth_rows
-from brenier.inner.objective import DenseObjective
+from brenier.arrays import Array
+from brenier.inner.newton import newton_direction
+from brenier.inner.objective import DenseObjective, LogDetTerm
+from brenier.program import program
+from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.sample import PaddedSample
 
 WIDTHS = (32, 32)
 ROWS = 2000
-RIDGE = 1e-8
 
 
 class Kernel(NamedTuple):
@@ -49,22 +52,51 @@ def _gflops(kernels: Mapping[str, Kernel], seconds: Mapping[str, float]) -> dict
 
 
 def features(problem: Problem) -> Kernel:
-    """Return what computes the derivatives of all features."""
-    tile = _tile(problem)
-    derivatives = eqx.filter_jit(lambda theta: problem.reduced.features(theta).derivatives(tile.X))
-    operations = counts.feature_operations(len(tile.omega), problem.features.n, WIDTHS)
-    return Kernel(lambda: derivatives(problem.theta), operations)
+    """Return what computes the derivatives of all features, and holds the Hessians."""
+    operations = counts.feature_operations(len(problem.X), problem.features.n, WIDTHS)
+    return Kernel(
+        lambda: _derivatives(problem.reduced, problem.theta, problem.sample), operations
+    )
 
 
 def newton(problem: Problem) -> Kernel:
     """Return what computes J, its gradient and Hessian in w, and a Newton direction."""
-    tile, w = _tile(problem), problem.cold.w
-    derivatives = eqx.filter_jit(lambda theta: problem.reduced.features(theta).derivatives(tile.X))
-    held = derivatives(problem.theta)
-    objective = DenseObjective.of_rows(held, tile.omega, jnp.full(len(w), RIDGE))
-    n = problem.features.n
-    operations = counts.newton_operations(len(tile.omega), n, WIDTHS[-1], n)
-    return Kernel(lambda: newton_step(objective, w), operations)
+    w, n = problem.cold.w, problem.features.n
+    formed = _formed(problem.reduced, problem.theta, problem.sample)
+    operations = counts.newton_operations(len(problem.X), n, WIDTHS[-1], n)
+    return Kernel(lambda: _newton_step(formed, w), operations)
+
+
+@program
+def _derivatives(
+    reduced: VariableProjection, theta: Array, sample: PaddedSample
+) -> tuple[Array, Array, Array]:
+    """Return all features' Hessians, and the sum of their gradients."""
+    derivatives = reduced.features(theta).derivatives
+
+    def of_tile(total: Array, X: Array) -> tuple[Array, tuple[Array, Array]]:
+        found = derivatives(X)
+        return total + jnp.sum(found.gradients), (found.hessians, found.shares)
+
+    total, (hessians, shares) = jax.lax.scan(of_tile, 0.0, sample.tiles(kept=True).X[0])
+    return hessians, shares, total
+
+
+@program
+def _formed(
+    reduced: VariableProjection, theta: Array, sample: PaddedSample
+) -> tuple[Array, LogDetTerm]:
+    """Return M and the other term of the objective at theta, its Hessian exact."""
+    objective = reduced.objective(theta, sample, exact=True)
+    return objective.M, objective.term(objective.chunks)
+
+
+@program
+def _newton_step(formed: tuple[Array, LogDetTerm], w: Array) -> Array:
+    """Return the direction of one Newton step, from derivatives and factorisation afresh."""
+    M, term = formed
+    here = DenseObjective(M, lambda chunk: term, (term.omega[None],)).evaluate(w)
+    return newton_direction(here.hessian + jnp.eye(len(w)), here.gradient)
 
 
 def gradient(problem: Problem) -> Kernel:
@@ -73,7 +105,3 @@ def gradient(problem: Problem) -> Kernel:
     operations = counts.gradient_operations(len(problem.X), problem.features.n, WIDTHS)
     return Kernel(lambda: problem.reduced.value_and_gradient(theta, w, sample), operations)
 
-
-def _tile(problem: Problem) -> Any:
-    """Return the first tile of the rows."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), problem.sample.tiles().flat())

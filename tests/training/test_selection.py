@@ -18,6 +18,7 @@ from brenier.optimizers.early_stopping import (
 )
 from brenier.optimizers.progress import Offsets, Progress
 from brenier.status import FitStatus
+from brenier.training import selection
 from brenier.training.ensemble import train_potentials
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
@@ -35,7 +36,7 @@ PLAIN, RADIAL, STIFF = CANDIDATES = (
     Hyperparameters(1e-2, 2),
 )
 LIMIT, STOPPED = FitStatus.ITERATION_LIMIT, FitStatus.STOPPED_ON_VALIDATION
-MANY, RUNG = 1000, 100
+MANY, RUNG, FIRST_RUNG = 1000, 100, 40
 SETTINGS = replace(
     default_settings(),
     widths=WIDTHS,
@@ -183,6 +184,25 @@ def test_a_loss_that_still_falls_is_extrapolated(before, selected):
     script = Script(ends, earlier={RADIAL: before})
     (trained,) = train(script)
     assert script.calls == calls(selected, 2)
+
+
+@pytest.mark.parametrize("ahead", [PLAIN, RADIAL, None])
+def test_other_starts_follow_the_first_leader_that_is_ahead_of_the_gaussian(ahead, monkeypatch):
+    asked = []
+
+    def is_ahead(job, standing, settings):
+        asked.append((job.hyperparameters, standing.loss))
+        return job.hyperparameters == ahead
+
+    monkeypatch.setattr(selection, "is_ahead", is_ahead)
+    # The first leads at the first rung and the second, still falling there, at the last.
+    ends = {PLAIN: (LIMIT, 1.0), RADIAL: (LIMIT, 0.5), STIFF: (LIMIT, 3.0)}
+    script = Script(ends, earlier={RADIAL: 2.0})
+    train(script, rungs=(FIRST_RUNG, RUNG))
+    of_candidates = [(PLAIN, RUNG), (RADIAL, RUNG + 1), (STIFF, FIRST_RUNG)]
+    assert script.calls == of_candidates + [(ahead, 1)] * 2 * (ahead is not None)
+    # What the second may reach yet counts at the last rung only.
+    assert asked == [(PLAIN, 1.0), (RADIAL, 0.5 - 1.5)][: 1 if ahead == PLAIN else 2]
 
 
 def test_a_run_without_an_iterate_is_never_selected():

@@ -5,15 +5,15 @@ out; of a conditional density, every potential holds out others. Bounds, whiteni
 of a context bring the rows to standard coordinates, and a Gaussian is fitted to them there: the
 baseline, which what is returned is never worse than. Where the rows have fine structure, the
 optimizer sees copies of them with a little noise. The weight decay, and whether there are radial
-units, are selected by successive halving on held-out rows: the run that is left goes on, and
-another potential is trained from other initial weights with its hyperparameters, unless the first
-is not ahead of the Gaussian on held-out rows. A run is L-BFGS over the hidden weights, the last
-layer solved for at each step, stopped early on held-out rows; on a long table it goes by
-mini-batches in all weights, and the last layer is solved for at the best iterate. The model is the
-weighted sum of these potentials, the runner-up of the selection and the Gaussian's, the weights the
-best on held-out rows. Of several maps, potentials are trained one by one, each where those before
-it lead, and then together; the best of several such compositions is the model. A conditional
-density gets heavier tails where held-out rows ask for them.
+units, are selected by successive halving on held-out rows. Once the run that leads is ahead of the
+Gaussian, another potential is trained beside, from other initial weights with the leader's
+hyperparameters. A run is L-BFGS over the hidden weights, the last layer solved for at each step,
+stopped early on held-out rows; on a long table it goes by mini-batches in all weights, and the last
+layer is solved for at the best iterate. The model is the weighted sum of these potentials, the
+runner-up of the selection and the Gaussian's, the weights the best on held-out rows. Of several
+maps, potentials are trained one by one, each where those before it lead, and then together; the
+best of several such compositions is the model. A conditional density gets heavier tails where
+held-out rows ask for them.
 
 All numbers are in `brenier.training.settings`.
 """

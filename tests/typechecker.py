@@ -1,4 +1,4 @@
-"""The checker of annotations that `jaxtyping` puts on every function of the package in the tests."""
+"""What checks the annotations of the package's functions while the tests run."""
 
 from threading import RLock
 

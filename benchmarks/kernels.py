@@ -211,9 +211,7 @@ def outer() -> Iterator[Figure]:
         function.evaluate(points[0])
         sample = problem.sample
         form = eqx.filter_jit(problem.reduced.objective)
-        trial = eqx.filter_jit(
-            lambda objective, w: objective.evaluate(w, with_hessian=False).value
-        )
+        trial = eqx.filter_jit(lambda objective, w: objective.evaluate(w, with_hessian=False).value)
         whole, parts = [], []
         for x in points[1:]:
             start = time.perf_counter()

@@ -54,9 +54,7 @@ def _gflops(kernels: Mapping[str, Kernel], seconds: Mapping[str, float]) -> dict
 def features(problem: Problem) -> Kernel:
     """Return what computes the derivatives of all features, and holds the Hessians."""
     operations = counts.feature_operations(len(problem.X), problem.features.n, WIDTHS)
-    return Kernel(
-        lambda: _derivatives(problem.reduced, problem.theta, problem.sample), operations
-    )
+    return Kernel(lambda: _derivatives(problem.reduced, problem.theta, problem.sample), operations)
 
 
 def newton(problem: Problem) -> Kernel:
@@ -104,4 +102,3 @@ def gradient(problem: Problem) -> Kernel:
     theta, w, sample = problem.theta, problem.cold.w, problem.sample
     operations = counts.gradient_operations(len(problem.X), problem.features.n, WIDTHS)
     return Kernel(lambda: problem.reduced.value_and_gradient(theta, w, sample), operations)
-

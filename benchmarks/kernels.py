@@ -22,12 +22,10 @@ from scipy.optimize import minimize
 
 from benchmarks import counts, data, report
 from benchmarks.clock import interleaved
-from benchmarks.problems import Problem
+from benchmarks.problems import Problem, chord_step, formed, newton_step
 from benchmarks.report import Figure
 from benchmarks.rivals import HessQuik, Nested, assert_close, missing_package
 from brenier import ConvexPotentialFlow
-from brenier.inner.newton import newton_direction
-from brenier.inner.objective import AbstractObjective
 from brenier.linalg import outer_products, pack
 from brenier.varpro.function import ReducedFunction
 
@@ -191,18 +189,11 @@ def _reduced(problem: Problem) -> ReducedFunction:
     return ReducedFunction(problem.reduced, problem.sample, problem.cold, len(problem.X))
 
 
-@eqx.filter_jit
-def newton_step(objective: AbstractObjective, w: jax.Array) -> jax.Array:
-    """Return the direction of one Newton step, from derivatives and factorisation afresh."""
-    here = objective.evaluate(w)
-    return newton_direction(here.hessian + jnp.eye(len(w)), here.gradient)
-
-
 def outer() -> Iterator[Figure]:
     """Yield the time of outer evaluations along a run over that of their parts.
 
-    The parts: features with their second moment; the Newton steps that were taken, each with its
-    derivatives, its factorisation and, but for the last, a trial of the line search; the gradient.
+    The parts: features with their second moment; the steps with a Hessian of their own, each with
+    its derivatives and its factorisation; the steps without one; the gradient.
     """
     with jax.enable_x64(True):
         problem = Problem.of(data.moons(N, 0).train, WIDTHS)
@@ -210,21 +201,19 @@ def outer() -> Iterator[Figure]:
         function = _reduced(problem)
         function.evaluate(points[0])
         sample = problem.sample
-        form = eqx.filter_jit(problem.reduced.objective)
-        trial = eqx.filter_jit(lambda objective, w: objective.evaluate(w, with_hessian=False).value)
         whole, parts = [], []
         for x in points[1:]:
             start = time.perf_counter()
             w = jnp.asarray(function.evaluate(x).w)
             whole.append(time.perf_counter() - start)
             theta, counters = jnp.asarray(x), function.counters
-            steps = counters.newton_steps[-1]
-            objective = form(theta, sample)
+            newton_steps, chord_steps = counters.newton_steps[-1], counters.chord_steps[-1]
+            objective = formed(problem.reduced, theta, sample)
             seconds = interleaved(
                 {
-                    "features": lambda theta=theta: form(theta, sample),
+                    "features": lambda theta=theta: formed(problem.reduced, theta, sample),
                     "step": lambda objective=objective, w=w: newton_step(objective, w),
-                    "trial": lambda objective=objective, w=w: trial(objective, w),
+                    "chord": lambda objective=objective, w=w: chord_step(objective, w),
                     "gradient": lambda theta=theta, w=w: problem.reduced.value_and_gradient(
                         theta, w, sample
                     ),
@@ -234,13 +223,13 @@ def outer() -> Iterator[Figure]:
             parts.append(
                 [
                     seconds["features"],
-                    steps * seconds["step"],
-                    (steps - 1) * seconds["trial"],
+                    newton_steps * seconds["step"],
+                    chord_steps * seconds["chord"],
                     seconds["gradient"],
                 ]
             )
     shares = np.median(parts, axis=0)
-    names = ("features", "Newton steps", "line search", "gradient")
+    names = ("features", "Newton steps", "chord steps", "gradient")
     yield Figure(
         "outer evaluation over the sum of its parts",
         float(np.median(whole) / np.median(np.sum(parts, axis=1))),

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier.arrays import Array
+from brenier.inner.newton import newton_direction
+from brenier.inner.objective import DenseObjective, Evaluation, LogDetTerm
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import InnerSolution, WarmStart
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.program import program
 from brenier.training.settings import Settings
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
@@ -92,3 +97,38 @@ class Problem:
     def solution(self) -> InnerSolution:
         """The inner solution at the starting weights."""
         return self.reduced.solve(self.theta, self.sample, self.cold)
+
+
+class Formed(NamedTuple):
+    """What a solve holds of the convex objective at one theta, all rows in one chunk."""
+
+    M: Array
+    term: LogDetTerm
+
+    def evaluate(self, w: Array, *, with_hessian: bool = True) -> Evaluation:
+        """Return J(w) and its derivatives."""
+        objective = DenseObjective(self.M, lambda chunk: self.term, (self.term.omega[None],))
+        return objective.evaluate(w, with_hessian=with_hessian)
+
+
+@program
+def formed(
+    reduced: VariableProjection, theta: Array, sample: PaddedSample, *, exact: bool = False
+) -> Formed:
+    """Return the objective at theta, its Hessian exact or an estimate as in a fit."""
+    objective = reduced.objective(theta, sample, exact=exact)
+    return Formed(objective.M, objective.term(objective.chunks))
+
+
+@program
+def newton_step(objective: Formed, w: Array) -> Array:
+    """Return the direction of one Newton step, from derivatives and factorisation afresh."""
+    here = objective.evaluate(w)
+    return newton_direction(here.hessian + jnp.eye(len(w)), here.gradient)
+
+
+@program
+def chord_step(objective: Formed, w: Array) -> tuple[Array, Array]:
+    """Return J(w) and its gradient: a step without a Hessian of its own makes these."""
+    here = objective.evaluate(w, with_hessian=False)
+    return here.value, here.gradient

@@ -13,11 +13,9 @@ import jax.numpy as jnp
 
 from benchmarks import counts
 from benchmarks.clock import interleaved
-from benchmarks.problems import Problem
+from benchmarks.problems import Problem, formed, newton_step
 from benchmarks.speed.draws import smooth_rows
 from brenier.arrays import Array
-from brenier.inner.newton import newton_direction
-from brenier.inner.objective import DenseObjective, LogDetTerm
 from brenier.program import program
 from brenier.varpro.reduced import VariableProjection
 from brenier.varpro.sample import PaddedSample
@@ -60,9 +58,9 @@ def features(problem: Problem) -> Kernel:
 def newton(problem: Problem) -> Kernel:
     """Return what computes J, its gradient and Hessian in w, and a Newton direction."""
     w, n = problem.cold.w, problem.features.n
-    formed = _formed(problem.reduced, problem.theta, problem.sample)
+    found = formed(problem.reduced, problem.theta, problem.sample, exact=True)
     operations = counts.newton_operations(len(problem.X), n, WIDTHS[-1], n)
-    return Kernel(lambda: _newton_step(formed, w), operations)
+    return Kernel(lambda: newton_step(found, w), operations)
 
 
 @program
@@ -78,23 +76,6 @@ def _derivatives(
 
     total, (hessians, shares) = jax.lax.scan(of_tile, 0.0, sample.tiles(kept=True).X[0])
     return hessians, shares, total
-
-
-@program
-def _formed(
-    reduced: VariableProjection, theta: Array, sample: PaddedSample
-) -> tuple[Array, LogDetTerm]:
-    """Return M and the other term of the objective at theta, its Hessian exact."""
-    objective = reduced.objective(theta, sample, exact=True)
-    return objective.M, objective.term(objective.chunks)
-
-
-@program
-def _newton_step(formed: tuple[Array, LogDetTerm], w: Array) -> Array:
-    """Return the direction of one Newton step, from derivatives and factorisation afresh."""
-    M, term = formed
-    here = DenseObjective(M, lambda chunk: term, (term.omega[None],)).evaluate(w)
-    return newton_direction(here.hessian + jnp.eye(len(w)), here.gradient)
 
 
 def gradient(problem: Problem) -> Kernel:

@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +26,7 @@ from benchmarks.report import Figure
 from benchmarks.rivals import HessQuik, Nested, assert_close, missing_package
 from brenier import ConvexPotentialFlow
 from brenier.linalg import outer_products, pack
+from brenier.program import program
 from brenier.varpro.function import ReducedFunction
 
 N = 1024
@@ -60,7 +60,7 @@ def features() -> Iterator[Figure]:
     with jax.enable_x64(True):
         problem = _thesis_problem()
         X, theta = jnp.asarray(problem.X), problem.theta
-        derivatives = eqx.filter_jit(lambda theta: problem.reduced.features(theta).derivatives(X))
+        derivatives = program(lambda theta: problem.reduced.features(theta).derivatives(X))
         nested = Nested(problem.features.network, X)
         ours = derivatives(theta)
         G, H = nested.features(theta)

@@ -112,6 +112,22 @@ class Formed(NamedTuple):
 
 
 @program
+def derivatives(
+    reduced: VariableProjection, theta: Array, sample: PaddedSample
+) -> tuple[Array, Array, Array]:
+    """Return the Hessians of all features, those of rank one by their shares; G's sum."""
+    features = reduced.features(theta)
+
+    def of_tile(total: Array, X: Array) -> tuple[Array, tuple[Array, Array]]:
+        found = features.derivatives(X)
+        return total + jnp.sum(found.gradients), (found.hessians, found.shares)
+
+    (rows,) = sample.tiles(kept=True).X
+    total, (hessians, shares) = jax.lax.scan(of_tile, 0.0, rows)
+    return hessians, shares, total
+
+
+@program
 def formed(
     reduced: VariableProjection, theta: Array, sample: PaddedSample, *, exact: bool = False
 ) -> Formed:

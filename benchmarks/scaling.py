@@ -8,19 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import counts, report
 from benchmarks.clock import interleaved
-from benchmarks.kernels import newton_step
 from benchmarks.memory import peak_mib
-from benchmarks.problems import Problem
+from benchmarks.problems import Problem, derivatives, formed, newton_step
 from benchmarks.report import Figure
 from brenier import ConvexPotentialFlow
-from brenier.inner.objective import DenseObjective
 from brenier.inner.solution import InnerSolution
 
 WIDTHS = (32, 32)
@@ -153,16 +150,12 @@ def _parts(n: int) -> dict[str, float]:
     with jax.enable_x64(True):
         problem = Problem.of(curved_rows(ROWS_OF_COLUMNS, n), WIDTHS)
         theta, w, sample = problem.theta, problem.cold.w, problem.sample
-        block = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), sample.tiles().flat())
-        share = ROWS_OF_COLUMNS / len(block.omega)
-        derivatives = eqx.filter_jit(
-            lambda theta: problem.reduced.features(theta).derivatives(block.X)
-        )
-        held = derivatives(theta)
-        objective = DenseObjective.of_rows(held, block.omega, jnp.full(len(w), 1e-8))
+        block = jax.tree.map(lambda leaf: leaf[:1], sample.tiles(kept=True).flat())
+        share = ROWS_OF_COLUMNS / block.omega.size
+        objective = formed(problem.reduced, theta, block, exact=True)
         seconds = interleaved(
             {
-                "features": lambda: derivatives(theta),
+                "features": lambda: derivatives(problem.reduced, theta, block),
                 "Newton step": lambda: newton_step(objective, w),
                 "value and gradient": lambda: problem.reduced.value_and_gradient(theta, w, sample),
             },

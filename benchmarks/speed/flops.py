@@ -9,16 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from benchmarks import counts
 from benchmarks.clock import interleaved
-from benchmarks.problems import Problem, formed, newton_step
+from benchmarks.problems import Problem, derivatives, formed, newton_step
 from benchmarks.speed.draws import smooth_rows
-from brenier.arrays import Array
-from brenier.program import program
-from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import PaddedSample
 
 WIDTHS = (32, 32)
 ROWS = 2000
@@ -52,7 +47,7 @@ def _gflops(kernels: Mapping[str, Kernel], seconds: Mapping[str, float]) -> dict
 def features(problem: Problem) -> Kernel:
     """Return what computes the derivatives of all features, and holds the Hessians."""
     operations = counts.feature_operations(len(problem.X), problem.features.n, WIDTHS)
-    return Kernel(lambda: _derivatives(problem.reduced, problem.theta, problem.sample), operations)
+    return Kernel(lambda: derivatives(problem.reduced, problem.theta, problem.sample), operations)
 
 
 def newton(problem: Problem) -> Kernel:
@@ -61,21 +56,6 @@ def newton(problem: Problem) -> Kernel:
     found = formed(problem.reduced, problem.theta, problem.sample, exact=True)
     operations = counts.newton_operations(len(problem.X), n, WIDTHS[-1], n)
     return Kernel(lambda: newton_step(found, w), operations)
-
-
-@program
-def _derivatives(
-    reduced: VariableProjection, theta: Array, sample: PaddedSample
-) -> tuple[Array, Array, Array]:
-    """Return all features' Hessians, and the sum of their gradients."""
-    derivatives = reduced.features(theta).derivatives
-
-    def of_tile(total: Array, X: Array) -> tuple[Array, tuple[Array, Array]]:
-        found = derivatives(X)
-        return total + jnp.sum(found.gradients), (found.hessians, found.shares)
-
-    total, (hessians, shares) = jax.lax.scan(of_tile, 0.0, sample.tiles(kept=True).X[0])
-    return hessians, shares, total
 
 
 def gradient(problem: Problem) -> Kernel:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 try:
-    from benchmarks.problems import Problem, chord_step, formed, newton_step
+    from benchmarks.problems import Problem, chord_step, derivatives, formed, newton_step
     from benchmarks.speed.flops import rates
 finally:
     sys.path.remove(str(ROOT))
@@ -26,6 +26,9 @@ def test_what_is_formed_is_the_objective_of_a_fit():
     found = objective.evaluate(w)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    hessians, shares, _ = derivatives(problem.reduced, theta, problem.sample)
+    np.testing.assert_allclose(hessians, objective.term.H, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(shares, objective.term.shares, rtol=1e-12, atol=1e-14)
     value, gradient = chord_step(objective, w)
     np.testing.assert_allclose(value, expected.value, rtol=1e-12)
     np.testing.assert_allclose(gradient, expected.gradient, rtol=1e-10, atol=1e-14)

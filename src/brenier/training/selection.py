@@ -117,7 +117,7 @@ class Selection:
 
     def _of_others(self, jobs: list[Job], halving: Halving) -> list[Run]:
         """Return the other starts' runs, beside which those of the candidates go on."""
-        led = self._led(jobs, halving)
+        led = self._leader(jobs, halving)
         if led is None:
             return []
         k, others = led
@@ -134,7 +134,7 @@ class Selection:
         made = [fitting, partial(make_runs, of_others, self.settings, self.session, self.runner)]
         return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
 
-    def _led(self, jobs: list[Job], halving: Halving) -> tuple[int, Sequence[Start]] | None:
+    def _leader(self, jobs: list[Job], halving: Halving) -> tuple[int, Sequence[Start]] | None:
         """Wait for who leads; return which candidate, and the starts that follow it.
 
         The leader of the first rung at which it is ahead of the Gaussian has them all. Where none

@@ -336,4 +336,5 @@ def _score_json(result: _Score) -> dict[str, Any]:
 
 
 def _plain(value: "MeanAndError") -> dict[str, float]:
-    return {"mean": value.mean, "standard_error": value.standard_error}
+    low, high = value.interval
+    return {"mean": value.mean, "standard_error": value.standard_error, "low": low, "high": high}

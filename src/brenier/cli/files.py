@@ -138,10 +138,13 @@ def with_names(values: "np.ndarray", names: Sequence[str] | None) -> Any:
     return values if names is None else pl.from_numpy(values, schema=list(names))
 
 
-def split_weights(
-    table: "Table", column: str | None, path: str
+def split_column(
+    table: "Table", column: str | None, path: str, what: str
 ) -> "tuple[Table, np.ndarray | None]":
-    """Return the table without its column of weights, and these."""
+    """Return the table without a column that is no variable, and that column.
+
+    `what` is what it holds: weights, or chains.
+    """
     from brenier.io.table import Table
 
     if column is None:
@@ -149,12 +152,12 @@ def split_weights(
     where = display_name(path)
     if table.columns is None:
         raise ValueError(
-            f"Expected column names in {where} to find the weights {column!r}; got an array "
+            f"Expected column names in {where} to find the {what} {column!r}; got an array "
             "without names. Give a CSV or Parquet file."
         )
     if column not in table.columns or len(table.columns) == 1:
         raise ValueError(
-            f"Expected the weights {column!r} to be one of several columns of {where}; got the "
+            f"Expected the {what} {column!r} to be one of several columns of {where}; got the "
             f"columns {', '.join(map(repr, table.columns))}."
         )
     j = table.columns.index(column)

@@ -17,7 +17,7 @@ from brenier.cli.files import (
     display_name,
     in_order,
     model_path,
-    split_weights,
+    split_column,
     with_names,
 )
 from brenier.cli.progress import shown_progress
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         ConvexPotentialFlow,
         TriangularConvexPotentialFlow,
     )
+    from brenier.io.table import Table
     from brenier.training.report import FitReport
 
 # So long after its limit a fit waits for the probes of its model file to be computed (seconds).
@@ -41,11 +42,12 @@ PROBES_SECONDS = 0.5
 
 def fit(
     context: o.Context,
-    data: o.DataArgument,
+    data: o.TablesArgument,
     *,
     output: o.ModelOutput = None,
     validation: o.ValidationOption = None,
     weights: o.WeightsOption = None,
+    chains: o.ChainsOption = None,
     given: o.GivenOption = None,
     blocks: o.BlocksOption = None,
     n_maps: o.NMapsOption = None,
@@ -62,6 +64,7 @@ def fit(
     tol: o.TolOption = None,
     max_seconds: o.MaxSecondsOption = None,
     validation_fraction: o.ValidationFractionOption = None,
+    judge_fraction: o.JudgeFractionOption = None,
     n_init: o.NInitOption = None,
     n_estimators: o.NEstimatorsOption = None,
     seed: o.SeedOption = None,
@@ -87,21 +90,22 @@ def fit(
         tol=tol,
         max_seconds=max_seconds,
         validation_fraction=validation_fraction,
+        judge_fraction=judge_fraction,
         n_init=n_init,
         n_estimators=n_estimators,
         random_state=seed,
         n_maps=n_maps,
     )
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
-    model = _model(data, output)
+    model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
-    if data == validation == STANDARD:
-        raise typer.BadParameter("DATA and --validation cannot both be standard input.")
+    if [*data, validation].count(STANDARD) > 1:
+        raise typer.BadParameter("standard input can be one of DATA and --validation only.")
     with door(debug=debug, quiet=quiet):
-        check_output(model, inputs=(data, validation))
+        check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
-            inputs = _read(data, validation, weights, quiet=quiet)
+            inputs = _read(data, validation, weights, chains, quiet=quiet)
             if isinstance(listener, PhaseLines):
                 note(f"Fitting {inputs.size}")
             settings |= _algorithm(algorithm, thesis=thesis)
@@ -170,14 +174,22 @@ def exit_code(report: "FitReport") -> ExitCode:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What was read: the training table without its weights, these, and the validation rows."""
+    """What was read: the training table without its weights and chains, these, validation rows."""
 
-    data: str
+    data: tuple[str, ...]
     names: tuple[str, ...] | None
     values: "np.ndarray"
     weights: "np.ndarray | None"
+    chains: "np.ndarray | None"
     validation: str | None
     validation_data: Any
+
+    @property
+    def name(self) -> str:
+        """How messages name the data."""
+        first = display_name(self.data[0])
+        more = len(self.data) - 1
+        return f"{first} and {more} more file{'s' * (more > 1)}" if more else first
 
     @property
     def shown_names(self) -> tuple[str, ...]:
@@ -212,23 +224,73 @@ def _model(data: str, output: str | None) -> str:
     return model_path(data) if output is None else output
 
 
-def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool) -> _Inputs:
+def _read(
+    data: list[str],
+    validation: str | None,
+    weights: str | None,
+    chains: str | None,
+    *,
+    quiet: bool,
+) -> _Inputs:
+    """Return what is in the files."""
+    table, omega, groups = _read_tables(data, weights, chains, quiet=quiet)
+    held = None
+    if validation is not None:
+        held = _read_validation(validation, table, weights, chains, quiet=quiet)
+    return _Inputs(tuple(data), table.columns, table.values, omega, groups, validation, held)
+
+
+def _read_tables(
+    data: list[str], weights: str | None, chains: str | None, *, quiet: bool
+) -> "tuple[Table, np.ndarray | None, np.ndarray | None]":
+    """Return the rows of all files, their weights, and which chain each is of.
+
+    Of several files each is a chain, or holds several if it has a column of them.
+    """
+    import numpy as np
+
+    from brenier.io.table import Table, read_table
+
+    parts, omegas, groups = [], [], []
+    for number, path in enumerate(data):
+        table, omega = split_column(read_table(path), weights, path, "weights")
+        table, chain = split_column(table, chains, path, "chains")
+        names = parts[0].columns if parts else table.columns
+        if parts and names is not None:
+            table = Table(names, in_order(table, names, path, quiet=quiet))
+        if parts and table.values.shape[1] != parts[0].values.shape[1]:
+            raise ValueError(
+                f"Expected the {parts[0].values.shape[1]} columns of {display_name(data[0])} in "
+                f"{display_name(path)}; got {table.values.shape[1]}."
+            )
+        own = np.zeros(len(table.values)) if chain is None else chain
+        parts.append(table)
+        omegas.append(omega)
+        groups.append(np.column_stack([np.full(len(own), number), own]))
+    values = np.concatenate([part.values for part in parts])
+    whole = Table(parts[0].columns, values)
+    omega = None if weights is None else np.concatenate(omegas)
+    if chains is None and len(data) == 1:
+        return whole, omega, None
+    _, labels = np.unique(np.concatenate(groups), axis=0, return_inverse=True)
+    return whole, omega, labels.reshape(len(values))
+
+
+def _read_validation(
+    path: str, table: "Table", weights: str | None, chains: str | None, *, quiet: bool
+) -> Any:
+    """Return the validation rows in the columns of the table, with their weights if there are."""
     from brenier.io.table import read_table
 
-    table, omega = split_weights(read_table(data), weights, data)
-    validation_data = None
-    if validation is not None:
-        rows = read_table(validation)
-        has_weights = rows.columns is not None and weights in rows.columns
-        if weights is not None and not has_weights and not quiet:
-            note(
-                f"Note: no column {weights!r} in {display_name(validation)}: its rows count alike."
-            )
-        rows, v_omega = split_weights(rows, weights if has_weights else None, validation)
-        names = table.columns or default_names(table.values.shape[1])
-        values = with_names(in_order(rows, names, validation, quiet=quiet), table.columns)
-        validation_data = values if v_omega is None else (values, v_omega)
-    return _Inputs(data, table.columns, table.values, omega, validation, validation_data)
+    rows = read_table(path)
+    there = rows.columns or ()
+    if weights is not None and weights not in there and not quiet:
+        note(f"Note: no column {weights!r} in {display_name(path)}: its rows count alike.")
+    rows, omega = split_column(rows, weights if weights in there else None, path, "weights")
+    rows, _ = split_column(rows, chains if chains in there else None, path, "chains")
+    names = table.columns or default_names(table.values.shape[1])
+    values = with_names(in_order(rows, names, path, quiet=quiet), table.columns)
+    return values if omega is None else (values, omega)
 
 
 def _algorithm(given: dict[str, Any], *, thesis: bool) -> dict[str, Any]:
@@ -311,7 +373,7 @@ def _fit_given(
     if missing or not targets:
         got = ", ".join(map(repr, missing)) if missing else "all of them"
         raise ValueError(
-            f"Expected --given to name some columns of {display_name(inputs.data)} "
+            f"Expected --given to name some columns of {inputs.name} "
             f"({', '.join(map(repr, names))}); got {got}."
         )
 
@@ -343,6 +405,7 @@ def _run(
             flow.fit(
                 *rows,
                 sample_weight=inputs.weights,
+                groups=inputs.chains,
                 validation_data=validation_data,
                 callback=listener,
             )
@@ -376,7 +439,7 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        files = display_name(inputs.data)
+        files = inputs.name
         if inputs.validation is not None:
             files += f" (validation: {display_name(inputs.validation)})"
         raise ValueError(f"{files}: {error}") from error
@@ -384,19 +447,20 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
 
 def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None:
     data = ("data", f"{inputs.size}: {', '.join(inputs.shown_names)}")
-    print_reports(display_name(inputs.data), [data], reports)
+    print_reports(inputs.name, [data], reports)
     typer.echo(f"Model written to {model}")
 
 
 def _json(reports: "dict[str, FitReport]", inputs: _Inputs, model: str | None) -> dict[str, Any]:
     size = {"rows": len(inputs.values), "columns": list(inputs.shown_names)}
-    return {"model": model, "data": inputs.data, **size, **reports_json(reports)}
+    files = inputs.data[0] if len(inputs.data) == 1 else list(inputs.data)
+    return {"model": model, "data": files, **size, **reports_json(reports)}
 
 
 def _say_how_it_ended(report: "FitReport", inputs: _Inputs) -> None:
     if not has_model(report):
         note(
-            f"Error: {display_name(inputs.data)}: the fit ended with status "
+            f"Error: {inputs.name}: the fit ended with status "
             f"'{report.status.value}' after {report.n_iter} iterations and found no density: no "
             "model was written. Leave out --thesis, or try --whiten full or a larger --decay."
         )

@@ -141,6 +141,14 @@ ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model fil
 DataArgument = Annotated[
     str, typer.Argument(metavar="DATA", help="A data file, or - for CSV from standard input.")
 ]
+TablesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATA...",
+        help="A data file, or - for CSV from standard input; several files are chains of draws "
+        "with the same columns.",
+    ),
+]
 RowsOutput = Annotated[
     str,
     typer.Option("-o", "--output", metavar="FILE", help="Where to write; - is standard output."),
@@ -258,6 +266,16 @@ ValidationFractionOption = Annotated[
         show_default=False,
     ),
 ]
+JudgeFractionOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=_fraction,
+        metavar="FLOAT",
+        help="Share of the rows set apart to judge the fit, which choose nothing; more of a "
+        "small table, none of fewer than 300 rows. [default: 0.05]",
+        show_default=False,
+    ),
+]
 NInitOption = Annotated[
     int | None,
     typer.Option(
@@ -319,7 +337,8 @@ ValidationOption = Annotated[
     typer.Option(
         "--validation",
         metavar="FILE",
-        help="Rows that decide when to stop; without them some rows of DATA are held out.",
+        help="Rows that decide when to stop, and do not judge; without them some rows of DATA are "
+        "held out.",
         show_default=False,
     ),
 ]
@@ -351,6 +370,16 @@ NMapsOption = Annotated[
         metavar="INT",
         help="Compose so many maps, for thin curved shapes and several pieces; also with "
         "--given. [default: 1]",
+        show_default=False,
+    ),
+]
+ChainsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--chains",
+        metavar="COLUMN",
+        help="The column of DATA that says which chain a row is a draw of, and no variable: rows "
+        "of one chain are not independent of each other.",
         show_default=False,
     ),
 ]

@@ -78,12 +78,14 @@ def reports_json(reports: "dict[str, FitReport]") -> dict[str, Any]:
 def report_lines(report: "FitReport") -> Lines:
     """Yield how a fit went."""
     yield "status", _status(report)
-    yield "trained on", f"{report.n_train} distinct rows; {report.n_heldout} held out"
+    yield "distinct rows", report.rows
     yield "log-likelihood", f"{report.train_log_likelihood:.4f} nats per row, training"
-    if report.heldout_log_likelihood is not None:
-        yield "", f"{report.heldout_log_likelihood} nats per row, held out"
-    if report.heldout_gain is not None:
-        yield "gain over Gaussian", f"{report.heldout_gain} nats per row, held out"
+    if report.n_heldout:
+        yield "", f"{report.heldout_log_likelihood:.4f} nats per row, held out to choose"
+    if report.log_likelihood is not None:
+        yield "", f"{report.log_likelihood} nats per row, judged"
+    if report.gain is not None:
+        yield "gain over Gaussian", f"{report.gain} nats per row, judged"
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
     yield "weight decay", _decay(report)
@@ -143,9 +145,11 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "is_gaussian": report.is_gaussian,
         "n_train": report.n_train,
         "n_heldout": report.n_heldout,
+        "n_judge": report.n_judge,
         "train_log_likelihood": report.train_log_likelihood,
-        "heldout_log_likelihood": full["heldout_log_likelihood"],
-        "heldout_gain": full["heldout_gain"],
+        "heldout_log_likelihood": report.heldout_log_likelihood,
+        "log_likelihood": full["log_likelihood"],
+        "gain": full["gain"],
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],

@@ -5,13 +5,18 @@ order; merging equal hashes makes an integer weight the same as repetition and a
 same as absence, to the last bit; and a threshold on it (`brenier.data.split`) holds out rows so
 that copies of a row always fall on the same side. A prefix of the order is a uniformly drawn
 subset.
+
+Of chains, whose neighbours are alike, blocks stand in the place of rows: they are what is hashed,
+ordered and held out (`brenier.data.chains`), and equal rows are merged within one of them only.
 """
 
 import hashlib
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+
+from brenier.data.chains import Blocks
 
 
 class WeightedRows(NamedTuple):
@@ -25,15 +30,30 @@ class WeightedRows(NamedTuple):
         Total weight of each, positive.
     position : (N,)
         The hash as a number in [0, 1), ascending: uniform whatever the rows hold.
+    block : (N,)
+        Which rows are not independent of each other; a number of its own for every row of a table
+        of independent ones.
+    inefficiency : float
+        How many rows are worth one that is independent of the others.
     """
 
     X: Float[np.ndarray, "N d"]
     weights: Float[np.ndarray, " N"]
     position: Float[np.ndarray, " N"]
+    block: Int[np.ndarray, " N"] | None = None
+    inefficiency: float = 1.0
 
     def __getitem__(self, where) -> "WeightedRows":
         """Return the rows selected by a slice or a mask."""
-        return WeightedRows(self.X[where], self.weights[where], self.position[where])
+        block = None if self.block is None else self.block[where]
+        return self._replace(
+            X=self.X[where], weights=self.weights[where], position=self.position[where], block=block
+        )
+
+    @property
+    def effective_size(self) -> float:
+        """How many independent rows of equal weight would tell as much (Kish 1965)."""
+        return effective_size(self.weights) / self.inefficiency
 
     def at(self, X: Float[np.ndarray, "N k"]) -> "WeightedRows":
         """Return the same rows in other coordinates."""
@@ -59,21 +79,71 @@ class Split(NamedTuple):
     heldout: WeightedRows | None = None
 
 
+def effective_size(weights: Float[np.ndarray, " N"]) -> float:
+    """Return (sum of weights)^2 / sum of squared weights."""
+    relative = weights / np.max(weights)
+    return float(np.sum(relative) ** 2 / np.sum(relative**2))
+
+
 def canonical_rows(
-    X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None, seed: int
+    X: Float[np.ndarray, "N d"],
+    weights: Float[np.ndarray, " N"] | None,
+    seed: int,
+    blocks: Blocks | None = None,
 ) -> WeightedRows:
-    """Return the distinct rows of positive weight, in the order of their keyed hashes."""
+    """Return the distinct rows of positive weight, in the order of their keyed hashes.
+
+    Parameters
+    ----------
+    X : (N, d)
+        Rows.
+    weights : (N,) or None
+        Non-negative weights; None: all alike.
+    seed : int
+        Key of the hashes.
+    blocks : Blocks or None
+        Which rows belong together; None: the rows are independent.
+    """
     weights = np.ones(len(X)) if weights is None else weights
     present = weights > 0
     # Adding zero turns -0.0 into 0.0, which compares equal but has other bytes.
     X, weights = np.ascontiguousarray(X[present] + 0.0), weights[present]
     digests = _digests(X, seed)
-    order = np.lexsort((digests[:, 1], digests[:, 0]))
-    digests, X, weights = digests[order], X[order], weights[order]
+    if blocks is None:
+        return _merged(X, weights, digests, None)
+    places = _places(blocks.block[present], digests)
+    rows = _merged(X, weights, digests, places)
+    # Repeats that are merged count as what they were: their chain's time has them in it.
+    worth = effective_size(weights) / blocks.time
+    return rows._replace(inefficiency=effective_size(rows.weights) / worth)
+
+
+def _merged(
+    X: np.ndarray, weights: np.ndarray, digests: np.ndarray, places: np.ndarray | None
+) -> WeightedRows:
+    """Return rows in the order of places and then of hashes, equal neighbours merged."""
+    own = np.zeros(len(X), dtype=np.int64) if places is None else places
+    order = np.lexsort((digests[:, 1], digests[:, 0], own))
+    digests, X, weights, own = digests[order], X[order], weights[order], own[order]
     is_first = np.ones(len(X), dtype=bool)
-    is_first[1:] = np.any(digests[1:] != digests[:-1], axis=1)
+    is_first[1:] = np.any(digests[1:] != digests[:-1], axis=1) | (own[1:] != own[:-1])
     first = np.flatnonzero(is_first)
-    return WeightedRows(X[first], np.add.reduceat(weights, first), digests[first, 0] * 2.0**-64)
+    summed = np.add.reduceat(weights, first)
+    if places is None:
+        return WeightedRows(X[first], summed, digests[first, 0] * 2.0**-64)
+    block = own[first]
+    return WeightedRows(X[first], summed, (block + 0.5) / (block[-1] + 1), block)
+
+
+def _places(block: Int[np.ndarray, " N"], digests: np.ndarray) -> Int[np.ndarray, " N"]:
+    """Return every row's block, numbered in an order that the blocks' contents alone give."""
+    _, own = np.unique(block, return_inverse=True)
+    # Unsigned sums wrap around: a hash of the rows that does not know their order.
+    sums = np.zeros((np.max(own) + 1, 2), dtype=np.uint64)
+    np.add.at(sums, own, digests)
+    place = np.empty(len(sums), dtype=np.int64)
+    place[np.lexsort((sums[:, 1], sums[:, 0]))] = np.arange(len(sums))
+    return place[own]
 
 
 def _digests(X: np.ndarray, seed: int) -> np.ndarray:

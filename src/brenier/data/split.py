@@ -1,11 +1,66 @@
-"""Which rows are held out: a share of them, chosen by their contents."""
+"""Which rows are held out, and which judge: shares of them, chosen by their contents."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from brenier.data.checks import check_columns
 from brenier.data.rows import Split, WeightedRows
+
+# Independent rows, or blocks of them, that judge: fewer have no standard error to speak of.
+LEAST_JUDGES = 10
+
+
+class Table(NamedTuple):
+    """All rows of a fit.
+
+    Attributes
+    ----------
+    rows : WeightedRows
+        What is trained on, or chooses.
+    judge : WeightedRows or None
+        What only judges.
+    effective_size : float
+        Of both together.
+    why_not : str
+        Why nothing judges, in a clause; nothing where something does.
+    """
+
+    rows: WeightedRows
+    judge: WeightedRows | None
+    effective_size: float
+    why_not: str = ""
+
+    @property
+    def n_judge(self) -> int:
+        """Number of judge rows."""
+        return 0 if self.judge is None else len(self.judge.X)
+
+
+def set_apart(rows: WeightedRows, share: float, least: int) -> Table:
+    """Return rows, some of them set apart to judge.
+
+    Parameters
+    ----------
+    rows : WeightedRows
+        All of them.
+    share : float
+        Of the rows to judge, below one; 0: none.
+    least : int
+        Independent rows from which on some judge.
+    """
+    size = rows.effective_size
+    if not share:
+        return Table(rows, None, size, "no rows were set apart for it (judge_fraction is 0)")
+    judges = rows.position >= 1.0 - share
+    if size < least or len(np.unique(rows.position[judges])) < LEAST_JUDGES:
+        worth = f"{len(rows.X)} rows"
+        worth += f", worth {size:.0f} independent ones" * (round(size) < len(rows.X))
+        return Table(rows, None, size, f"too few rows ({worth}; {least} are needed)")
+    rest = rows[~judges]
+    # Uniform in [0, 1) again, for the rows to be held out.
+    return Table(rest._replace(position=rest.position / (1.0 - share)), rows[judges], size)
 
 
 def split_rows(

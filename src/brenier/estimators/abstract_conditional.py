@@ -28,6 +28,7 @@ from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
     CONSTRAINTS,
     Following,
+    chain_blocks,
     check_n_samples,
     check_widths,
     column_names,
@@ -37,6 +38,7 @@ from brenier.estimators.common import (
     seed_of,
     settings_of,
     training_weights,
+    warn_of_chains,
 )
 from brenier.estimators.files import save_estimator
 from brenier.flow.evaluation import in_batches, inverse, transform
@@ -89,6 +91,7 @@ class AbstractConditional(BaseEstimator):
         max_seconds=None,
         n_iter_no_change=_DEFAULT.n_iter_no_change,
         validation_fraction=_DEFAULT.validation_fraction,
+        judge_fraction=_DEFAULT.judge_fraction,
         n_init=None,
         n_estimators=None,
         algorithm=None,
@@ -108,6 +111,7 @@ class AbstractConditional(BaseEstimator):
         self.max_seconds = max_seconds
         self.n_iter_no_change = n_iter_no_change
         self.validation_fraction = validation_fraction
+        self.judge_fraction = judge_fraction
         self.n_init = n_init
         self.n_estimators = n_estimators
         self.algorithm = algorithm
@@ -222,7 +226,7 @@ class AbstractConditional(BaseEstimator):
         check_is_fitted(self)
         save_estimator(self, path, with_probes=probes)
 
-    def _fit(self, X, Y, sample_weight, validation, following: Following) -> None:
+    def _fit(self, X, Y, sample_weight, groups, validation, following: Following) -> None:
         """Fit to checked rows (N, q) and targets (N, n), and set the fitted attributes.
 
         `validation` is None, or checked rows, targets, and weights or None.
@@ -240,9 +244,12 @@ class AbstractConditional(BaseEstimator):
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
-            rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
+            pairs = np.concatenate([Y, X], axis=1)
+            rows = canonical_rows(pairs, weights, seed, chain_blocks(groups, pairs))
             check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
             self._warn_of_rows(rows, n)
+            if groups is None:
+                warn_of_chains(Y, names, context=X, stacklevel=3)
             heldout = None
             if validation is not None:
                 X_held, Y_held, held_weights = validation

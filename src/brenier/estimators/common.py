@@ -15,11 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
-from brenier.data.checks import check_finite
+from brenier.data.chains import Blocks, blocks_of, lag_one_correlations, looks_like_a_chain
+from brenier.data.checks import check_finite, quoted
 from brenier.data.names import default_names
 from brenier.flow.inverse import Inversion
 from brenier.optimizers.progress import Progress, ProgressCallback
-from brenier.status import FitStatus
+from brenier.status import FitStatus, InputWarning
 from brenier.training.algorithm import Algorithm
 from brenier.training.phases import Listener, PhaseLines
 from brenier.training.report import FitReport
@@ -40,6 +41,7 @@ CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
         "max_seconds": [None, Interval(Real, 0, None, closed="left")],
         "n_iter_no_change": [None, _COUNT],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "judge_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_init": [None, _COUNT],
         "n_estimators": [None, _COUNT],
         "random_state": ["random_state"],
@@ -212,6 +214,64 @@ def training_weights(sample_weight: Any, X: np.ndarray) -> Float[np.ndarray, " N
     if weights is not None and not np.any(weights > 0):
         raise ValueError("Expected a positive sample_weight; got zero for every row.")
     return weights
+
+
+def chain_blocks(groups: Any, X: Float[np.ndarray, "N d"]) -> Blocks | None:
+    """Return the blocks of rows that belong together; None where rows are independent.
+
+    Parameters
+    ----------
+    groups : (N,) or None
+        Labels of chains.
+    X : (N, d)
+        Rows.
+    """
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if labels.shape != (len(X),):
+        raise ValueError(
+            f"Expected one label of groups for each of the {len(X)} rows; got {labels.shape}."
+        )
+    return blocks_of(X, labels)
+
+
+def warn_of_chains(
+    X: Float[np.ndarray, "N k"],
+    names: Sequence[str],
+    *,
+    context: Float[np.ndarray, "N q"] | None = None,
+    stacklevel: int,
+) -> None:
+    """Warn of columns whose neighbouring rows are alike, as those of a chain are.
+
+    Parameters
+    ----------
+    X : (N, k)
+        The columns that the density is of, rows in the order given.
+    names : sequence of str
+        Their names.
+    context : (N, q), optional
+        Columns that it is conditional on: where these are in an order, targets follow.
+    stacklevel : int
+        Of the warning.
+    """
+    N = len(X)
+    if context is not None and np.any(looks_like_a_chain(lag_one_correlations(context), N)):
+        return
+    correlations = lag_one_correlations(X)
+    alike = np.flatnonzero(looks_like_a_chain(correlations, N))
+    if len(alike):
+        worst = alike[np.argmax(correlations[alike])]
+        warnings.warn(
+            f"Expected independent rows; got rows like those before them in "
+            f"{quoted([names[i] for i in alike])} (correlation {correlations[worst]:.2f} in "
+            f"{names[worst]!r}). Of draws of a Markov chain, say which chain each is of "
+            "(groups=, --chains): until then the error of the gain is too small. If their order "
+            "means nothing, shuffle the rows.",
+            InputWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:

@@ -46,7 +46,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         What is removed from the targets first. X is always standardised.
     bounds : mapping or sequence, optional
         Bounds of the targets in data units: `{name_or_index: (low, high)}`, or one pair a column.
-    tau, max_iter, tol, max_seconds, n_iter_no_change, validation_fraction
+    tau, max_iter, tol, max_seconds, n_iter_no_change, validation_fraction, judge_fraction
         As in `ConvexPotentialFlow`.
     decay : float, optional
         Weight decay (nats per squared weight). None: selected on held-out rows; where none are held
@@ -115,7 +115,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
     (3, 2)
     """
 
-    def fit(self, X, y, *, sample_weight=None, validation_data=None, callback=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None, validation_data=None, callback=None):
         """Fit the density of y given X.
 
         Parameters
@@ -126,8 +126,13 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             Targets in data units.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        groups : (N,), optional
+            Labels of chains or other groups. Rows of one label are not independent of each other;
+            those of a chain come in its order. Contiguous blocks of them are trained on, choose or
+            judge as a whole. Without it rows count as independent.
         validation_data : tuple (X, y) or (X, y, weights), optional
-            Rows that decide when to stop. Without them some rows are split off.
+            Rows that choose when to stop and between models; they do not judge. Without them some
+            rows are split off.
         callback : callable, optional
             Called with a `Progress` after every iteration of every run, one call at a time;
             several runs may be made at once, each in a thread of its own. Or a `Listener`
@@ -155,7 +160,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             )
         X, Y = self._context(X, reset=True), self._targets(y, reset=True)
         check_same_length(X, Y)
-        self._fit(X, Y, sample_weight, self._validation(validation_data), following)
+        self._fit(X, Y, sample_weight, groups, self._validation(validation_data), following)
         return self
 
     def score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:

@@ -47,7 +47,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
     (3, 2)
     """
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Fit the density of y given X.
 
         Parameters
@@ -58,6 +58,10 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
             Targets.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        groups : (N,), optional
+            Labels of chains or other groups. Rows of one label are not independent of each other;
+            those of a chain come in its order. Contiguous blocks of them are trained on, choose or
+            judge as a whole. Without it rows count as independent.
 
         Returns
         -------
@@ -84,7 +88,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         self.target_names_ = np.array([str(name) if name else "y"], dtype=object)
         Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
         check_finite(Y, list(self.target_names_))
-        self._fit(rows, Y, sample_weight, None, following)
+        self._fit(rows, Y, sample_weight, groups, None, following)
         return self
 
     def predict(self, X) -> Float[np.ndarray, " N"]:

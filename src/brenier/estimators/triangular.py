@@ -120,7 +120,9 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         self.max_seconds = max_seconds
         self.random_state = random_state
 
-    def fit(self, X, y=None, *, sample_weight=None, validation_data=None, callback=None):
+    def fit(
+        self, X, y=None, *, sample_weight=None, groups=None, validation_data=None, callback=None
+    ):
         """Fit every block's flow.
 
         Parameters
@@ -131,8 +133,13 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             For scikit-learn's pipelines.
         sample_weight : (N,), optional
             Non-negative weights.
+        groups : (N,), optional
+            Labels of chains or other groups. Rows of one label are not independent of each other;
+            those of a chain come in its order. Contiguous blocks of them are trained on, choose or
+            judge as a whole. Without it rows count as independent.
         validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
-            Rows that decide when to stop. Without them some rows of `X` are split off.
+            Rows that choose when to stop and between models; they do not judge. Without them some
+            rows of `X` are split off.
         callback : callable, optional
             Called with a `Progress` after every iteration; runs are counted over all blocks,
             log-likelihoods are the block's own. Or a `Listener` (`brenier.training.phases`), which
@@ -163,6 +170,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
                 flow.fit(
                     *self._parts(rows, k),
                     sample_weight=sample_weight,
+                    groups=groups,
                     validation_data=None if validation is None else self._held_out(validation, k),
                     callback=_counted_on(callback, flows, began, len(self.blocks_)),
                 )

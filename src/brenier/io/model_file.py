@@ -23,7 +23,7 @@ from brenier.io.atomic import StrPath, write_atomically
 from brenier.io.older_files import upgraded
 
 FORMAT = "brenier"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 OLDEST_FORMAT_VERSION = 1
 
 # Where safetensors keeps its header texts; no array may have this name.
@@ -102,10 +102,11 @@ def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     _check_size(header, len(body), path)
     texts = header[_TEXTS]
     metadata, arrays = _checked_content(texts, head + body, path)
-    if int(texts["format_version"]) == FORMAT_VERSION:
+    version = int(texts["format_version"])
+    if version == FORMAT_VERSION:
         return metadata, arrays
     try:
-        return upgraded(metadata, arrays)
+        return upgraded(metadata, arrays, version)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"Expected a complete brenier model in {os.fspath(path)}; got one without its {error}. "

@@ -1,7 +1,8 @@
-"""Model files of format version 1 as files of today's format.
+"""Model files of format versions 1 and 2 as files of today's format.
 
-They have no `kind`: what a flow is has to be seen from the keys that are there. Settings, reports
-and arrays have other names, and some may be missing: radial units, noise, compositions, tails.
+Those of version 1 have no `kind`: what a flow is has to be seen from the keys that are there.
+Settings, reports and arrays have other names, and some may be missing: radial units, noise,
+compositions, tails. Reports of version 2 know no judge rows.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ DEFAULT_ALGORITHM = {
     "quadratic": True,
     "max_work_units": None,
 }
+# Why nothing judged what was fitted before there were judge rows.
+UNJUDGED = "an older brenier fitted it, which set no rows apart to judge"
 # Fields of reports by their names then.
 REPORT = {
     "jitter": "noise",
@@ -48,14 +51,33 @@ REPORT = {
 }
 
 
-def upgraded(metadata: Metadata, arrays: Arrays) -> tuple[Metadata, Arrays]:
-    """Return what a file of version 1 would hold in today's format.
+def upgraded(metadata: Metadata, arrays: Arrays, version: int) -> tuple[Metadata, Arrays]:
+    """Return what a file of an older version would hold in today's format.
 
     Raises
     ------
     KeyError
         If something is missing that files have.
     """
+    if version == 1:
+        metadata, arrays = _of_version_1(metadata, arrays)
+    return _unjudged(metadata), arrays
+
+
+def _unjudged(metadata: Metadata) -> Metadata:
+    """Return metadata with reports of today: what was held out had chosen the model."""
+    if "parts" in metadata:
+        return {**metadata, "parts": [_unjudged(part) for part in metadata["parts"]]}
+    report = {name: v for name, v in metadata["report"].items() if name != "heldout_gain"}
+    heldout = report["heldout_log_likelihood"]
+    report["heldout_log_likelihood"] = None if heldout is None else heldout["mean"]
+    report["effective_size"] = float(report["n_train"] + report["n_heldout"])
+    report |= {"n_judge": 0, "log_likelihood": None, "gain": None, "not_judged": UNJUDGED}
+    return {**metadata, "report": report}
+
+
+def _of_version_1(metadata: Metadata, arrays: Arrays) -> tuple[Metadata, Arrays]:
+    """Return what a file of version 1 would hold in version 2."""
     kind = metadata.get("estimator")
     if "parts" in metadata:
         return _of_parts(metadata, arrays)
@@ -78,7 +100,7 @@ def _of_parts(metadata: Metadata, arrays: Arrays) -> tuple[Metadata, Arrays]:
     for k, part in enumerate(metadata["parts"]):
         prefix = f"block{k}."
         own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        of_part, own = upgraded(part, own)
+        of_part, own = _of_version_1(part, own)
         parts.append(of_part)
         found |= {prefix + name: array for name, array in own.items()}
     return {**metadata, "kind": metadata["estimator"], "parts": parts}, found

@@ -40,6 +40,44 @@ class AbstractGaussian(ABC):
     def losses(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
         """Return 1/2 |z_j|^2 - log det A_j, row by row."""
 
+    @abstractmethod
+    def leverages(
+        self, X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, " N"]:
+        """Return how far every row draws its own fitted mean, of the rows that this is fitted to.
+
+        The diagonal h of the least-squares fit's hat matrix.
+        """
+
+    def squares(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
+        """Return |z_j|^2, row by row: squared Mahalanobis distances of the targets."""
+        return 2.0 * (self.losses(X) - np.sum(np.log(self.sd)))
+
+    def squares_left_out(
+        self, X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, " N"]:
+        r"""Return |z_j|^2 of the rows that this is fitted to, each under the fit without it.
+
+        With shares omega_j, leverages h_j and squares q_j, without fitting anything anew,
+
+            (1 - omega_j) / (1 - h_j)^2  q_j / (1 - omega_j q_j / (1 - h_j)).
+
+        Infinite where a row alone spans a direction.
+
+        Parameters
+        ----------
+        X : (N, d)
+            The rows.
+        weights : (N,)
+            Their weights, in any unit.
+        """
+        omega, q = weights / np.sum(weights), self.squares(X)
+        rest = 1.0 - self.leverages(X, weights)
+        left = 1.0 - omega * q / np.where(rest > 0.0, rest, 1.0)
+        alone = (rest <= 0.0) | (left <= 0.0)
+        safe = np.where(alone, 1.0, rest**2 * left)
+        return np.where(alone, np.inf, (1.0 - omega) * q / safe)
+
     def loss(self, X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"]) -> float:
         """Return J of weighted rows."""
         return float(np.average(self.losses(X), weights=weights))
@@ -91,6 +129,12 @@ class Gaussian(AbstractGaussian):
         """Return 1/2 |z_j|^2 - log det A_j, row by row."""
         z = (X @ self.axes.T / self.sd) @ self.axes + self.linear
         return 0.5 * np.sum(z**2, axis=1) + np.sum(np.log(self.sd))
+
+    def leverages(
+        self, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, " N"]:
+        """Return the rows' shares: they draw the mean."""
+        return weights / np.sum(weights)
 
 
 @dataclass(frozen=True)
@@ -162,6 +206,15 @@ class ConditionalGaussian(AbstractGaussian):
         residual = X[:, :n] - X[:, n:] @ self.coefficients.T - self.intercept
         z = residual @ self.axes.T / self.sd
         return 0.5 * np.sum(z**2, axis=1) + np.sum(np.log(self.sd))
+
+    def leverages(
+        self, X: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, " N"]:
+        """Return omega_j (1 + squared Mahalanobis distance of the context)."""
+        omega = weights / np.sum(weights)
+        c = X[:, self.n :] - omega @ X[:, self.n :]
+        inverse = np.linalg.pinv((omega[:, None] * c).T @ c, hermitian=True)
+        return omega * (1.0 + np.sum((c @ inverse) * c, axis=1))
 
     def weights(self, features: ConditionalFeatures) -> Float[np.ndarray, " m"]:
         """Return w of features with these axes: no network, no gates, and a free mean."""

@@ -137,10 +137,11 @@ class Setting:
         """Return the unfitted estimator of a run.
 
         The thesis's optimizers spend the whole budget, unless they converge before: no patience,
-        and as many iterations as there are work units. The default is left as users get it.
+        and as many iterations as there are work units. The default is left as users get it, but
+        for its judge rows: the test rows judge here.
         """
         if label == DEFAULT:
-            return ConvexPotentialFlow(random_state=seed, **self.default_form)
+            return ConvexPotentialFlow(judge_fraction=0.0, random_state=seed, **self.default_form)
         return ConvexPotentialFlow.thesis(
             algorithm=Algorithm.thesis(optimizer=label, max_work_units=self.budget),
             random_state=seed,

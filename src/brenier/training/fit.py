@@ -1,7 +1,8 @@
 """The recipe of a fit: from weighted rows to a flow, its Gaussian baseline and its report.
 
-Equal rows are merged and put in an order of their own by the caller. A part of the rows is held
-out; of a conditional density, every potential holds out others. Bounds, whitening and the scaling
+Equal rows are merged and put in an order of their own by the caller. A part of the rows is set
+apart to judge what is returned. Another is held out; of a conditional density, every potential
+holds out others. Bounds, whitening and the scaling
 of a context bring the rows to standard coordinates, and a Gaussian is fitted to them there: the
 baseline, which what is returned is never worse than. Where the rows have fine structure, the
 optimizer sees copies of them with a little noise. The weight decay, and whether there are radial
@@ -25,7 +26,7 @@ import numpy as np
 
 from brenier.data.bounds import Bounds
 from brenier.data.rows import Split, WeightedRows
-from brenier.data.split import split_rows
+from brenier.data.split import Table, set_apart, split_rows
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.optimizers.progress import ProgressCallback
@@ -84,7 +85,7 @@ def fit(
     rows : WeightedRows
         Distinct rows in canonical order, data units.
     validation : WeightedRows or None
-        Rows to hold out; None: some of `rows`.
+        Rows that choose; None: some of `rows`.
     family : AbstractFamily
         What kind of density.
     settings : Settings
@@ -109,7 +110,8 @@ def fit(
         listener=listener,
         began=began,
     )
-    settings = _of_rows(settings, len(rows.X))
+    table = set_apart(rows, settings.judge_share(rows.effective_size), settings.least_judged)
+    rows, settings = table.rows, _of_rows(settings, len(rows.X))
     splits = _splits(rows, validation, settings, bounds)
     preprocessing = family.preprocessing(
         rows if settings.own_splits else splits[0].train, bounds, settings.whiten
@@ -124,7 +126,7 @@ def fit(
     everyone = _train(folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
-    flow, measured = _measured(flow, kept, rows, settings, session)
+    flow, measured = _measured(flow, kept, table, settings, session)
     report = build_report(kept, everyone, flow, measured, session)
     session.phases.close()
     return Model(flow, kept[0].fold.gaussian, report)
@@ -133,7 +135,7 @@ def fit(
 def _measured(
     flow: ConvexFlow,
     kept: list[Trained],
-    rows: WeightedRows,
+    table: Table,
     settings: Settings,
     session: Session,
 ) -> tuple[ConvexFlow, Measured]:
@@ -141,14 +143,14 @@ def _measured(
 
     def finished() -> tuple[ConvexFlow, Measured]:
         with_its_tail = with_tail(flow, kept, settings)
-        return with_its_tail, measure(kept, with_its_tail, rows, settings)
+        return with_its_tail, measure(kept, with_its_tail, table, settings)
 
     session.phases.part("")
     session.phases.begin(SUMMING)
     results = session.results(finished, session.limits.report)
     if results:
         return results[0]
-    return flow, measure_as_seen(kept, flow.preprocessing, rows, settings)
+    return flow, measure_as_seen(kept, flow.preprocessing, table, settings)
 
 
 def _of_rows(settings: Settings, n_rows: int) -> Settings:
@@ -163,7 +165,7 @@ def _splits(
     """Return one split, or one for every potential; of all rows together if none are held out."""
     if validation is not None:
         return [Split(rows, validation)]
-    share, columns = settings.heldout_share(len(rows.X)), _bounded(bounds)
+    share, columns = settings.heldout_share(rows.effective_size), _bounded(bounds)
     n_splits = settings.n_estimators if settings.own_splits else 1
     splits = [split_rows(rows, share, columns, turn) for turn in range(n_splits)]
     return splits if all(split.heldout is not None for split in splits) else [Split(rows)]

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import stdtrit
 
+from brenier.data.rows import effective_size
 from brenier.io.plain import to_plain, with_nan
 from brenier.status import FitStatus
 from brenier.training.phases import PHASES
@@ -23,14 +25,17 @@ REMEDIES = MappingProxyType(
 """What a user can do after a fit that ended so."""
 # Of the wall time: phases with less go without saying.
 SHOWN_SHARE = 0.05
+# Probability that an interval holds what it is of.
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class MeanAndError:
-    """A weighted mean over rows and its standard error (nats)."""
+    """A mean over rows, its standard error (nats), and the degrees of freedom of that."""
 
     mean: float
     standard_error: float
+    degrees: float = float("inf")
 
     @staticmethod
     def of(
@@ -40,10 +45,18 @@ class MeanAndError:
         omega = np.ones(len(values)) if weights is None else np.asarray(weights, float)
         omega = omega / np.sum(omega)
         mean = float(omega @ values)
-        if len(values) < 2 or not np.isfinite(mean):
+        degrees = effective_size(omega) - 1.0
+        if len(values) < 2 or degrees <= 0 or not np.isfinite(mean):
             return MeanAndError(mean, float("nan"))
         spread = float(np.sqrt(np.sum((omega * (values - mean)) ** 2)))
-        return MeanAndError(mean, spread * float(np.sqrt(len(values) / (len(values) - 1))))
+        error = spread * float(np.sqrt(len(values) / (len(values) - 1)))
+        return MeanAndError(mean, error, degrees)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Between which the mean over ever more rows lies in 95 of 100 cases (Student's t)."""
+        half = float(stdtrit(self.degrees, 0.5 + 0.5 * LEVEL)) * self.standard_error
+        return self.mean - half, self.mean + half
 
     def __str__(self) -> str:
         return f"{self.mean:.4f} +- {self.standard_error:.4f}"
@@ -88,15 +101,23 @@ class FitReport:
         Maps that are composed: gradients of potentials, one after the other.
     n_members : int
         Potentials whose weighted sum was returned, in all maps; 0 for the Gaussian.
-    n_train, n_heldout : int
-        Distinct rows trained on and held out.
-    train_log_likelihood : float
-        Of the returned model, training rows.
-    heldout_log_likelihood, heldout_gain : MeanAndError or None
-        Of the returned model on the held-out rows, and what it gains there over the Gaussian.
-        Where potentials hold out different rows, of each on the rows that it has not seen: of
-        their average nothing is known on unseen rows but that it is, without a tail, no worse than
-        their mean. None without held-out rows.
+    n_train, n_heldout, n_judge : int
+        Distinct rows trained on; held out to choose when a run stops, hyperparameters, weights and
+        tails; and set apart to judge what is returned. Where potentials hold out different rows,
+        all that do not judge are trained on by some.
+    effective_size : float
+        How many independent rows of equal weight all of them are worth: Kish's number of their
+        weights, and of chains, of it the share that their autocorrelation leaves.
+    train_log_likelihood, heldout_log_likelihood : float
+        Of the returned model on the training rows, and without its tail on the held-out rows.
+        These chose it: it is likelier there than on rows it has not seen. Where potentials hold
+        out different rows, their mean, each on its own. NaN without such rows.
+    log_likelihood, gain : MeanAndError or None
+        Of the returned model on rows like the judge rows, which chose nothing, and what it gains
+        there over the Gaussian, with its interval (`brenier.training.judge`). None where nothing
+        judges.
+    not_judged : str
+        Why nothing judges, in a clause; nothing where something does.
     gaussian_train_log_likelihood, gaussian_heldout_log_likelihood : float
         Of the Gaussian (after the bounds' maps); NaN where there are no such rows.
     history : dict of tuples
@@ -121,9 +142,8 @@ class FitReport:
         Standard deviation, in those of the data, of the noise on the rows that were trained on; the
         training log-likelihoods in `history` are of such rows.
     tail : float
-        How heavy the density's tails are made (h of `brenier.flow.tail`); 0 for a normal's. It was
-        chosen on the held-out rows, whose log-likelihood and gain are with it; those in `history`
-        and of every run are without.
+        How heavy the density's tails are made (h of `brenier.flow.tail`); 0 for a normal's. The
+        log-likelihoods in `history` and of every run are without it.
     seconds : dict
         Wall time: `total`, which is the sum of `reading`, `compiling`, `selecting`, `fitting` and
         `summing`, one after the other (`brenier.training.phases`); compiling that goes on beside a
@@ -142,9 +162,13 @@ class FitReport:
     n_members: int
     n_train: int
     n_heldout: int
+    n_judge: int
+    effective_size: float
     train_log_likelihood: float
-    heldout_log_likelihood: MeanAndError | None
-    heldout_gain: MeanAndError | None
+    heldout_log_likelihood: float
+    log_likelihood: MeanAndError | None
+    gain: MeanAndError | None
+    not_judged: str
     gaussian_train_log_likelihood: float
     gaussian_heldout_log_likelihood: float
     history: dict[str, tuple[int | float, ...]]
@@ -167,17 +191,17 @@ class FitReport:
     def __repr__(self) -> str:
         lines = {
             "status": f"{self.status.value}{' (the Gaussian)' * self.is_gaussian}",
-            "rows": f"{self.n_train} trained on, {self.n_heldout} held out",
+            "rows": self.rows,
             "log-likelihood": f"{self.train_log_likelihood:.4f} nats per row, training",
-            "held out": f"{self.heldout_log_likelihood} nats per row",
-            "gain over Gaussian": f"{self.heldout_gain} nats per row, held out",
+            "judged": f"{self.log_likelihood} nats per row",
+            "gain over Gaussian": f"{self.gain} nats per row, judged",
             "model": f"{self.n_maps} map(s), {self.n_members} potential(s)",
             "runs": f"{len(self.run_decay)}; the best has {self.n_iter} iterations",
             "weight decay": f"{self.decay:g}, {self.n_radial} radial unit(s)",
             "seconds": f"{self.seconds['total']:.1f}",
         }
-        if self.heldout_gain is None:
-            lines["held out"] = "nothing"
+        if self.gain is None:
+            lines["judged"] = "not at all"
             del lines["gain over Gaussian"]
         width = max(len(label) for label in lines)
         shown = "\n".join(f"  {label:{width}}  {text}" for label, text in lines.items())
@@ -196,13 +220,21 @@ class FitReport:
         return gaussian_reason(self.status, self.seconds, searched=self.searched)
 
     @property
+    def rows(self) -> str:
+        """How many rows there are for what."""
+        parts = [f"{self.n_train} trained on"]
+        parts += [f"{self.n_heldout} held out to choose"] * (self.n_heldout > 0)
+        parts += [f"{self.n_judge} set apart to judge"] * (self.n_judge > 0)
+        return ", ".join(parts)
+
+    @property
     def verdict(self) -> str:
         """One plain sentence on what the gain over the Gaussian means, and why there is none."""
-        rows = f"{self.n_heldout} held-out rows"
         if not self.is_gaussian:
-            return verdict(self.heldout_gain, rows=rows)
+            rows = f"{self.n_judge} rows that chose nothing"
+            return self._unjudged if self.gain is None else verdict(self.gain, rows=rows)
         if self.status.finished and self.searched:
-            seen = f" on {rows}" * (self.n_heldout > 0)
+            seen = f" on {self.n_heldout} held-out rows" * (self.n_heldout > 0)
             return (
                 f"Nothing better than a Gaussian was found{seen}: the data look Gaussian, or are "
                 "too few to tell."
@@ -211,6 +243,14 @@ class FitReport:
         cure = remedy(self.status, searched=self.searched)
         cure = f"; {cure}" if cure else ""
         return f"{reason[0].upper()}{reason[1:]}{cure}. The model is the Gaussian."
+
+    @property
+    def _unjudged(self) -> str:
+        """Why nothing judged, and what to do about it."""
+        return (
+            f"Not judged: {self.not_judged}. Rows that were not in the table can judge it: "
+            "`brenier score MODEL OTHER_ROWS`, or `score` of the fitted estimator."
+        )
 
     @property
     def n_iter(self) -> int:
@@ -226,8 +266,8 @@ class FitReport:
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
         fields = dict(plain)
         fields["status"] = FitStatus[fields["status"]]
-        for name in ("heldout_log_likelihood", "heldout_gain"):
-            fields[name] = fields[name] and MeanAndError(**with_nan(fields[name]))
+        for name in ("log_likelihood", "gain"):
+            fields[name] = fields[name] and _mean_and_error(fields[name])
         fields["certificate"] = fields["certificate"] and Certificate(**fields["certificate"])
         fields["history"] = {
             key: tuple(with_nan(values)) for key, values in fields["history"].items()
@@ -238,11 +278,19 @@ class FitReport:
             fields[name] = tuple(fields[name])
         for name in (
             "train_log_likelihood",
+            "heldout_log_likelihood",
             "gaussian_train_log_likelihood",
             "gaussian_heldout_log_likelihood",
         ):
             fields[name] = with_nan(fields[name])
         return FitReport(**fields)
+
+
+def _mean_and_error(plain: dict[str, Any]) -> MeanAndError:
+    """Return what was made plain: infinite degrees of freedom have become None there."""
+    degrees = plain.get("degrees")
+    known = with_nan({name: plain[name] for name in ("mean", "standard_error")})
+    return MeanAndError(**known, degrees=float("inf") if degrees is None else degrees)
 
 
 def gaussian_reason(status: FitStatus, seconds: dict[str, float], *, searched: bool) -> str:
@@ -292,32 +340,31 @@ def where_time_went(seconds: dict[str, float]) -> str:
     return f"of {total:.3g} s went {', '.join(texts[:-1])} and {texts[-1]}"
 
 
-def verdict(gain: MeanAndError | None, *, rows: str) -> str:
+def verdict(gain: MeanAndError, *, rows: str) -> str:
     """Return one plain sentence on what a gain over the Gaussian on some rows means.
 
     Parameters
     ----------
-    gain : MeanAndError or None
-        Nats per row; None where there are no such rows.
+    gain : MeanAndError
+        Nats per row.
     rows : str
-        What to call the rows, as in "200 held-out rows".
+        What to call the rows, as in "200 other rows".
     """
-    if gain is None:
-        return "No rows were held out, so nothing can be said about rows not seen in training."
     if not np.isfinite(gain.mean):
         return (
             "Some rows have density zero under the model: they lie outside its bounds or absurdly "
             "far from the training data."
         )
-    error = 0.0 if np.isnan(gain.standard_error) else gain.standard_error
-    if gain.mean > 2 * error and gain.mean > 0:
+    low, high = gain.interval
+    between = f"95 % interval {low:.3f} to {high:.3f}"
+    if low > 0:
         return (
             f"The density is better than a Gaussian by {gain.mean:.3f} nats per row on {rows} "
-            f"({gain.mean / max(error, 1e-12):.0f} standard errors)."
+            f"({between})."
         )
-    if gain.mean < -2 * error and gain.mean < 0:
+    if high < 0:
         return (
-            f"A Gaussian describes {rows} better, by {-gain.mean:.3f} nats per row: "
+            f"A Gaussian describes {rows} better, by {-gain.mean:.3f} nats per row ({between}): "
             "they differ from the training data, or the fit is not to be trusted."
         )
     return (

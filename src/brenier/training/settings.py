@@ -106,6 +106,16 @@ class Settings:
         100, "rows held out where that share would be fewer, up to `most_heldout`"
     )
     most_heldout: float = _number(0.25, "largest share of the rows held out for that")
+    judge_fraction: float = _number(
+        0.05, "share of the rows that is set apart to judge what is returned, no more", "Judge rows"
+    )
+    least_judge: int = _number(
+        100, "rows that judge where that share would be fewer, up to `most_judge`", "Judge rows"
+    )
+    most_judge: float = _number(0.1, "largest share of the rows that judges for that", "Judge rows")
+    least_judged: int = _number(
+        300, "independent rows of a table below which none judge", "Judge rows"
+    )
     own_splits: bool = _number(
         default=False,
         what="whether every potential holds out other rows, so that their average has seen all",
@@ -347,11 +357,17 @@ class Settings:
         """Return the number of potentials in the sum."""
         return self.n_estimators_few if n_rows <= self.few_rows else self.n_estimators
 
-    def heldout_share(self, n_rows: int) -> float:
-        """Return the share of the rows to hold out."""
+    def heldout_share(self, n_rows: float) -> float:
+        """Return the share of so many independent rows to hold out."""
         if not self.validation_fraction:
             return 0.0
         return max(self.validation_fraction, min(self.most_heldout, self.least_heldout / n_rows))
+
+    def judge_share(self, n_rows: float) -> float:
+        """Return the share of so many independent rows that judges."""
+        if not self.judge_fraction:
+            return 0.0
+        return max(self.judge_fraction, min(self.most_judge, self.least_judge / n_rows))
 
     def candidates(self, *, heldout: bool) -> tuple[Hyperparameters, ...]:
         """Return the hyperparameters to select from; one where no held-out rows can choose."""

@@ -140,16 +140,17 @@ def losses_of_sum(
     return train, held
 
 
-def heldout_losses(
-    potential: AbstractPotential, split: Split, settings: Settings
+def potential_losses(
+    potential: AbstractPotential, rows: WeightedRows, split: Split, settings: Settings
 ) -> Float[np.ndarray, " M"]:
-    """Return 1/2 |z|^2 - log det A of every held-out row, of a sum with its members' programs."""
-    if split.heldout is None:
-        raise ValueError("Expected held-out rows; got none.")
+    """Return 1/2 |z|^2 - log det A of every row, of a sum with its members' programs.
+
+    They are compiled for the split's held-out rows.
+    """
     members, shares = (potential,), np.ones(1)
     if isinstance(potential, SumPotential):
         members, shares = potential.members, np.asarray(potential.shares)
-    return _row_losses(members, shares, split.heldout, _block(split, settings))
+    return _row_losses(members, shares, rows, _block(split, settings))
 
 
 def _block(split: Split, settings: Settings) -> int:

@@ -25,15 +25,16 @@ def combine(
 ) -> AbstractPotential:
     """Return sum_k a_k Phi_k, without the potentials whose share is zero.
 
-    Of separable potentials, which must have the same quadratic axes, those that give their units no
-    weight are no members: their other terms are added to the first one's.
+    Of separable potentials of the same quadratic axes, those that give their units no weight are no
+    members: their other terms are added to the first one's.
     """
     heads = [
         (p.features, share * np.asarray(p.w))
         for p, share in zip(potentials, shares, strict=True)
         if isinstance(p, ConvexPotential) and isinstance(p.features, SeparableFeatures)
     ]
-    if len(heads) == len(potentials):
+    same_axes = all(np.array_equal(features.axes, heads[0][0].axes) for features, _ in heads)
+    if len(heads) == len(potentials) and same_axes:
         return _of_heads(heads)
     kept = [k for k, share in enumerate(shares) if share]
     return SumPotential(tuple(potentials[k] for k in kept), np.asarray(shares)[kept])

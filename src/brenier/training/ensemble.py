@@ -82,7 +82,7 @@ def conclude(
             lambda: _summed(fold, found, winner, family, settings), session.limits.conclusion
         )
         chosen = results[0] if results else _as_seen(fold, winner, settings)
-    gaussian = _gaussian(fold, winner, family, settings)
+    gaussian = gaussian_candidate(fold, winner, family, settings)
     if settings.algorithm.quadratic and _is_worse(chosen, gaussian):
         chosen = gaussian
     return Trained.of(fold, chosen, runs, winner, session)
@@ -94,7 +94,7 @@ def _summed(
     """Return the weighted sum of runs' potentials, each finally solved; the winner is the best."""
     members = [final_solve(run, settings) for run in runs]
     best = next(one for one in members if one.job is winner.job)
-    return _sum(fold, members, best, _gaussian(fold, winner, family, settings), settings)
+    return _sum(fold, members, best, gaussian_candidate(fold, winner, family, settings), settings)
 
 
 def _as_seen(fold: Fold, run: Run, settings: Settings) -> Candidate:
@@ -200,7 +200,7 @@ def _is_worse(one: Candidate, other: Candidate) -> bool:
     return not one.loss <= other.loss or (held_out and not one.heldout_loss <= other.heldout_loss)
 
 
-def _gaussian(fold: Fold, run: Run, family: AbstractFamily, settings: Settings) -> Candidate:
+def gaussian_candidate(fold: Fold, run: Run, family: AbstractFamily, settings: Settings) -> Candidate:
     """Return the baseline, as the potential of a run's features."""
     problem = run.job.problem
     w = family.gaussian_weights(problem.template, fold.gaussian)

@@ -33,6 +33,7 @@ from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
+from brenier.training.cross_fit import cross_fitted, crossed
 from brenier.training.composition import train_composition
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
@@ -111,25 +112,34 @@ def fit(
         began=began,
     )
     table = set_apart(rows, settings.judge_share(rows.effective_size), settings.least_judged)
-    rows, settings = table.rows, _of_rows(settings, len(rows.X))
+    rows, settings = table.rows, _of_rows(settings, table.rows)
     splits = _splits(rows, validation, settings, bounds)
+    enough = rows.effective_size >= settings.least_rows * (rows.X.shape[1] + 1)
+    if not enough and validation is None:
+        splits = [Split(rows)]
     preprocessing = family.preprocessing(
         rows if settings.own_splits else splits[0].train, bounds, settings.whiten
     )
     shrinkage = _shrinkage(rows, family)
     if session.is_late:
         settings, splits = _hurried(settings), splits[:1]
-    folds = [
-        Fold.of(split, *preprocessed(preprocessing, split), family, settings, seed + k, shrinkage)
-        for k, split in enumerate(splits)
-    ]
+
+    def fold_of(split: Split, k: int, *, tried: bool) -> Fold:
+        """Return a fold, on which only a Gaussian is fitted where nothing else is tried."""
+        parts, candidates = preprocessed(preprocessing, split), None if tried else ()
+        return Fold.of(split, *parts, family, settings, seed + k, shrinkage, candidates)
+
+    folds = [fold_of(split, k, tried=enough) for k, split in enumerate(splits)]
     everyone = _train(folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
+    whole = fold_of(Split(rows), 0, tried=False) if len(folds) > 1 else folds[0]
+    if len(kept) > 1 and rows.effective_size <= settings.cross_rows:
+        kept = cross_fitted(kept, whole, family, settings, session)
     flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
     flow, measured = _measured(flow, kept, table, settings, session)
     report = build_report(kept, everyone, flow, measured, session)
     session.phases.close()
-    return Model(flow, kept[0].fold.gaussian, report)
+    return Model(flow, whole.gaussian, report)
 
 
 def _measured(
@@ -153,10 +163,11 @@ def _measured(
     return flow, measure_as_seen(kept, flow.preprocessing, table, settings)
 
 
-def _of_rows(settings: Settings, n_rows: int) -> Settings:
+def _of_rows(settings: Settings, rows: WeightedRows) -> Settings:
     """Return the settings with what depends on the number of rows decided."""
-    n_potentials = settings.n_potentials(n_rows)
-    return replace(settings, n_estimators=n_potentials, n_estimators_few=n_potentials)
+    n_potentials = settings.n_potentials(len(rows.X))
+    settings = replace(settings, n_estimators=n_potentials, n_estimators_few=n_potentials)
+    return crossed(settings, rows.effective_size)
 
 
 def _splits(

@@ -63,7 +63,7 @@ class Fold:
         settings: Settings,
         seed: int,
         shrinkage: float = 0.0,
-        candidates: Sequence[Hyperparameters] = (),
+        candidates: Sequence[Hyperparameters] | None = None,
     ) -> "Fold":
         """Return the fold of rows in the potential's coordinates.
 
@@ -77,12 +77,13 @@ class Fold:
             Of the fit.
         shrinkage : float
             Of the Gaussian's correlations, where the rows are too few for more than it; else 0.
-        candidates : sequence of Hyperparameters
-            None: those of the settings.
+        candidates : sequence of Hyperparameters, optional
+            None: those of the settings; empty: nothing but the baseline.
         """
         gaussian = family.gaussian(split.train, settings, shrinkage)
-        chosen = tuple(candidates) or settings.candidates(heldout=split.heldout is not None)
-        chosen = () if shrinkage else chosen
+        if candidates is None:
+            candidates = settings.candidates(heldout=split.heldout is not None)
+        chosen = () if shrinkage else tuple(candidates)
         noise = chosen_noise(split.train, gaussian, settings) if chosen else 0.0
         seen = noisy_copies(split.train, gaussian, noise, seed, settings)
         noise = noise if seen is not split.train else 0.0

@@ -146,6 +146,9 @@ class Settings:
     )
     noise_max_bandwidth: float = _number(0.2, "best bandwidth above which there is none", "Noise")
     noise_max_rows: int = _number(16384, "rows with all copies, at most")
+    noise_least_rows: int = _number(
+        1024, "rows with all copies, at least, of so few that all decide together", "Few rows"
+    )
     noise_bandwidths: tuple[float, float, int] = _number(
         (0.01, 0.6, 20), "least and largest bandwidth tried, and how many, evenly in the logarithm"
     )
@@ -261,6 +264,23 @@ class Settings:
         composed=1,
         composed_conditional=1,
     )
+    cross_rows: int = _number(
+        300,
+        "independent rows up to which every potential holds out others, and all rows decide "
+        "between their average and the Gaussian",
+        "Few rows",
+        conditional=2000,
+    )
+    n_crossed: int = _number(
+        4, "potentials then: with a quarter held out by each, every row is by one", "Few rows",
+        conditional=6, composed_conditional=1,
+    )
+    cross_lead: float = _number(
+        2.0, "standard errors by which the average must lead there", "Few rows"
+    )
+    least_rows: int = _number(
+        10, "independent rows a column, and one column more, for more than a Gaussian", "Few rows"
+    )
     n_estimators_few: int = _number(
         3,
         "the same of few rows",
@@ -283,11 +303,9 @@ class Settings:
 
     # Tails.
     tails: bool = _number(
-        default=False,
+        default=True,
         what="whether held-out rows may ask for tails heavier than a normal's",
         trial="Tails of conditional densities",
-        conditional=True,
-        composed_conditional=True,
     )
     tail_range: tuple[float, float] = _number(
         (1e-4, 0.4), "between which h is sought; below a half the variance is finite"

@@ -12,6 +12,7 @@ that is too sure of itself on rows it has not seen is stretched back.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -30,6 +31,9 @@ from brenier.varpro.sample import PaddedSample
 GRADIENT_TOLERANCE = 1e-6
 
 
+Tile = tuple[Float[np.ndarray, "K n B"], Float[np.ndarray, "K P B"], Float[np.ndarray, " B"]]
+
+
 def stacking_weights(
     potentials: Sequence[AbstractPotential], heldout: WeightedRows, settings: Settings
 ) -> Float[np.ndarray, " K"] | None:
@@ -45,21 +49,40 @@ def stacking_weights(
     settings : Settings
         Of the fit.
     """
-    rows = heldout[: settings.max_stacking_rows]
-    tiles = PaddedSample.of(rows.X, rows.weights, chunk_rows=len(rows.X)).tiles()
-    of_members = [jax.device_get(maps_and_jacobians(p, tiles.X[0])) for p in potentials]
-    maps, jacobians = (np.stack(of_all, axis=1) for of_all in zip(*of_members, strict=True))
-    omega = np.asarray(tiles.omega[0])
-    return _solve(list(zip(maps, jacobians, omega, strict=True)), 1.0 / _effective_rows(omega))
+    return weights_of_folds([Part(potentials, heldout)], settings)
+
+
+class Part(NamedTuple):
+    """Held-out rows of a fold, and the fold's potentials, which were not fitted to them."""
+
+    potentials: Sequence[AbstractPotential]
+    heldout: WeightedRows
+
+
+def weights_of_folds(
+    parts: Sequence[Part], settings: Settings
+) -> Float[np.ndarray, " K"] | None:
+    """Return the weights that the first, second, ... potentials of all folds share.
+
+    Each row is judged by potentials that have not seen it; None where there is no solution.
+    """
+    tiles: list[Tile] = []
+    for potentials, heldout in parts:
+        rows = heldout[: settings.max_stacking_rows]
+        sample = PaddedSample.of(rows.X, rows.weights, chunk_rows=len(rows.X)).tiles()
+        of_members = [jax.device_get(maps_and_jacobians(p, sample.X[0])) for p in potentials]
+        maps, jacobians = (np.stack(of_all, axis=1) for of_all in zip(*of_members, strict=True))
+        omega = np.asarray(sample.omega[0]) * np.sum(rows.weights)
+        tiles.extend(zip(maps, jacobians, omega, strict=True))
+    total = sum(float(np.sum(omega)) for _, _, omega in tiles)
+    tiles = [(maps, jacobians, omega / total) for maps, jacobians, omega in tiles]
+    return _solve(tiles, 1.0 / _effective_rows(np.concatenate([omega for *_, omega in tiles])))
 
 
 @program
 def maps_and_jacobians(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
     """Return z (T, n, B) and packed A (T, P, B), tile by tile."""
     return jax.lax.map(potential.gradient_and_hessian, tiles)
-
-
-Tile = tuple[Float[np.ndarray, "K n B"], Float[np.ndarray, "K P B"], Float[np.ndarray, " B"]]
 
 
 def _solve(tiles: Sequence[Tile], tau: float) -> Float[np.ndarray, " K"] | None:
@@ -150,7 +173,18 @@ def potential_losses(
     members, shares = (potential,), np.ones(1)
     if isinstance(potential, SumPotential):
         members, shares = potential.members, np.asarray(potential.shares)
-    return _row_losses(members, shares, rows, _block(split, settings))
+    return losses_of_rows(members, shares, rows, split, settings)
+
+
+def losses_of_rows(
+    potentials: Sequence[AbstractPotential],
+    shares: Float[np.ndarray, " K"],
+    rows: WeightedRows,
+    split: Split,
+    settings: Settings,
+) -> Float[np.ndarray, " M"]:
+    """Return the losses of rows under a weighted sum, as `potential_losses`."""
+    return _row_losses(potentials, shares, rows, _block(split, settings))
 
 
 def _block(split: Split, settings: Settings) -> int:

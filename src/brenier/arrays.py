@@ -15,6 +15,11 @@ from jaxtyping import Float, PyTree
 Array = jax.Array | np.ndarray
 
 
+def library_of(X: Array) -> Any:
+    """Return what computes with X: NumPy, which waits for no program, or JAX within one."""
+    return jnp if isinstance(X, jax.Array) else np
+
+
 class FeatureDerivatives(eqx.Module):
     """What J needs of the features at N points, samples last.
 

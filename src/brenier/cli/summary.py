@@ -89,6 +89,8 @@ def report_lines(report: "FitReport") -> Lines:
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
     yield "weight decay", _decay(report)
+    if report.n_far:
+        yield "far rows", f"{report.n_far}: {'; '.join(report.far_rows)}"
     if report.noise:
         yield "noise", f"{report.noise:.3g} standard deviations of the data"
     if report.n_maps > 1:

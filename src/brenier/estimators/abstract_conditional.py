@@ -37,6 +37,7 @@ from brenier.estimators.common import (
     inversion_message,
     seed_of,
     settings_of,
+    told_of_far_rows,
     training_weights,
     warn_of_chains,
 )
@@ -267,7 +268,10 @@ class AbstractConditional(BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+        self.flow_, self.baseline_ = model.flow, model.gaussian
+        self.report_ = told_of_far_rows(
+            model.report, Y, model.flow.preprocessing.targets, names, stacklevel=3
+        )
         self.n_iter_ = self.report_.n_iter
         end_fit(self.report_, stacklevel=3)
 

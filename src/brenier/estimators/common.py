@@ -19,9 +19,11 @@ from brenier.data.chains import Blocks, blocks_of, lag_one_correlations, looks_l
 from brenier.data.checks import check_finite, quoted
 from brenier.data.names import default_names
 from brenier.flow.inverse import Inversion
+from brenier.flow.preprocessing import Preprocessing
 from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus, InputWarning
 from brenier.training.algorithm import Algorithm
+from brenier.training.far_rows import far_rows_of
 from brenier.training.phases import Listener, PhaseLines
 from brenier.training.report import FitReport
 from brenier.training.settings import Settings, default_settings
@@ -272,6 +274,40 @@ def warn_of_chains(
             InputWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def told_of_far_rows(
+    report: FitReport,
+    X: Float[np.ndarray, "N n"],
+    preprocessing: Preprocessing,
+    names: Sequence[str],
+    *,
+    stacklevel: int,
+) -> FitReport:
+    """Return the report with the far rows counted and named, and warn of codes among them.
+
+    Parameters
+    ----------
+    report : FitReport
+        Without them.
+    X : (N, n)
+        The columns that the density is of, in the table's order.
+    preprocessing : Preprocessing
+        The fit's.
+    names : sequence of str
+        Column names.
+    stacklevel : int
+        Of the warning.
+    """
+    found = far_rows_of(X, preprocessing, names)
+    if found.codes:
+        warnings.warn(
+            f"Expected measured values; got far rows that share one: {'; '.join(found.codes)}. If "
+            "it stands for a missing value, drop these rows.",
+            InputWarning,
+            stacklevel=stacklevel + 1,
+        )
+    return replace(report, n_far=found.count, far_rows=found.named)
 
 
 def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:

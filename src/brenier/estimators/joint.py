@@ -30,6 +30,7 @@ from brenier.estimators.common import (
     normal_points,
     seed_of,
     settings_of,
+    told_of_far_rows,
     training_weights,
     warn_of_chains,
 )
@@ -310,7 +311,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+        self.flow_, self.baseline_ = model.flow, model.gaussian
+        self.report_ = told_of_far_rows(
+            model.report, X, model.flow.preprocessing, names, stacklevel=2
+        )
         self.n_iter_ = self.report_.n_iter
         end_fit(self.report_, stacklevel=2)
         return self

@@ -6,7 +6,8 @@ Per-column bounds first: with a < x, x < b, or a < x < b,
 
 each increasing; then whitening y -> C^{-1} (y - m): C the Cholesky factor of the covariance
 ("full"), its diagonal of standard deviations ("standardize"), or the identity with m = 0 ("none",
-which alone keeps the Euclidean Brenier map in the data's coordinates).
+which alone keeps the Euclidean Brenier map in the data's coordinates). Where some rows lie far from
+all others, a radial map then brings them nearer (`brenier.training.far_rows`).
 """
 
 from abc import abstractmethod
@@ -20,7 +21,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.linalg import solve_triangular
 
-from brenier.arrays import Array
+from brenier.arrays import Array, library_of
+from brenier.flow.tail import Tail
 from brenier.program import program
 
 
@@ -44,7 +46,7 @@ class ColumnBounds(eqx.Module):
 
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return y and log |det dy/dx|; rows outside the bounds give what an inner point gives."""
-        xp = _library(X)
+        xp = library_of(X)
         has_low, has_high = xp.isfinite(self.low), xp.isfinite(self.high)
         low, high = xp.where(has_low, self.low, 0.0), xp.where(has_high, self.high, 0.0)
         above = xp.where(has_low & (X > low), X - low, 1.0)
@@ -79,11 +81,6 @@ class ColumnBounds(eqx.Module):
         return jnp.where(has_low | has_high, jnp.clip(X, least, most), X)
 
 
-def _library(X: Array) -> Any:
-    """Return what computes with X: NumPy, which waits for no program, or JAX within one."""
-    return jnp if isinstance(X, jax.Array) else np
-
-
 def _share(y: Array, both: Array) -> Array:
     """Return the distance from the bound: exp(y), or its logistic where there are two."""
     both_sided = jnp.exp(-jnp.logaddexp(0.0, -y))
@@ -110,7 +107,7 @@ class Whitening(eqx.Module):
     def forward(self, X: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the whitened rows."""
         centred = ((X - self.mean) / self.scale).T
-        if _library(X) is np:
+        if library_of(X) is np:
             return solve_triangular(self.factor, centred, lower=True).T
         return jax.scipy.linalg.solve_triangular(jnp.asarray(self.factor), centred, lower=True).T
 
@@ -121,7 +118,7 @@ class Whitening(eqx.Module):
     @property
     def log_det(self) -> Array:
         """Log |det| of the forward map."""
-        xp = _library(self.scale)
+        xp = library_of(self.scale)
         return xp.asarray(-xp.sum(xp.log(self.scale)) - xp.sum(xp.log(xp.diagonal(self.factor))))
 
 
@@ -156,10 +153,11 @@ class AbstractPreprocessing(eqx.Module):
 
 
 class Preprocessing(AbstractPreprocessing):
-    """Bounds, then whitening."""
+    """Bounds, then whitening, then the map that brings far rows nearer, if there are any."""
 
     bounds: ColumnBounds
     whitening: Whitening
+    far: Tail | None = None
 
     @property
     def column_bounds(self) -> ColumnBounds:
@@ -178,11 +176,17 @@ class Preprocessing(AbstractPreprocessing):
     def forward(self, X: Float[Array, "N n"]) -> tuple[Float[Array, "N n"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the map there."""
         Y, log_det = self.bounds.forward(X)
-        return self.whitening.forward(Y), log_det + self.whitening.log_det
+        Y, log_det = self.whitening.forward(Y), log_det + self.whitening.log_det
+        if self.far is None:
+            return Y, log_det
+        nearer, log_det_far = self.far.forward(Y.T)
+        return nearer.T, log_det + log_det_far
 
     @program
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the rows in data units."""
+        if self.far is not None:
+            Y = self.far.inverse(Y)
         return self.bounds.inverse(self.whitening.inverse(Y))
 
     def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
@@ -228,7 +232,7 @@ class ContextScaling(eqx.Module):
 
     def forward(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
         """Return the scaled context."""
-        return (_library(X).clip(X, self.low, self.high) - self.mean) / self.scale
+        return (library_of(X).clip(X, self.low, self.high) - self.mean) / self.scale
 
 
 class ConditionalPreprocessing(AbstractPreprocessing):
@@ -254,7 +258,7 @@ class ConditionalPreprocessing(AbstractPreprocessing):
     def forward(self, X: Float[Array, "N d"]) -> tuple[Float[Array, "N d"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the targets' map there."""
         Y, log_det = self.targets.forward(X[:, : self.n])
-        return _library(X).concatenate([Y, self.context(X[:, self.n :])], axis=1), log_det
+        return library_of(X).concatenate([Y, self.context(X[:, self.n :])], axis=1), log_det
 
     def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return the targets in data units."""

@@ -77,14 +77,17 @@ def _preprocessing_to_arrays(
         case ConditionalPreprocessing():
             arrays, _ = _preprocessing_to_arrays(preprocessing.targets)
             return arrays | _by_path(preprocessing.scaling, "context"), "conditional"
-        case Preprocessing(bounds=bounds, whitening=whitening):
-            return _by_path(bounds, "bounds") | _by_path(whitening, "whitening"), "joint"
+        case Preprocessing(bounds=bounds, whitening=whitening, far=far):
+            nearer = {} if far is None else _by_path(far, "far")
+            return _by_path(bounds, "bounds") | _by_path(whitening, "whitening") | nearer, "joint"
     raise TypeError(f"Expected preprocessing that has a place in a file; got {preprocessing}.")
 
 
 def _preprocessing_from_arrays(arrays: Arrays, kind: str) -> AbstractPreprocessing:
     own = Preprocessing(
-        _from_names(ColumnBounds, arrays, "bounds"), _from_names(Whitening, arrays, "whitening")
+        _from_names(ColumnBounds, arrays, "bounds"),
+        _from_names(Whitening, arrays, "whitening"),
+        Tail(arrays["far.h"]) if "far.h" in arrays else None,
     )
     if kind == "joint":
         return own

@@ -24,11 +24,9 @@ References
 """
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 from jaxtyping import Float
 
-from brenier.arrays import Array
+from brenier.arrays import Array, library_of
 
 # |z|^2 is taken for this where it is more, so that nothing overflows.
 MOST_SQUARED = 1e300
@@ -49,26 +47,26 @@ class Tail(eqx.Module):
 
     def forward(self, z: Float[Array, "n N"]) -> tuple[Float[Array, "n N"], Float[Array, " N"]]:
         """Return u and log |det du/dz|."""
-        n = z.shape[0]
+        xp, n = library_of(z), z.shape[0]
         shift = self.h * (n + 1)
-        squared = jnp.minimum(jnp.sum(z * z, axis=0), MOST_SQUARED)
-        w = lambert_w(self.h * squared * jnp.exp(shift))
+        squared = xp.minimum(xp.sum(z * z, axis=0), MOST_SQUARED)
+        w = lambert_w(self.h * squared * xp.exp(shift))
         half = 0.5 * (shift - w)
-        return z * jnp.exp(half), n * half - jnp.log1p(w)
+        return z * xp.exp(half), n * half - xp.log1p(w)
 
     def inverse(self, u: Float[Array, "N n"]) -> Float[Array, "N n"]:
         """Return z of rows u."""
-        n = u.shape[1]
-        squared = jnp.sum(u * u, axis=1, keepdims=True)
-        return u * jnp.exp(0.5 * self.h * (squared - (n + 1)))
+        xp, n = library_of(u), u.shape[1]
+        squared = xp.sum(u * u, axis=1, keepdims=True)
+        return u * xp.exp(0.5 * self.h * (squared - (n + 1)))
 
 
 def lambert_w(v: Float[Array, "*_"]) -> Float[Array, "*_"]:
     """Return the w >= 0 with w exp(w) = v, for v >= 0."""
 
-    def halley(_, w):
-        exp_w = jnp.exp(-w)
-        excess = w - v * exp_w
-        return w - excess / (w + 1.0 - 0.5 * (w + 2.0) * excess / (w + 1.0))
-
-    return jax.lax.fori_loop(0, HALLEY_STEPS, halley, jnp.log1p(v))
+    xp = library_of(v)
+    w = xp.log1p(v)
+    for _ in range(HALLEY_STEPS):
+        excess = w - v * xp.exp(-w)
+        w = w - excess / (w + 1.0 - 0.5 * (w + 2.0) * excess / (w + 1.0))
+    return w

@@ -85,6 +85,8 @@ def build_report(
         run_decay=tuple(h.decay for h in hyperparameters),
         run_n_radial=tuple(h.n_radial for h in hyperparameters),
         run_log_likelihood=tuple(run.log_likelihood for run in runs),
+        n_far=0,
+        far_rows=(),
         noise=fold.noise,
         tail=0.0 if flow.tail is None else float(flow.tail.h),
         seconds=seconds,

@@ -23,7 +23,6 @@ from brenier.flow.preprocessing import (
     ConditionalPreprocessing,
     ContextScaling,
     Preprocessing,
-    whitening,
 )
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.features import AbstractFeatures
@@ -37,6 +36,7 @@ from brenier.potential.initialise import (
 )
 from brenier.potential.radial import RadialUnits
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
+from brenier.training.far_rows import far_rows_nearer
 from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.reduced import PIN, VariableProjection
 
@@ -125,7 +125,7 @@ def _preprocessing(
     bounded = column_bounds.columns(Y)
     N, n = bounded.shape
     how = "standardize" if whiten == "full" and N <= n else whiten
-    return Preprocessing(column_bounds, whitening(bounded, weights, how))
+    return Preprocessing(column_bounds, *far_rows_nearer(bounded, weights, how))
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,9 @@ class FitReport:
     run_decay, run_n_radial, run_log_likelihood : tuple
         Weight decay and radial units of every run, and what it reached (held out where there are
         such rows, else training).
+    n_far, far_rows : int, tuple of str
+        Rows that lie far from all others, and the farthest of them, each with its column and value:
+        what comes before the map brings them nearer (`brenier.training.far_rows`).
     noise : float
         Standard deviation, in those of the data, of the noise on the rows that were trained on; the
         training log-likelihoods in `history` are of such rows.
@@ -183,6 +186,8 @@ class FitReport:
     run_decay: tuple[float, ...]
     run_n_radial: tuple[int, ...]
     run_log_likelihood: tuple[float, ...]
+    n_far: int
+    far_rows: tuple[str, ...]
     noise: float
     tail: float
     seconds: dict[str, float]
@@ -274,7 +279,7 @@ class FitReport:
         }
         for name in ("run_decay", "run_n_radial", "run_log_likelihood"):
             fields[name] = tuple(with_nan(fields[name]))
-        for name in ("newton_steps", "chord_steps"):
+        for name in ("newton_steps", "chord_steps", "far_rows"):
             fields[name] = tuple(fields[name])
         for name in (
             "train_log_likelihood",

@@ -1,0 +1,194 @@
+r"""Far rows: whitening that they do not make, and a radial map that brings them nearer.
+
+One row in a thousand that is a thousand standard deviations off makes the covariance: after
+whitening by it the others lie in a speck, and every number that is meant in standard deviations is
+wrong. Location and scatter are therefore also fitted by a multivariate t density of few degrees of
+freedom [1]_, which far rows hardly move, and rows are far where they are `far_distance` of its
+standard deviations off. Without such rows nothing changes.
+
+With them, rows are whitened by that scatter, and mapped by
+
+    y = u exp(h (|u|^2 - a) / 2)
+
+backwards (`brenier.flow.tail`): tails that fall like a power become a normal's. The h, and the
+scale of the scatter with it, are those under which the rows are likeliest if u is normal. Every row
+keeps its weight.
+
+References
+----------
+.. [1] J. T. Kent, D. E. Tyler, "Redescending M-estimates of multivariate location and scatter",
+       Annals of Statistics 19(4), 1991.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.optimize import minimize
+from scipy.special import chdtri
+
+from brenier.flow.preprocessing import Preprocessing, Whitening, standardise, whitening
+from brenier.flow.tail import Tail
+
+# Degrees of freedom of the t fit, its most steps, and the change at which it ends.
+DEGREES, STEPS, TOLERANCE = 3.0, 100, 1e-6
+# Robust standard deviations beyond which a row is far.
+FAR = 10.0
+# Rows that the fits are made of at most, and rows a column below which there is none.
+MOST_ROWS, LEAST_ROWS = 32768, 2
+# Far rows that are named, and rows of the same far value that look like a code for a missing one.
+NAMED, LEAST_OF_A_CODE = 5, 3
+
+
+class Scatter(NamedTuple):
+    """Location and scatter that far rows hardly move.
+
+    Attributes
+    ----------
+    whitening : Whitening
+        By them: squared distances of most rows from the origin are those of a normal's.
+    far : (N,)
+        Which rows are far.
+    """
+
+    whitening: Whitening
+    far: Bool[np.ndarray, " N"]
+
+
+def far_rows_nearer(
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str
+) -> tuple[Whitening, Tail | None]:
+    """Return the whitening of weighted rows, and what brings far ones nearer if there are any.
+
+    Parameters
+    ----------
+    Y : (N, n)
+        Rows, after their bounds' maps.
+    weights : (N,)
+        Their weights, in any unit.
+    how : {"full", "standardize", "none"}
+        Which covariance is removed.
+    """
+    plain = whitening(Y, weights, how)
+    if how == "none" or len(Y) <= LEAST_ROWS * Y.shape[1]:
+        return plain, None
+    scatter = robust_scatter(Y, weights, how)
+    if not np.any(scatter.far):
+        return plain, None
+    rows = scatter.whitening.forward(Y[:MOST_ROWS])
+    h, scale = _heaviness(np.linalg.norm(rows, axis=1), weights[:MOST_ROWS], Y.shape[1])
+    own = scatter.whitening
+    return Whitening(own.mean, own.scale, own.factor * scale), Tail(np.asarray(h))
+
+
+class FarRows(NamedTuple):
+    """What is said of far rows.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    named : tuple of str
+        The farthest, each with its row, column and value.
+    codes : tuple of str
+        Values that several of them share.
+    """
+
+    count: int
+    named: tuple[str, ...]
+    codes: tuple[str, ...]
+
+
+def far_rows_of(
+    X: Float[np.ndarray, "N n"],
+    preprocessing: Preprocessing,
+    names: Sequence[str],
+) -> FarRows:
+    """Return what is to be said of the rows that a fit brought nearer.
+
+    Parameters
+    ----------
+    X : (N, n)
+        The columns that the density is of, rows in the table's order.
+    preprocessing : Preprocessing
+        The fit's.
+    names : sequence of str
+        Column names.
+    """
+    if preprocessing.far is None:
+        return FarRows(0, (), ())
+    Y, own = preprocessing.bounds.columns(X), preprocessing.whitening
+    unit = (Y - own.mean) / own.scale
+    _, scatter = robust_scatter(Y, np.ones(len(Y)), "full")
+    rows = np.flatnonzero(scatter)
+    columns = np.argmax(np.abs(unit[rows]) / np.sqrt(np.sum(own.factor**2, axis=1)), axis=1)
+    distance = np.max(np.abs(unit[rows]), axis=1)
+    farthest = np.argsort(-distance, kind="stable")[:NAMED]
+    named = [f"row {rows[k]}, {names[columns[k]]!r} = {X[rows[k], columns[k]]:g}" for k in farthest]
+    codes = [
+        f"{count} rows at {value:g} in {names[column]!r}"
+        for column in np.unique(columns)
+        for value, count in zip(*_counted(X[rows[columns == column], column]), strict=True)
+        if count >= LEAST_OF_A_CODE
+    ]
+    return FarRows(len(rows), tuple(named), tuple(codes))
+
+
+def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return distinct values, and how often there is each."""
+    return np.unique(values, return_counts=True)
+
+
+def robust_scatter(
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str
+) -> Scatter:
+    """Return the multivariate t fit of rows, and which of them are far from it."""
+    n = Y.shape[1]
+    centre = np.median(Y, axis=0)
+    spread = np.median(np.abs(Y - centre), axis=0)
+    _, sd, _ = standardise(Y, weights)
+    scale = np.where(spread > 0, spread, sd)
+    unit = (Y - centre) / scale
+    omega = weights / np.sum(weights)
+    some, share = unit[:MOST_ROWS], omega[:MOST_ROWS] / np.sum(omega[:MOST_ROWS])
+    mean, factor = np.zeros(n), np.eye(n)
+    for _ in range(STEPS):
+        squares = _squares(some, mean, factor)
+        pull = share * (DEGREES + n) / (DEGREES + squares)
+        pull /= np.sum(pull)
+        before, mean = mean, pull @ some
+        centred = some - mean
+        covariance = (pull[:, None] * centred).T @ centred
+        if how == "standardize":
+            covariance = np.diag(np.diag(covariance))
+        last, factor = factor, np.linalg.cholesky(covariance)
+        if np.max(np.abs(factor - last)) + np.max(np.abs(mean - before)) < TOLERANCE:
+            break
+    squares = _squares(unit, mean, factor)
+    # The median square is a normal's then.
+    ratio = np.median(squares) / chdtri(n, 0.5)
+    found = Whitening(centre + scale * mean, scale, factor * np.sqrt(ratio))
+    return Scatter(found, squares > ratio * FAR**2)
+
+
+def _squares(Y: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    return np.sum(np.linalg.solve(factor, (Y - mean).T) ** 2, axis=0)
+
+
+def _heaviness(
+    radii: Float[np.ndarray, " N"], weights: Float[np.ndarray, " N"], n: int
+) -> tuple[float, float]:
+    """Return h and a scale of the radii under which they are likeliest."""
+    omega = weights / np.sum(weights)
+    rows = np.zeros((n, len(radii)))
+
+    def loss(x: np.ndarray) -> float:
+        h, scale = np.exp(x)
+        rows[0] = radii / scale
+        u, log_det = Tail(np.asarray(h)).forward(rows)
+        return float(omega @ (0.5 * u[0] ** 2 - log_det)) + n * float(x[1])
+
+    found = minimize(loss, np.log([0.1, 1.0]), method="Nelder-Mead")
+    h, scale = np.exp(found.x)
+    return float(h), float(scale)

@@ -82,3 +82,18 @@ def padded_length(N: int) -> int:
     """Return the least standard length >= N: 2^k (1 + i / 4), from 64 on."""
     step = 1 << max(4, int(N - 1).bit_length() - 3)
     return max(64, -(-N // step) * step)
+
+
+def standardise(
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weighted means, standard deviations, and the standardised rows."""
+    omega = weights / np.sum(weights)
+    # Dividing by the largest entry first keeps squares of very large and small units in range.
+    largest = np.maximum(np.max(np.abs(Y), axis=0), np.finfo(float).tiny)
+    unit = Y / largest
+    mean = omega @ unit
+    centred = unit - mean
+    deviation = np.sqrt(omega @ centred**2)
+    safe = np.where(deviation > 0, deviation, 1.0)
+    return mean * largest, deviation * largest, centred / safe

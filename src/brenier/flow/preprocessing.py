@@ -18,10 +18,11 @@ import jax
 import jax.numpy as jnp
 import jax.scipy
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.linalg import solve_triangular
 
-from brenier.arrays import Array, library_of
+from brenier.arrays import Array, library_of, standardise
+from brenier.flow.context import ContextScaling
 from brenier.flow.tail import Tail
 from brenier.program import program
 
@@ -194,47 +195,6 @@ class Preprocessing(AbstractPreprocessing):
         return X
 
 
-class ContextScaling(eqx.Module):
-    """c = (x - mean) / scale, kept within a range.
-
-    Beyond the range of the training rows, widened on either side by its own width, the context is
-    taken for that at the edge: what a network says farther out means nothing.
-
-    Attributes
-    ----------
-    mean, scale : (q,)
-        In data units. The scale of a constant column is infinite, so that it has no influence.
-    low, high : (q,)
-        Edges, in data units.
-    """
-
-    mean: Float[Array, " q"]
-    scale: Float[Array, " q"]
-    low: Float[Array, " q"]
-    high: Float[Array, " q"]
-
-    @staticmethod
-    def of(
-        X: Float[np.ndarray, "N q"],
-        weights: Float[np.ndarray, " N"],
-        constant: Bool[np.ndarray, " q"],
-    ) -> "ContextScaling":
-        """Return the scaling of weighted rows, whose constant columns are known."""
-        mean, scale, _ = standardise(X, weights)
-        low, high = X.min(axis=0), X.max(axis=0)
-        width = high - low
-        return ContextScaling(mean, np.where(constant, np.inf, scale), low - width, high + width)
-
-    def far(self, X: Float[Array, "N q"]) -> Array:
-        """Return which rows lie beyond the edges, (N,)."""
-        varies = jnp.isfinite(self.scale)
-        return jnp.any(varies & ((X < self.low) | (X > self.high)), axis=1)
-
-    def forward(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
-        """Return the scaled context."""
-        return (library_of(X).clip(X, self.low, self.high) - self.mean) / self.scale
-
-
 class ConditionalPreprocessing(AbstractPreprocessing):
     """Bounds and whitening of the targets, scaling of the context after them."""
 
@@ -291,18 +251,3 @@ def whitening(Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how
     # The Cholesky factor of Z^T Z is R^T of Z = Q R: no covariance is formed, no digits lost.
     R = np.linalg.qr(np.sqrt(omega)[:, None] * standardised, mode="r")
     return Whitening(mean, scale, np.ascontiguousarray((np.sign(np.diag(R))[:, None] * R).T))
-
-
-def standardise(
-    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return weighted means, standard deviations, and the standardised rows."""
-    omega = weights / np.sum(weights)
-    # Dividing by the largest entry first keeps squares of very large and small units in range.
-    largest = np.maximum(np.max(np.abs(Y), axis=0), np.finfo(float).tiny)
-    unit = Y / largest
-    mean = omega @ unit
-    centred = unit - mean
-    deviation = np.sqrt(omega @ centred**2)
-    safe = np.where(deviation > 0, deviation, 1.0)
-    return mean * largest, deviation * largest, centred / safe

@@ -15,12 +15,12 @@ import jax
 import numpy as np
 
 from brenier.arrays import Array
+from brenier.flow.context import ContextScaling, Curve
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
     AbstractPreprocessing,
     ColumnBounds,
     ConditionalPreprocessing,
-    ContextScaling,
     Preprocessing,
     Whitening,
 )
@@ -76,7 +76,7 @@ def _preprocessing_to_arrays(
     match preprocessing:
         case ConditionalPreprocessing():
             arrays, _ = _preprocessing_to_arrays(preprocessing.targets)
-            return arrays | _by_path(preprocessing.scaling, "context"), "conditional"
+            return arrays | _context_to_arrays(preprocessing.scaling), "conditional"
         case Preprocessing(bounds=bounds, whitening=whitening, far=far):
             nearer = {} if far is None else _by_path(far, "far")
             return _by_path(bounds, "bounds") | _by_path(whitening, "whitening") | nearer, "joint"
@@ -91,7 +91,19 @@ def _preprocessing_from_arrays(arrays: Arrays, kind: str) -> AbstractPreprocessi
     )
     if kind == "joint":
         return own
-    return ConditionalPreprocessing(own, _from_names(ContextScaling, arrays, "context"))
+    return ConditionalPreprocessing(own, _context_from_arrays(arrays))
+
+
+def _context_to_arrays(scaling: ContextScaling) -> dict[str, Array]:
+    names = [field.name for field in fields(scaling) if field.name != "curve"]
+    arrays = {f"context.{name}": getattr(scaling, name) for name in names}
+    return arrays | ({} if scaling.curve is None else _by_path(scaling.curve, "curve"))
+
+
+def _context_from_arrays(arrays: Arrays) -> ContextScaling:
+    names = [field.name for field in fields(ContextScaling) if field.name != "curve"]
+    curve = _from_names(Curve, arrays, "curve") if "curve.sign" in arrays else None
+    return ContextScaling(*(arrays[f"context.{name}"] for name in names), curve)
 
 
 def _map_to_arrays(map_: AbstractMap, prefix: str) -> tuple[dict[str, Array], Structure]:

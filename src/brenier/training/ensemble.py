@@ -200,7 +200,9 @@ def _is_worse(one: Candidate, other: Candidate) -> bool:
     return not one.loss <= other.loss or (held_out and not one.heldout_loss <= other.heldout_loss)
 
 
-def gaussian_candidate(fold: Fold, run: Run, family: AbstractFamily, settings: Settings) -> Candidate:
+def gaussian_candidate(
+    fold: Fold, run: Run, family: AbstractFamily, settings: Settings
+) -> Candidate:
     """Return the baseline, as the potential of a run's features."""
     problem = run.job.problem
     w = family.gaussian_weights(problem.template, fold.gaussian)

@@ -17,11 +17,11 @@ from jaxtyping import Float
 from brenier.data.bounds import Bounds
 from brenier.data.checks import is_constant
 from brenier.data.rows import WeightedRows
+from brenier.flow.context import ContextScaling
 from brenier.flow.preprocessing import (
     AbstractPreprocessing,
     ColumnBounds,
     ConditionalPreprocessing,
-    ContextScaling,
     Preprocessing,
 )
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork

@@ -28,7 +28,8 @@ from jaxtyping import Bool, Float
 from scipy.optimize import minimize
 from scipy.special import chdtri
 
-from brenier.flow.preprocessing import Preprocessing, Whitening, standardise, whitening
+from brenier.arrays import standardise
+from brenier.flow.preprocessing import Preprocessing, Whitening, whitening
 from brenier.flow.tail import Tail
 
 # Degrees of freedom of the t fit, its most steps, and the change at which it ends.

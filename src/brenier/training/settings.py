@@ -269,11 +269,15 @@ class Settings:
         "independent rows up to which every potential holds out others, and all rows decide "
         "between their average and the Gaussian",
         "Few rows",
-        conditional=2000,
+        conditional=100,
+        composed_conditional=0,
     )
     n_crossed: int = _number(
-        4, "potentials then: with a quarter held out by each, every row is by one", "Few rows",
-        conditional=6, composed_conditional=1,
+        4,
+        "potentials then: with a quarter held out by each, every row is by one",
+        "Few rows",
+        conditional=6,
+        composed_conditional=1,
     )
     cross_lead: float = _number(
         2.0, "standard errors by which the average must lead there", "Few rows"

@@ -59,9 +59,7 @@ class Part(NamedTuple):
     heldout: WeightedRows
 
 
-def weights_of_folds(
-    parts: Sequence[Part], settings: Settings
-) -> Float[np.ndarray, " K"] | None:
+def weights_of_folds(parts: Sequence[Part], settings: Settings) -> Float[np.ndarray, " K"] | None:
     """Return the weights that the first, second, ... potentials of all folds share.
 
     Each row is judged by potentials that have not seen it; None where there is no solution.

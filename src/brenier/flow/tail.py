@@ -63,7 +63,6 @@ class Tail(eqx.Module):
 
 def lambert_w(v: Float[Array, "*_"]) -> Float[Array, "*_"]:
     """Return the w >= 0 with w exp(w) = v, for v >= 0."""
-
     xp = library_of(v)
     w = xp.log1p(v)
     for _ in range(HALLEY_STEPS):

@@ -33,8 +33,8 @@ from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
-from brenier.training.cross_fit import cross_fitted, crossed
 from brenier.training.composition import train_composition
+from brenier.training.cross_fit import cross_fitted, crossed
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.folds import Fold, preprocessed

@@ -48,6 +48,7 @@ from brenier.training.families import ConditionalFamily
 from brenier.training.fit import fit
 from brenier.training.report import FitReport
 from brenier.training.settings import default_settings
+from brenier.training.signals import held_back
 
 _DEFAULT = default_settings(conditional=True)
 
@@ -237,7 +238,7 @@ class AbstractConditional(BaseEstimator):
             )
         names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
         weights = training_weights(sample_weight, X)
-        with jax.enable_x64(True):
+        with held_back(), jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
             rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
@@ -260,9 +261,9 @@ class AbstractConditional(BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
-        self.n_iter_ = self.report_.n_iter
-        end_fit(self.report_, stacklevel=3)
+            self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+            self.n_iter_ = self.report_.n_iter
+            end_fit(self.report_, stacklevel=3)
 
     def _warn_of_rows(self, rows: WeightedRows, n: int) -> None:
         """Warn of columns of X that say nothing, of repeated targets, and of too few rows."""

@@ -44,6 +44,7 @@ from brenier.training.fit import fit
 from brenier.training.likelihood import gaussian_log_density
 from brenier.training.report import FitReport
 from brenier.training.settings import Settings, default_settings
+from brenier.training.signals import held_back
 
 _DEFAULT = default_settings()
 
@@ -274,7 +275,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         X = self._rows(X, reset=True)
         names, seed = column_names(self), seed_of(self.random_state)
         weights = training_weights(sample_weight, X)
-        with jax.enable_x64(True):
+        with held_back(), jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")
             rows = canonical_rows(X, weights, seed)
@@ -292,9 +293,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
-        self.n_iter_ = self.report_.n_iter
-        end_fit(self.report_, stacklevel=2)
+            self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+            self.n_iter_ = self.report_.n_iter
+            end_fit(self.report_, stacklevel=2)
         return self
 
     def _check_number(self, rows: WeightedRows, settings: Settings) -> None:

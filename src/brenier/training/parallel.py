@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from brenier.program import n_cores
 from brenier.training.background import POLL
+from brenier.training.signals import check
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -73,6 +74,7 @@ def _in_threads(jobs: Sequence[Callable[[], Result]], stop: Event, workers: int)
                 futures.append(pool.submit(run, job))
             pending = set(futures)
             while pending:
+                check()
                 done, pending = wait(pending, POLL, FIRST_EXCEPTION)
                 if any(future.exception() for future in done):
                     stop.set()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from brenier.cli.door import note
 from brenier.training.phases import PHASES
 
 if TYPE_CHECKING:
@@ -40,7 +41,15 @@ def print_lines(title: str, lines: Lines, *, to_stderr: bool = False) -> None:
         console.print(Text(title, style="bold"), soft_wrap=True)
         console.print(grid)
     for line in capture.get().splitlines():
-        typer.echo(line.rstrip(), err=to_stderr)
+        say(line.rstrip(), to_stderr=to_stderr)
+
+
+def say(text: str, *, to_stderr: bool) -> None:
+    """Print a line on standard output, or a note on standard error."""
+    if to_stderr:
+        note(text)
+    else:
+        typer.echo(text)
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from brenier.cli.clock import leave, process_began
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.reproduce import reproduce
+from brenier.cli.streams import occupy_closed_descriptors
 
 app = typer.Typer(
     name="brenier",
@@ -65,6 +66,7 @@ def brenier(
 
 def main() -> None:
     """Run the command line and end the process."""
+    occupy_closed_descriptors()
     try:
         app(prog_name="brenier", obj=process_began())
     except SystemExit as end:

@@ -21,6 +21,7 @@ from safetensors.numpy import load, save
 
 from brenier.io.atomic import StrPath, write_atomically
 from brenier.io.older_files import upgraded
+from brenier.io.regular import open_regular, size_of
 
 FORMAT = "brenier"
 FORMAT_VERSION = 2
@@ -29,8 +30,11 @@ OLDEST_FORMAT_VERSION = 1
 # Where safetensors keeps its header texts; no array may have this name.
 _TEXTS = "__metadata__"
 _PREFIX_BYTES = 8
-# The limit of safetensors itself; a longer header is some other file's bytes read as a length.
-MAX_HEADER_BYTES = 100_000_000
+# A longer header is some other file's bytes read as a length: this is the report of a fit of two
+# hundred thousand iterations. JSON takes many times its length in memory, so what is in it counts.
+MAX_HEADER_BYTES = 1 << 25
+MAX_VALUES = 1 << 22
+MAX_CONTAINERS = 1 << 17
 
 # First bytes of what people mistake for a model file.
 _FOREIGN = (
@@ -93,13 +97,13 @@ def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         brenier does not read; the message says which.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head, header = _read_header(file, path)
             _check_version(header[_TEXTS], path)
+            _check_size(header, size_of(file) - len(head), path)
             body = file.read()
     except OSError as error:
         raise ModelFileError(_unreadable(path, error)) from error
-    _check_size(header, len(body), path)
     texts = header[_TEXTS]
     metadata, arrays = _checked_content(texts, head + body, path)
     if int(texts["format_version"]) == FORMAT_VERSION:
@@ -187,7 +191,7 @@ def with_sorted_header(blob: bytes, *, limit: int = MAX_HEADER_BYTES) -> bytes:
 
 def _read_header(file: BinaryIO, path: StrPath) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes up to the arrays and the header they hold, checked to be of this format."""
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     start = file.read(64)
     if not start:
         _refuse(path, "an empty file", "It was not written to its end; save the model again.")
@@ -198,6 +202,8 @@ def _read_header(file: BinaryIO, path: StrPath) -> tuple[bytes, dict[str, Any]]:
         _refuse_truncated(path, size, f"more than {_PREFIX_BYTES + length}")
     file.seek(0)
     head = file.read(_PREFIX_BYTES + length)
+    if _is_excessive(head):
+        _refuse(path, "one with more in its header than any model has", "Save the model again.")
     try:
         header = json.loads(head[_PREFIX_BYTES:])
         ours = header[_TEXTS]["format"] == FORMAT
@@ -206,6 +212,12 @@ def _read_header(file: BinaryIO, path: StrPath) -> tuple[bytes, dict[str, Any]]:
     if not ours:
         _refuse_foreign(path, "a file of another program")
     return head, header
+
+
+def _is_excessive(text: bytes) -> bool:
+    """Whether JSON has more in it than any model's, and would fill the memory."""
+    containers = text.count(b"{") + text.count(b"[")
+    return containers > MAX_CONTAINERS or text.count(b",") > MAX_VALUES
 
 
 def _kind(start: bytes) -> str:
@@ -238,15 +250,17 @@ def _check_version(texts: Mapping[str, str], path: StrPath) -> None:
 
 
 def _check_size(header: Mapping[str, Any], size: int, path: StrPath) -> None:
-    """Raise if the arrays do not end where the header says."""
+    """Raise if the arrays do not end where the header says, and the file with them."""
     try:
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != _TEXTS]
         expected = max(ends, default=0)
-        complete = size >= expected
+        missing, more = size < expected, size > expected
     except (KeyError, IndexError, TypeError):
         _refuse_altered(path)
-    if not complete:
+    if missing:
         _refuse_truncated(path, size, f"{expected} of arrays")
+    if more:
+        _refuse_altered(path)
 
 
 def _checked_content(

@@ -110,7 +110,7 @@ def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return metadata, arrays
     try:
         return upgraded(metadata, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"Expected a complete brenier model in {os.fspath(path)}; got one without its {error}. "
             "Fit again, or load it with the version that wrote it."
@@ -123,10 +123,13 @@ def _check_json(value: Any, where: str) -> None:
         for key, entry in value.items():
             if not isinstance(key, str):
                 raise ValueError(f"Expected text keys in {where}; got {key!r}. Use str({key!r}).")
+            _check_text(key, where)
             _check_json(entry, f"{where}[{key!r}]")
     elif isinstance(value, (list, tuple)):
         for index, entry in enumerate(value):
             _check_json(entry, f"{where}[{index}]")
+    elif isinstance(value, str):
+        _check_text(value, where)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(
             f"Expected finite numbers in the metadata; got {float(value)} at {where}. Store None "
@@ -137,6 +140,16 @@ def _check_json(value: Any, where: str) -> None:
             f"Expected metadata that JSON can hold; got {type(value).__name__} at {where}. "
             "Convert it to a dict, list, str, int, float, bool or None, or store it as an array."
         )
+
+
+def _check_text(text: str, where: str) -> None:
+    """Raise `ValueError` for halves of characters of UTF-16, which JSON holds and no file does."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"Expected text that UTF-8 can hold in {where}; got {text!r:.80}. Rename it."
+        ) from error
 
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
@@ -269,6 +282,7 @@ def _checked_content(
     try:
         arrays = load(blob)
         metadata = json.loads(texts["metadata"])
+        _check_json(metadata, "metadata")
         intact = _digest(texts["metadata"], arrays) == texts["sha256"]
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
         _refuse_altered(path)

@@ -12,7 +12,7 @@ from brenier.cli.summary import (
     print_reports,
     report_json,
 )
-from brenier.data.names import default_names
+from brenier.data.names import checked_names, default_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,9 +79,10 @@ def _part(metadata: dict[str, Any], n: int) -> _Part:
     """Return a density, `n` the number of its columns and the context's together."""
     from brenier.training.stored_report import stored_report
 
-    targets = metadata.get("target_names")
-    n_own = n if targets is None else len(targets)
-    others = metadata["column_names"] or default_names(n if targets is None else n - n_own)
+    n_own = n if metadata["target_names"] is None else len(metadata["target_names"])
+    targets = checked_names(metadata, "target_names", n_own, different=False)
+    n_others = n if targets is None else n - n_own
+    others = checked_names(metadata, "column_names", n_others) or default_names(n_others)
     context, names = ([], others) if targets is None else (others, targets)
     settings = dict(metadata["parameters"])
     bounds = settings["bounds"] or [(None, None)] * n_own

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from brenier.data.names import default_names
+from brenier.data.names import checked_names, default_names
 from brenier.estimators.common import column_names
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.joint import ConvexPotentialFlow
-from brenier.estimators.rebuild import checked_names, from_file, part_arrays, unfit
+from brenier.estimators.rebuild import from_file, part_arrays, unfit
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 from brenier.flow.rebuild import entry
@@ -89,8 +89,9 @@ def _blocks(metadata: Mapping[str, Any]) -> tuple[list[list[str]], list[str] | N
     if not blocks or not all(isinstance(block, list) and block for block in blocks):
         raise ValueError(f"Expected blocks of columns; got {blocks!r:.80}.")
     placed = [name for block in blocks for name in block]
-    checked_names(placed, len(placed), "blocks")
-    names = checked_names(metadata.get("column_names"), len(placed), "column_names")
+    checked_names({"blocks": placed}, "blocks", len(placed))
+    names = checked_names(metadata, "column_names", len(placed))
+    entry(metadata, "brenier_version", str)
     if sorted(placed) != sorted(names or default_names(len(placed))):
         raise ValueError(f"Expected every column in a block; got {blocks!r:.80}.")
     return blocks, names
@@ -116,8 +117,13 @@ def _check_blocks(estimator: TriangularConvexPotentialFlow) -> None:
     """Raise `ValueError` unless every flow is of its block given those before."""
     before: list[str] = []
     for flow, block in zip(estimator.flows_, estimator.blocks_, strict=True):
-        if column_names(flow) != (before or block):
+        targets = list(flow.target_names_) if before else block
+        if not (_are(column_names(flow), before or block) and _are(targets, block)):
             raise ValueError(f"Expected the flow of {block}, given {before}; got another.")
-        if before and list(flow.target_names_) != block:
-            raise ValueError(f"Expected targets {block}; got {list(flow.target_names_)}.")
         before = [*before, *block]
+
+
+def _are(names: list[str], expected: list[str]) -> bool:
+    """Whether names are those expected; polars gives one to a column whose name is empty."""
+    pairs = zip(names, expected, strict=False)
+    return len(names) == len(expected) and all(b in (a, "") for a, b in pairs)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.data.bounds import column_bounds
+from brenier.data.names import checked_names
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.common import check_widths, column_names, settings_of
 from brenier.estimators.files import NAMES, WIDTHS, Arrays, n_columns
@@ -53,16 +54,6 @@ def unfit(path: str | PathLike, error: BaseException) -> ModelFileError:
     )
 
 
-def checked_names(names: Any, n: int, what: str) -> list[str] | None:
-    """Return the names of n columns, all different; None where there are none."""
-    if names is None:
-        return None
-    known = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
-    if not known or len(names) != n or len(set(names)) < n:
-        raise ValueError(f"Expected {what} of {n} columns, all different; got {names!r:.80}.")
-    return names
-
-
 def part_arrays(arrays: Arrays, k: int) -> Arrays:
     """Return the arrays of one of the flows in a file of several."""
     prefix = f"block{k}."
@@ -78,6 +69,7 @@ def _rebuilt(
 ) -> tuple[Any, Float[np.ndarray, "N d"], Float[np.ndarray, " N"]]:
     """Return the estimator of a file, and its probes with their log-densities."""
     conditional = issubclass(kind, AbstractConditional)
+    entry(metadata, "brenier_version", str)
     structure = entry(metadata, "structure", Mapping)
     if is_conditional(structure) != conditional:
         raise ValueError(f"Expected the flow of a {kind.__name__}; got {structure['kind']!r}.")
@@ -100,12 +92,13 @@ def _rebuilt(
 def _name_columns(estimator: Any, metadata: Mapping[str, Any], *, conditional: bool) -> None:
     """Give an estimator the names of its columns; a conditional density has those of targets."""
     lengths = (estimator.n_features_in_, estimator.flow_.n)
-    for (attribute, key), length in zip(NAMES[: 1 + conditional], lengths, strict=False):
-        names = checked_names(metadata.get(key), length, key)
+    for (attribute, key), length in zip(NAMES, lengths, strict=True):
+        names = checked_names(metadata, key, length, different=key == "column_names")
         if names is not None:
             setattr(estimator, attribute, np.array(names, dtype=object))
-    if conditional and metadata.get("target_names") is None:
-        raise ValueError("Expected the names of targets; got none.")
+    targets = metadata["target_names"]
+    if conditional == (targets is None):
+        raise ValueError(f"Expected names of targets given a context only; got {targets!r:.80}.")
 
 
 def _check_settings(estimator: Any, *, conditional: bool) -> None:

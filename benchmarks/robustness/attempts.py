@@ -42,10 +42,10 @@ def ends(case: Case, numbers: Iterable[int], folder: Path) -> Iterator[tuple[str
             yield "other exceptions", f"case {number}: {type(error).__name__}: {error!s:.300}"
 
 
-def here(case: Case, cases: int, folder: Path) -> Tally:
+def here(case: Case, numbers: Iterable[int], folder: Path) -> Tally:
     """Make cases in this process."""
     tally = Tally()
-    for end, words in ends(case, range(cases), folder):
+    for end, words in ends(case, numbers, folder):
         tally.add(end, words)
     return tally
 

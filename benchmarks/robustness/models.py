@@ -53,7 +53,7 @@ class Original:
 
 
 @cache
-def _originals() -> list[Original]:
+def originals() -> list[Original]:
     """Return one file of every kind of model."""
     return [Original.of(path) for path in sorted(FIXTURES.glob("*.brenier"))]
 
@@ -171,7 +171,7 @@ def end_of(path: Path, again: Path) -> str:
 
 def one(case: int, rng: np.random.Generator, folder: Path) -> str:
     """Alter a file, try to use it, and return how that ends."""
-    files = _originals()
+    files = originals()
     path = folder / "altered.brenier"
     path.write_bytes(altered(files[case // PART % len(files)], rng))
     with warnings.catch_warnings():

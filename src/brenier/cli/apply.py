@@ -313,7 +313,7 @@ def _print_score(result: _Score, title: str, *, output: str | None) -> None:
             "Rows that the model was fitted to flatter it; judge it by others.", to_stderr=to_stderr
         )
     if output not in (None, STANDARD):
-        typer.echo(f"Log-densities written to {output}")
+        say(f"Log-densities written to {output}")
 
 
 def _text(value: "MeanAndError") -> str:

@@ -10,6 +10,7 @@ from signal import SIGTERM
 
 import typer
 
+from brenier.cli.visible import visible
 from brenier.training.signals import Watch, watched
 
 
@@ -66,7 +67,7 @@ def door(*, debug: bool, quiet: bool = False) -> Iterator[None]:
 def note(text: str) -> None:
     """Print a line on standard error; where that cannot be written, the work goes on."""
     with suppress(OSError, ValueError):
-        typer.echo(text, err=True)
+        typer.echo(visible(text), err=True)
 
 
 def _of_signal(code: int, signals: Watch) -> int:

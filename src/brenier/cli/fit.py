@@ -22,7 +22,7 @@ from brenier.cli.files import (
     with_names,
 )
 from brenier.cli.progress import shown_progress
-from brenier.cli.summary import block_titles, print_json, print_reports, reports_json
+from brenier.cli.summary import block_titles, print_json, print_reports, reports_json, say
 from brenier.data.names import default_names
 from brenier.training.phases import Listener, PhaseLines
 from brenier.training.signals import held_back
@@ -405,7 +405,7 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
 def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None:
     data = ("data", f"{inputs.size}: {', '.join(inputs.shown_names)}")
     print_reports(display_name(inputs.data), [data], reports)
-    typer.echo(f"Model written to {model}")
+    say(f"Model written to {model}")
 
 
 def _json(reports: "dict[str, FitReport]", inputs: _Inputs, model: str | None) -> dict[str, Any]:

@@ -53,6 +53,10 @@ def check_types(instance: Any, where: str) -> None:
 def conforms(value: Any, hint: Any) -> bool:
     """Whether a value is of a type, as far as annotations of plain data go."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin is list:
+        return isinstance(value, list) and all(conforms(item, arguments[0]) for item in value)
     if origin is UnionType:
         return any(conforms(value, one) for one in arguments)
     if origin is tuple:

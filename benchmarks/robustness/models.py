@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +25,7 @@ from brenier import ConvexPotentialRegressor, TriangularConvexPotentialFlow, loa
 from brenier.cli.info import info
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.io.model_file import FORMAT_VERSION, ModelFileError, read_model
+from brenier.training.report import FitReport
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures"
 PREFIX_BYTES = 8
@@ -114,21 +115,29 @@ def use(model: Any, path: Path) -> None:
     repr(model)
     model.save(path)
     if isinstance(model, TriangularConvexPotentialFlow):
-        reports = model.reports_
         model.score_samples(_named(model, model.sample(3, random_state=0)))
+        _tell(model.reports_)
     elif isinstance(model, AbstractConditional):
-        reports = [model.report_]
-        given = _named(model, np.zeros((2, model.n_features_in_)))
-        targets = np.zeros((2, len(model.target_names_)))
-        if isinstance(model, ConvexPotentialRegressor):
-            model.log_density(given, targets[:, 0])
-        else:
-            model.score_samples(given, targets)
-        model.sample(given, 2, random_state=0)
+        _use_given(model)
+        _tell([model.report_])
     else:
-        reports = [model.report_]
         model.score_samples(_named(model, np.zeros((2, model.n_features_in_))))
         model.sample(3, random_state=0)
+        _tell([model.report_])
+
+
+def _use_given(model: Any) -> None:
+    given = _named(model, np.zeros((2, model.n_features_in_)))
+    targets = np.zeros((2, len(model.target_names_)))
+    if isinstance(model, ConvexPotentialRegressor):
+        model.log_density(given, targets[:, 0])
+        model.predict(given)
+    else:
+        model.score_samples(given, targets)
+    model.sample(given, 2, random_state=0)
+
+
+def _tell(reports: Sequence[FitReport]) -> None:
     for report in reports:
         repr(report)
         str(report.verdict)

@@ -1,6 +1,7 @@
 """Model files altered where it matters, with a right checksum: none of them is loaded."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from terminal import done, invoke
 
 from brenier import load
-from brenier.io.model_file import ModelFileError, read_model, write_model
+from brenier.estimators.files import MOST_ITERATES
+from brenier.io.model_file import MAX_HEADER_BYTES, ModelFileError, read_model, write_model
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -196,3 +198,20 @@ def test_info_shows_a_file_or_refuses_it(entry, value, tmp_path):
         assert result.exit_code in (0, 1)
         assert (result.exit_code == 1) == ("Error: Expected a complete" in result.stderr)
     done("info", FIXTURES / "joint.brenier")
+
+
+def test_of_very_many_iterates_a_file_keeps_some(tmp_path):
+    flow, n, best = load(FIXTURES / "joint.brenier"), 10 * MOST_ITERATES, 123_457
+    history = {name: tuple(float(k) for k in range(n)) for name in flow.report_.history}
+    history["iteration"] = tuple(range(1, n + 1))
+    flow.report_ = replace(flow.report_, history=history, best_iteration=best)
+    flow.save(tmp_path / "m")
+    kept = load(tmp_path / "m").report_
+    assert kept.n_iter == flow.report_.n_iter == n
+    iterations = kept.history["iteration"]
+    assert {best, n} <= {*iterations}
+    assert iterations == tuple(sorted({*iterations}))
+    assert len(iterations) <= MOST_ITERATES + 2
+    for name, values in kept.history.items():
+        assert values == tuple(history[name][k - 1] for k in iterations)
+    assert (tmp_path / "m").stat().st_size < MAX_HEADER_BYTES / 2

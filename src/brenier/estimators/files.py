@@ -15,8 +15,11 @@ from brenier.flow.preprocessing import ConditionalPreprocessing
 from brenier.flow.storage import flow_to_arrays, gaussian_to_arrays
 from brenier.io.model_file import write_model
 from brenier.training.likelihood import gaussian_log_density
+from brenier.training.report import FitReport
 from brenier.version import __version__
 
+# Of more iterates than this a file keeps a part: its header has a limit.
+MOST_ITERATES = 20_000
 # Settings that are sequences of integers.
 WIDTHS = ("widths", "context_widths")
 # What an estimator's columns are called in it, and in its file.
@@ -43,7 +46,7 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
         "brenier_version": __version__,
         "parameters": _parameters(estimator),
         "structure": structure,
-        "report": estimator.report_.to_dict(),
+        "report": _shortened(estimator.report_),
         **names,
     }
     return metadata, arrays
@@ -76,6 +79,17 @@ def parts_to_file(
         for name, array in part.items()
     }
     return metadata, arrays
+
+
+def _shortened(report: FitReport) -> dict[str, Any]:
+    """Return a report as plain types; of very many iterates some, the best and the last too."""
+    plain, n = report.to_dict(), len(report.history["iteration"])
+    if n <= MOST_ITERATES:
+        return plain
+    best = {k for k in range(n) if report.history["iteration"][k] == report.best_iteration}
+    kept = sorted({*range(0, n, -(-n // MOST_ITERATES)), *best, n - 1})
+    history = {name: [values[k] for k in kept] for name, values in plain["history"].items()}
+    return {**plain, "history": history}
 
 
 def names_in(estimator: Any, attribute: str) -> list[str] | None:

@@ -30,8 +30,8 @@ OLDEST_FORMAT_VERSION = 1
 # Where safetensors keeps its header texts; no array may have this name.
 _TEXTS = "__metadata__"
 _PREFIX_BYTES = 8
-# A longer header is some other file's bytes read as a length: this is the report of a fit of two
-# hundred thousand iterations. JSON takes many times its length in memory, so what is in it counts.
+# A longer header is some other file's bytes read as a length: one with twenty thousand iterates has
+# a tenth of it. JSON takes many times its length in memory, so what is in it counts.
 MAX_HEADER_BYTES = 1 << 25
 MAX_VALUES = 1 << 22
 MAX_CONTAINERS = 1 << 17

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -66,7 +66,7 @@ def conforms(value: Any, hint: Any) -> bool:
             conforms(key, arguments[0]) and conforms(item, arguments[1])
             for key, item in value.items()
         )
-    if is_dataclass(hint) and isinstance(value, hint):
+    if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, hint):
         check_types(value, hint.__name__)
         return True
     if hint is float:
@@ -74,7 +74,7 @@ def conforms(value: Any, hint: Any) -> bool:
         return isinstance(value, float) or conforms(value, int)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
-    return isinstance(value, NoneType if hint is None else hint)
+    return isinstance(hint, type) and isinstance(value, hint)
 
 
 def _check_agreement(report: FitReport) -> None:

@@ -272,14 +272,18 @@ def test_a_fit_that_finds_nothing_writes_nothing(brenier, tmp_path):
     assert not (tmp_path / "x.brenier").exists()
 
 
-def test_interrupted_fit_writes_the_best_model_so_far(environment, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+)
+def test_interrupted_fit_writes_the_best_model_so_far(number, code, environment, tmp_path):
     write_table(tmp_path / "x.csv", rows(2000), NAMES)
     # Python ignores SIGINT where the parent did, as in a background job of a shell script.
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code += "from brenier.cli import main; main()"
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "from brenier.cli import main; main()"
     endless = ("--max-iter", "1000000", "--tol", "0", "--validation-fraction", "0")
     with subprocess.Popen(
-        [sys.executable, "-c", code, "fit", "x.csv", "--widths", "8", *endless],
+        [sys.executable, "-c", script, "fit", "x.csv", "--widths", "8", *endless],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
@@ -289,9 +293,9 @@ def test_interrupted_fit_writes_the_best_model_so_far(environment, tmp_path):
         assert any("s  fitting" in line for line in process.stderr)
         # An iteration takes milliseconds.
         time.sleep(2.0)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         shown, messages = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == ExitCode.INTERRUPTED, messages
+    assert process.returncode == code, messages
     assert "Model written to x.brenier" in shown
     assert "Warning: The fit ended with status 'interrupted'" in messages
     assert "Traceback" not in messages
@@ -299,3 +303,47 @@ def test_interrupted_fit_writes_the_best_model_so_far(environment, tmp_path):
     assert answer["status"] == "interrupted"
     # Of the best run, and the others may be behind the first.
     assert answer["best_iteration"] >= 1
+
+
+# What sends its own process a signal in place of compiling, and compiles for longer than a test.
+IN_COMPILATION = """
+import os, signal, threading, time
+from brenier.training.run import UnderWay
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def compile(*_):
+    os.kill(os.getpid(), {number})
+    time.sleep(1000)
+UnderWay._call_once = compile
+from brenier.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+)
+def test_a_fit_interrupted_before_its_search_replaces_no_model(
+    number, code, older, environment, tmp_path
+):
+    write_table(tmp_path / "x.csv", rows(), NAMES)
+    if older:
+        (tmp_path / "x.brenier").write_text("a good model")
+    run = subprocess.run(
+        [sys.executable, "-c", IN_COMPILATION.format(number=int(number)), "fit", "x.csv", *SMALL],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert run.returncode == code, run.stderr
+    said = "Nothing was searched yet: x.brenier stays as it is." in run.stderr
+    assert (said, "Model written" in run.stdout) == (older, not older)
+    if older:
+        assert (tmp_path / "x.brenier").read_text() == "a good model"
+    else:
+        answer = json.loads(done("info", tmp_path / "x.brenier", "--json").stdout)
+        assert answer["is_gaussian"]

@@ -6,7 +6,9 @@ import pytest
 
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
-from brenier.flow.storage import flow_from_arrays, flow_to_arrays
+from brenier.flow.rebuild import take_flow
+from brenier.flow.shelf import Shelf
+from brenier.flow.storage import flow_to_arrays
 from brenier.io.model_file import read_model, write_model
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
@@ -48,7 +50,7 @@ def test_a_flow_comes_back_with_its_radial_units(n_radial, tmp_path):
     assert {name for name in arrays if name.startswith("map.radial")} == (
         {"map.radial.B", "map.radial.e"} if n_radial else set()
     )
-    back = flow_from_arrays(arrays, metadata["structure"])
+    back = take_flow(Shelf(arrays), metadata["structure"])
     assert jax.tree.structure(back) == jax.tree.structure(saved)
     for one, other in zip(jax.tree.leaves(back), jax.tree.leaves(saved), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -2,10 +2,14 @@
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
+from brenier.io import atomic, temporary
 from brenier.io.atomic import write_atomically
 
 
@@ -112,3 +116,91 @@ def test_a_symbolic_link_stays_one(old):
     write_atomically(link, b"new")
     assert link.is_symlink()
     assert old.read_bytes() == b"new"
+
+
+# Writes one file again and again, as a fit writes models.
+WRITER = """
+import sys
+from brenier.io.atomic import write_atomically
+print("begins", flush=True)
+while True:
+    write_atomically(sys.argv[1], bytes(1 << 20))
+"""
+
+
+def temporary_files(folder):
+    return [path for path in folder.iterdir() if path.name.startswith(temporary.PREFIX)]
+
+
+def killed_writer(path):
+    """Kill a process that writes, until one has left a temporary file behind."""
+    for _ in range(50):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE
+        ) as process:
+            process.stdout.readline()
+            while process.poll() is None and not temporary_files(path.parent):
+                pass
+            process.kill()
+        if temporary_files(path.parent):
+            return temporary_files(path.parent)
+    pytest.fail("No process was killed while it wrote.")
+
+
+def test_what_a_killed_process_left_is_as_private_as_the_file_and_is_removed_by_the_next(old):
+    old.chmod(0o600)
+    left = killed_writer(old)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in left} == {0o600}
+    assert old.read_bytes() in (b"old", bytes(1 << 20))
+    write_atomically(old, b"new")
+    assert list(old.parent.iterdir()) == [old]
+    assert stat.S_IMODE(old.stat().st_mode) == 0o600
+
+
+def test_another_living_process_keeps_its_temporary_file(old):
+    code = "import sys; from pathlib import Path; from brenier.io.temporary import create; "
+    code += "print(create(Path(sys.argv[1]))[0], flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, old],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        held = process.stdout.readline().strip()
+        write_atomically(old, b"new")
+        assert os.path.exists(held)
+        process.send_signal(signal.SIGKILL)
+    write_atomically(old, b"newer")
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_one_that_another_took_for_left_behind_is_made_anew(old, monkeypatch):
+    opened, taken = os.open, []
+
+    def open_and_lose(path, *arguments):
+        handle = opened(path, *arguments)
+        if not taken:
+            taken.append(path)
+            os.unlink(path)
+        return handle
+
+    monkeypatch.setattr(atomic, "remove_left_behind", lambda _: None)
+    monkeypatch.setattr(os, "open", open_and_lose)
+    write_atomically(old, b"new")
+    assert old.read_bytes() == b"new"
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_nothing_is_removed_where_there_are_no_locks(old, monkeypatch):
+    other = old.with_name(f"{temporary.PREFIX}0{temporary.SUFFIX}")
+    other.write_bytes(b"whose?")
+    monkeypatch.setattr(temporary, "fcntl", None)
+    write_atomically(old, b"new")
+    assert sorted(old.parent.iterdir()) == sorted([old, other])
+
+
+def test_what_is_no_file_is_not_removed(old):
+    (old.parent / f"{temporary.PREFIX}folder{temporary.SUFFIX}").mkdir()
+    os.mkfifo(old.parent / f"{temporary.PREFIX}pipe{temporary.SUFFIX}")
+    write_atomically(old, b"new")
+    assert len(temporary_files(old.parent)) == 2

@@ -1,6 +1,7 @@
 """CSV and TSV files as people write them, and the places of what is no number in them."""
 
 import csv
+import gzip
 import io
 
 import numpy as np
@@ -222,3 +223,29 @@ def test_names_that_a_text_file_would_not_return(tmp_path, suffix, columns):
     with pytest.raises(TableError, match="names that a text file can hold"):
         write_table(tmp_path / f"a{suffix}", VALUES, columns)
     assert not list(tmp_path.iterdir())
+
+
+FORMULAS = ["=HYPERLINK(1)", "+1+1", "-x", "@SUM(A1)", "'=x", "''@", "'quoted'", "x=1"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz"])
+def test_names_that_are_formulas_to_a_spreadsheet_are_text_in_a_file(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    write_table(path, np.ones((2, len(FORMULAS))), FORMULAS)
+    blob = path.read_bytes()
+    text = (gzip.decompress(blob) if suffix.endswith(".gz") else blob).decode()
+    first = text.splitlines()[0].split("\t" if suffix == ".tsv" else ",")
+    assert not [name for name in first if name.lstrip('"')[0] in "=+-@"]
+    assert read_table(path).columns == tuple(FORMULAS)
+
+
+def test_names_that_are_formulas_are_read_as_they_are(tmp_path):
+    assert read_table(save(tmp_path, "=a,'b\n1,2\n")).columns == ("=a", "'b")
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\x07b", "a\x9bb", "a\x7f"])
+def test_names_that_would_steer_a_terminal_are_not_written_as_text(tmp_path, name):
+    with pytest.raises(TableError, match="control characters"):
+        write_table(tmp_path / "x.csv", np.ones((2, 1)), [name])
+    write_table(tmp_path / "x.parquet", np.ones((2, 1)), [name])
+    assert read_table(tmp_path / "x.parquet").columns == (name,)

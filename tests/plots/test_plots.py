@@ -1,5 +1,6 @@
 """Pictures, all of them: where they are drawn, how they are saved, what they ask for."""
 
+import copy
 import doctest
 import io
 import subprocess
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from pictures import blank
+from matplotlib.text import Text
+from pictures import blank, table
 from sklearn.exceptions import NotFittedError
 
 from brenier import ConvexPotentialFlow, plots
@@ -24,6 +26,7 @@ from brenier.plots import (
     plot_samples,
     plot_training,
 )
+from brenier.plots.style import as_label
 
 PICTURES = {
     "density": lambda flow, X, where: plot_density(flow, X, n_grid=30, ax=where),
@@ -105,3 +108,27 @@ def test_the_example_runs(moon, tmp_path, monkeypatch):
     found = doctest.testmod(plots, extraglobs={"flow": flow, "X": X})
     assert (found.attempted, found.failed) == (3, 0)
     assert (tmp_path / "density.png").is_file()
+
+
+# Not one is a formula that matplotlib can set.
+SIGNS = (r"$\frac$", "a$b$ _^{", "\x1b[2J", "$", r"\$x$")
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("draw", [plot_density, plot_map, plot_samples])
+@pytest.mark.parametrize("name", SIGNS)
+def test_any_name_of_a_column_is_drawn_as_it_is(draw, name, moon, tmp_path):
+    flow, X = moon
+    signed = copy.deepcopy(flow)
+    signed.feature_names_in_ = np.array([name, "other"], dtype=object)
+    rows = table(X.to_numpy(), [name, "other"])
+    drawn = draw(signed, rows)
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure
+    figure.savefig(tmp_path / "x.png")
+    assert as_label(name) in {text.get_text() for text in figure.findobj(Text)}
+
+
+def test_a_label_shows_dollars_and_spells_out_controls():
+    assert as_label("price") == "price"
+    assert as_label("a$b$") == r"a\$b\$"
+    assert as_label("\x1b[2J") == r"\x1b[2J"

@@ -1,14 +1,19 @@
 """The page: by itself, complete, and drawn by a browser."""
 
 import base64
+import json
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib.image
 import numpy as np
 import pytest
 from reproduction import FIGURES, TINY
+
+from brenier.reproduce import page
+from brenier.reproduce.record import Outcome, Store, write_json
 
 # A browser's first start on a busy machine, several times over.
 TIMEOUT = 240
@@ -82,3 +87,29 @@ def test_a_browser_draws_the_figures(made, tmp_path):
     run(f"--screenshot={shot}", made.report.as_uri())
     pixels = matplotlib.image.imread(shot)[..., :3]
     assert np.mean(np.any(pixels < 0.9, axis=-1)) > 0.02
+
+
+TAMPERED = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("field", ["label", "seed", "message"])
+def test_what_is_in_a_record_is_text_on_the_page(made, field):
+    run = replace(made.runs[0], outcome=Outcome.NOT_FINITE, **{field: TAMPERED})
+    shown = page._bad_runs([run])
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seed", TAMPERED), ("label", TAMPERED), ("message", 3), ("loss", {"train": 1.0}),
+     ("units_to", "ab"), ("history", {"run": [1.0], "train": []}), ("outcome", ["FINISHED"])],
+)  # fmt: skip
+def test_a_record_that_was_altered_is_none(made, folder, tmp_path, field, value):
+    kept = made.runs[0]
+    store = Store(tmp_path)
+    store.save(kept, Store(folder / "runs").model(kept.label, kept.seed))
+    assert store.find(kept.label, kept.seed, kept.settings) is not None
+    path = store.path(kept.label, kept.seed)
+    write_json(path, json.loads(path.read_text()) | {field: value})
+    assert store.find(kept.label, kept.seed, kept.settings) is None

@@ -6,7 +6,7 @@
     brenier reproduce moons --quick
 
 Exit codes: 0 done; 1 bad input; 2 usage; 3 the fit failed and there is no model; 130 interrupted;
-141 the reader of standard output went away.
+141 the reader of standard output went away; 143 ended by SIGTERM.
 """
 
 # `brenier --help` shall not wait seconds for JAX: the modules of this package import only typer
@@ -21,6 +21,7 @@ from brenier.cli.clock import leave, process_began
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.reproduce import reproduce
+from brenier.cli.streams import occupy_closed_descriptors
 
 app = typer.Typer(
     name="brenier",
@@ -31,8 +32,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Data files: .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet; - is standard input or "
     "output, as CSV. Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 the fit failed and there "
-    "is no model, 130 interrupted. Compiled programs are kept in the user's cache folder, or in "
-    "that named by BRENIER_CACHE; BRENIER_CACHE=off keeps none.",
+    "is no model, 130 interrupted, 143 terminated. Compiled programs are kept in the user's cache "
+    "folder, or in that named by BRENIER_CACHE; BRENIER_CACHE=off keeps none.",
 )
 for command in (fit, score, sample, transform, inverse, info, reproduce):
     app.command()(command)
@@ -65,6 +66,7 @@ def brenier(
 
 def main() -> None:
     """Run the command line and end the process."""
+    occupy_closed_descriptors()
     try:
         app(prog_name="brenier", obj=process_began())
     except SystemExit as end:

@@ -20,7 +20,7 @@ from brenier.cli.files import (
     variable_names,
     with_names,
 )
-from brenier.cli.summary import print_json, print_lines
+from brenier.cli.summary import print_json, print_lines, say
 from brenier.data.names import default_names
 
 if TYPE_CHECKING:
@@ -307,13 +307,13 @@ def _print_score(result: _Score, title: str, *, output: str | None) -> None:
         lines.append(("the other rows", f"{_text(mean)}, gain over Gaussian {_text(gain)}"))
     to_stderr = output == STANDARD
     print_lines(title, lines, to_stderr=to_stderr)
-    typer.echo(result.verdict, err=to_stderr)
+    say(result.verdict, to_stderr=to_stderr)
     if result.gain.mean > 0:
-        typer.echo(
-            "Rows that the model was fitted to flatter it; judge it by others.", err=to_stderr
+        say(
+            "Rows that the model was fitted to flatter it; judge it by others.", to_stderr=to_stderr
         )
     if output not in (None, STANDARD):
-        typer.echo(f"Log-densities written to {output}")
+        say(f"Log-densities written to {output}")
 
 
 def _text(value: "MeanAndError") -> str:

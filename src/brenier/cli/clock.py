@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,9 +31,7 @@ def leave(code: int | str | None) -> NoReturn:
     away what the system clears away by itself.
     """
     for stream in (sys.stdout, sys.stderr):
-        try:
+        # One that was closed is None; of another whoever read it may have gone: it has been said.
+        with suppress(OSError, ValueError, AttributeError):
             stream.flush()
-        except OSError:
-            # Whoever read it has gone, and it has been said.
-            continue
     os._exit(code if isinstance(code, int) else int(code is not None))

@@ -2,9 +2,10 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from os.path import exists
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,9 +22,10 @@ from brenier.cli.files import (
     with_names,
 )
 from brenier.cli.progress import shown_progress
-from brenier.cli.summary import block_titles, print_json, print_reports, reports_json
+from brenier.cli.summary import block_titles, print_json, print_reports, reports_json, say
 from brenier.data.names import default_names
 from brenier.training.phases import Listener, PhaseLines
+from brenier.training.signals import held_back
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +78,7 @@ def fit(
 ) -> None:
     """Fit a density to a data file and write the model.
 
-    Ctrl-C ends the fit early and writes the best model so far.
+    Ctrl-C, or SIGTERM, ends the fit early and writes the best model so far.
     """
     settings = _settings(
         bounds=_bounds(bounds),
@@ -101,7 +103,7 @@ def fit(
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
-    with door(debug=debug, quiet=quiet):
+    with door(debug=debug, quiet=quiet), ExitStack() as stack:
         check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
@@ -109,11 +111,13 @@ def fit(
             if isinstance(listener, PhaseLines):
                 note(f"Fitting {inputs.size}")
             settings |= _algorithm(algorithm, thesis=thesis)
+            # Until the model is written.
+            stack.enter_context(held_back())
             flow = _fitted(
                 inputs, settings, given=given, blocks=blocks, thesis=thesis, listener=listener
             )
         reports = _reports(flow)
-        written = model if all(has_model(report) for report in reports.values()) else None
+        written = model if _is_worth_writing(reports, model) else None
         if written is not None:
             _save(flow, written, listener, max_seconds)
         if json:
@@ -161,6 +165,22 @@ def _fitted(
 def has_model(report: "FitReport") -> bool:
     """Whether the fit has a density to give: an iterate of a run, or the Gaussian."""
     return report.is_gaussian or report.best_iteration > 0
+
+
+def _is_worth_writing(reports: "dict[str, FitReport]", model: str) -> bool:
+    """Whether all parts are there; a Gaussian in place of a search replaces no older model."""
+    from brenier.status import FitStatus
+
+    if not all(has_model(report) for report in reports.values()):
+        return False
+    nothing = all(
+        report.status is FitStatus.INTERRUPTED and not report.searched
+        for report in reports.values()
+    )
+    if nothing and exists(model):
+        note(f"Nothing was searched yet: {model} stays as it is.")
+        return False
+    return True
 
 
 def exit_code(report: "FitReport") -> ExitCode:
@@ -448,7 +468,7 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
 def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None:
     data = ("data", f"{inputs.size}: {', '.join(inputs.shown_names)}")
     print_reports(inputs.name, [data], reports)
-    typer.echo(f"Model written to {model}")
+    say(f"Model written to {model}")
 
 
 def _json(reports: "dict[str, FitReport]", inputs: _Inputs, model: str | None) -> dict[str, Any]:

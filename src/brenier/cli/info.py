@@ -12,7 +12,7 @@ from brenier.cli.summary import (
     print_reports,
     report_json,
 )
-from brenier.data.names import default_names
+from brenier.data.names import checked_names, default_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,12 +46,14 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
     """Show a model's columns, settings, and how its fit went."""
     with door(debug=debug):
         from brenier.io.model_file import ModelFileError, read_model
+        from brenier.training.stored_report import MALFORMED
 
         metadata, arrays = read_model(model)
         try:
             kind, version = str(metadata["kind"]), str(metadata["brenier_version"])
             parts = _parts(metadata, arrays)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            lines = {title: list(_lines(part)) for title, part in parts.items()}
+        except MALFORMED as error:
             raise ModelFileError(
                 f"Expected a complete brenier model in {model}; got one without its "
                 f"{error}. Fit again, or read it with the version that wrote it."
@@ -61,7 +63,7 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
             whole = plain[0] if list(parts) == [""] else {"blocks": plain}
             print_json({"model": model, "brenier_version": version, "kind": kind, **whole})
         else:
-            _print(model, kind, version, parts)
+            _print(model, kind, version, parts, lines)
 
 
 def _parts(metadata: dict[str, Any], arrays: "dict[str, np.ndarray]") -> dict[str, _Part]:
@@ -75,11 +77,12 @@ def _parts(metadata: dict[str, Any], arrays: "dict[str, np.ndarray]") -> dict[st
 
 def _part(metadata: dict[str, Any], n: int) -> _Part:
     """Return a density, `n` the number of its columns and the context's together."""
-    from brenier.training.report import FitReport
+    from brenier.training.stored_report import stored_report
 
-    targets = metadata.get("target_names")
-    n_own = n if targets is None else len(targets)
-    others = metadata["column_names"] or default_names(n if targets is None else n - n_own)
+    n_own = n if metadata["target_names"] is None else len(metadata["target_names"])
+    targets = checked_names(metadata, "target_names", n_own, different=False)
+    n_others = n if targets is None else n - n_own
+    others = checked_names(metadata, "column_names", n_others) or default_names(n_others)
     context, names = ([], others) if targets is None else (others, targets)
     settings = dict(metadata["parameters"])
     bounds = settings["bounds"] or [(None, None)] * n_own
@@ -87,14 +90,20 @@ def _part(metadata: dict[str, Any], n: int) -> _Part:
         {"name": name, "low": low, "high": high}
         for name, (low, high) in zip(names, bounds, strict=True)
     ]
-    return _Part(context, columns, settings, FitReport.from_dict(metadata["report"]))
+    return _Part(context, columns, settings, stored_report(metadata["report"]))
 
 
-def _print(model: str, kind: str, version: str, parts: dict[str, _Part]) -> None:
-    heading, lines = model, [("model", kind), ("written by", f"brenier {version}")]
+def _print(
+    model: str,
+    kind: str,
+    version: str,
+    parts: dict[str, _Part],
+    lines: dict[str, list[tuple[str, str]]],
+) -> None:
+    heading, first = model, [("model", kind), ("written by", f"brenier {version}")]
     for title, part in parts.items():
-        print_reports(heading, [*lines, *_lines(part)], {title: part.report})
-        heading, lines = "", []
+        print_reports(heading, [*first, *lines[title]], {title: part.report})
+        heading, first = "", []
 
 
 def _lines(part: _Part) -> Lines:

@@ -1,12 +1,14 @@
 """The progress of a fit on standard error: a live line in a terminal, a line a phase elsewhere."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from brenier.cli.door import note
+from brenier.cli.streams import Unfailing
 from brenier.training.phases import READING, Event, Listener, PhaseLines
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ def shown_progress(*, quiet: bool, began: float | None = None) -> Iterator[Liste
     from rich.console import Console
 
     began = time.perf_counter() if began is None else began
-    console = Console(stderr=True)
+    stream: Any = Unfailing(sys.stderr)
+    console = Console(file=stream)
     if quiet or not console.is_terminal:
         listener = Silent() if quiet else PhaseLines(note)
         yield _beginning(listener, began)

@@ -8,6 +8,7 @@ import typer
 from brenier.cli import options as o
 from brenier.cli.door import ExitCode, door, note
 from brenier.cli.progress import shown_run
+from brenier.cli.summary import say
 
 if TYPE_CHECKING:
     from brenier.reproduce.reproduce import Reproduction
@@ -129,7 +130,7 @@ def _run(setting: "Setting", folder: Any, *, quiet: bool) -> "Reproduction":
 
 def _print(result: "Reproduction") -> None:
     if result.setting.quick:
-        typer.echo("Quick variant: this shows that everything works; the verdicts mean little.")
+        say("Quick variant: this shows that everything works; the verdicts mean little.")
     for claim in result.claims:
-        typer.echo(f"{claim.verdict.value}: {claim.what}: {claim.numbers}")
-    typer.echo(f"Report written to {result.report}")
+        say(f"{claim.verdict.value}: {claim.what}: {claim.numbers}")
+    say(f"Report written to {result.report}")

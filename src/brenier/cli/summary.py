@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from brenier.cli.door import note
+from brenier.cli.visible import visible, visible_in_json
 from brenier.training.phases import PHASES
 
 if TYPE_CHECKING:
@@ -33,21 +36,36 @@ def print_lines(title: str, lines: Lines, *, to_stderr: bool = False) -> None:
     grid.add_column(style="cyan", no_wrap=True)
     grid.add_column(overflow="fold")
     for label, text in lines:
-        grid.add_row(Text(label), Text(text))
+        grid.add_row(Text(visible(label)), Text(visible(text)))
     console = Console(stderr=to_stderr)
     # Through typer, whose errors are this program's: rich would end the process at a broken pipe.
     with console.capture() as capture:
-        console.print(Text(title, style="bold"), soft_wrap=True)
+        console.print(Text(visible(title), style="bold"), soft_wrap=True)
         console.print(grid)
     for line in capture.get().splitlines():
-        typer.echo(line.rstrip(), err=to_stderr)
+        _print_as_it_is(line.rstrip(), to_stderr=to_stderr)
+
+
+def _print_as_it_is(text: str, *, to_stderr: bool) -> None:
+    """Print a line that may have the terminal's colours in it."""
+    with suppress(*((OSError, ValueError) if to_stderr else ())):
+        typer.echo(text, err=to_stderr)
+
+
+def say(text: str, *, to_stderr: bool = False) -> None:
+    """Print a line on standard output, or a note on standard error."""
+    if to_stderr:
+        note(text)
+    else:
+        typer.echo(visible(text))
 
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object; NaN and infinity, which JSON has not, become null."""
     from brenier.io.plain import to_plain
 
-    typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(visible_in_json(text))
 
 
 def block_titles(blocks: list[list[str]]) -> list[str]:
@@ -64,7 +82,7 @@ def print_reports(title: str, lines: Lines, reports: "dict[str, FitReport]") -> 
     for number, (part, report) in enumerate(reports.items()):
         own = [("density of", part)] if part else []
         print_lines(title if number == 0 else "", [*lines, *own, *report_lines(report)])
-        typer.echo(report.verdict)
+        say(report.verdict)
         lines = []
 
 

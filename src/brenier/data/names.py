@@ -1,6 +1,6 @@
 """Names of columns: those of a table, and those that columns without names are given."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -34,3 +34,24 @@ def position_of(column: Any, names: Sequence[str]) -> int:
         return -1
     position = column.__index__()
     return position if 0 <= position < len(names) else -1
+
+
+def checked_names(
+    metadata: Mapping[str, Any], key: str, n: int, *, different: bool = True
+) -> list[str] | None:
+    """Return the names of n columns in a file's metadata; None where it says that they have none.
+
+    Raises
+    ------
+    ValueError
+        If there is something else.
+    """
+    if key not in metadata:
+        raise ValueError(f"Expected an entry {key}; got none.")
+    names = metadata[key]
+    if names is None:
+        return None
+    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not are_names or len(names) != n or (different and len(set(names)) < n):
+        raise ValueError(f"Expected {key} of {n} columns; got {names!r:.80}.")
+    return names

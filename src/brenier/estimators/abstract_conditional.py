@@ -51,6 +51,7 @@ from brenier.training.families import ConditionalFamily
 from brenier.training.fit import fit
 from brenier.training.report import FitReport
 from brenier.training.settings import default_settings
+from brenier.training.signals import held_back
 
 _DEFAULT = default_settings(conditional=True)
 
@@ -242,7 +243,7 @@ class AbstractConditional(BaseEstimator):
             )
         names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
         weights = training_weights(sample_weight, X)
-        with jax.enable_x64(True):
+        with held_back(), jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
             pairs = np.concatenate([Y, X], axis=1)
@@ -268,12 +269,12 @@ class AbstractConditional(BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_ = model.flow, model.gaussian
-        self.report_ = told_of_far_rows(
-            model.report, Y, model.flow.preprocessing.targets, names, stacklevel=3
-        )
-        self.n_iter_ = self.report_.n_iter
-        end_fit(self.report_, stacklevel=3)
+            self.flow_, self.baseline_ = model.flow, model.gaussian
+            self.report_ = told_of_far_rows(
+                model.report, Y, model.flow.preprocessing.targets, names, stacklevel=3
+            )
+            self.n_iter_ = self.report_.n_iter
+            end_fit(self.report_, stacklevel=3)
 
     def _warn_of_rows(self, rows: WeightedRows, n: int) -> None:
         """Warn of columns of X that say nothing, of repeated targets, and of too few rows."""

@@ -1,6 +1,5 @@
-"""A fitted estimator as what a model file holds, and back."""
+"""A fitted estimator as what a model file holds; `brenier.estimators.rebuild` is the way back."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from os import PathLike
 from typing import Any, TypeVar
@@ -13,20 +12,14 @@ from brenier.estimators.common import seed_of
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ConditionalPreprocessing
-from brenier.flow.storage import (
-    flow_from_arrays,
-    flow_to_arrays,
-    gaussian_from_arrays,
-    gaussian_to_arrays,
-)
-from brenier.io.model_file import ModelFileError, write_model
-from brenier.training.algorithm import Algorithm
+from brenier.flow.storage import flow_to_arrays, gaussian_to_arrays
+from brenier.io.model_file import write_model
 from brenier.training.likelihood import gaussian_log_density
 from brenier.training.report import FitReport
 from brenier.version import __version__
 
-# Relative agreement of the probes' log-densities when a model is loaded on another machine.
-PROBE_TOLERANCE = 1e-9
+# Of more iterates than this a file keeps a part: its header has a limit.
+MOST_ITERATES = 20_000
 # Settings that are sequences of integers.
 WIDTHS = ("widths", "context_widths")
 # What an estimator's columns are called in it, and in its file.
@@ -53,43 +46,10 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
         "brenier_version": __version__,
         "parameters": _parameters(estimator),
         "structure": structure,
-        "report": estimator.report_.to_dict(),
+        "report": _shortened(estimator.report_),
         **names,
     }
     return metadata, arrays
-
-
-def from_file(
-    kind: type[Estimator], metadata: Mapping[str, Any], arrays: Arrays, *, path: str | PathLike
-) -> Estimator:
-    """Return the estimator of a model file, its probes re-checked."""
-    try:
-        structure = metadata["structure"]
-        estimator: Any = kind(**_settings(metadata["parameters"]))
-        flow = flow_from_arrays(arrays, structure)
-        estimator.flow_ = flow
-        estimator.baseline_ = gaussian_from_arrays(arrays, structure["kind"])
-        estimator.report_ = FitReport.from_dict(metadata["report"])
-        expected = arrays["probe_log_density"]
-        got = in_batches(log_density, flow, arrays["probes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"Expected a complete brenier model in {path}; got one that does not fit together "
-            f"({error}). Fit again, or load it with the version that wrote it."
-        ) from error
-    if not np.allclose(got, expected, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
-        raise ModelFileError(
-            f"Expected the model in {path} to give the log-densities stored with it, {expected}; "
-            f"got {got}. This machine or its libraries compute something else: do not use it here."
-        )
-    preprocessing = flow.preprocessing
-    conditional = isinstance(preprocessing, ConditionalPreprocessing)
-    estimator.n_features_in_ = len(preprocessing.scaling.mean) if conditional else flow.n
-    estimator.n_iter_ = estimator.report_.n_iter
-    for attribute, key in NAMES:
-        if metadata.get(key) is not None:
-            setattr(estimator, attribute, np.array(metadata[key], dtype=object))
-    return estimator
 
 
 def _log_density(estimator: Any, probes: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
@@ -121,14 +81,15 @@ def parts_to_file(
     return metadata, arrays
 
 
-def part_arrays(arrays: Arrays, k: int) -> Arrays:
-    """Return the arrays of one of the flows in a file of several."""
-    prefix = f"block{k}."
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
+def _shortened(report: FitReport) -> dict[str, Any]:
+    """Return a report as plain types; of very many iterates some, the best and the last too."""
+    plain, n = report.to_dict(), len(report.history["iteration"])
+    if n <= MOST_ITERATES:
+        return plain
+    best = {k for k in range(n) if report.history["iteration"][k] == report.best_iteration}
+    kept = sorted({*range(0, n, -(-n // MOST_ITERATES)), *best, n - 1})
+    history = {name: [values[k] for k in kept] for name, values in plain["history"].items()}
+    return {**plain, "history": history}
 
 
 def names_in(estimator: Any, attribute: str) -> list[str] | None:
@@ -155,19 +116,6 @@ def _parameters(estimator: Any) -> dict[str, Any]:
     return parameters
 
 
-def _settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that `_parameters` made plain."""
-    settings = dict(parameters)
-    for name in WIDTHS:
-        if settings.get(name) is not None:
-            settings[name] = tuple(settings[name])
-    if settings["algorithm"] is not None:
-        settings["algorithm"] = Algorithm(**settings["algorithm"])
-    if settings["bounds"] is not None:
-        settings["bounds"] = [tuple(pair) for pair in settings["bounds"]]
-    return settings
-
-
 def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
     """Return three points of the data space whose log-densities pin the model down."""
     steps, preprocessing = np.array([[0.0], [0.5], [-0.5]]), flow.preprocessing
@@ -182,6 +130,11 @@ def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
 
 def _no_probes(flow: ConvexFlow) -> Float[np.ndarray, "0 d"]:
     """Return no points, with as many columns as the rows of a flow have."""
+    return np.zeros((0, n_columns(flow)))
+
+
+def n_columns(flow: ConvexFlow) -> int:
+    """Return the number of columns of a flow's rows, those of the context among them."""
     preprocessing = flow.preprocessing
     conditional = isinstance(preprocessing, ConditionalPreprocessing)
-    return np.zeros((0, flow.n + (len(preprocessing.scaling.mean) if conditional else 0)))
+    return flow.n + (len(preprocessing.scaling.mean) if conditional else 0)

@@ -47,6 +47,7 @@ from brenier.training.fit import fit
 from brenier.training.likelihood import gaussian_log_density
 from brenier.training.report import FitReport
 from brenier.training.settings import Settings, default_settings
+from brenier.training.signals import held_back
 
 _DEFAULT = default_settings()
 
@@ -291,7 +292,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         X = self._rows(X, reset=True)
         names, seed = column_names(self), seed_of(self.random_state)
         weights = training_weights(sample_weight, X)
-        with jax.enable_x64(True):
+        with held_back(), jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")
             rows = canonical_rows(X, weights, seed, chain_blocks(groups, X))
@@ -311,12 +312,12 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_ = model.flow, model.gaussian
-        self.report_ = told_of_far_rows(
-            model.report, X, model.flow.preprocessing, names, stacklevel=2
-        )
-        self.n_iter_ = self.report_.n_iter
-        end_fit(self.report_, stacklevel=2)
+            self.flow_, self.baseline_ = model.flow, model.gaussian
+            self.report_ = told_of_far_rows(
+                model.report, X, model.flow.preprocessing, names, stacklevel=2
+            )
+            self.n_iter_ = self.report_.n_iter
+            end_fit(self.report_, stacklevel=2)
         return self
 
     def _check_number(self, rows: WeightedRows, settings: Settings) -> None:

@@ -37,6 +37,7 @@ from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.io.model_file import write_model
 from brenier.training.phases import Event, Listener
 from brenier.training.report import FitReport
+from brenier.training.signals import held_back
 
 if TYPE_CHECKING:
     import polars as pl
@@ -163,23 +164,25 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         validation = None if validation_data is None else self._validation(validation_data)
         flows: list[Any] = []
         interrupted = False
-        for k in range(len(self.blocks_)):
-            seconds_left = 0.0 if interrupted else self._seconds_left(began, k)
-            flow = self._unfitted(k, seconds_left)
-            try:
-                flow.fit(
-                    *self._parts(rows, k),
-                    sample_weight=sample_weight,
-                    groups=groups,
-                    validation_data=None if validation is None else self._held_out(validation, k),
-                    callback=_counted_on(callback, flows, began, len(self.blocks_)),
-                )
-            except KeyboardInterrupt:
-                if getattr(flow, "report_", None) is None:
-                    raise
-                interrupted = True
-            flows.append(flow)
-        self.flows_ = flows
+        with held_back():
+            for k in range(len(self.blocks_)):
+                seconds_left = 0.0 if interrupted else self._seconds_left(began, k)
+                flow = self._unfitted(k, seconds_left)
+                held_out = None if validation is None else self._held_out(validation, k)
+                try:
+                    flow.fit(
+                        *self._parts(rows, k),
+                        sample_weight=sample_weight,
+                        groups=groups,
+                        validation_data=held_out,
+                        callback=_counted_on(callback, flows, began, len(self.blocks_)),
+                    )
+                except KeyboardInterrupt:
+                    if getattr(flow, "report_", None) is None:
+                        raise
+                    interrupted = True
+                flows.append(flow)
+            self.flows_ = flows
         if interrupted:
             raise KeyboardInterrupt
         return self

@@ -1,4 +1,6 @@
-"""A fitted flow as named arrays and plain metadata, and back: what a model file holds.
+"""A fitted flow as named arrays and plain metadata: what a model file holds.
+
+`brenier.flow.rebuild` makes the flow of them again.
 
 Every part has a `kind`, which says what it is rebuilt as: a flow is "joint" or "conditional"; a map
 is a "potential", a "sum" or a "composition"; a potential's features are "separable" or
@@ -19,21 +21,17 @@ from brenier.flow.context import ContextScaling, Curve
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
     AbstractPreprocessing,
-    ColumnBounds,
     ConditionalPreprocessing,
     Preprocessing,
-    Whitening,
 )
-from brenier.flow.tail import Tail
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.composition import Composition
-from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
+from brenier.potential.conditional import ConditionalFeatures
 from brenier.potential.features import AbstractMap, AbstractPotential, ConvexPotential, SumPotential
-from brenier.potential.gaussian import AbstractGaussian, ConditionalGaussian, Gaussian
+from brenier.potential.gaussian import AbstractGaussian
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
-from brenier.potential.picnn import Affine, PartiallyConvexNetwork
 from brenier.potential.radial import RadialUnits
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
@@ -49,25 +47,12 @@ def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, Structure]:
     return _as_floats(arrays | of_map | tail), {"kind": kind, "map": structure}
 
 
-def flow_from_arrays(arrays: Arrays, structure: Mapping[str, Any]) -> ConvexFlow:
-    """Return the flow that `flow_to_arrays` took apart."""
-    tail = Tail(arrays["tail.h"]) if "tail.h" in arrays else None
-    preprocessing = _preprocessing_from_arrays(arrays, structure["kind"])
-    return ConvexFlow(preprocessing, _map_from_arrays(arrays, structure["map"], "map"), tail)
-
-
 def gaussian_to_arrays(gaussian: AbstractGaussian) -> Arrays:
     """Return the baseline's arrays by name."""
     return {
         f"baseline.{field.name}": getattr(gaussian, field.name)
         for field in fields(cast(Any, gaussian))
     }
-
-
-def gaussian_from_arrays(arrays: Arrays, kind: str) -> AbstractGaussian:
-    """Return the baseline that `gaussian_to_arrays` took apart; `kind` is the flow's."""
-    gaussian = {"joint": Gaussian, "conditional": ConditionalGaussian}[kind]
-    return gaussian(**{field.name: arrays[f"baseline.{field.name}"] for field in fields(gaussian)})
 
 
 def _preprocessing_to_arrays(
@@ -83,27 +68,10 @@ def _preprocessing_to_arrays(
     raise TypeError(f"Expected preprocessing that has a place in a file; got {preprocessing}.")
 
 
-def _preprocessing_from_arrays(arrays: Arrays, kind: str) -> AbstractPreprocessing:
-    own = Preprocessing(
-        _from_names(ColumnBounds, arrays, "bounds"),
-        _from_names(Whitening, arrays, "whitening"),
-        Tail(arrays["far.h"]) if "far.h" in arrays else None,
-    )
-    if kind == "joint":
-        return own
-    return ConditionalPreprocessing(own, _context_from_arrays(arrays))
-
-
 def _context_to_arrays(scaling: ContextScaling) -> dict[str, Array]:
     names = [field.name for field in fields(scaling) if field.name != "curve"]
     arrays = {f"context.{name}": getattr(scaling, name) for name in names}
     return arrays | ({} if scaling.curve is None else _by_path(scaling.curve, "curve"))
-
-
-def _context_from_arrays(arrays: Arrays) -> ContextScaling:
-    names = [field.name for field in fields(ContextScaling) if field.name != "curve"]
-    curve = _from_names(Curve, arrays, "curve") if "curve.sign" in arrays else None
-    return ContextScaling(*(arrays[f"context.{name}"] for name in names), curve)
 
 
 def _map_to_arrays(map_: AbstractMap, prefix: str) -> tuple[dict[str, Array], Structure]:
@@ -124,50 +92,12 @@ def _map_to_arrays(map_: AbstractMap, prefix: str) -> tuple[dict[str, Array], St
     return arrays, {"kind": "potential", "features": structure}
 
 
-def _map_from_arrays(arrays: Arrays, structure: Mapping[str, Any], prefix: str) -> AbstractMap:
-    match structure["kind"]:
-        case "potential":
-            return _potential_from_arrays(arrays, structure["features"], prefix)
-        case "sum":
-            members = _several_from_arrays(arrays, structure["members"], prefix)
-            return SumPotential(members, arrays[f"{prefix}.shares"])
-        case "composition":
-            return Composition(_several_from_arrays(arrays, structure["maps"], prefix))
-    raise ValueError(f"Expected a map of a kind that is known; got {structure['kind']!r}.")
-
-
 def _several_to_arrays(
     potentials: tuple[AbstractPotential, ...], prefix: str
 ) -> tuple[dict[str, Array], list[Structure]]:
     parts = [_map_to_arrays(part, f"{prefix}.{i}") for i, part in enumerate(potentials)]
     arrays = {name: array for part, _ in parts for name, array in part.items()}
     return arrays, [structure for _, structure in parts]
-
-
-def _several_from_arrays(
-    arrays: Arrays, structures: list[Structure], prefix: str
-) -> tuple[AbstractPotential, ...]:
-    found = []
-    for i, structure in enumerate(structures):
-        part = _map_from_arrays(arrays, structure, f"{prefix}.{i}")
-        if not isinstance(part, AbstractPotential):
-            raise ValueError(f"Expected potentials in {prefix}; got {structure['kind']!r}.")
-        found.append(part)
-    return tuple(found)
-
-
-def _potential_from_arrays(
-    arrays: Arrays, structure: Mapping[str, Any], prefix: str
-) -> ConvexPotential:
-    axes, w = arrays[f"{prefix}.axes"], arrays[f"{prefix}.w"]
-    match structure["kind"]:
-        case "separable":
-            units = _units_from_arrays(arrays, structure, prefix)
-            return ConvexPotential(SeparableFeatures(units, axes, structure["normalised"]), w)
-        case "conditional":
-            network = _gated_from_arrays(arrays, structure, prefix)
-            return ConvexPotential(ConditionalFeatures(network, axes), w)
-    raise ValueError(f"Expected features of a kind that is known; got {structure['kind']!r}.")
 
 
 def _separable_to_arrays(
@@ -188,20 +118,6 @@ def _separable_to_arrays(
         "radial": radial is not None,
     }
     return arrays, structure
-
-
-def _units_from_arrays(arrays: Arrays, structure: Mapping[str, Any], prefix: str) -> AbstractUnits:
-    layers = range(structure["n_layers"])
-    network = InputConvexNetwork(
-        K=tuple(arrays[f"{prefix}.K.{i}"] for i in layers),
-        b=tuple(arrays[f"{prefix}.b.{i}"] for i in layers),
-        L=tuple(arrays[f"{prefix}.L.{i}"] for i in layers[:-1]),
-        activation=ACTIVATIONS[structure["activation"]],
-        nonnegativity=NONNEGATIVITY[structure["nonnegativity"]],
-    )
-    if not structure["radial"]:
-        return network
-    return ConcatenatedUnits((network, _from_names(RadialUnits, arrays, f"{prefix}.radial")))
 
 
 def _parts(units: AbstractUnits) -> tuple[InputConvexNetwork, RadialUnits | None]:
@@ -227,24 +143,6 @@ def _conditional_to_arrays(
     return _by_path(features.network, prefix), structure
 
 
-def _gated_from_arrays(arrays: Arrays, structure: Mapping[str, Any], prefix: str) -> GatedNetwork:
-    def affine(path: str) -> Affine:
-        return _from_names(Affine, arrays, f"{prefix}.{path}")
-
-    layers, inside = range(structure["n_layers"]), f"{prefix}.units"
-    units = PartiallyConvexNetwork(
-        context=tuple(affine(f"units.context.{i}") for i in range(structure["n_context_layers"])),
-        shift=affine("units.shift"),
-        S=arrays[f"{inside}.S"],
-        K=tuple(arrays[f"{inside}.K.{i}"] for i in layers),
-        bias=tuple(affine(f"units.bias.{i}") for i in layers),
-        L=tuple(arrays[f"{inside}.L.{i}"] for i in layers[:-1]),
-        gate=tuple(affine(f"units.gate.{i}") for i in layers[:-1]),
-        activation=ACTIVATIONS[structure["activation"]],
-    )
-    return GatedNetwork(units, affine("unit_gates"), affine("quadratic_gates"))
-
-
 def _by_path(module: eqx.Module, prefix: str) -> dict[str, Array]:
     """Return a module's arrays, named by their places in it."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(module)
@@ -252,11 +150,6 @@ def _by_path(module: eqx.Module, prefix: str) -> dict[str, Array]:
         f"{prefix}.{jax.tree_util.keystr(path, simple=True, separator='.')}": leaf
         for path, leaf in leaves
     }
-
-
-def _from_names(kind: type[Any], arrays: Arrays, prefix: str) -> Any:
-    """Return the module of arrays alone that `_by_path` took apart."""
-    return kind(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(kind)})
 
 
 def _as_floats(arrays: dict[str, Array]) -> Arrays:

@@ -3,9 +3,9 @@
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 from pathlib import Path
+
+from brenier.io.temporary import create, has_locks, remove_left_behind
 
 StrPath = str | os.PathLike[str]
 
@@ -14,7 +14,9 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     """Put `data` in the file `path`, whole or not at all.
 
     The bytes go to a temporary file in the same folder, to disk, and then take the name in one
-    step. A symbolic link stays a link; the permissions of an older file are kept.
+    step. A symbolic link stays a link; the permissions of an older file are kept, by the temporary
+    file too. One that a process left behind when it was killed is removed by the next that writes
+    in the folder.
 
     Raises
     ------
@@ -37,15 +39,19 @@ def write_atomically(path: StrPath, data: bytes) -> None:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".brenier-{secrets.token_hex(8)}.tmp")
+    remove_left_behind(target.parent)
+    temporary, handle = create(target)
     try:
-        with open(temporary, "xb") as file:
+        with open(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+            if has_locks():
+                # Locked until it has its name.
+                os.replace(temporary, target)
+        if not has_locks():
+            # Windows renames no file that is open.
+            os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -21,6 +21,7 @@ from safetensors.numpy import load, save
 
 from brenier.io.atomic import StrPath, write_atomically
 from brenier.io.older_files import upgraded
+from brenier.io.regular import open_regular, size_of
 
 FORMAT = "brenier"
 FORMAT_VERSION = 3
@@ -29,8 +30,11 @@ OLDEST_FORMAT_VERSION = 1
 # Where safetensors keeps its header texts; no array may have this name.
 _TEXTS = "__metadata__"
 _PREFIX_BYTES = 8
-# The limit of safetensors itself; a longer header is some other file's bytes read as a length.
-MAX_HEADER_BYTES = 100_000_000
+# A longer header is some other file's bytes read as a length: one with twenty thousand iterates has
+# a tenth of it. JSON takes many times its length in memory, so what is in it counts.
+MAX_HEADER_BYTES = 1 << 25
+MAX_VALUES = 1 << 22
+MAX_CONTAINERS = 1 << 17
 
 # First bytes of what people mistake for a model file.
 _FOREIGN = (
@@ -93,13 +97,13 @@ def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         brenier does not read; the message says which.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head, header = _read_header(file, path)
             _check_version(header[_TEXTS], path)
+            _check_size(header, size_of(file) - len(head), path)
             body = file.read()
     except OSError as error:
         raise ModelFileError(_unreadable(path, error)) from error
-    _check_size(header, len(body), path)
     texts = header[_TEXTS]
     metadata, arrays = _checked_content(texts, head + body, path)
     version = int(texts["format_version"])
@@ -107,7 +111,7 @@ def read_model(path: StrPath) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return metadata, arrays
     try:
         return upgraded(metadata, arrays, version)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"Expected a complete brenier model in {os.fspath(path)}; got one without its {error}. "
             "Fit again, or load it with the version that wrote it."
@@ -120,10 +124,13 @@ def _check_json(value: Any, where: str) -> None:
         for key, entry in value.items():
             if not isinstance(key, str):
                 raise ValueError(f"Expected text keys in {where}; got {key!r}. Use str({key!r}).")
+            _check_text(key, where)
             _check_json(entry, f"{where}[{key!r}]")
     elif isinstance(value, (list, tuple)):
         for index, entry in enumerate(value):
             _check_json(entry, f"{where}[{index}]")
+    elif isinstance(value, str):
+        _check_text(value, where)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(
             f"Expected finite numbers in the metadata; got {float(value)} at {where}. Store None "
@@ -134,6 +141,16 @@ def _check_json(value: Any, where: str) -> None:
             f"Expected metadata that JSON can hold; got {type(value).__name__} at {where}. "
             "Convert it to a dict, list, str, int, float, bool or None, or store it as an array."
         )
+
+
+def _check_text(text: str, where: str) -> None:
+    """Raise `ValueError` for halves of characters of UTF-16, which JSON holds and no file does."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"Expected text that UTF-8 can hold in {where}; got {text!r:.80}. Rename it."
+        ) from error
 
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
@@ -188,7 +205,7 @@ def with_sorted_header(blob: bytes, *, limit: int = MAX_HEADER_BYTES) -> bytes:
 
 def _read_header(file: BinaryIO, path: StrPath) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes up to the arrays and the header they hold, checked to be of this format."""
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     start = file.read(64)
     if not start:
         _refuse(path, "an empty file", "It was not written to its end; save the model again.")
@@ -199,6 +216,8 @@ def _read_header(file: BinaryIO, path: StrPath) -> tuple[bytes, dict[str, Any]]:
         _refuse_truncated(path, size, f"more than {_PREFIX_BYTES + length}")
     file.seek(0)
     head = file.read(_PREFIX_BYTES + length)
+    if _is_excessive(head):
+        _refuse(path, "one with more in its header than any model has", "Save the model again.")
     try:
         header = json.loads(head[_PREFIX_BYTES:])
         ours = header[_TEXTS]["format"] == FORMAT
@@ -207,6 +226,12 @@ def _read_header(file: BinaryIO, path: StrPath) -> tuple[bytes, dict[str, Any]]:
     if not ours:
         _refuse_foreign(path, "a file of another program")
     return head, header
+
+
+def _is_excessive(text: bytes) -> bool:
+    """Whether JSON has more in it than any model's, and would fill the memory."""
+    containers = text.count(b"{") + text.count(b"[")
+    return containers > MAX_CONTAINERS or text.count(b",") > MAX_VALUES
 
 
 def _kind(start: bytes) -> str:
@@ -239,15 +264,17 @@ def _check_version(texts: Mapping[str, str], path: StrPath) -> None:
 
 
 def _check_size(header: Mapping[str, Any], size: int, path: StrPath) -> None:
-    """Raise if the arrays do not end where the header says."""
+    """Raise if the arrays do not end where the header says, and the file with them."""
     try:
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != _TEXTS]
         expected = max(ends, default=0)
-        complete = size >= expected
+        missing, more = size < expected, size > expected
     except (KeyError, IndexError, TypeError):
         _refuse_altered(path)
-    if not complete:
+    if missing:
         _refuse_truncated(path, size, f"{expected} of arrays")
+    if more:
+        _refuse_altered(path)
 
 
 def _checked_content(
@@ -256,6 +283,7 @@ def _checked_content(
     try:
         arrays = load(blob)
         metadata = json.loads(texts["metadata"])
+        _check_json(metadata, "metadata")
         intact = _digest(texts["metadata"], arrays) == texts["sha256"]
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
         _refuse_altered(path)

@@ -6,10 +6,15 @@ What the header says is checked against the size of the file before an array is 
 import io
 import math
 from tokenize import TokenError
+from typing import BinaryIO
 
 import numpy as np
 
 from brenier.io.base import Table, TableError, as_rows, damaged
+from brenier.io.regular import size_of
+
+# No array of numbers needs a longer header.
+MOST_HEADER_BYTES = 1 << 17
 
 
 def decode_npy(data: bytes, where: str) -> Table:
@@ -20,17 +25,31 @@ def decode_npy(data: bytes, where: str) -> Table:
             f"Expected an array of numbers in {where}; got dtype object, which is never read since "
             "that can run any code. Save the array as float64."
         )
-    expected, got = math.prod(shape) * dtype.itemsize, len(data) - start
-    if min(shape, default=0) < 0 or expected != got:
-        raise TableError(
-            f"Expected {expected} bytes for shape {shape} and dtype {dtype} in {where}; got {got}. "
-            "The file is damaged: save it again."
-        )
+    _check_size(shape, dtype, len(data) - start, where)
     try:
         values = np.ndarray(shape, dtype, data, start, order="F" if fortran else "C")
     except ValueError as error:
         raise damaged("an NPY array", where, error) from error
     return Table(None, as_rows(values, f"values in {where}"))
+
+
+def check_npy(file: BinaryIO, where: str) -> None:
+    """Raise `TableError` if a file has another size than its header says."""
+    first = file.read(MOST_HEADER_BYTES)
+    file.seek(0)
+    if first:
+        shape, _, dtype, start = _npy_header(first, where)
+        _check_size(shape, dtype, size_of(file) - start, where)
+
+
+def _check_size(shape: tuple[int, ...], dtype: np.dtype, got: int, where: str) -> None:
+    """Raise `TableError` unless an array has its size in bytes; one of objects has no size."""
+    expected = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and (min(shape, default=0) < 0 or expected != got):
+        raise TableError(
+            f"Expected {expected} bytes for shape {shape} and dtype {dtype} in {where}; got {got}. "
+            "The file is damaged: save it again."
+        )
 
 
 def _npy_header(data: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,8 +34,10 @@ from brenier.io.base import (
     first_few,
     listed,
 )
-from brenier.io.npy import decode_npy, encode_npy
+from brenier.io.ends import check_gzip, check_parquet, check_text
+from brenier.io.npy import check_npy, decode_npy, encode_npy
 from brenier.io.parquet import decode_parquet, encode_parquet
+from brenier.io.regular import open_regular
 from brenier.io.text import decode_text, encode_text
 
 __all__ = [
@@ -50,17 +53,26 @@ __all__ = [
 
 @dataclass(frozen=True)
 class _Format:
-    """How a file's bytes become a table, and back; both take the file's name for messages."""
+    """How a file's bytes become a table, and back; all take the file's name for messages.
+
+    `check` looks at a file's ends, before anything long is read.
+    """
 
     decode: Callable[[bytes, str], Table]
     encode: Callable[[Table, str], bytes]
+    check: Callable[[BinaryIO, str], None]
 
 
-_PARQUET = _Format(decode_parquet, encode_parquet)
+def _text(separator: str) -> _Format:
+    decode = partial(decode_text, separator=separator)
+    return _Format(decode, partial(encode_text, separator=separator), check_text)
+
+
+_PARQUET = _Format(decode_parquet, encode_parquet, check_parquet)
 _FORMATS = {
-    ".csv": _Format(partial(decode_text, separator=","), partial(encode_text, separator=",")),
-    ".tsv": _Format(partial(decode_text, separator="\t"), partial(encode_text, separator="\t")),
-    ".npy": _Format(decode_npy, encode_npy),
+    ".csv": _text(","),
+    ".tsv": _text("\t"),
+    ".npy": _Format(decode_npy, encode_npy, check_npy),
     ".parquet": _PARQUET,
     ".pq": _PARQUET,
 }
@@ -89,7 +101,7 @@ def read_table(path: StrPath, *, allow_missing: bool = False) -> Table:
     """
     if os.fspath(path) == "-":
         where, decode = "standard input", _FORMATS[".csv"].decode
-        data = sys.stdin.buffer.read()
+        data = _read_standard_input()
     else:
         where = os.fspath(path)
         data, decode = _read_bytes(Path(path), where)
@@ -136,10 +148,32 @@ def write_table(path: StrPath, values: ArrayLike, columns: Sequence[str] | None 
     check_names(names, where)
     data = _FORMATS[suffix].encode(Table(names, rows), where)
     if os.fspath(path) == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        _write_standard_output(data)
     else:
         write_atomically(path, _zip(data) if zipped else data)
+
+
+def _read_standard_input() -> bytes:
+    if sys.stdin is None:
+        raise TableError(
+            "Expected a table in standard input; got a closed one. Give it a table, or name a file."
+        )
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise TableError(
+            f"Expected a table in standard input; got: {error.strerror or error}. Give it a table, "
+            "or name a file."
+        ) from error
+
+
+def _write_standard_output(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OSError(
+            "Expected a place to write rows to; got a closed standard output. Name a file with -o."
+        )
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def check_finite(table: Table, where: str) -> None:
@@ -236,7 +270,10 @@ def _read_bytes(path: Path, where: str) -> tuple[bytes, Callable[[bytes, str], T
         if not path.exists():
             raise TableError(f"Expected a file; got nothing at {where}. Check the path.")
         suffix, zipped = _suffix(where)
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            check = check_gzip if zipped else _FORMATS[suffix].check
+            check(file, where)
+            data = file.read()
     except OSError as error:
         reason = error.strerror or error
         raise TableError(

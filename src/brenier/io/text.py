@@ -30,6 +30,10 @@ from brenier.io.frame import frame_values, to_frame
 if TYPE_CHECKING:
     import polars as pl
 
+# Names that spreadsheets would take for formulas, also behind marks of text.
+FORMULA = re.compile(r"'*[=+\-@]")
+# What no name in a text file may have: it would end a line, or steer a terminal.
+CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # How a missing value is marked, in any case of letters.
 MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 
@@ -53,14 +57,25 @@ def decode_text(data: bytes, where: str, *, separator: str) -> Table:
 def encode_text(table: Table, where: str, *, separator: str) -> bytes:
     """Return the bytes of a text file with a table: a line of names, then its rows."""
     names = table.columns or ()
-    lost = [name for name in names if name != name.strip() or re.search(r"[\r\n\x00]", name)]
+    lost = [name for name in names if name != name.strip() or CONTROLS.search(name)]
     if lost or _is_data(names):
         raise TableError(
             f"Expected column names that a text file can hold in {where}; got "
             f"{listed(lost or names)}. Begin names with a letter, without spaces around them "
-            "or line breaks."
+            "or line breaks or other control characters."
         )
-    return to_frame(table).write_csv(separator=separator).encode()
+    harmless = Table(tuple(map(_harmless, names)), table.values)
+    return to_frame(harmless).write_csv(separator=separator).encode()
+
+
+def _harmless(name: str) -> str:
+    """Return a name that spreadsheets take for text, not for a formula that they carry out."""
+    return f"'{name}" if FORMULA.match(name) else name
+
+
+def _as_it_was(name: str) -> str:
+    """Return the name that `_harmless` made harmless; others as they are."""
+    return name[1:] if name.startswith("'") and FORMULA.match(name) else name
 
 
 def _split_header(data: bytes, where: str, separator: str) -> tuple[tuple[str, ...], bytes]:
@@ -74,6 +89,7 @@ def _split_header(data: bytes, where: str, separator: str) -> tuple[tuple[str, .
         raise damaged("separated text", where, error) from error
     names = tuple(field.strip() for field in fields)
     if not _is_data(names):
+        names = tuple(map(_as_it_was, names))
         check_names(names, where)
         return names, data[stream.tell() :]
     if len(names) > 1 and names == tuple(map(str, range(len(names)))):

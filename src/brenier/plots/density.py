@@ -18,7 +18,15 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from brenier.plots.flow import FittedFlow, checked_rows, log_density, names_of, positions
-from brenier.plots.style import BLUE, COLORMAP, HDR_STYLES, legend_above, new_axes, scatter
+from brenier.plots.style import (
+    BLUE,
+    COLORMAP,
+    HDR_STYLES,
+    as_label,
+    legend_above,
+    new_axes,
+    scatter,
+)
 
 # Rows drawn from a flow to find its HDRs: a share of 99 % is then right to 0.16 % (one sigma).
 HDR_ROWS = 4000
@@ -85,11 +93,11 @@ def plot_density(
     low, high = _window(drawn[log_p >= thresholds.min()], rows)
     axes_grid = [np.linspace(low[k], high[k], n_grid) for k in shown]
     ax = new_axes() if ax is None else ax
-    ax.set_xlabel(names[shown[0]])
+    ax.set_xlabel(as_label(names[shown[0]]))
     if len(names) == 1:
         _draw_curve(flow, rows, axes_grid[0], ax)
     else:
-        ax.set_ylabel(names[shown[1]])
+        ax.set_ylabel(as_label(names[shown[1]]))
         outlines = dict(zip(masses, thresholds, strict=True))
         _draw_plane(flow, None if rows is None else rows[:, shown], shown, axes_grid, outlines, ax)
     return ax

@@ -11,6 +11,7 @@ from brenier.plots.style import (
     BLUE,
     POINTS_PER_CURVE,
     VERMILLION,
+    as_label,
     legend_above,
     new_axes,
     scatter,
@@ -66,7 +67,7 @@ def plot_map(flow: FittedFlow, X: Any = None, *, ax: Axes | None = None) -> Axes
     circles = ax.plot(*paths[n_lines:].transpose(2, 1, 0), color=VERMILLION, lw=1.6)
     lines[0].set_label("z0, z1 = -3, ..., 3")
     circles[0].set_label("|z| = 1, 2, 3")
-    ax.set(xlabel=names[0], ylabel=names[1])
+    ax.set(xlabel=as_label(names[0]), ylabel=as_label(names[1]))
     lost = f"{np.sum(~found)} of {len(found)} points of the curves have no preimage"
     legend_above(ax, ncols=3, title=None if found.all() else lost)
     return ax

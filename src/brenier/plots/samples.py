@@ -10,7 +10,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 
 from brenier.plots.flow import FittedFlow, checked_rows, names_of, positions
-from brenier.plots.style import BLUE, MOST_POINTS, VERMILLION, scatter
+from brenier.plots.style import BLUE, MOST_POINTS, VERMILLION, as_label, scatter
 
 # Panels of a pair plot beyond this many columns are too small to read.
 MOST_COLUMNS = 6
@@ -65,7 +65,7 @@ def plot_samples(
     rows = checked_rows(flow, X)[:, shown]
     count = min(len(rows), MOST_POINTS) if n_samples is None else n_samples
     both = {"data": rows, "samples": flow.sample(count, random_state)[:, shown]}
-    labels = [names[k] for k in shown]
+    labels = [as_label(names[k]) for k in shown]
     size = {1: (6.4, 4.8), 2: (9.0, 4.4)}.get(len(shown), (1.9 * len(shown) + 0.8,) * 2)
     fig = plt.figure(figsize=size, layout="constrained") if fig is None else fig
     draw = {1: _draw_one, 2: _draw_two}.get(len(shown), _draw_pairs)

@@ -54,6 +54,12 @@ def legend_above(ax: Axes, *, ncols: int = 2, **style: Any) -> None:
     ax.legend(ncols=ncols, **{**look, **where, **style})
 
 
+def as_label(name: str) -> str:
+    """Return the name of a column as a label shows it: no formula, whatever signs are in it."""
+    spelled = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    return spelled.replace("$", r"\$")
+
+
 def unit_circle() -> Float[np.ndarray, "M 2"]:
     """Return the points of a closed circle of radius one."""
     angle = np.linspace(0, 2 * np.pi, POINTS_PER_CURVE)

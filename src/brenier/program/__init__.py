@@ -1,10 +1,12 @@
 """Programs: functions of arrays, compiled once for each shape and kept between processes.
 
 `call` is the decorator and holds the programs in use, `key` says what a compiled program depends
-on, `kept` is the folder where they lie; `cores` says how many cores there are to run them.
+on, `kept` is the folder where they lie; `cores` says how many cores there are to run them,
+`process` in which process.
 """
 
 from brenier.program.call import program
 from brenier.program.cores import n_cores
+from brenier.program.process import check_process
 
-__all__ = ["n_cores", "program"]
+__all__ = ["check_process", "n_cores", "program"]

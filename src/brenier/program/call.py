@@ -25,6 +25,7 @@ from jax.stages import Compiled
 
 from brenier.program.kept import load, save
 from brenier.program.key import Call, is_array, setting
+from brenier.program.process import check_process
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -91,6 +92,7 @@ class _Held:
 
     def get(self, called: Call, arrays: list[Any]) -> Program:
         """Return a call's program: held, kept in the folder, or compiled now."""
+        check_process()
         with self.lock:
             place = self.programs.setdefault(called, _Place())
             self.programs.move_to_end(called)

@@ -7,8 +7,10 @@ it is read, as Python's own compiled modules do: the folder is its owner's alone
 
 import os
 import pickle
+import shutil
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -26,6 +28,8 @@ OFF = "off"
 # Of all files together; one has about half a megabyte.
 MOST_BYTES = 1 << 28
 ENDING = ".program"
+# Folders for what is being written, and after how long one is another process's no more (seconds).
+APART, LEFT_BEHIND = ".writing-", 3600.0
 
 
 def folder() -> Path | None:
@@ -94,7 +98,7 @@ def save(digest: str, executable: Compiled, result: Any) -> None:
     with suppress(OSError, RuntimeError, ValueError, TypeError, pickle.PicklingError):
         text = pickle.dumps((serialize_executable.serialize(executable), result))
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept) as apart:
+        with tempfile.TemporaryDirectory(prefix=APART, dir=kept) as apart:
             # Whole from the first moment that it has its name.
             written = Path(apart) / digest
             written.write_bytes(text)
@@ -111,3 +115,6 @@ def _make_room(kept: Path) -> None:
             break
         total -= path.stat().st_size
         path.unlink(missing_ok=True)
+    for path in kept.glob(APART + "*"):
+        if time.time() - path.stat().st_mtime > LEFT_BEHIND:
+            shutil.rmtree(path, ignore_errors=True)

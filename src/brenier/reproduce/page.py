@@ -181,7 +181,7 @@ def _bad_runs(runs: Sequence[Run]) -> str:
     if not bad:
         return f"<h2>Runs that ended badly</h2><p>None of {len(runs)}.</p>"
     items = "".join(
-        f"<li>{escape(run.label)}, seed {run.seed}: {escape(run.outcome.value)}"
+        f"<li>{escape(run.label)}, seed {escape(str(run.seed))}: {escape(run.outcome.value)}"
         f"<pre>{escape(run.message)}</pre></li>"
         for run in bad
     )

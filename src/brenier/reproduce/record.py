@@ -15,6 +15,7 @@ from typing import Any
 from brenier.estimators import ConvexPotentialFlow, load
 from brenier.io.atomic import write_atomically
 from brenier.io.plain import to_plain, with_nan
+from brenier.training.stored_report import MALFORMED, check_types
 
 PARTS = ("train", "validation", "test")
 
@@ -132,10 +133,12 @@ class Store:
             plain = json.loads(self.path(label, seed).read_text())
             if plain["settings"] != to_plain(settings) or plain["outcome"] == Outcome.RAISED.name:
                 return None
+            if (plain["label"], plain["seed"]) != (label, seed):
+                return None
             if not self.model_path(label, seed).exists():
                 return None
             return _run(plain)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *MALFORMED):
             return None
 
     def model(self, label: str, seed: int) -> ConvexPotentialFlow:
@@ -147,7 +150,11 @@ def _run(plain: dict[str, Any]) -> Run:
     """Return the run that JSON was made of; null stands for NaN."""
     values = {field.name: with_nan(plain[field.name]) for field in fields(Run)}
     values["settings"] = plain["settings"]
-    return Run(**{**values, "outcome": Outcome[plain["outcome"]]})
+    run = Run(**{**values, "outcome": Outcome[plain["outcome"]]})
+    check_types(run, "run")
+    if not {*PARTS} <= run.loss.keys() or len({len(one) for one in run.history.values()}) > 1:
+        raise ValueError("Expected the losses of a run and its history; got others.")
+    return run
 
 
 def write_json(path: Path, plain: Any) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
+from brenier.training.signals import check
+
 # Where a thread that waits cannot be interrupted, Ctrl-C is seen after so long (seconds).
 POLL = 0.2
 NAME = "brenier-work"
@@ -52,6 +54,7 @@ class Work(Generic[Result]):
         """
         while not self._ended.is_set() and seconds_left() > 0:
             try:
+                check()
                 self._ended.wait(min(POLL, max(seconds_left(), 0.0)))
             except KeyboardInterrupt:
                 stop.set()

@@ -31,6 +31,7 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
+from brenier.program import check_process
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
@@ -103,6 +104,7 @@ def fit(
         From when on seconds, and those of the limit, are counted, by `time.perf_counter`; None:
         from now on.
     """
+    check_process()
     session = Session.begin(
         settings.max_seconds,
         seed,

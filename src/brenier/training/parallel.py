@@ -11,10 +11,11 @@ from threading import Event, Lock
 from typing import ParamSpec, TypeVar
 
 import jax
-from threadpoolctl import threadpool_limits
 
 from brenier.program import n_cores
 from brenier.training.background import POLL
+from brenier.training.blas import ONE_THREAD
+from brenier.training.signals import check
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -47,7 +48,7 @@ def run_parallel(
     Exception
         A job's own, once the others have ended.
     """
-    with threadpool_limits(1, user_api="blas"):
+    with ONE_THREAD.held():
         cores = n_cores() if cores is None else cores
         if len(jobs) < 2 or (cores == 1 and not meeting):
             return [result for job in jobs for result in _run(job, stop)]
@@ -73,6 +74,7 @@ def _in_threads(jobs: Sequence[Callable[[], Result]], stop: Event, workers: int)
                 futures.append(pool.submit(run, job))
             pending = set(futures)
             while pending:
+                check()
                 done, pending = wait(pending, POLL, FIRST_EXCEPTION)
                 if any(future.exception() for future in done):
                     stop.set()

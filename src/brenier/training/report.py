@@ -260,7 +260,8 @@ class FitReport:
     @property
     def n_iter(self) -> int:
         """Iterations of the winning run."""
-        return len(self.history["iteration"])
+        # A file keeps only some of very many, the last one among them.
+        return int(max(self.history["iteration"], default=0))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types that JSON can hold; NaN and infinity become None."""

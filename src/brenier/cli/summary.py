@@ -82,7 +82,7 @@ def report_lines(report: "FitReport") -> Lines:
     yield "log-likelihood", f"{report.train_log_likelihood:.4f} nats per row, training"
     if report.heldout_log_likelihood is not None:
         yield "", f"{report.heldout_log_likelihood} nats per row, held out"
-    if report.heldout_gain is not None:
+    if report.heldout_gain is not None and not report.discrete:
         yield "gain over Gaussian", f"{report.heldout_gain} nats per row, held out"
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
@@ -146,6 +146,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "train_log_likelihood": report.train_log_likelihood,
         "heldout_log_likelihood": full["heldout_log_likelihood"],
         "heldout_gain": full["heldout_gain"],
+        "discrete": list(report.discrete),
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],

@@ -15,9 +15,6 @@ DEPENDENCE = 1e-7
 # Coefficients of a dependence below this are rounding.
 COEFFICIENT = 1e-6
 SHOWN = 5
-# A column has repeated values where fewer than this share of them are distinct, in this many rows
-# or more.
-LEAST_DISTINCT, LEAST_ROWS = 0.5, 20
 
 
 def is_constant(Y: np.ndarray) -> np.ndarray:
@@ -29,14 +26,6 @@ def is_constant(Y: np.ndarray) -> np.ndarray:
 def constant_columns(X: Float[np.ndarray, "N q"], names: Sequence[str]) -> str:
     """Return the names of the constant columns, quoted; empty where all vary."""
     return quoted([names[i] for i in np.flatnonzero(is_constant(X)).tolist()])
-
-
-def repeated_values(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> str:
-    """Return the names of columns where most values repeat; empty where there are none."""
-    if len(Y) < LEAST_ROWS:
-        return ""
-    share = [len(np.unique(column)) / len(Y) for column in Y.T]
-    return quoted([name for name, s in zip(names, share, strict=True) if s < LEAST_DISTINCT])
 
 
 def raise_if_categorical(X: Any, error: ValueError) -> None:

@@ -21,7 +21,6 @@ from brenier.data.checks import (
     constant_columns,
     raise_if_categorical,
     raise_if_text,
-    repeated_values,
 )
 from brenier.data.names import default_names, names_of
 from brenier.data.rows import WeightedRows, canonical_rows
@@ -31,6 +30,7 @@ from brenier.estimators.common import (
     check_n_samples,
     check_widths,
     column_names,
+    discrete_columns,
     end_fit,
     generator,
     inversion_message,
@@ -243,6 +243,7 @@ class AbstractConditional(BaseEstimator):
             rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
             check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
             self._warn_of_rows(rows, n)
+            discrete = discrete_columns(Y, weights, rows, names, stacklevel=3)
             heldout = None
             if validation is not None:
                 X_held, Y_held, held_weights = validation
@@ -256,6 +257,7 @@ class AbstractConditional(BaseEstimator):
                 settings,
                 bounds=bounds,
                 seed=seed,
+                discrete=discrete,
                 callback=following.callback,
                 listener=following.listener,
                 began=following.began,
@@ -265,22 +267,12 @@ class AbstractConditional(BaseEstimator):
         end_fit(self.report_, stacklevel=3)
 
     def _warn_of_rows(self, rows: WeightedRows, n: int) -> None:
-        """Warn of columns of X that say nothing, of repeated targets, and of too few rows."""
+        """Warn of columns of X that say nothing, and of too few rows."""
         constant = constant_columns(rows.X[:, n:], column_names(self))
         if constant:
             warnings.warn(
                 f"Expected columns of X that vary; got constant {constant}: they have no influence "
                 "on the model.",
-                InputWarning,
-                stacklevel=4,
-            )
-        repeated = repeated_values(rows.X[:, :n], list(self.target_names_))
-        if repeated:
-            warnings.warn(
-                f"Expected targets with a density; got many equal values in {repeated}. Where "
-                "values repeat, any density can grow spikes and its likelihood means nothing. If "
-                "they are rounded or counted, add uniform noise of one step's width first "
-                "(dequantisation).",
                 InputWarning,
                 stacklevel=4,
             )

@@ -17,9 +17,11 @@ from sklearn.utils.validation import _check_sample_weight
 
 from brenier.data.checks import check_finite
 from brenier.data.names import default_names
+from brenier.data.repeats import repeated_columns, repeats_message
+from brenier.data.rows import WeightedRows
 from brenier.flow.inverse import Inversion
 from brenier.optimizers.progress import Progress, ProgressCallback
-from brenier.status import FitStatus
+from brenier.status import FitStatus, InputWarning
 from brenier.training.algorithm import Algorithm
 from brenier.training.phases import Listener, PhaseLines
 from brenier.training.report import FitReport
@@ -212,6 +214,35 @@ def training_weights(sample_weight: Any, X: np.ndarray) -> Float[np.ndarray, " N
     if weights is not None and not np.any(weights > 0):
         raise ValueError("Expected a positive sample_weight; got zero for every row.")
     return weights
+
+
+def discrete_columns(
+    X: Float[np.ndarray, "N n"],
+    weights: Float[np.ndarray, " N"] | None,
+    rows: WeightedRows,
+    names: Sequence[str],
+    *,
+    stacklevel: int,
+) -> tuple[str, ...]:
+    """Return the names of the columns whose values repeat, after a warning that says how.
+
+    Parameters
+    ----------
+    X : (N, n)
+        The density's own columns, as given.
+    weights : (N,) or None
+        Their weights.
+    rows : WeightedRows
+        The distinct rows, a context's columns included.
+    names : sequence of n str
+        Column names.
+    stacklevel : int
+        Of the warning, counted from the caller.
+    """
+    grids = repeated_columns(X, weights, len(rows.X), names)
+    if grids:
+        warnings.warn(repeats_message(grids), InputWarning, stacklevel=stacklevel + 1)
+    return tuple(grid.name for grid in grids)
 
 
 def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:

@@ -23,6 +23,7 @@ from brenier.estimators.common import (
     check_widths,
     checked_weights,
     column_names,
+    discrete_columns,
     end_fit,
     generator,
     inversion_message,
@@ -280,6 +281,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             rows = canonical_rows(X, weights, seed)
             check_columns(ColumnBounds(*bounds).columns(rows.X), names)
             self._check_number(rows, settings)
+            discrete = discrete_columns(X, weights, rows, names, stacklevel=2)
             validation = self._validation_rows(validation_data, bounds, seed)
             model = fit(
                 rows,
@@ -288,6 +290,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 settings,
                 bounds=bounds,
                 seed=seed,
+                discrete=discrete,
                 callback=following.callback,
                 listener=following.listener,
                 began=following.began,

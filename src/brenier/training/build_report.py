@@ -33,6 +33,7 @@ def build_report(
     flow: ConvexFlow,
     measured: "Measured",
     session: Session,
+    discrete: Sequence[str] = (),
 ) -> FitReport:
     """Return the report of the average of what was trained on every fold.
 
@@ -48,6 +49,8 @@ def build_report(
         How likely rows are under it.
     session : Session
         The fit's, at its end.
+    discrete : sequence of str
+        Names of the columns whose values repeat.
     """
     leader = max(kept, key=lambda trained: trained.train_log_likelihood)
     cut_off = [trained for trained in everyone if trained.out_of_time]
@@ -94,6 +97,7 @@ def build_report(
         tail=0.0 if flow.tail is None else float(flow.tail.h),
         seconds=seconds,
         certificate=leader.certificate,
+        discrete=tuple(discrete),
     )
 
 

@@ -1,5 +1,6 @@
 """What a fitted estimator tells about its fit, in users' units: log-likelihoods in nats."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -133,6 +134,8 @@ class FitReport:
         Optimality conditions at the returned iterate; None for the Gaussian, and where no time was
         left for them. Its duality gap bounds nothing where the stationarity is not small, as after
         optimizers that train w. Of a composition it is that of the last potential's w.
+    discrete : tuple of str
+        Columns whose values repeat: no gain is claimed then.
     """
 
     status: FitStatus
@@ -163,6 +166,7 @@ class FitReport:
     tail: float
     seconds: dict[str, float]
     certificate: Certificate | None
+    discrete: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         lines = {
@@ -179,6 +183,8 @@ class FitReport:
         if self.heldout_gain is None:
             lines["held out"] = "nothing"
             del lines["gain over Gaussian"]
+        elif self.discrete:
+            lines["gain over Gaussian"] = no_gain_of(self.discrete)
         width = max(len(label) for label in lines)
         shown = "\n".join(f"  {label:{width}}  {text}" for label, text in lines.items())
         return f"FitReport\n{shown}"
@@ -199,6 +205,8 @@ class FitReport:
     def verdict(self) -> str:
         """One plain sentence on what the gain over the Gaussian means, and why there is none."""
         rows = f"{self.n_heldout} held-out rows"
+        if self.discrete and self.searched:
+            return no_gain_of(self.discrete)
         if not self.is_gaussian:
             return verdict(self.heldout_gain, rows=rows)
         if self.status.finished and self.searched:
@@ -225,6 +233,7 @@ class FitReport:
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
         fields = dict(plain)
+        fields["discrete"] = tuple(fields.get("discrete", ()))
         fields["status"] = FitStatus[fields["status"]]
         for name in ("heldout_log_likelihood", "heldout_gain"):
             fields[name] = fields[name] and MeanAndError(**with_nan(fields[name]))
@@ -272,6 +281,14 @@ def remedy(status: FitStatus, *, searched: bool) -> str:
     if status is FitStatus.TIME_LIMIT and not searched:
         return "raise max_seconds (programs are compiled once: the same fit again starts sooner)"
     return REMEDIES.get(status, "")
+
+
+def no_gain_of(discrete: Sequence[str]) -> str:
+    """Return one sentence on why no gain is claimed of columns whose values repeat."""
+    return (
+        f"No gain over a Gaussian is claimed: values of {', '.join(map(repr, discrete))} repeat, "
+        "and the likelihood of repeated values means nothing."
+    )
 
 
 def where_time_went(seconds: dict[str, float]) -> str:

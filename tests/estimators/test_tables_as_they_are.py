@@ -1,0 +1,97 @@
+"""Tables as people have them: what has no density is said by column, in the report too."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_fits import N, ends_early, small
+
+from brenier import (
+    ConditionalConvexPotentialFlow,
+    TriangularConvexPotentialFlow,
+    load,
+)
+from brenier.status import InputWarning
+from brenier.training.report import FitReport
+
+pytestmark = ends_early
+
+CONDITIONAL = ConditionalConvexPotentialFlow(
+    widths=(3,),
+    context_widths=(3,),
+    n_gates=1,
+    n_estimators=1,
+    max_iter=2,
+    validation_fraction=0.0,
+)
+
+
+def counts(seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=N)
+    return pd.DataFrame({"x": x, "hits": rng.poisson(np.exp(0.5 + 0.5 * x)).astype(float)})
+
+
+def warned(fit):
+    """Return the one warning about input."""
+    with pytest.warns(InputWarning) as caught:
+        fit()
+    (warning,) = [one for one in caught if one.category is InputWarning]
+    return str(warning.message)
+
+
+# Columns whose values repeat.
+
+
+@pytest.fixture(scope="module")
+def of_counts():
+    with pytest.warns(InputWarning, match=r"many equal values in 'hits' \(step 1\)"):
+        return small(validation_fraction=0.3).fit(counts())
+
+
+def test_counts_in_a_joint_density_are_warned_of_and_no_gain_is_claimed(of_counts, tmp_path):
+    report = of_counts.report_
+    assert report.discrete == ("hits",)
+    assert report.verdict.startswith("No gain over a Gaussian is claimed: values of 'hits' repeat")
+    assert "is claimed" in repr(report)
+    assert FitReport.from_dict(report.to_dict()) == report
+    of_counts.save(tmp_path / "m")
+    assert load(tmp_path / "m").report_.verdict == report.verdict
+
+
+def test_reports_of_older_files_claim_what_they_claimed(of_counts):
+    older = of_counts.report_.to_dict()
+    del older["discrete"]
+    assert FitReport.from_dict(older).discrete == ()
+
+
+def test_noise_of_a_step_is_the_remedy():
+    data = counts()
+    data["hits"] += np.random.default_rng(1).uniform(-0.5, 0.5, N)
+    # A warning would be an error.
+    assert small(max_iter=2).fit(data).report_.discrete == ()
+
+
+def test_counted_targets_are_warned_of_with_their_step():
+    data = counts()
+    flow = CONDITIONAL
+    message = warned(lambda: flow.fit(data[["x"]], data["hits"]))
+    assert "'hits' (step 1)" in message
+    assert flow.report_.discrete == ("hits",)
+    # A context may be counted.
+    assert flow.fit(data[["hits"]], data["x"]).report_.discrete == ()
+
+
+def test_blocks_say_of_their_own_columns_that_they_repeat():
+    flow = TriangularConvexPotentialFlow(
+        [["hits"], ["x"]], leading=small(max_iter=2), following=CONDITIONAL
+    )
+    with pytest.warns(InputWarning, match=r"'hits' \(step 1\)"):
+        flow.fit(counts())
+    assert [report.discrete for report in flow.reports_] == [("hits",), ()]
+
+
+def test_a_value_in_many_rows_is_warned_of():
+    rain = np.exp(np.random.default_rng(2).normal(size=(N, 2)))
+    rain[: N // 2, 1] = 0.0
+    message = warned(lambda: small(max_iter=2).fit(rain))
+    assert "'x1' (the value 0 in 50% of the rows)" in message

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from small_fits import N, ends_early, small
 
 from brenier import (
     ConditionalConvexPotentialFlow,
+    ConvexPotentialRegressor,
     TriangularConvexPotentialFlow,
     load,
 )
@@ -95,3 +97,96 @@ def test_a_value_in_many_rows_is_warned_of():
     rain[: N // 2, 1] = 0.0
     message = warned(lambda: small(max_iter=2).fit(rain))
     assert "'x1' (the value 0 in 50% of the rows)" in message
+
+
+# Masked arrays.
+
+
+def masked(values, *cell):
+    found = np.ma.array(values, mask=np.zeros(np.shape(values), bool))
+    found[cell] = np.ma.masked
+    return found
+
+
+def columns():
+    return np.random.default_rng(3).normal(size=(N, 2))
+
+
+@pytest.fixture(scope="module")
+def joint():
+    return small(max_iter=2).fit(columns())
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    return clone(CONDITIONAL).fit(columns()[:, :1], columns()[:, 1])
+
+
+@pytest.fixture(scope="module")
+def triangular():
+    flow = TriangularConvexPotentialFlow(leading=small(max_iter=2), following=CONDITIONAL)
+    return flow.fit(columns())
+
+
+X, Y = columns()[:, :1], columns()[:, 1]
+MASKED = masked(columns(), 7, 1)
+DOORS = {
+    "fit": ("joint", lambda flow: clone(flow).fit(MASKED), "X", "row 7 column 'x1'"),
+    "validation": (
+        "joint",
+        lambda flow: clone(flow).fit(columns(), validation_data=MASKED),
+        "X",
+        "row 7 column 'x1'",
+    ),
+    "score": ("joint", lambda flow: flow.score(MASKED), "X", "row 7 column 'x1'"),
+    "transform": ("joint", lambda flow: flow.transform(MASKED), "X", "row 7 column 'x1'"),
+    "baseline": ("joint", lambda flow: flow.baseline_score_samples(MASKED), "X", "column 'x1'"),
+    "inverse": ("joint", lambda flow: flow.inverse_transform(MASKED), "Z", "row 7 column 'z1'"),
+    "weights": (
+        "joint",
+        lambda flow: clone(flow).fit(columns(), sample_weight=masked(np.ones(N), 5)),
+        "sample_weight",
+        "row 5",
+    ),
+    "weights of a score": (
+        "joint",
+        lambda flow: flow.score(columns(), sample_weight=masked(np.ones(N), 5)),
+        "sample_weight",
+        "row 5",
+    ),
+    "blocks": ("triangular", lambda flow: clone(flow).fit(MASKED), "X", "row 7 column 'x1'"),
+    "given blocks": (
+        "triangular",
+        lambda flow: flow.condition({"x0": 0.0}).score_samples(masked(X, 7, 0)),
+        "X",
+        "row 7 column 'x1'",
+    ),
+    "context": ("conditional", lambda flow: clone(flow).fit(masked(X, 7, 0), Y), "X", "row 7"),
+    "target": ("conditional", lambda flow: clone(flow).fit(X, masked(Y, 7)), "y", "row 7"),
+    "held-out context": (
+        "conditional",
+        lambda flow: clone(flow).fit(X, Y, validation_data=(masked(X, 7, 0), Y)),
+        "X",
+        "row 7 column 'x0'",
+    ),
+    "quantile": ("conditional", lambda flow: flow.quantile(masked(X, 7, 0), 0.5), "X", "row 7"),
+    "target of a score": ("conditional", lambda flow: flow.score(X, masked(Y, 7)), "y", "row 7"),
+    "regression": (
+        "conditional",
+        lambda flow: ConvexPotentialRegressor().fit(X, masked(Y, 7)),
+        "y",
+        "row 7",
+    ),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_masked_cells_are_named(door, request):
+    flow, call, what, where = DOORS[door]
+    with pytest.raises(ValueError, match=f"every cell of {what}; got 1 of .*{where}.*filled"):
+        call(request.getfixturevalue(flow))
+
+
+def test_a_mask_of_nothing_changes_nothing(joint):
+    plain = np.ma.array(columns(), mask=False)
+    np.testing.assert_array_equal(joint.score_samples(plain), joint.score_samples(columns()))

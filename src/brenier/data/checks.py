@@ -70,6 +70,33 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def check_unmasked(values: Any, what: str, names: Sequence[str] | None = None) -> None:
+    """Raise `ValueError` that counts masked cells and names the first: a mask is not looked at.
+
+    Parameters
+    ----------
+    values : anything
+        What was given; only masked arrays of NumPy have masks.
+    what : str
+        What to call it, as in "y"; in small letters, with numbers, columns without names.
+    names : sequence of str, optional
+        Column names.
+    """
+    mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else np.zeros(0)
+    if mask.dtype != bool or not mask.any():
+        return
+    row, *column = np.argwhere(mask)[0].tolist() or [0]
+    width = mask.shape[-1] if mask.ndim else 1
+    is_named = names is not None and len(names) == width
+    columns = names if is_named else default_names(width, what.lower())
+    where = f"row {row}" + "".join(f" column {columns[j]!r}" for j in column[:1])
+    raise ValueError(
+        f"Expected a number in every cell of {what}; got {int(mask.sum())} of {mask.size} masked "
+        f"(first: {where}; rows count from 0). Drop these rows, or fill the cells in, as by "
+        "`.filled(value)`."
+    )
+
+
 def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     """Raise `ValueError` that counts the rows with NaN or infinity and names the first."""
     bad = ~np.isfinite(X)

@@ -18,6 +18,7 @@ from brenier.data.bounds import check_inside, column_bounds
 from brenier.data.checks import (
     check_columns,
     check_finite,
+    check_unmasked,
     constant_columns,
     raise_if_categorical,
     raise_if_text,
@@ -315,6 +316,7 @@ class AbstractConditional(BaseEstimator):
         """Return finite float64 rows of X; `reset` learns its columns rather than compare them."""
         if not reset:
             check_is_fitted(self)
+        check_unmasked(X, "X", None if reset else column_names(self))
         shape = tuple(getattr(X, "shape", ()))
         if len(shape) == 2 and shape[1] == 0:
             raise ValueError(
@@ -354,6 +356,7 @@ class AbstractConditional(BaseEstimator):
     def _targets(self, Y, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 targets; `reset` learns their columns."""
         names = names_of(Y)
+        check_unmasked(Y, "y", None if reset else list(self.target_names_))
         try:
             values = np.asarray(Y, dtype=np.float64)
         except (TypeError, ValueError) as error:

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
-from brenier.data.checks import check_finite
+from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names
 from brenier.data.repeats import repeated_columns, repeats_message
 from brenier.data.rows import WeightedRows
@@ -205,6 +205,7 @@ def checked_weights(weights: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | No
     """Return the weights of the rows X as float64, None where there are none."""
     if weights is None:
         return None
+    check_unmasked(weights, "sample_weight")
     return _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
 
 
@@ -214,6 +215,11 @@ def training_weights(sample_weight: Any, X: np.ndarray) -> Float[np.ndarray, " N
     if weights is not None and not np.any(weights > 0):
         raise ValueError("Expected a positive sample_weight; got zero for every row.")
     return weights
+
+
+def mean_score(log_density: Float[np.ndarray, " N"], sample_weight: Any) -> float:
+    """Return the mean log-density of rows, weighted if there are weights."""
+    return float(np.average(log_density, weights=checked_weights(sample_weight, log_density)))
 
 
 def discrete_columns(
@@ -247,6 +253,7 @@ def discrete_columns(
 
 def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
     """Return points of the normal space as finite float64."""
+    check_unmasked(Z, "Z")
     Z = np.asarray(Z, dtype=np.float64)
     if Z.ndim != 2 or Z.shape[1] != n:
         raise ValueError(f"Expected points of shape (N, {n}); got {Z.shape}.")

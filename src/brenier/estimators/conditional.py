@@ -9,10 +9,16 @@ from sklearn.base import DensityMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from brenier.data.checks import check_finite
+from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names
 from brenier.estimators.abstract_conditional import AbstractConditional, check_same_length
-from brenier.estimators.common import Following, checked_weights, column_names, normal_points
+from brenier.estimators.common import (
+    Following,
+    checked_weights,
+    column_names,
+    mean_score,
+    normal_points,
+)
 from brenier.flow.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
 from brenier.training.likelihood import gaussian_log_density
@@ -188,7 +194,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         sample_weight : (N,), optional
             Weights of the mean.
         """
-        return float(np.average(self.score_samples(X, y), weights=sample_weight))
+        return mean_score(self.score_samples(X, y), sample_weight)
 
     def baseline_score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under linear regression with Gaussian noise.
@@ -255,6 +261,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         return X, Y, checked_weights(weights[0] if weights else None, X)
 
     def _validation_rows(self, X) -> Float[np.ndarray, "M q"]:
+        check_unmasked(X, "X", column_names(self))
         rows: Any = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
         check_finite(rows, column_names(self))
         return rows

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import Bounds, check_inside, column_bounds
-from brenier.data.checks import check_columns, check_finite, raise_if_text
+from brenier.data.checks import check_columns, check_finite, check_unmasked, raise_if_text
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
@@ -27,6 +27,7 @@ from brenier.estimators.common import (
     end_fit,
     generator,
     inversion_message,
+    mean_score,
     normal_points,
     seed_of,
     settings_of,
@@ -359,7 +360,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         sample_weight : (N,), optional
             Weights of the mean.
         """
-        return float(np.average(self.score_samples(X), weights=sample_weight))
+        return mean_score(self.score_samples(X), sample_weight)
 
     def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the Gaussian fitted to the same training rows.
@@ -509,6 +510,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
+        check_unmasked(X, "X", None if reset else column_names(self))
         try:
             rows: Any = validate_data(
                 self,

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from brenier.data.checks import check_finite, raise_if_categorical
+from brenier.data.checks import check_finite, check_unmasked, raise_if_categorical
 from brenier.estimators.abstract_conditional import AbstractConditional
-from brenier.estimators.common import Following, column_names
+from brenier.estimators.common import Following, checked_weights, column_names
 from brenier.flow.evaluation import in_batches, log_density
 
 
@@ -66,6 +66,8 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         following = Following.of(None, int(self.verbose))
         self._validate_params()
         name = getattr(y, "name", None)
+        check_unmasked(X, "X")
+        check_unmasked(y, "y")
         try:
             rows: Any
             rows, y = validate_data(
@@ -96,6 +98,22 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
             The context.
         """
         return self.mean(X)[:, 0]
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the coefficient of determination R^2 of `predict`.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            The context.
+        y : (N,)
+            Targets.
+        sample_weight : (N,), optional
+            Weights.
+        """
+        check_unmasked(y, "y")
+        weights = checked_weights(sample_weight, np.asarray(y))
+        return RegressorMixin.score(self, X, y, weights)
 
     def log_density(self, X, y) -> Float[np.ndarray, " N"]:
         """Return the log-density of every target given its row of X (nats).

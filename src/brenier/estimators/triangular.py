@@ -22,12 +22,13 @@ from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import column_bounds
-from brenier.data.checks import check_finite, quoted, raise_if_text
+from brenier.data.checks import check_finite, check_unmasked, quoted, raise_if_text
 from brenier.data.names import default_names
 from brenier.estimators.common import (
     check_n_samples,
     column_names,
     generator,
+    mean_score,
     normal_points,
     seed_of,
 )
@@ -189,7 +190,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats)."""
-        return float(np.average(self.score_samples(X), weights=sample_weight))
+        return mean_score(self.score_samples(X), sample_weight)
 
     def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the blocks' Gaussians and linear regressions."""
@@ -366,6 +367,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         return _frame(rows[:, columns], list(block))
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
+        check_unmasked(X, "X", None if reset else column_names(self))
         try:
             rows: Any = validate_data(
                 self, X, dtype=np.float64, reset=reset, ensure_all_finite=False
@@ -410,6 +412,7 @@ class ConditionedFlow:
         """
         if hasattr(X, "columns"):
             X = np.column_stack([np.asarray(X[name], dtype=np.float64) for name in self.columns])
+        check_unmasked(X, "X", self.columns)
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise ValueError(

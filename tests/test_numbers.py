@@ -35,7 +35,10 @@ REASONS = {
     "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),
     "flow/flow.py": ({1.8378770664093453}, "log 2 pi"),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),
-    "data/checks.py": ({4, 5, 1e-6, 1e-7}, "rounding; how many names an error lists"),
+    "data/checks.py": (
+        {4, 5, 1e-290, 1e-7, 1e-6, 1e300},
+        "rounding; the range of numbers; how many names an error lists",
+    ),
     "data/repeats.py": (
         {20, 0.01, 0.25, 0.3, 0.75, 1e-4},
         "what is a column whose values repeat, and quartiles",

@@ -190,3 +190,38 @@ def test_masked_cells_are_named(door, request):
 def test_a_mask_of_nothing_changes_nothing(joint):
     plain = np.ma.array(columns(), mask=False)
     np.testing.assert_array_equal(joint.score_samples(plain), joint.score_samples(columns()))
+
+
+# Columns of the smallest and the largest numbers.
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-310, 1e-295, 1e301, 1e307])
+def test_scales_beyond_numbers_are_refused_by_name(scale):
+    remedy = "Multiply" if scale < 1 else "Divide"
+    said = rf"column\(s\) 'x1' with values .*\. {remedy} by a power of ten"
+    with pytest.raises(ValueError, match=said):
+        small().fit(columns() * [1.0, scale])
+    said = said.replace("x1", "y")
+    with pytest.raises(ValueError, match=said):
+        clone(CONDITIONAL).fit(X, Y * scale)
+    said = said.replace("'y'", "'x0'")
+    with pytest.raises(ValueError, match=said):
+        clone(CONDITIONAL).fit(X * scale, Y)
+
+
+def test_numbers_across_the_whole_range_are_refused():
+    with pytest.raises(ValueError, match=r"'x0' with values as large as 1\.\d+e\+308"):
+        small().fit(columns() * [4e307, 1.0])
+
+
+@pytest.mark.parametrize("scale", [1e-280, 1e298])
+def test_scales_at_the_ends_of_numbers_are_computed_with(scale):
+    data, factor = columns(), np.array([1.0, scale])
+    fitted = small(max_iter=2).fit(data * factor)
+    # The baseline depends on no order of rows.
+    of_ones = small(max_iter=2).fit(data).baseline_score_samples(data) - np.log(scale)
+    np.testing.assert_allclose(fitted.baseline_score_samples(data * factor), of_ones, rtol=1e-9)
+    back = fitted.inverse_transform(fitted.transform(data * factor))
+    np.testing.assert_allclose(back / factor, data, rtol=1e-7, atol=1e-7)
+    flow = clone(CONDITIONAL).fit(X * scale, Y)
+    assert np.isfinite(flow.score(X * scale, Y))

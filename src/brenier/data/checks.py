@@ -15,6 +15,9 @@ DEPENDENCE = 1e-7
 # Coefficients of a dependence below this are rounding.
 COEFFICIENT = 1e-6
 SHOWN = 5
+# A column's values differ by no less and are no larger than this: beyond, numbers of 64 bits lose
+# digits or overflow in sums of rows.
+SMALLEST, LARGEST = 1e-290, 1e300
 
 
 def is_constant(Y: np.ndarray) -> np.ndarray:
@@ -87,8 +90,9 @@ def check_unmasked(values: Any, what: str, names: Sequence[str] | None = None) -
         return
     row, *column = np.argwhere(mask)[0].tolist() or [0]
     width = mask.shape[-1] if mask.ndim else 1
-    is_named = names is not None and len(names) == width
-    columns = names if is_named else default_names(width, what.lower())
+    columns = list(names or ())
+    if len(columns) != width:
+        columns = default_names(width, what.lower())
     where = f"row {row}" + "".join(f" column {columns[j]!r}" for j in column[:1])
     raise ValueError(
         f"Expected a number in every cell of {what}; got {int(mask.sum())} of {mask.size} masked "
@@ -115,6 +119,26 @@ def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
         f"Expected finite numbers; got {kind} in {len(rows)} of {len(X)} rows (first: {where}; "
         "rows count from 0). Drop these rows or fill them in."
     )
+
+
+def check_scales(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
+    """Raise `ValueError` naming columns whose values are too small or large to be computed with."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    # Halves, since the whole may overflow.
+    width = 2 * np.minimum(0.5 * high - 0.5 * low, LARGEST)
+    tiny = (size > 0) & (low < high) & (width < SMALLEST)
+    for wrong, extent, got, remedy in (
+        (tiny, width, "values that differ by no more than", "Multiply"),
+        (size > LARGEST, size, "values as large as", "Divide"),
+    ):
+        if wrong.any():
+            found = quoted([names[i] for i in np.flatnonzero(wrong).tolist()])
+            raise ValueError(
+                f"Expected values that 64 bits can be computed with; got column(s) {found} with "
+                f"{got} {extent[wrong][0]:.3g}. {remedy} by a power of ten (another unit) so that "
+                "values are near one."
+            )
 
 
 def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:

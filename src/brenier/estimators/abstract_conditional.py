@@ -18,6 +18,7 @@ from brenier.data.bounds import check_inside, column_bounds
 from brenier.data.checks import (
     check_columns,
     check_finite,
+    check_scales,
     check_unmasked,
     constant_columns,
     raise_if_categorical,
@@ -237,6 +238,8 @@ class AbstractConditional(BaseEstimator):
                 f"{settings.n_estimators}. Compositions cannot be averaged: leave it out."
             )
         names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
+        check_scales(X, column_names(self))
+        check_scales(Y, names)
         weights = training_weights(sample_weight, X)
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)

@@ -13,7 +13,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import Bounds, check_inside, column_bounds
-from brenier.data.checks import check_columns, check_finite, check_unmasked, raise_if_text
+from brenier.data.checks import (
+    check_columns,
+    check_finite,
+    check_scales,
+    check_unmasked,
+    raise_if_text,
+)
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
@@ -275,6 +281,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         settings = settings_of(self, conditional=False)
         X = self._rows(X, reset=True)
         names, seed = column_names(self), seed_of(self.random_state)
+        check_scales(X, names)
         weights = training_weights(sample_weight, X)
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)

@@ -213,6 +213,23 @@ def test_weights_and_validation_files(tmp_path):
     )
 
 
+def test_log_weights_of_both_files_are_weights(tmp_path):
+    logs = np.random.default_rng(1).normal(size=200)
+    logs[:20] = -np.inf
+    V, v_logs = rows(50, seed=1), np.linspace(-1.0, 1.0, 50)
+    write_table(tmp_path / "train.csv", np.column_stack([rows(), logs - 900]), (*NAMES, "log_w"))
+    write_table(tmp_path / "valid.csv", np.column_stack([V, v_logs]), (*NAMES, "log_w"))
+    files = (tmp_path / "train.csv", "--validation", tmp_path / "valid.csv")
+    done("fit", *files, "--log-weights", "log_w", "-o", tmp_path / "m", *SMALL)
+    expected = ConvexPotentialFlow(widths=(4,), n_radial=0, max_iter=5, n_estimators=1, decay=1e-3)
+    weights = np.exp(logs - logs.max()), np.exp(v_logs - 1.0)
+    with pytest.warns(UserWarning, match="iteration limit"):
+        expected.fit(rows(), sample_weight=weights[0], validation_data=(V, weights[1]))
+    X = rows(seed=2)
+    found = read_table_of_score(tmp_path, X)
+    np.testing.assert_allclose(found, expected.score_samples(X), atol=1e-6)
+
+
 def read_table_of_score(folder, X):
     write_table(folder / "X.csv", X, NAMES)
     done("score", folder / "m", folder / "X.csv", "-o", folder / "scores.npy")

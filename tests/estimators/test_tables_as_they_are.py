@@ -225,3 +225,50 @@ def test_scales_at_the_ends_of_numbers_are_computed_with(scale):
     np.testing.assert_allclose(back / factor, data, rtol=1e-7, atol=1e-7)
     flow = clone(CONDITIONAL).fit(X * scale, Y)
     assert np.isfinite(flow.score(X * scale, Y))
+
+
+# Weights and their logarithms.
+
+
+def fitted_with(**weights):
+    """Return every kind of estimator, fitted with these weights."""
+    regressor = ConvexPotentialRegressor(**CONDITIONAL.get_params())
+    triangular = TriangularConvexPotentialFlow(leading=small(max_iter=2), following=CONDITIONAL)
+    return [
+        lambda: small(max_iter=2).fit(columns(), **weights),
+        lambda: clone(CONDITIONAL).fit(X, Y, **weights),
+        lambda: regressor.fit(X, Y, **weights),
+        lambda: triangular.fit(columns(), **weights),
+    ]
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_log_weights_are_weights(kind):
+    logs = np.random.default_rng(4).normal(size=N)
+    logs[:9] = -np.inf
+    of_logs = fitted_with(log_weights=logs - 1e3)[kind]()
+    plain = fitted_with(sample_weight=np.exp(logs))[kind]()
+    method = "predict" if kind == 2 else "score_samples"
+    arguments = {1: (X, Y), 2: (X,)}.get(kind, (columns(),))
+    of_logs, plain = (getattr(flow, method)(*arguments) for flow in (of_logs, plain))
+    np.testing.assert_allclose(of_logs, plain, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_log_weights_given_as_weights_are_told_where_to_go(kind):
+    logs = np.random.default_rng(5).normal(size=N) - 9.0
+    said = r"negative numbers in 300 of 300 rows .first: row 0.*log_weights.*exp\(logw - max\(logw"
+    with pytest.raises(ValueError, match=said):
+        fitted_with(sample_weight=logs)[kind]()
+    with pytest.raises(ValueError, match="sample_weight or log_weights; got both"):
+        fitted_with(sample_weight=np.ones(N), log_weights=logs)[kind]()
+    logs[7] = np.nan
+    with pytest.raises(ValueError, match="got nan in 1 of 300 rows .first: row 7"):
+        fitted_with(log_weights=logs)[kind]()
+
+
+def test_weights_of_a_score_are_checked(joint):
+    with pytest.raises(ValueError, match="infinity in 1 of 300 rows .first: row 3"):
+        joint.score(columns(), sample_weight=np.where(np.arange(N) == 3, np.inf, 1.0))
+    with pytest.raises(ValueError, match="negative numbers in 1 of 300"):
+        joint.fit(columns(), validation_data=(columns(), np.where(np.arange(N) == 3, -1.0, 1.0)))

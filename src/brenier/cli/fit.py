@@ -17,11 +17,11 @@ from brenier.cli.files import (
     display_name,
     in_order,
     model_path,
-    split_weights,
     with_names,
 )
 from brenier.cli.progress import shown_progress
 from brenier.cli.summary import block_titles, print_json, print_reports, reports_json
+from brenier.cli.weights import WeightsColumn
 from brenier.data.names import default_names
 from brenier.training.phases import Listener, PhaseLines
 
@@ -46,6 +46,7 @@ def fit(
     output: o.ModelOutput = None,
     validation: o.ValidationOption = None,
     weights: o.WeightsOption = None,
+    log_weights: o.LogWeightsOption = None,
     given: o.GivenOption = None,
     blocks: o.BlocksOption = None,
     n_maps: o.NMapsOption = None,
@@ -95,13 +96,15 @@ def fit(
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data, output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
+    if weights is not None and log_weights is not None:
+        raise typer.BadParameter("--weights and --log-weights are the same weights: give one.")
     if data == validation == STANDARD:
         raise typer.BadParameter("DATA and --validation cannot both be standard input.")
     with door(debug=debug, quiet=quiet):
         check_output(model, inputs=(data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
-            inputs = _read(data, validation, weights, quiet=quiet)
+            inputs = _read(data, validation, WeightsColumn(weights, log_weights), quiet=quiet)
             if isinstance(listener, PhaseLines):
                 note(f"Fitting {inputs.size}")
             settings |= _algorithm(algorithm, thesis=thesis)
@@ -212,19 +215,14 @@ def _model(data: str, output: str | None) -> str:
     return model_path(data) if output is None else output
 
 
-def _read(data: str, validation: str | None, weights: str | None, *, quiet: bool) -> _Inputs:
-    from brenier.io.table import read_table
-
-    table, omega = split_weights(read_table(data), weights, data)
+def _read(data: str, validation: str | None, weights: WeightsColumn, *, quiet: bool) -> _Inputs:
+    table, omega = weights.read(data)
     validation_data = None
     if validation is not None:
-        rows = read_table(validation)
-        has_weights = rows.columns is not None and weights in rows.columns
-        if weights is not None and not has_weights and not quiet:
-            note(
-                f"Note: no column {weights!r} in {display_name(validation)}: its rows count alike."
-            )
-        rows, v_omega = split_weights(rows, weights if has_weights else None, validation)
+        rows, v_omega = weights.read(validation, missing_ok=True)
+        if weights.name is not None and v_omega is None and not quiet:
+            where = display_name(validation)
+            note(f"Note: no column {weights.name!r} in {where}: its rows count alike.")
         names = table.columns or default_names(table.values.shape[1])
         values = with_names(in_order(rows, names, validation, quiet=quiet), table.columns)
         validation_data = values if v_omega is None else (values, v_omega)

@@ -38,7 +38,6 @@ from brenier.estimators.common import (
     inversion_message,
     seed_of,
     settings_of,
-    training_weights,
 )
 from brenier.estimators.files import save_estimator
 from brenier.flow.evaluation import in_batches, inverse, transform
@@ -224,10 +223,11 @@ class AbstractConditional(BaseEstimator):
         check_is_fitted(self)
         save_estimator(self, path, with_probes=probes)
 
-    def _fit(self, X, Y, sample_weight, validation, following: Following) -> None:
+    def _fit(self, X, Y, weights, validation, following: Following) -> None:
         """Fit to checked rows (N, q) and targets (N, n), and set the fitted attributes.
 
-        `validation` is None, or checked rows, targets, and weights or None.
+        `weights` are checked, or None. `validation` is None, or checked rows, targets, and weights
+        or None.
         """
         check_widths(self.widths)
         check_widths(self.context_widths, "context_widths")
@@ -240,7 +240,6 @@ class AbstractConditional(BaseEstimator):
         names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
         check_scales(X, column_names(self))
         check_scales(Y, names)
-        weights = training_weights(sample_weight, X)
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")

@@ -19,6 +19,7 @@ from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names
 from brenier.data.repeats import repeated_columns, repeats_message
 from brenier.data.rows import WeightedRows
+from brenier.data.weights import check_weights, weights_of_logs
 from brenier.flow.inverse import Inversion
 from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus, InputWarning
@@ -201,20 +202,51 @@ def column_names(estimator: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def checked_weights(weights: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | None:
+def checked_weights(
+    weights: Any, X: np.ndarray, what: str = "sample_weight"
+) -> Float[np.ndarray, " N"] | None:
     """Return the weights of the rows X as float64, None where there are none."""
     if weights is None:
         return None
-    check_unmasked(weights, "sample_weight")
-    return _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
+    found = _one_a_row(weights, X, what)
+    check_weights(found, what)
+    return found
 
 
-def training_weights(sample_weight: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | None:
-    """Return the weights of the rows X of a fit as float64, not all of them zero."""
+def training_weights(
+    sample_weight: Any, log_weights: Any, X: np.ndarray
+) -> Float[np.ndarray, " N"] | None:
+    """Return the weights of the rows X of a fit as float64, not all of them zero.
+
+    Parameters
+    ----------
+    sample_weight, log_weights : array, (N,), or None
+        The weights or their logarithms, or neither.
+    X : (N, d)
+        Rows.
+    """
+    if sample_weight is not None and log_weights is not None:
+        raise ValueError(
+            "Expected sample_weight or log_weights; got both. Give the weights or their logarithms."
+        )
+    if log_weights is not None:
+        return weights_of_logs(_one_a_row(log_weights, X, "log_weights"))
     weights = checked_weights(sample_weight, X)
     if weights is not None and not np.any(weights > 0):
         raise ValueError("Expected a positive sample_weight; got zero for every row.")
     return weights
+
+
+def _one_a_row(weights: Any, X: np.ndarray, what: str) -> Float[np.ndarray, " N"]:
+    """Return float64 numbers, one for each row of X, that scikit-learn has checked but for NaN."""
+    check_unmasked(weights, what)
+    if not isinstance(weights, Real):
+        # A copy of what it refuses to see: infinity and NaN are named by their rows afterwards.
+        weights = np.array(weights, dtype=np.float64)
+        seen = np.where(np.isfinite(weights), weights, 0.0)
+        _check_sample_weight(seen, X, dtype=np.float64)
+        return weights
+    return np.full(len(X), float(weights))
 
 
 def mean_score(log_density: Float[np.ndarray, " N"], sample_weight: Any) -> float:

@@ -18,6 +18,7 @@ from brenier.estimators.common import (
     column_names,
     mean_score,
     normal_points,
+    training_weights,
 )
 from brenier.flow.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
@@ -121,7 +122,16 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
     (3, 2)
     """
 
-    def fit(self, X, y, *, sample_weight=None, validation_data=None, callback=None):
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        sample_weight=None,
+        log_weights=None,
+        validation_data=None,
+        callback=None,
+    ):
         """Fit the density of y given X.
 
         Parameters
@@ -132,6 +142,9 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             Targets in data units.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
         validation_data : tuple (X, y) or (X, y, weights), optional
             Rows that decide when to stop. Without them some rows are split off.
         callback : callable, optional
@@ -161,7 +174,8 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             )
         X, Y = self._context(X, reset=True), self._targets(y, reset=True)
         check_same_length(X, Y)
-        self._fit(X, Y, sample_weight, self._validation(validation_data), following)
+        weights = training_weights(sample_weight, log_weights, X)
+        self._fit(X, Y, weights, self._validation(validation_data), following)
         return self
 
     def score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:

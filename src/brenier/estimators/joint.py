@@ -244,7 +244,16 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         }
         return cls(**{**form, **changes})
 
-    def fit(self, X, y=None, *, sample_weight=None, validation_data=None, callback=None):
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        sample_weight=None,
+        log_weights=None,
+        validation_data=None,
+        callback=None,
+    ):
         """Fit the density.
 
         Parameters
@@ -255,6 +264,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             For scikit-learn's pipelines.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
         validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
             Rows that decide when to stop. Without them some rows of `X` are split off.
         callback : callable, optional
@@ -282,7 +294,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         X = self._rows(X, reset=True)
         names, seed = column_names(self), seed_of(self.random_state)
         check_scales(X, names)
-        weights = training_weights(sample_weight, X)
+        weights = training_weights(sample_weight, log_weights, X)
         with jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")

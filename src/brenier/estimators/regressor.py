@@ -9,7 +9,12 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from brenier.data.checks import check_finite, check_unmasked, raise_if_categorical
 from brenier.estimators.abstract_conditional import AbstractConditional
-from brenier.estimators.common import Following, checked_weights, column_names
+from brenier.estimators.common import (
+    Following,
+    checked_weights,
+    column_names,
+    training_weights,
+)
 from brenier.flow.evaluation import in_batches, log_density
 
 
@@ -47,7 +52,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
     (3, 2)
     """
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, log_weights=None):
         """Fit the density of y given X.
 
         Parameters
@@ -58,6 +63,9 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
             Targets.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
 
         Returns
         -------
@@ -86,7 +94,8 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         self.target_names_ = np.array([str(name) if name else "y"], dtype=object)
         Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
         check_finite(Y, list(self.target_names_))
-        self._fit(rows, Y, sample_weight, None, following)
+        weights = training_weights(sample_weight, log_weights, rows)
+        self._fit(rows, Y, weights, None, following)
         return self
 
     def predict(self, X) -> Float[np.ndarray, " N"]:

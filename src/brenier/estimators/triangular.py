@@ -31,6 +31,7 @@ from brenier.estimators.common import (
     mean_score,
     normal_points,
     seed_of,
+    training_weights,
 )
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import parts_to_file
@@ -121,7 +122,16 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         self.max_seconds = max_seconds
         self.random_state = random_state
 
-    def fit(self, X, y=None, *, sample_weight=None, validation_data=None, callback=None):
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        sample_weight=None,
+        log_weights=None,
+        validation_data=None,
+        callback=None,
+    ):
         """Fit every block's flow.
 
         Parameters
@@ -132,6 +142,9 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             For scikit-learn's pipelines.
         sample_weight : (N,), optional
             Non-negative weights.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
         validation_data : array or table, (M, n), or pair of it and its weights (M,), optional
             Rows that decide when to stop. Without them some rows of `X` are split off.
         callback : callable, optional
@@ -153,6 +166,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         own = callback.began if isinstance(callback, Listener) else None
         began = time.perf_counter() if own is None else own
         rows = self._rows(X, reset=True)
+        weights = training_weights(sample_weight, log_weights, rows)
         self.blocks_ = _blocks(self.blocks, column_names(self))
         validation = None if validation_data is None else self._validation(validation_data)
         flows: list[Any] = []
@@ -163,7 +177,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             try:
                 flow.fit(
                     *self._parts(rows, k),
-                    sample_weight=sample_weight,
+                    sample_weight=weights,
                     validation_data=None if validation is None else self._held_out(validation, k),
                     callback=_counted_on(callback, flows, began, len(self.blocks_)),
                 )

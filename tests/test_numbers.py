@@ -59,9 +59,10 @@ REASONS = {
     "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),
     "training/session.py": ({0.3, 0.9}, "shares of the time kept for the end of a fit"),
     "training/report.py": (
-        {0.05, 1e-12},
-        "phases too short to tell; keeps a division by a standard error of zero finite",
+        {0.05, 100, 1e-12},
+        "what is too little to tell; keeps a division by a standard error of zero finite",
     ),
+    "estimators/common.py": ({50}, "effective rows below which a warning is due"),
     "estimators/joint.py": ({3, 32, 100}, "the thesis's widths; draws until sampling gives up"),
     "estimators/conditional.py": ({3}, "lengths of tuples"),
     "estimators/abstract_conditional.py": (

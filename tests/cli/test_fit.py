@@ -316,3 +316,15 @@ def test_interrupted_fit_writes_the_best_model_so_far(environment, tmp_path):
     assert answer["status"] == "interrupted"
     # Of the best run, and the others may be behind the first.
     assert answer["best_iteration"] >= 1
+
+
+def test_what_weighted_rows_are_worth_is_said(tmp_path):
+    weights = np.exp(4.0 * np.random.default_rng(6).normal(size=200))
+    size = weights.sum() ** 2 / (weights**2).sum()
+    write_table(tmp_path / "x.csv", np.column_stack([rows(), weights]), (*NAMES, "w"))
+    result = done("fit", tmp_path / "x.csv", "-o", tmp_path / "m", "--weights", "w", *SMALL)
+    assert f"Fitting 200 rows, worth {size:.1f}, of 2 columns" in result.stderr
+    assert f"got 200 rows, worth {size:.1f} of equal weight" in result.stderr
+    assert f"200 rows, worth {size:.1f}, of 2 columns: " in result.stdout
+    assert re.search(rf"trained on .* held out, worth {size:.1f}\n", result.stdout)
+    assert re.search(rf"held out, worth {size:.1f}\n", done("info", tmp_path / "m").stdout)

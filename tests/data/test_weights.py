@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from brenier.data.weights import check_weights, weights_of_logs
+from brenier.data.rows import canonical_rows
+from brenier.data.weights import are_unequal, check_weights, effective_size, weights_of_logs
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,20 @@ def test_log_weights_are_shifted_by_their_maximum():
 def test_log_weights_that_are_none_are_named(values, said):
     with pytest.raises(ValueError, match=said):
         weights_of_logs(np.array(values))
+
+
+def test_effective_size_is_kishs():
+    weights = np.array([1.0, 2.0, 3.0])
+    assert effective_size(weights) == pytest.approx(36 / 14)
+    # In any unit, and of equal weights their number.
+    assert effective_size(1e200 * weights) == pytest.approx(36 / 14)
+    assert effective_size(np.full(7, 0.1)) == pytest.approx(7)
+    # Weights of copies of a row are one.
+    X = np.array([[1.0], [1.0], [2.0]])
+    assert canonical_rows(X, weights, 0).effective_size == pytest.approx(2.0)
+
+
+def test_weights_are_unequal_among_the_rows_that_count():
+    assert not are_unequal(None)
+    assert not are_unequal(np.array([0.0, 2.0, 2.0]))
+    assert are_unequal(np.array([0.0, 2.0, 1.0]))

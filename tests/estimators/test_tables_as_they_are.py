@@ -272,3 +272,28 @@ def test_weights_of_a_score_are_checked(joint):
         joint.score(columns(), sample_weight=np.where(np.arange(N) == 3, np.inf, 1.0))
     with pytest.raises(ValueError, match="negative numbers in 1 of 300"):
         joint.fit(columns(), validation_data=(columns(), np.where(np.arange(N) == 3, -1.0, 1.0)))
+
+
+# What weighted rows are worth.
+
+
+def test_few_effective_rows_are_warned_of_and_said():
+    weights = np.exp(4.0 * np.random.default_rng(6).normal(size=N))
+    size = weights.sum() ** 2 / (weights**2).sum()
+    assert size < 20
+    said = f"got 300 rows, worth {size:.1f} of equal weight"
+    with pytest.warns(InputWarning, match=said):
+        report = small(max_iter=2).fit(columns(), sample_weight=weights).report_
+    assert report.effective_rows == pytest.approx(size)
+    assert f"worth {size:.1f}" in repr(report)
+    assert FitReport.from_dict(report.to_dict()).effective_rows == report.effective_rows
+    with pytest.warns(InputWarning, match=said):
+        clone(CONDITIONAL).fit(X, Y, sample_weight=weights)
+
+
+def test_weights_of_many_rows_are_no_cause_for_a_warning():
+    rng = np.random.default_rng(7)
+    # A warning would be an error.
+    for weights in (None, np.full(N, 3.0), rng.integers(1, 9, N), rng.uniform(0.5, 2.0, N)):
+        report = small(max_iter=2).fit(columns(), sample_weight=weights).report_
+        assert (report.effective_rows is None) == (weights is None or np.ptp(weights) == 0)

@@ -106,7 +106,7 @@ def fit(
         with shown_progress(quiet=quiet, began=context.obj) as listener:
             inputs = _read(data, validation, WeightsColumn(weights, log_weights), quiet=quiet)
             if isinstance(listener, PhaseLines):
-                note(f"Fitting {inputs.size}")
+                note(f"Fitting {inputs.size(inputs.worth)}")
             settings |= _algorithm(algorithm, thesis=thesis)
             flow = _fitted(
                 inputs, settings, given=given, blocks=blocks, thesis=thesis, listener=listener
@@ -187,10 +187,21 @@ class _Inputs:
         n = self.values.shape[1]
         return tuple(default_names(n)) if self.names is None else self.names
 
-    @property
-    def size(self) -> str:
+    def size(self, worth: str = "") -> str:
+        """How large the table is; `worth` is put after its number of rows."""
         N, n = self.values.shape
-        return f"{N} row{'s' * (N != 1)} of {n} column{'s' * (n != 1)}"
+        rows = f"{N} row{'s' * (N != 1)}{worth}{',' * bool(worth)}"
+        return f"{rows} of {n} column{'s' * (n != 1)}"
+
+    @property
+    def worth(self) -> str:
+        """What the rows are worth, known before the fit: copies of a row count apart."""
+        from brenier.data.weights import are_unequal, effective_size
+        from brenier.training.report import worth
+
+        if self.weights is None or not are_unequal(self.weights):
+            return ""
+        return worth(effective_size(self.weights))
 
 
 def _settings(**given: Any) -> dict[str, Any]:
@@ -381,7 +392,9 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
 
 
 def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None:
-    data = ("data", f"{inputs.size}: {', '.join(inputs.shown_names)}")
+    # The last one's rows are whole.
+    *_, report = reports.values()
+    data = ("data", f"{inputs.size(report.worth)}: {', '.join(inputs.shown_names)}")
     print_reports(display_name(inputs.data), [data], reports)
     typer.echo(f"Model written to {model}")
 

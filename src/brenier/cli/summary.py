@@ -78,7 +78,7 @@ def reports_json(reports: "dict[str, FitReport]") -> dict[str, Any]:
 def report_lines(report: "FitReport") -> Lines:
     """Yield how a fit went."""
     yield "status", _status(report)
-    yield "trained on", f"{report.n_train} distinct rows; {report.n_heldout} held out"
+    yield "trained on", f"{report.n_train} distinct rows; {report.n_heldout} held out{report.worth}"
     yield "log-likelihood", f"{report.train_log_likelihood:.4f} nats per row, training"
     if report.heldout_log_likelihood is not None:
         yield "", f"{report.heldout_log_likelihood} nats per row, held out"
@@ -143,6 +143,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "is_gaussian": report.is_gaussian,
         "n_train": report.n_train,
         "n_heldout": report.n_heldout,
+        "effective_rows": report.effective_rows,
         "train_log_likelihood": report.train_log_likelihood,
         "heldout_log_likelihood": full["heldout_log_likelihood"],
         "heldout_gain": full["heldout_gain"],

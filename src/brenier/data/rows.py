@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from brenier.data.weights import effective_size
+
 
 class WeightedRows(NamedTuple):
     """Distinct rows with weights.
@@ -38,6 +40,11 @@ class WeightedRows(NamedTuple):
     def at(self, X: Float[np.ndarray, "N k"]) -> "WeightedRows":
         """Return the same rows in other coordinates."""
         return self._replace(X=X)
+
+    @property
+    def effective_size(self) -> float:
+        """Kish's number of rows of equal weight that are worth as much."""
+        return effective_size(self.weights)
 
     def mean(self, values: Float[np.ndarray, " N"]) -> float:
         """Return the weighted mean of one value a row."""

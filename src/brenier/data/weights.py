@@ -60,6 +60,18 @@ def weights_of_logs(
     return np.exp(log_weights - largest)
 
 
+def are_unequal(weights: Float[np.ndarray, " N"] | None) -> bool:
+    """Return whether there are weights and those of the rows that count differ."""
+    present = np.zeros(0) if weights is None else weights[weights > 0]
+    return len(present) > 0 and bool(np.ptp(present) > 0)
+
+
+def effective_size(weights: Float[np.ndarray, " N"]) -> float:
+    """Return Kish's number of rows of equal weight that are worth as much: (sum w)^2 / sum w^2."""
+    shares = weights / np.max(weights)
+    return float(np.sum(shares) ** 2 / np.sum(shares**2))
+
+
 def _kinds(weights: np.ndarray) -> str:
     kinds = {"negative numbers": weights < 0, "NaN": np.isnan(weights)}
     kinds["infinity"] = weights == np.inf

@@ -1,6 +1,7 @@
 """What the estimators of p(y | x) share: settings, the fit, and all that follows from a map."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -33,11 +34,13 @@ from brenier.estimators.common import (
     check_widths,
     column_names,
     discrete_columns,
+    effective_rows,
     end_fit,
     generator,
     inversion_message,
     seed_of,
     settings_of,
+    warn_of_few_effective_rows,
 )
 from brenier.estimators.files import save_estimator
 from brenier.flow.evaluation import in_batches, inverse, transform
@@ -246,6 +249,8 @@ class AbstractConditional(BaseEstimator):
             rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
             check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
             self._warn_of_rows(rows, n)
+            effective = effective_rows(weights, rows)
+            warn_of_few_effective_rows(effective, len(X), stacklevel=3)
             discrete = discrete_columns(Y, weights, rows, names, stacklevel=3)
             heldout = None
             if validation is not None:
@@ -265,7 +270,8 @@ class AbstractConditional(BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+        self.flow_, self.baseline_ = model.flow, model.gaussian
+        self.report_ = replace(model.report, effective_rows=effective)
         self.n_iter_ = self.report_.n_iter
         end_fit(self.report_, stacklevel=3)
 

@@ -19,7 +19,7 @@ from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names
 from brenier.data.repeats import repeated_columns, repeats_message
 from brenier.data.rows import WeightedRows
-from brenier.data.weights import check_weights, weights_of_logs
+from brenier.data.weights import are_unequal, check_weights, weights_of_logs
 from brenier.flow.inverse import Inversion
 from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus, InputWarning
@@ -30,6 +30,8 @@ from brenier.training.settings import Settings, default_settings
 
 # From where on `verbose` prints iterates, not only phases.
 VERBOSE_ITERATES = 2
+# Fewer rows of equal weight than this tell little of a density.
+FEW_EFFECTIVE_ROWS = 50
 _COUNT = Interval(Integral, 1, None, closed="left")
 # What the settings that all fits have may be, as scikit-learn checks it.
 CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
@@ -247,6 +249,34 @@ def _one_a_row(weights: Any, X: np.ndarray, what: str) -> Float[np.ndarray, " N"
         _check_sample_weight(seen, X, dtype=np.float64)
         return weights
     return np.full(len(X), float(weights))
+
+
+def effective_rows(weights: Float[np.ndarray, " N"] | None, rows: WeightedRows) -> float | None:
+    """Return what the distinct rows are worth; None without weights, or where all are equal."""
+    return rows.effective_size if are_unequal(weights) else None
+
+
+def warn_of_few_effective_rows(value: float | None, n_rows: int, *, stacklevel: int) -> None:
+    """Warn where unequal weights leave few rows that count.
+
+    Parameters
+    ----------
+    value : float or None
+        What the rows are worth; None where their weights are equal.
+    n_rows : int
+        Number of rows.
+    stacklevel : int
+        Of the warning, counted from the caller.
+    """
+    if value is None or value >= FEW_EFFECTIVE_ROWS:
+        return
+    warnings.warn(
+        f"Expected weights that leave {FEW_EFFECTIVE_ROWS} effective rows or more; got {n_rows} "
+        f"rows, worth {value:.1f} of equal weight (Kish's (sum w)^2 / sum w^2). Few rows then "
+        "decide everything: get weights that vary less, or more rows.",
+        InputWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def mean_score(log_density: Float[np.ndarray, " N"], sample_weight: Any) -> float:

@@ -1,6 +1,7 @@
 """The density of all columns of a table."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -30,6 +31,7 @@ from brenier.estimators.common import (
     checked_weights,
     column_names,
     discrete_columns,
+    effective_rows,
     end_fit,
     generator,
     inversion_message,
@@ -38,6 +40,7 @@ from brenier.estimators.common import (
     seed_of,
     settings_of,
     training_weights,
+    warn_of_few_effective_rows,
 )
 from brenier.estimators.files import save_estimator
 from brenier.flow.evaluation import in_batches, inverse, log_density, map_inversions, transform
@@ -301,6 +304,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             rows = canonical_rows(X, weights, seed)
             check_columns(ColumnBounds(*bounds).columns(rows.X), names)
             self._check_number(rows, settings)
+            effective = effective_rows(weights, rows)
+            warn_of_few_effective_rows(effective, len(X), stacklevel=2)
             discrete = discrete_columns(X, weights, rows, names, stacklevel=2)
             validation = self._validation_rows(validation_data, bounds, seed)
             model = fit(
@@ -315,7 +320,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 listener=following.listener,
                 began=following.began,
             )
-        self.flow_, self.baseline_, self.report_ = model.flow, model.gaussian, model.report
+        self.flow_, self.baseline_ = model.flow, model.gaussian
+        self.report_ = replace(model.report, effective_rows=effective)
         self.n_iter_ = self.report_.n_iter
         end_fit(self.report_, stacklevel=2)
         return self

@@ -24,6 +24,8 @@ REMEDIES = MappingProxyType(
 """What a user can do after a fit that ended so."""
 # Of the wall time: phases with less go without saying.
 SHOWN_SHARE = 0.05
+# From so many effective rows on, tenths are not shown.
+WHOLE = 100
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,9 @@ class FitReport:
         optimizers that train w. Of a composition it is that of the last potential's w.
     discrete : tuple of str
         Columns whose values repeat: no gain is claimed then.
+    effective_rows : float or None
+        How many rows of equal weight are worth as much as all rows (Kish); None where all weights
+        were equal.
     """
 
     status: FitStatus
@@ -167,11 +172,12 @@ class FitReport:
     seconds: dict[str, float]
     certificate: Certificate | None
     discrete: tuple[str, ...] = ()
+    effective_rows: float | None = None
 
     def __repr__(self) -> str:
         lines = {
             "status": f"{self.status.value}{' (the Gaussian)' * self.is_gaussian}",
-            "rows": f"{self.n_train} trained on, {self.n_heldout} held out",
+            "rows": f"{self.n_train} trained on, {self.n_heldout} held out{self.worth}",
             "log-likelihood": f"{self.train_log_likelihood:.4f} nats per row, training",
             "held out": f"{self.heldout_log_likelihood} nats per row",
             "gain over Gaussian": f"{self.heldout_gain} nats per row, held out",
@@ -188,6 +194,11 @@ class FitReport:
         width = max(len(label) for label in lines)
         shown = "\n".join(f"  {label:{width}}  {text}" for label, text in lines.items())
         return f"FitReport\n{shown}"
+
+    @property
+    def worth(self) -> str:
+        """What all rows are worth, after a comma; nothing where all weights were equal."""
+        return worth(self.effective_rows)
 
     @property
     def searched(self) -> bool:
@@ -281,6 +292,13 @@ def remedy(status: FitStatus, *, searched: bool) -> str:
     if status is FitStatus.TIME_LIMIT and not searched:
         return "raise max_seconds (programs are compiled once: the same fit again starts sooner)"
     return REMEDIES.get(status, "")
+
+
+def worth(effective_rows: float | None) -> str:
+    """Return `, worth 2.7` after a number of rows, if their weights are not equal."""
+    if effective_rows is None:
+        return ""
+    return f", worth {effective_rows:.{int(effective_rows < WHOLE)}f}"
 
 
 def no_gain_of(discrete: Sequence[str]) -> str:

@@ -36,12 +36,17 @@ REASONS = {
     "flow/flow.py": ({1.8378770664093453}, "log 2 pi"),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),
     "data/checks.py": (
-        {4, 5, 1e-290, 1e-7, 1e-6, 1e300},
-        "rounding; the range of numbers; how many names an error lists",
+        {4, 5, 1e-290, 1e300},
+        "rounding; the range of numbers; how many rows an error lists",
     ),
     "data/repeats.py": (
         {20, 0.01, 0.25, 0.3, 0.75, 1e-4},
         "what is a column whose values repeat, and quartiles",
+    ),
+    "data/names.py": ({5}, "how many names an error lists"),
+    "data/dependence.py": (
+        {5, 6, 12, 15, 1000, 0.1, 1.5, 10.0, 1e-7, 1e-6},
+        "what is rounding: shares, digits, the variance of a uniform",
     ),
     "data/bounds.py": ({5}, "how many rows an error lists"),
     "potential/activations.py": (

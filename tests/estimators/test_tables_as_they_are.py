@@ -297,3 +297,17 @@ def test_weights_of_many_rows_are_no_cause_for_a_warning():
     for weights in (None, np.full(N, 3.0), rng.integers(1, 9, N), rng.uniform(0.5, 2.0, N)):
         report = small(max_iter=2).fit(columns(), sample_weight=weights).report_
         assert (report.effective_rows is None) == (weights is None or np.ptp(weights) == 0)
+
+
+# Columns that are functions of others up to rounding.
+
+
+def test_rounded_shares_are_refused_with_their_relation():
+    shares = np.round(np.random.default_rng(8).dirichlet([2, 3, 4], N), 6)
+    said = "dependent up to the rounding of their numbers: 'x.' = 1 -1 'x.' -1 'x.'"
+    with pytest.raises(ValueError, match=said):
+        small().fit(shares)
+    with pytest.raises(ValueError, match=said):
+        small(bounds=[(-0.1, 1.1)] * 3).fit(shares)
+    with pytest.raises(ValueError, match=said.replace("x", "y")):
+        clone(CONDITIONAL).fit(X, shares)

@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float
 
-from brenier.data.names import default_names, names_of
+from brenier.data.dependence import check_independent
+from brenier.data.names import default_names, names_of, quoted
 
-# A column that the others determine to this share of its own standard deviation has no density of
-# its own: what is left is rounding.
-DEPENDENCE = 1e-7
-# Coefficients of a dependence below this are rounding.
-COEFFICIENT = 1e-6
+# How many rows an error lists.
 SHOWN = 5
 # A column's values differ by no less and are no larger than this: beyond, numbers of 64 bits lose
 # digits or overflow in sums of rows.
@@ -155,13 +151,7 @@ def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     _check_constant(Y, names)
     _check_duplicates(Y, names)
     if len(Y) > Y.shape[1]:
-        _check_dependent(Y, names)
-
-
-def quoted(names: Sequence[str]) -> str:
-    """Return the first few names in quotes, and how many more there are."""
-    shown = ", ".join(repr(str(name)) for name in names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+        check_independent(Y, names)
 
 
 def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
@@ -185,39 +175,3 @@ def _check_duplicates(Y: np.ndarray, names: Sequence[str]) -> None:
                 "row. Two equal columns have no joint density: drop one."
             )
         seen[content] = name
-
-
-def _pivoted_triangle(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the triangle of a QR factorisation with column pivoting, and the columns' order."""
-    # The unpivoted factorisation first: it makes a long table small at BLAS speed.
-    triangle: Any = np.linalg.qr(Y, mode="r")
-    factors: Any = scipy.linalg.qr(triangle, mode="r", pivoting=True)
-    return factors[-2], factors[-1]
-
-
-def _check_dependent(Y: np.ndarray, names: Sequence[str]) -> None:
-    """Find columns that are linear functions of others, by QR with column pivoting."""
-    centred = Y - Y.mean(axis=0)
-    largest = np.abs(centred).max(axis=0)
-    centred = centred / largest
-    centred /= np.linalg.norm(centred, axis=0)
-    triangle, order = _pivoted_triangle(centred)
-    rank = int(np.sum(np.abs(np.diag(triangle)) > DEPENDENCE))
-    if rank == len(names):
-        return
-    scale = largest * np.linalg.norm((Y - Y.mean(axis=0)) / largest, axis=0)
-    coefficients = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
-    relations = []
-    for column, standardised in zip(order[rank:], coefficients.T, strict=True):
-        used = np.abs(standardised) > COEFFICIENT
-        terms = [
-            f"{c * scale[column] / scale[other]:+.6g} {names[other]!r}"
-            for c, other in zip(standardised[used], order[:rank][used], strict=True)
-        ]
-        relations.append(f"{names[column]!r} = const {' '.join(terms)}")
-    dropped = quoted([names[int(i)] for i in order[rank:]])
-    raise ValueError(
-        "Expected columns that are not functions of each other; got exactly dependent column(s): "
-        f"{'; '.join(relations)}. Such a table has no density: drop {dropped}, or one column of "
-        "each group."
-    )

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+# How many names a message lists.
+SHOWN = 5
+
 
 def default_names(n: int, prefix: str = "x") -> list[str]:
     """Return x0, x1, ...: the names of n columns that have none."""
@@ -34,3 +37,9 @@ def position_of(column: Any, names: Sequence[str]) -> int:
         return -1
     position = column.__index__()
     return position if 0 <= position < len(names) else -1
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Return the first few names in quotes, and how many more there are."""
+    shown = ", ".join(repr(str(name)) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

@@ -136,12 +136,13 @@ def common_step(values: Float[np.ndarray, " m"], floor: float) -> float | None:
     """
     largest, gaps = float(np.abs(values[[0, -1]]).max()), np.diff(values)
     step = _common_step(gaps, 2 * EPS_64 * largest, floor)
-    if step is None and _is_of_32_bits(values):
+    if step is None and is_of_32_bits(values):
         return _common_step(gaps, 2 * EPS_32 * largest, floor)
     return step
 
 
-def _is_of_32_bits(values: np.ndarray) -> bool:
+def is_of_32_bits(values: Float[np.ndarray, " m"]) -> bool:
+    """Return whether numbers of 32 bits hold the values exactly."""
     with np.errstate(over="ignore"):
         return np.array_equal(values, values.astype(np.float32))
 

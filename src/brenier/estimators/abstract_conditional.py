@@ -25,6 +25,7 @@ from brenier.data.checks import (
     raise_if_categorical,
     raise_if_text,
 )
+from brenier.data.dependence import check_independent_beyond_rounding
 from brenier.data.names import default_names, names_of
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
@@ -248,6 +249,7 @@ class AbstractConditional(BaseEstimator):
             check_inside(Y, bounds, names, "training data")
             rows = canonical_rows(np.concatenate([Y, X], axis=1), weights, seed)
             check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
+            check_independent_beyond_rounding(rows.X[:, :n], names)
             self._warn_of_rows(rows, n)
             effective = effective_rows(weights, rows)
             warn_of_few_effective_rows(effective, len(X), stacklevel=3)

@@ -21,6 +21,7 @@ from brenier.data.checks import (
     check_unmasked,
     raise_if_text,
 )
+from brenier.data.dependence import check_independent_beyond_rounding
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
@@ -303,6 +304,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             check_inside(X, bounds, names, "training data")
             rows = canonical_rows(X, weights, seed)
             check_columns(ColumnBounds(*bounds).columns(rows.X), names)
+            check_independent_beyond_rounding(rows.X, names)
             self._check_number(rows, settings)
             effective = effective_rows(weights, rows)
             warn_of_few_effective_rows(effective, len(X), stacklevel=2)

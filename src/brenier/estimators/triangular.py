@@ -22,8 +22,8 @@ from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import column_bounds
-from brenier.data.checks import check_finite, check_unmasked, quoted, raise_if_text
-from brenier.data.names import default_names
+from brenier.data.checks import check_finite, check_unmasked, raise_if_text
+from brenier.data.names import default_names, quoted
 from brenier.estimators.common import (
     check_n_samples,
     column_names,

@@ -43,6 +43,10 @@ REASONS = {
         {20, 0.01, 0.25, 0.3, 0.75, 1e-4},
         "what is a column whose values repeat, and quartiles",
     ),
+    "data/column_order.py": (
+        {27, 30, 31, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB},
+        "what makes uniform bits of any",
+    ),
     "data/names.py": ({5}, "how many names an error lists"),
     "data/dependence.py": (
         {5, 6, 12, 15, 1000, 0.1, 1.5, 10.0, 1e-7, 1e-6},

@@ -1,10 +1,10 @@
 r"""Rows in a canonical order: equal rows merged, each in a place that its contents alone give.
 
-Each row gets a keyed 128-bit hash of its bytes. Sorting by it makes a fit independent of row
-order; merging equal hashes makes an integer weight the same as repetition and a zero weight the
-same as absence, to the last bit; and a threshold on it (`brenier.data.split`) holds out rows so
-that copies of a row always fall on the same side. A prefix of the order is a uniformly drawn
-subset.
+Each row gets a keyed 128-bit hash of its cells in ascending order, so that the order of columns
+does not matter. Sorting by it makes a fit independent of row order; merging equal rows makes an
+integer weight the same as repetition and a zero weight the same as absence, to the last bit; and a
+threshold on it (`brenier.data.split`) holds out rows so that copies of a row always fall on the
+same side. A prefix of the order is a uniformly drawn subset.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from brenier.data.column_order import column_order
 from brenier.data.weights import effective_size
 
 
@@ -26,7 +27,8 @@ class WeightedRows(NamedTuple):
     weights : (N,)
         Total weight of each, positive.
     position : (N,)
-        The hash as a number in [0, 1), ascending: uniform whatever the rows hold.
+        The hash as a number in [0, 1), ascending: uniform whatever the rows hold. Rows of the
+        same cells in other columns share it.
     """
 
     X: Float[np.ndarray, "N d"]
@@ -74,13 +76,29 @@ def canonical_rows(
     present = weights > 0
     # Adding zero turns -0.0 into 0.0, which compares equal but has other bytes.
     X, weights = np.ascontiguousarray(X[present] + 0.0), weights[present]
-    digests = _digests(X, seed)
-    order = np.lexsort((digests[:, 1], digests[:, 0]))
+    digests = _digests(np.sort(X, axis=1), seed)
+    order = _order(X, digests)
     digests, X, weights = digests[order], X[order], weights[order]
     is_first = np.ones(len(X), dtype=bool)
-    is_first[1:] = np.any(digests[1:] != digests[:-1], axis=1)
+    is_first[1:] = np.any(X[1:] != X[:-1], axis=1)
     first = np.flatnonzero(is_first)
     return WeightedRows(X[first], np.add.reduceat(weights, first), digests[first, 0] * 2.0**-64)
+
+
+def _order(X: np.ndarray, digests: np.ndarray) -> np.ndarray:
+    """Return the order of rows by their hashes, and by their cells where hashes are equal."""
+    order = np.lexsort((digests[:, 1], digests[:, 0]))
+    same = np.all(digests[order[1:]] == digests[order[:-1]], axis=1)
+    if not np.any(X[order[1:]][same] != X[order[:-1]][same]):
+        return order
+    # Rows of the same cells in other columns.
+    tied = np.zeros(len(X), dtype=bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    among = order[tied]
+    cells = X[among][:, column_order(X)[::-1]].T
+    order[tied] = among[np.lexsort((*cells, digests[among, 1], digests[among, 0]))]
+    return order
 
 
 def _digests(X: np.ndarray, seed: int) -> np.ndarray:

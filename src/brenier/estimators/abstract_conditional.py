@@ -44,6 +44,7 @@ from brenier.estimators.common import (
     warn_of_few_effective_rows,
 )
 from brenier.estimators.files import save_estimator
+from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
@@ -135,7 +136,7 @@ class AbstractConditional(BaseEstimator):
         check_n_samples(n_samples)
         rng = generator(random_state, self.random_state)
         Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
-        return self._preimages(X, Z)
+        return self._preimages(X, self._in_order(Z))
 
     def mean(self, X) -> Float[np.ndarray, "N n"]:
         """Return the conditional mean of the targets at every row of X.
@@ -299,8 +300,13 @@ class AbstractConditional(BaseEstimator):
 
     def _mean(self, X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N n"]:
         nodes, weights = _normal_nodes(self.flow_.n)
-        Z = np.broadcast_to(nodes, (len(X), *nodes.shape))
+        Z = np.broadcast_to(self._in_order(nodes), (len(X), *nodes.shape))
         return np.einsum("k,jkn->jn", weights, self._preimages(X, Z))
+
+    def _in_order(self, Z: Float[np.ndarray, "*k n"]) -> Float[np.ndarray, "*k n"]:
+        """Return normal points in the order of the targets, which changes none of their rows."""
+        images = self.flow_.preprocessing.images(Z.reshape(-1, self.flow_.n))
+        return np.asarray(images).reshape(Z.shape)
 
     def _preimages(
         self, X: Float[np.ndarray, "N q"], Z: Float[np.ndarray, "N k n"]
@@ -351,9 +357,9 @@ class AbstractConditional(BaseEstimator):
         return rows
 
     def _warn_if_far(self, rows: Float[np.ndarray, "N q"]) -> None:
-        preprocessing: Any = self.flow_.preprocessing
+        scaling: Any = context_scaling(self.flow_.preprocessing)
         with jax.enable_x64(True):
-            far = np.flatnonzero(np.asarray(preprocessing.scaling.far(rows)))
+            far = np.flatnonzero(np.asarray(scaling.far(rows)))
         if len(far):
             warnings.warn(
                 f"{len(far)} of {len(rows)} rows of X lie far outside the training rows (first: "

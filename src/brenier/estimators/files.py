@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.estimators.common import seed_of
+from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.preprocessing import ConditionalPreprocessing
 from brenier.flow.storage import (
     flow_from_arrays,
     flow_to_arrays,
@@ -82,9 +82,8 @@ def from_file(
             f"Expected the model in {path} to give the log-densities stored with it, {expected}; "
             f"got {got}. This machine or its libraries compute something else: do not use it here."
         )
-    preprocessing = flow.preprocessing
-    conditional = isinstance(preprocessing, ConditionalPreprocessing)
-    estimator.n_features_in_ = len(preprocessing.scaling.mean) if conditional else flow.n
+    scaling = context_scaling(flow.preprocessing)
+    estimator.n_features_in_ = flow.n if scaling is None else len(scaling.mean)
     estimator.n_iter_ = estimator.report_.n_iter
     for attribute, key in NAMES:
         if metadata.get(key) is not None:
@@ -173,8 +172,8 @@ def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
     steps, preprocessing = np.array([[0.0], [0.5], [-0.5]]), flow.preprocessing
     with jax.enable_x64(True):
         rows = np.asarray(preprocessing.inverse(steps * np.ones(flow.n)))
-    if isinstance(preprocessing, ConditionalPreprocessing):
-        scaling = preprocessing.scaling
+    scaling = context_scaling(preprocessing)
+    if scaling is not None:
         spread = np.where(np.isfinite(scaling.scale), scaling.scale, 0.0)
         rows = np.concatenate([rows, scaling.mean + steps * spread], axis=1)
     return rows
@@ -182,6 +181,5 @@ def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
 
 def _no_probes(flow: ConvexFlow) -> Float[np.ndarray, "0 d"]:
     """Return no points, with as many columns as the rows of a flow have."""
-    preprocessing = flow.preprocessing
-    conditional = isinstance(preprocessing, ConditionalPreprocessing)
-    return np.zeros((0, flow.n + (len(preprocessing.scaling.mean) if conditional else 0)))
+    scaling = context_scaling(flow.preprocessing)
+    return np.zeros((0, flow.n + (0 if scaling is None else len(scaling.mean))))

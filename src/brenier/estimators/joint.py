@@ -493,7 +493,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         drawn = 0
         while len(rows) < n_samples:
             wanted = int(n_samples) - len(rows)
-            candidates, inversion = self.invert(rng.normal(size=(wanted, self.n_features_in_)))
+            # In the order in which columns are held, so that theirs makes no difference.
+            Z = self.flow_.preprocessing.images(rng.normal(size=(wanted, self.n_features_in_)))
+            candidates, inversion = self.invert(Z)
             rows = np.concatenate([rows, candidates[inversion.converged]])
             drawn += wanted
             if drawn > 100 * n_samples:

@@ -240,7 +240,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         """
         check_is_fitted(self)
         Z = _draw(n_samples, self.n_features_in_, random_state, self.random_state)
-        return self.inverse_transform(Z)
+        return self.inverse_transform(self._in_order(Z))
 
     def condition(self, values: Mapping[str, float] | None = None, /, **named) -> "ConditionedFlow":
         """Return the density of the other columns, given values of the leading ones.
@@ -367,6 +367,16 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             rows = np.concatenate([rows, new], axis=1)
         return rows
 
+    def _in_order(self, Z: Float[np.ndarray, "N m"]) -> Float[np.ndarray, "N m"]:
+        """Return normal points of the last blocks in the order of their columns."""
+        parts, end = [], Z.shape[1]
+        for flow in reversed(self.flows_):
+            if end > 0:
+                own = flow.flow_
+                parts.append(np.asarray(own.preprocessing.images(Z[:, end - own.n : end])))
+                end -= own.n
+        return np.concatenate(parts[::-1], axis=1)
+
     def _order(self) -> list[int]:
         """Return where every column of the table stands among those of the blocks."""
         names = [name for block in self.blocks_ for name in block]
@@ -449,7 +459,7 @@ class ConditionedFlow:
         """Return rows of the other columns drawn given the values, in the order of `columns`."""
         Z = _draw(n_samples, len(self.columns), random_state, self.joint.random_state)
         given = np.tile(self.values, (len(Z), 1))
-        return self.joint._from_normal(given, Z)[:, len(self.values) :]
+        return self.joint._from_normal(given, self.joint._in_order(Z))[:, len(self.values) :]
 
 
 def _frame(rows: np.ndarray, names: list[str]) -> "pl.DataFrame":

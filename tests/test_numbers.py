@@ -35,7 +35,23 @@ REASONS = {
     "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),
     "flow/flow.py": ({1.8378770664093453}, "log 2 pi"),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),
-    "data/checks.py": ({4, 5, 20, 1e-6, 1e-7}, "rounding; how many names an error lists"),
+    "data/checks.py": (
+        {4, 5, 1e-290, 1e300},
+        "rounding; the range of numbers; how many rows an error lists",
+    ),
+    "data/repeats.py": (
+        {20, 0.01, 0.25, 0.3, 0.75, 1e-4},
+        "what is a column whose values repeat, and quartiles",
+    ),
+    "data/column_order.py": (
+        {27, 30, 31, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB},
+        "what makes uniform bits of any",
+    ),
+    "data/names.py": ({5}, "how many names an error lists"),
+    "data/dependence.py": (
+        {5, 6, 12, 15, 1000, 0.1, 1.5, 10.0, 1e-7, 1e-6},
+        "what is rounding: shares, digits, the variance of a uniform",
+    ),
     "data/bounds.py": ({5}, "how many rows an error lists"),
     "potential/activations.py": (
         {3, 4, 1e3, LOG_SQRT_2_PI, *map(abs, MILLS)},
@@ -52,9 +68,10 @@ REASONS = {
     "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),
     "training/session.py": ({0.3, 0.9}, "shares of the time kept for the end of a fit"),
     "training/report.py": (
-        {0.05, 1e-12},
-        "phases too short to tell; keeps a division by a standard error of zero finite",
+        {0.05, 100, 1e-12},
+        "what is too little to tell; keeps a division by a standard error of zero finite",
     ),
+    "estimators/common.py": ({50}, "effective rows below which a warning is due"),
     "estimators/joint.py": ({3, 32, 100}, "the thesis's widths; draws until sampling gives up"),
     "estimators/conditional.py": ({3}, "lengths of tuples"),
     "estimators/abstract_conditional.py": (

@@ -213,6 +213,23 @@ def test_weights_and_validation_files(tmp_path):
     )
 
 
+def test_log_weights_of_both_files_are_weights(tmp_path):
+    logs = np.random.default_rng(1).normal(size=200)
+    logs[:20] = -np.inf
+    V, v_logs = rows(50, seed=1), np.linspace(-1.0, 1.0, 50)
+    write_table(tmp_path / "train.csv", np.column_stack([rows(), logs - 900]), (*NAMES, "log_w"))
+    write_table(tmp_path / "valid.csv", np.column_stack([V, v_logs]), (*NAMES, "log_w"))
+    files = (tmp_path / "train.csv", "--validation", tmp_path / "valid.csv")
+    done("fit", *files, "--log-weights", "log_w", "-o", tmp_path / "m", *SMALL)
+    expected = ConvexPotentialFlow(widths=(4,), n_radial=0, max_iter=5, n_estimators=1, decay=1e-3)
+    weights = np.exp(logs - logs.max()), np.exp(v_logs - 1.0)
+    with pytest.warns(UserWarning, match="iteration limit"):
+        expected.fit(rows(), sample_weight=weights[0], validation_data=(V, weights[1]))
+    X = rows(seed=2)
+    found = read_table_of_score(tmp_path, X)
+    np.testing.assert_allclose(found, expected.score_samples(X), atol=1e-6)
+
+
 def read_table_of_score(folder, X):
     write_table(folder / "X.csv", X, NAMES)
     done("score", folder / "m", folder / "X.csv", "-o", folder / "scores.npy")
@@ -347,3 +364,17 @@ def test_a_fit_interrupted_before_its_search_replaces_no_model(
     else:
         answer = json.loads(done("info", tmp_path / "x.brenier", "--json").stdout)
         assert answer["is_gaussian"]
+
+
+def test_what_weighted_rows_are_worth_is_said(tmp_path):
+    weights = np.exp(4.0 * np.random.default_rng(6).normal(size=200))
+    size = weights.sum() ** 2 / (weights**2).sum()
+    write_table(tmp_path / "x.csv", np.column_stack([rows(), weights]), (*NAMES, "w"))
+    result = done("fit", tmp_path / "x.csv", "-o", tmp_path / "m", "--weights", "w", *SMALL)
+    assert f"Fitting 200 rows, worth {size:.1f}, of 2 columns" in result.stderr
+    assert f"got 200 rows, worth {size:.1f} of equal weight" in result.stderr
+    assert f"200 rows, worth {size:.1f}, of 2 columns: " in result.stdout
+    assert re.search(rf"trained on .* held out to choose, worth {size:.1f}\n", result.stdout)
+    assert re.search(
+        rf"held out to choose, worth {size:.1f}\n", done("info", tmp_path / "m").stdout
+    )

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_tables import NAMES, SMALL, rows, write
 from terminal import assert_one_error, invoke
 
 from brenier import load
+from brenier.cli.door import ExitCode
 from brenier.io.model_file import FORMAT_VERSION, write_model
 from brenier.io.table import write_table
 
@@ -67,12 +69,27 @@ def test_debug_shows_the_traceback(tmp_path):
         (("--bounds", "Mass=0:"), "bounds for 'Mass'. Did you mean 'mass'?"),
         (("--bounds", "mass=2:"), "strictly inside the bounds of 'mass'"),
         (("--weights", "copies"), "'copies'"),
-        (("--weights", "speed"), "Negative values"),
+        (("--weights", "speed"), "got negative numbers in "),
+        (("--log-weights", "copies"), "'copies'"),
     ],
 )
 def test_options_that_do_not_fit_the_table(options, part, folder, tmp_path):
     result = invoke("fit", folder / "train.csv.gz", "-o", tmp_path / "m", *options, *SMALL)
     assert_one_error(result, "train.csv.gz", part)
+
+
+def test_log_weights_are_checked_and_stand_in_for_weights(tmp_path):
+    values = np.column_stack([rows(), np.where(np.arange(200) == 4, np.inf, -1.0)])
+    write_table(tmp_path / "x.csv", values, (*NAMES, "w"))
+    fit = ("fit", tmp_path / "x.csv", "-o", tmp_path / "m", *SMALL)
+    assert_one_error(invoke(*fit, "--log-weights", "w"), "'w' of ", "x.csv", "got inf in 1 of 200")
+    # Other columns are to be finite all the same.
+    assert_one_error(invoke(*fit, "--log-weights", "speed"), "1 infinite", "column 'w'")
+    result = invoke(*fit, "--log-weights", "w", "--weights", "speed")
+    assert result.exit_code == ExitCode.USAGE
+    assert "give one" in " ".join(result.stderr.split())
+    write_table(tmp_path / "x.csv", values[:, [0, 1, 0]] - 9.0, (*NAMES, "w"))
+    assert_one_error(invoke(*fit, "--weights", "w"), "row 0", "--log-weights")
 
 
 def test_weights_need_names(tmp_path):

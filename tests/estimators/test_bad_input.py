@@ -185,9 +185,7 @@ def test_dependent_columns_are_named_with_their_relation(scale):
     data = table()
     data["sum"] = scale * (2 * data["speed"] - 3 * data["charge"] + 5)
     message = refusal(data)
-    says(
-        message, "exactly dependent column(s)", "'speed'", "'charge'", "'sum'", " = const ", "drop"
-    )
+    says(message, "exactly dependent column(s)", "'speed'", "'charge'", "'sum'", "drop")
     assert "'mass'" not in message
 
 
@@ -208,7 +206,7 @@ def test_hmm_example_names_its_dependent_columns():
     # Rows of a transition matrix: each sums to one.
     data = read_table(HMM)
     message = refusal(pd.DataFrame(data.values, columns=list(data.columns)))
-    says(message, "dependent", "theta1[1]", "theta1[2]", "theta2[1]", "theta2[2]", "const -1 ")
+    says(message, "dependent", "theta1[1]", "theta1[2]", "theta2[1]", "theta2[2]", "= 1 -1 'theta")
     assert "mu[" not in message
 
 

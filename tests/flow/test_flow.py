@@ -65,7 +65,7 @@ def unbounded(flow, U):
 
 
 def flow_bounds(flow):
-    return flow.preprocessing.bounds.low, flow.preprocessing.bounds.high
+    return flow.preprocessing.column_bounds.low, flow.preprocessing.column_bounds.high
 
 
 def flow_points(flow, X):
@@ -137,7 +137,7 @@ def test_a_million_standard_deviations_away_there_still_is_an_image(name):
     flow, X = flow_of(name)
     far = X.mean(axis=0) + 1e6 * X.std(axis=0)
     Z = in_batches(transform, flow, far[None])
-    outside = not (far < flow.preprocessing.bounds.high).all()
+    outside = not (far < flow.preprocessing.column_bounds.high).all()
     assert np.isnan(Z).all() if outside else np.isfinite(Z).all()
 
 

@@ -225,7 +225,8 @@ def _write(path: str, values: "np.ndarray", names: list[str]) -> None:
 class _Score:
     """Log-densities of N rows, their mean, and that of what they gain over the Gaussian.
 
-    `inside` are the means over the rows whose density is not zero, where there are others.
+    `inside` are the means over the rows whose density is not zero, where there are others;
+    `discrete` the columns of the fit whose values repeat.
     """
 
     log_density: "np.ndarray"
@@ -233,11 +234,14 @@ class _Score:
     gain: "MeanAndError"
     inside: "tuple[MeanAndError, MeanAndError] | None"
     zero: tuple[str, ...]
+    discrete: tuple[str, ...]
 
     @property
     def verdict(self) -> str:
-        from brenier.training.report import verdict
+        from brenier.training.report import no_gain_of, verdict
 
+        if self.discrete:
+            return no_gain_of(self.discrete)
         return verdict(self.gain, rows=f"these {len(self.log_density)} rows")
 
 
@@ -261,7 +265,15 @@ def _score(flow: Any, X: "np.ndarray") -> _Score:
         MeanAndError.of(gain),
         inside,
         tuple(_zero_row(flow, X, int(row)) for row in np.flatnonzero(~positive)),
+        tuple(name for part in _parts(flow) for name in part.report_.discrete),
     )
+
+
+def _parts(flow: Any) -> list[Any]:
+    """Return the flows that a model is made of."""
+    from brenier.estimators import TriangularConvexPotentialFlow
+
+    return flow.flows_ if isinstance(flow, TriangularConvexPotentialFlow) else [flow]
 
 
 def _zero_row(flow: Any, X: "np.ndarray", row: int) -> str:
@@ -295,7 +307,7 @@ def _print_score(result: _Score, title: str, *, output: str | None) -> None:
     lines = [
         ("rows", str(len(result.log_density))),
         ("mean log-likelihood", _text(result.mean)),
-        ("gain over Gaussian", _text(result.gain)),
+        *([] if result.discrete else [("gain over Gaussian", _text(result.gain))]),
     ]
     if result.zero:
         more = len(result.zero) - SHOWN
@@ -304,7 +316,8 @@ def _print_score(result: _Score, title: str, *, output: str | None) -> None:
         lines += [("", text) for text in shown]
     if result.inside is not None:
         mean, gain = result.inside
-        lines.append(("the other rows", f"{_text(mean)}, gain over Gaussian {_text(gain)}"))
+        known = "" if result.discrete else f", gain over Gaussian {_text(gain)}"
+        lines.append(("the other rows", f"{_text(mean)}{known}"))
     to_stderr = output == STANDARD
     print_lines(title, lines, to_stderr=to_stderr)
     say(result.verdict, to_stderr=to_stderr)

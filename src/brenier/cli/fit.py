@@ -23,6 +23,7 @@ from brenier.cli.files import (
 )
 from brenier.cli.progress import shown_progress
 from brenier.cli.summary import block_titles, print_json, print_reports, reports_json, say
+from brenier.cli.weights import WeightsColumn
 from brenier.data.names import default_names
 from brenier.training.phases import Listener, PhaseLines
 from brenier.training.signals import held_back
@@ -49,6 +50,7 @@ def fit(
     output: o.ModelOutput = None,
     validation: o.ValidationOption = None,
     weights: o.WeightsOption = None,
+    log_weights: o.LogWeightsOption = None,
     chains: o.ChainsOption = None,
     given: o.GivenOption = None,
     blocks: o.BlocksOption = None,
@@ -101,15 +103,19 @@ def fit(
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
+    if weights is not None and log_weights is not None:
+        raise typer.BadParameter("--weights and --log-weights are the same weights: give one.")
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
     with door(debug=debug, quiet=quiet), ExitStack() as stack:
         check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
-            inputs = _read(data, validation, weights, chains, quiet=quiet)
+            inputs = _read(
+                data, validation, WeightsColumn(weights, log_weights), chains, quiet=quiet
+            )
             if isinstance(listener, PhaseLines):
-                note(f"Fitting {inputs.size}")
+                note(f"Fitting {inputs.size(inputs.worth)}")
             settings |= _algorithm(algorithm, thesis=thesis)
             # Until the model is written.
             stack.enter_context(held_back())
@@ -216,10 +222,21 @@ class _Inputs:
         n = self.values.shape[1]
         return tuple(default_names(n)) if self.names is None else self.names
 
-    @property
-    def size(self) -> str:
+    def size(self, worth: str = "") -> str:
+        """How large the table is; `worth` is put after its number of rows."""
         N, n = self.values.shape
-        return f"{N} row{'s' * (N != 1)} of {n} column{'s' * (n != 1)}"
+        rows = f"{N} row{'s' * (N != 1)}{worth}{',' * bool(worth)}"
+        return f"{rows} of {n} column{'s' * (n != 1)}"
+
+    @property
+    def worth(self) -> str:
+        """What the rows are worth, known before the fit: copies of a row count apart."""
+        from brenier.data.weights import are_unequal, effective_size
+        from brenier.training.report import worth
+
+        if self.weights is None or not are_unequal(self.weights):
+            return ""
+        return worth(effective_size(self.weights))
 
 
 def _settings(**given: Any) -> dict[str, Any]:
@@ -247,7 +264,7 @@ def _model(data: str, output: str | None) -> str:
 def _read(
     data: list[str],
     validation: str | None,
-    weights: str | None,
+    weights: WeightsColumn,
     chains: str | None,
     *,
     quiet: bool,
@@ -261,7 +278,7 @@ def _read(
 
 
 def _read_tables(
-    data: list[str], weights: str | None, chains: str | None, *, quiet: bool
+    data: list[str], weights: WeightsColumn, chains: str | None, *, quiet: bool
 ) -> "tuple[Table, np.ndarray | None, np.ndarray | None]":
     """Return the rows of all files, their weights, and which chain each is of.
 
@@ -269,11 +286,11 @@ def _read_tables(
     """
     import numpy as np
 
-    from brenier.io.table import Table, read_table
+    from brenier.io.table import Table
 
     parts, omegas, groups = [], [], []
     for number, path in enumerate(data):
-        table, omega = split_column(read_table(path), weights, path, "weights")
+        table, omega = weights.read(path)
         table, chain = split_column(table, chains, path, "chains")
         names = parts[0].columns if parts else table.columns
         if parts and names is not None:
@@ -289,7 +306,7 @@ def _read_tables(
         groups.append(np.column_stack([np.full(len(own), number), own]))
     values = np.concatenate([part.values for part in parts])
     whole = Table(parts[0].columns, values)
-    omega = None if weights is None else np.concatenate(omegas)
+    omega = None if weights.name is None else np.concatenate(omegas)
     if chains is None and len(data) == 1:
         return whole, omega, None
     _, labels = np.unique(np.concatenate(groups), axis=0, return_inverse=True)
@@ -297,16 +314,13 @@ def _read_tables(
 
 
 def _read_validation(
-    path: str, table: "Table", weights: str | None, chains: str | None, *, quiet: bool
+    path: str, table: "Table", weights: WeightsColumn, chains: str | None, *, quiet: bool
 ) -> Any:
     """Return the validation rows in the columns of the table, with their weights if there are."""
-    from brenier.io.table import read_table
-
-    rows = read_table(path)
+    rows, omega = weights.read(path, missing_ok=True)
+    if weights.name is not None and omega is None and not quiet:
+        note(f"Note: no column {weights.name!r} in {display_name(path)}: its rows count alike.")
     there = rows.columns or ()
-    if weights is not None and weights not in there and not quiet:
-        note(f"Note: no column {weights!r} in {display_name(path)}: its rows count alike.")
-    rows, omega = split_column(rows, weights if weights in there else None, path, "weights")
     rows, _ = split_column(rows, chains if chains in there else None, path, "chains")
     names = table.columns or default_names(table.values.shape[1])
     values = with_names(in_order(rows, names, path, quiet=quiet), table.columns)
@@ -466,7 +480,9 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
 
 
 def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None:
-    data = ("data", f"{inputs.size}: {', '.join(inputs.shown_names)}")
+    # The last one's rows are whole.
+    *_, report = reports.values()
+    data = ("data", f"{inputs.size(report.worth)}: {', '.join(inputs.shown_names)}")
     print_reports(inputs.name, [data], reports)
     say(f"Model written to {model}")
 

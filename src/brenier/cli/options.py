@@ -392,3 +392,12 @@ WeightsOption = Annotated[
         show_default=False,
     ),
 ]
+LogWeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log-weights",
+        metavar="COLUMN",
+        help="The column of DATA that holds the logarithms of the rows' weights, up to a constant.",
+        show_default=False,
+    ),
+]

@@ -96,13 +96,13 @@ def reports_json(reports: "dict[str, FitReport]") -> dict[str, Any]:
 def report_lines(report: "FitReport") -> Lines:
     """Yield how a fit went."""
     yield "status", _status(report)
-    yield "distinct rows", report.rows
+    yield "distinct rows", report.rows + report.worth
     yield "log-likelihood", f"{report.train_log_likelihood:.4f} nats per row, training"
     if report.n_heldout:
         yield "", f"{report.heldout_log_likelihood:.4f} nats per row, held out to choose"
     if report.log_likelihood is not None:
         yield "", f"{report.log_likelihood} nats per row, judged"
-    if report.gain is not None:
+    if report.gain is not None and not report.discrete:
         yield "gain over Gaussian", f"{report.gain} nats per row, judged"
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
@@ -170,6 +170,8 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "heldout_log_likelihood": report.heldout_log_likelihood,
         "log_likelihood": full["log_likelihood"],
         "gain": full["gain"],
+        "effective_size": report.effective_size,
+        "discrete": list(report.discrete),
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],

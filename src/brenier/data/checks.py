@@ -4,20 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float
 
-from brenier.data.names import default_names, names_of
+from brenier.data.dependence import check_independent
+from brenier.data.names import default_names, names_of, quoted
 
-# A column that the others determine to this share of its own standard deviation has no density of
-# its own: what is left is rounding.
-DEPENDENCE = 1e-7
-# Coefficients of a dependence below this are rounding.
-COEFFICIENT = 1e-6
+# How many rows an error lists.
 SHOWN = 5
-# A column has repeated values where fewer than this share of them are distinct, in this many rows
-# or more.
-LEAST_DISTINCT, LEAST_ROWS = 0.5, 20
+# A column's values differ by no less and are no larger than this: beyond, numbers of 64 bits lose
+# digits or overflow in sums of rows.
+SMALLEST, LARGEST = 1e-290, 1e300
 
 
 def is_constant(Y: np.ndarray) -> np.ndarray:
@@ -29,14 +25,6 @@ def is_constant(Y: np.ndarray) -> np.ndarray:
 def constant_columns(X: Float[np.ndarray, "N q"], names: Sequence[str]) -> str:
     """Return the names of the constant columns, quoted; empty where all vary."""
     return quoted([names[i] for i in np.flatnonzero(is_constant(X)).tolist()])
-
-
-def repeated_values(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> str:
-    """Return the names of columns where most values repeat; empty where there are none."""
-    if len(Y) < LEAST_ROWS:
-        return ""
-    share = [len(np.unique(column)) / len(Y) for column in Y.T]
-    return quoted([name for name, s in zip(names, share, strict=True) if s < LEAST_DISTINCT])
 
 
 def raise_if_categorical(X: Any, error: ValueError) -> None:
@@ -81,6 +69,34 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def check_unmasked(values: Any, what: str, names: Sequence[str] | None = None) -> None:
+    """Raise `ValueError` that counts masked cells and names the first: a mask is not looked at.
+
+    Parameters
+    ----------
+    values : anything
+        What was given; only masked arrays of NumPy have masks.
+    what : str
+        What to call it, as in "y"; in small letters, with numbers, columns without names.
+    names : sequence of str, optional
+        Column names.
+    """
+    mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else np.zeros(0)
+    if mask.dtype != bool or not mask.any():
+        return
+    row, *column = np.argwhere(mask)[0].tolist() or [0]
+    width = mask.shape[-1] if mask.ndim else 1
+    columns = list(names or ())
+    if len(columns) != width:
+        columns = default_names(width, what.lower())
+    where = f"row {row}" + "".join(f" column {columns[j]!r}" for j in column[:1])
+    raise ValueError(
+        f"Expected a number in every cell of {what}; got {int(mask.sum())} of {mask.size} masked "
+        f"(first: {where}; rows count from 0). Drop these rows, or fill the cells in, as by "
+        "`.filled(value)`."
+    )
+
+
 def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     """Raise `ValueError` that counts the rows with NaN or infinity and names the first."""
     bad = ~np.isfinite(X)
@@ -101,6 +117,26 @@ def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     )
 
 
+def check_scales(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
+    """Raise `ValueError` naming columns whose values are too small or large to be computed with."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    # Halves, since the whole may overflow.
+    width = 2 * np.minimum(0.5 * high - 0.5 * low, LARGEST)
+    tiny = (size > 0) & (low < high) & (width < SMALLEST)
+    for wrong, extent, got, remedy in (
+        (tiny, width, "values that differ by no more than", "Multiply"),
+        (size > LARGEST, size, "values as large as", "Divide"),
+    ):
+        if wrong.any():
+            found = quoted([names[i] for i in np.flatnonzero(wrong).tolist()])
+            raise ValueError(
+                f"Expected values that 64 bits can be computed with; got column(s) {found} with "
+                f"{got} {extent[wrong][0]:.3g}. {remedy} by a power of ten (another unit) so that "
+                "values are near one."
+            )
+
+
 def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     """Raise `ValueError` that names what keeps the columns of distinct rows from having a density.
 
@@ -115,13 +151,7 @@ def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     _check_constant(Y, names)
     _check_duplicates(Y, names)
     if len(Y) > Y.shape[1]:
-        _check_dependent(Y, names)
-
-
-def quoted(names: Sequence[str]) -> str:
-    """Return the first few names in quotes, and how many more there are."""
-    shown = ", ".join(repr(str(name)) for name in names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+        check_independent(Y, names)
 
 
 def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
@@ -145,39 +175,3 @@ def _check_duplicates(Y: np.ndarray, names: Sequence[str]) -> None:
                 "row. Two equal columns have no joint density: drop one."
             )
         seen[content] = name
-
-
-def _pivoted_triangle(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the triangle of a QR factorisation with column pivoting, and the columns' order."""
-    # The unpivoted factorisation first: it makes a long table small at BLAS speed.
-    triangle: Any = np.linalg.qr(Y, mode="r")
-    factors: Any = scipy.linalg.qr(triangle, mode="r", pivoting=True)
-    return factors[-2], factors[-1]
-
-
-def _check_dependent(Y: np.ndarray, names: Sequence[str]) -> None:
-    """Find columns that are linear functions of others, by QR with column pivoting."""
-    centred = Y - Y.mean(axis=0)
-    largest = np.abs(centred).max(axis=0)
-    centred = centred / largest
-    centred /= np.linalg.norm(centred, axis=0)
-    triangle, order = _pivoted_triangle(centred)
-    rank = int(np.sum(np.abs(np.diag(triangle)) > DEPENDENCE))
-    if rank == len(names):
-        return
-    scale = largest * np.linalg.norm((Y - Y.mean(axis=0)) / largest, axis=0)
-    coefficients = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
-    relations = []
-    for column, standardised in zip(order[rank:], coefficients.T, strict=True):
-        used = np.abs(standardised) > COEFFICIENT
-        terms = [
-            f"{c * scale[column] / scale[other]:+.6g} {names[other]!r}"
-            for c, other in zip(standardised[used], order[:rank][used], strict=True)
-        ]
-        relations.append(f"{names[column]!r} = const {' '.join(terms)}")
-    dropped = quoted([names[int(i)] for i in order[rank:]])
-    raise ValueError(
-        "Expected columns that are not functions of each other; got exactly dependent column(s): "
-        f"{'; '.join(relations)}. Such a table has no density: drop {dropped}, or one column of "
-        "each group."
-    )

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+# How many names a message lists.
+SHOWN = 5
+
 
 def default_names(n: int, prefix: str = "x") -> list[str]:
     """Return x0, x1, ...: the names of n columns that have none."""
@@ -55,3 +58,9 @@ def checked_names(
     if not are_names or len(names) != n or (different and len(set(names)) < n):
         raise ValueError(f"Expected {key} of {n} columns; got {names!r:.80}.")
     return names
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Return the first few names in quotes, and how many more there are."""
+    shown = ", ".join(repr(str(name)) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

@@ -1,10 +1,10 @@
 r"""Rows in a canonical order: equal rows merged, each in a place that its contents alone give.
 
-Each row gets a keyed 128-bit hash of its bytes. Sorting by it makes a fit independent of row
-order; merging equal hashes makes an integer weight the same as repetition and a zero weight the
-same as absence, to the last bit; and a threshold on it (`brenier.data.split`) holds out rows so
-that copies of a row always fall on the same side. A prefix of the order is a uniformly drawn
-subset.
+Each row gets a keyed 128-bit hash of its cells in ascending order, so that the order of columns
+does not matter. Sorting by it makes a fit independent of row order; merging equal rows makes an
+integer weight the same as repetition and a zero weight the same as absence, to the last bit; and a
+threshold on it (`brenier.data.split`) holds out rows so that copies of a row always fall on the
+same side. A prefix of the order is a uniformly drawn subset.
 
 Of chains, whose neighbours are alike, blocks stand in the place of rows: they are what is hashed,
 ordered and held out (`brenier.data.chains`), and equal rows are merged within one of them only.
@@ -18,6 +18,9 @@ from jaxtyping import Float, Int
 
 from brenier.data.chains import Blocks
 
+from brenier.data.column_order import column_order
+from brenier.data.weights import effective_size
+
 
 class WeightedRows(NamedTuple):
     """Distinct rows with weights.
@@ -29,7 +32,8 @@ class WeightedRows(NamedTuple):
     weights : (N,)
         Total weight of each, positive.
     position : (N,)
-        The hash as a number in [0, 1), ascending: uniform whatever the rows hold.
+        The hash as a number in [0, 1), ascending: uniform whatever the rows hold. Rows of the
+        same cells in other columns share it.
     block : (N,)
         Which rows are not independent of each other; a number of its own for every row of a table
         of independent ones.
@@ -51,41 +55,7 @@ class WeightedRows(NamedTuple):
         )
 
     @property
-    def effective_size(self) -> float:
-        """How many independent rows of equal weight would tell as much (Kish 1965)."""
-        return effective_size(self.weights) / self.inefficiency
-
-    def at(self, X: Float[np.ndarray, "N k"]) -> "WeightedRows":
-        """Return the same rows in other coordinates."""
-        return self._replace(X=X)
-
-    def mean(self, values: Float[np.ndarray, " N"]) -> float:
-        """Return the weighted mean of one value a row."""
-        return float(np.average(values, weights=self.weights))
-
-
-class Split(NamedTuple):
-    """Rows to train on and rows to hold out, if any.
-
-    Attributes
-    ----------
-    train : WeightedRows
-        What the loss is of.
-    heldout : WeightedRows or None
-        What decides when a run stops and which model is chosen.
-    """
-
-    train: WeightedRows
-    heldout: WeightedRows | None = None
-
-
-def effective_size(weights: Float[np.ndarray, " N"]) -> float:
-    """Return (sum of weights)^2 / sum of squared weights."""
-    relative = weights / np.max(weights)
-    return float(np.sum(relative) ** 2 / np.sum(relative**2))
-
-
-def canonical_rows(
+    def canonical_rows(
     X: Float[np.ndarray, "N d"],
     weights: Float[np.ndarray, " N"] | None,
     seed: int,
@@ -108,7 +78,7 @@ def canonical_rows(
     present = weights > 0
     # Adding zero turns -0.0 into 0.0, which compares equal but has other bytes.
     X, weights = np.ascontiguousarray(X[present] + 0.0), weights[present]
-    digests = _digests(X, seed)
+    digests = _digests(np.sort(X, axis=1), seed)
     if blocks is None:
         return _merged(X, weights, digests, None)
     places = _places(blocks.block[present], digests)
@@ -123,10 +93,11 @@ def _merged(
 ) -> WeightedRows:
     """Return rows in the order of places and then of hashes, equal neighbours merged."""
     own = np.zeros(len(X), dtype=np.int64) if places is None else places
-    order = np.lexsort((digests[:, 1], digests[:, 0], own))
+    order = _order(X, digests)
+    order = order[np.argsort(own[order], kind="stable")]
     digests, X, weights, own = digests[order], X[order], weights[order], own[order]
     is_first = np.ones(len(X), dtype=bool)
-    is_first[1:] = np.any(digests[1:] != digests[:-1], axis=1) | (own[1:] != own[:-1])
+    is_first[1:] = np.any(X[1:] != X[:-1], axis=1) | (own[1:] != own[:-1])
     first = np.flatnonzero(is_first)
     summed = np.add.reduceat(weights, first)
     if places is None:
@@ -144,6 +115,22 @@ def _places(block: Int[np.ndarray, " N"], digests: np.ndarray) -> Int[np.ndarray
     place = np.empty(len(sums), dtype=np.int64)
     place[np.lexsort((sums[:, 1], sums[:, 0]))] = np.arange(len(sums))
     return place[own]
+
+
+def _order(X: np.ndarray, digests: np.ndarray) -> np.ndarray:
+    """Return the order of rows by their hashes, and by their cells where hashes are equal."""
+    order = np.lexsort((digests[:, 1], digests[:, 0]))
+    same = np.all(digests[order[1:]] == digests[order[:-1]], axis=1)
+    if not np.any(X[order[1:]][same] != X[order[:-1]][same]):
+        return order
+    # Rows of the same cells in other columns.
+    tied = np.zeros(len(X), dtype=bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    among = order[tied]
+    cells = X[among][:, column_order(X)[::-1]].T
+    order[tied] = among[np.lexsort((*cells, digests[among, 1], digests[among, 0]))]
+    return order
 
 
 def _digests(X: np.ndarray, seed: int) -> np.ndarray:

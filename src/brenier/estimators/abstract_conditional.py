@@ -18,11 +18,13 @@ from brenier.data.bounds import check_inside, column_bounds
 from brenier.data.checks import (
     check_columns,
     check_finite,
+    check_scales,
+    check_unmasked,
     constant_columns,
     raise_if_categorical,
     raise_if_text,
-    repeated_values,
 )
+from brenier.data.dependence import check_independent_beyond_rounding
 from brenier.data.names import default_names, names_of
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
@@ -32,16 +34,19 @@ from brenier.estimators.common import (
     check_n_samples,
     check_widths,
     column_names,
+    discrete_columns,
+    effective_rows,
     end_fit,
     generator,
     inversion_message,
     seed_of,
     settings_of,
     told_of_far_rows,
-    training_weights,
     warn_of_chains,
+    warn_of_few_effective_rows,
 )
 from brenier.estimators.files import save_estimator
+from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
@@ -136,7 +141,7 @@ class AbstractConditional(BaseEstimator):
         check_n_samples(n_samples)
         rng = generator(random_state, self.random_state)
         Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
-        return self._preimages(X, Z)
+        return self._preimages(X, self._in_order(Z))
 
     def mean(self, X) -> Float[np.ndarray, "N n"]:
         """Return the conditional mean of the targets at every row of X.
@@ -228,10 +233,11 @@ class AbstractConditional(BaseEstimator):
         check_is_fitted(self)
         save_estimator(self, path, with_probes=probes)
 
-    def _fit(self, X, Y, sample_weight, groups, validation, following: Following) -> None:
+    def _fit(self, X, Y, weights, groups, validation, following: Following) -> None:
         """Fit to checked rows (N, q) and targets (N, n), and set the fitted attributes.
 
-        `validation` is None, or checked rows, targets, and weights or None.
+        `weights` are checked, or None. `validation` is None, or checked rows, targets, and weights
+        or None.
         """
         check_widths(self.widths)
         check_widths(self.context_widths, "context_widths")
@@ -242,16 +248,21 @@ class AbstractConditional(BaseEstimator):
                 f"{settings.n_estimators}. Compositions cannot be averaged: leave it out."
             )
         names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
-        weights = training_weights(sample_weight, X)
+        check_scales(X, column_names(self))
+        check_scales(Y, names)
         with held_back(), jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(Y, bounds, names, "training data")
             pairs = np.concatenate([Y, X], axis=1)
             rows = canonical_rows(pairs, weights, seed, chain_blocks(groups, pairs))
             check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
+            check_independent_beyond_rounding(rows.X[:, :n], names)
             self._warn_of_rows(rows, n)
             if groups is None:
                 warn_of_chains(Y, names, context=X, stacklevel=3)
+            effective = effective_rows(weights, rows)
+            warn_of_few_effective_rows(effective, len(X), stacklevel=3)
+            discrete = discrete_columns(Y, weights, rows, names, stacklevel=3)
             heldout = None
             if validation is not None:
                 X_held, Y_held, held_weights = validation
@@ -265,34 +276,25 @@ class AbstractConditional(BaseEstimator):
                 settings,
                 bounds=bounds,
                 seed=seed,
+                discrete=discrete,
                 callback=following.callback,
                 listener=following.listener,
                 began=following.began,
             )
             self.flow_, self.baseline_ = model.flow, model.gaussian
             self.report_ = told_of_far_rows(
-                model.report, Y, model.flow.preprocessing.targets, names, stacklevel=3
+                model.report, Y, model.flow.preprocessing, names, stacklevel=3
             )
             self.n_iter_ = self.report_.n_iter
             end_fit(self.report_, stacklevel=3)
 
     def _warn_of_rows(self, rows: WeightedRows, n: int) -> None:
-        """Warn of columns of X that say nothing, of repeated targets, and of too few rows."""
+        """Warn of columns of X that say nothing, and of too few rows."""
         constant = constant_columns(rows.X[:, n:], column_names(self))
         if constant:
             warnings.warn(
                 f"Expected columns of X that vary; got constant {constant}: they have no influence "
                 "on the model.",
-                InputWarning,
-                stacklevel=4,
-            )
-        repeated = repeated_values(rows.X[:, :n], list(self.target_names_))
-        if repeated:
-            warnings.warn(
-                f"Expected targets with a density; got many equal values in {repeated}. Where "
-                "values repeat, any density can grow spikes and its likelihood means nothing. If "
-                "they are rounded or counted, add uniform noise of one step's width first "
-                "(dequantisation).",
                 InputWarning,
                 stacklevel=4,
             )
@@ -308,8 +310,13 @@ class AbstractConditional(BaseEstimator):
 
     def _mean(self, X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N n"]:
         nodes, weights = _normal_nodes(self.flow_.n)
-        Z = np.broadcast_to(nodes, (len(X), *nodes.shape))
+        Z = np.broadcast_to(self._in_order(nodes), (len(X), *nodes.shape))
         return np.einsum("k,jkn->jn", weights, self._preimages(X, Z))
+
+    def _in_order(self, Z: Float[np.ndarray, "*k n"]) -> Float[np.ndarray, "*k n"]:
+        """Return normal points in the order of the targets, which changes none of their rows."""
+        images = self.flow_.preprocessing.images(Z.reshape(-1, self.flow_.n))
+        return np.asarray(images).reshape(Z.shape)
 
     def _preimages(
         self, X: Float[np.ndarray, "N q"], Z: Float[np.ndarray, "N k n"]
@@ -335,6 +342,7 @@ class AbstractConditional(BaseEstimator):
         """Return finite float64 rows of X; `reset` learns its columns rather than compare them."""
         if not reset:
             check_is_fitted(self)
+        check_unmasked(X, "X", None if reset else column_names(self))
         shape = tuple(getattr(X, "shape", ()))
         if len(shape) == 2 and shape[1] == 0:
             raise ValueError(
@@ -359,9 +367,9 @@ class AbstractConditional(BaseEstimator):
         return rows
 
     def _warn_if_far(self, rows: Float[np.ndarray, "N q"]) -> None:
-        preprocessing: Any = self.flow_.preprocessing
+        scaling: Any = context_scaling(self.flow_.preprocessing)
         with jax.enable_x64(True):
-            far = np.flatnonzero(np.asarray(preprocessing.scaling.far(rows)))
+            far = np.flatnonzero(np.asarray(scaling.far(rows)))
         if len(far):
             warnings.warn(
                 f"{len(far)} of {len(rows)} rows of X lie far outside the training rows (first: "
@@ -374,6 +382,7 @@ class AbstractConditional(BaseEstimator):
     def _targets(self, Y, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 targets; `reset` learns their columns."""
         names = names_of(Y)
+        check_unmasked(Y, "y", None if reset else list(self.target_names_))
         try:
             values = np.asarray(Y, dtype=np.float64)
         except (TypeError, ValueError) as error:

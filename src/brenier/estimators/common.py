@@ -16,10 +16,14 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
 from brenier.data.chains import Blocks, blocks_of, lag_one_correlations, looks_like_a_chain
-from brenier.data.checks import check_finite, quoted
+from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names
+from brenier.data.repeats import repeated_columns, repeats_message
+from brenier.data.rows import WeightedRows
+from brenier.data.weights import are_unequal, check_weights, weights_of_logs
+from brenier.flow.column_order import own_columns
 from brenier.flow.inverse import Inversion
-from brenier.flow.preprocessing import Preprocessing
+from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus, InputWarning
 from brenier.training.algorithm import Algorithm
@@ -30,6 +34,8 @@ from brenier.training.settings import Settings, default_settings
 
 # From where on `verbose` prints iterates, not only phases.
 VERBOSE_ITERATES = 2
+# Fewer rows of equal weight than this tell little of a density.
+FEW_EFFECTIVE_ROWS = 50
 _COUNT = Interval(Integral, 1, None, closed="left")
 # What the settings that all fits have may be, as scikit-learn checks it.
 CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
@@ -203,15 +209,35 @@ def column_names(estimator: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def checked_weights(weights: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | None:
+def checked_weights(
+    weights: Any, X: np.ndarray, what: str = "sample_weight"
+) -> Float[np.ndarray, " N"] | None:
     """Return the weights of the rows X as float64, None where there are none."""
     if weights is None:
         return None
-    return _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
+    found = _one_a_row(weights, X, what)
+    check_weights(found, what)
+    return found
 
 
-def training_weights(sample_weight: Any, X: np.ndarray) -> Float[np.ndarray, " N"] | None:
-    """Return the weights of the rows X of a fit as float64, not all of them zero."""
+def training_weights(
+    sample_weight: Any, log_weights: Any, X: np.ndarray
+) -> Float[np.ndarray, " N"] | None:
+    """Return the weights of the rows X of a fit as float64, not all of them zero.
+
+    Parameters
+    ----------
+    sample_weight, log_weights : array, (N,), or None
+        The weights or their logarithms, or neither.
+    X : (N, d)
+        Rows.
+    """
+    if sample_weight is not None and log_weights is not None:
+        raise ValueError(
+            "Expected sample_weight or log_weights; got both. Give the weights or their logarithms."
+        )
+    if log_weights is not None:
+        return weights_of_logs(_one_a_row(log_weights, X, "log_weights"))
     weights = checked_weights(sample_weight, X)
     if weights is not None and not np.any(weights > 0):
         raise ValueError("Expected a positive sample_weight; got zero for every row.")
@@ -279,7 +305,7 @@ def warn_of_chains(
 def told_of_far_rows(
     report: FitReport,
     X: Float[np.ndarray, "N n"],
-    preprocessing: Preprocessing,
+    preprocessing: AbstractPreprocessing,
     names: Sequence[str],
     *,
     stacklevel: int,
@@ -292,14 +318,15 @@ def told_of_far_rows(
         Without them.
     X : (N, n)
         The columns that the density is of, in the table's order.
-    preprocessing : Preprocessing
+    preprocessing : AbstractPreprocessing
         The fit's.
     names : sequence of str
         Column names.
     stacklevel : int
         Of the warning.
     """
-    found = far_rows_of(X, preprocessing, names)
+    own, order = own_columns(preprocessing)
+    found = far_rows_of(X[:, order], own, [names[k] for k in order])
     if found.codes:
         warnings.warn(
             f"Expected measured values; got far rows that share one: {'; '.join(found.codes)}. If "
@@ -310,8 +337,84 @@ def told_of_far_rows(
     return replace(report, n_far=found.count, far_rows=found.named)
 
 
+def _one_a_row(weights: Any, X: np.ndarray, what: str) -> Float[np.ndarray, " N"]:
+    """Return float64 numbers, one for each row of X, that scikit-learn has checked but for NaN."""
+    check_unmasked(weights, what)
+    if not isinstance(weights, Real):
+        # A copy of what it refuses to see: infinity and NaN are named by their rows afterwards.
+        weights = np.array(weights, dtype=np.float64)
+        seen = np.where(np.isfinite(weights), weights, 0.0)
+        _check_sample_weight(seen, X, dtype=np.float64)
+        return weights
+    return np.full(len(X), float(weights))
+
+
+def effective_rows(weights: Float[np.ndarray, " N"] | None, rows: WeightedRows) -> float | None:
+    """Return what the distinct rows are worth; None where they are independent and alike."""
+    return rows.effective_size if are_unequal(weights) or rows.block is not None else None
+
+
+def warn_of_few_effective_rows(value: float | None, n_rows: int, *, stacklevel: int) -> None:
+    """Warn where unequal weights, or chains, leave few rows that count.
+
+    Parameters
+    ----------
+    value : float or None
+        What the rows are worth; None where their weights are equal.
+    n_rows : int
+        Number of rows.
+    stacklevel : int
+        Of the warning, counted from the caller.
+    """
+    if value is None or value >= FEW_EFFECTIVE_ROWS:
+        return
+    warnings.warn(
+        f"Expected {FEW_EFFECTIVE_ROWS} effective rows or more; got {n_rows} rows, worth "
+        f"{value:.1f} independent ones of equal weight (Kish's (sum w)^2 / sum w^2, over the time "
+        "in which a chain forgets). Few rows then decide everything: get weights that vary less, "
+        "longer chains, or more rows.",
+        InputWarning,
+        stacklevel=stacklevel + 1,
+    )
+
+
+def mean_score(log_density: Float[np.ndarray, " N"], sample_weight: Any) -> float:
+    """Return the mean log-density of rows, weighted if there are weights."""
+    return float(np.average(log_density, weights=checked_weights(sample_weight, log_density)))
+
+
+def discrete_columns(
+    X: Float[np.ndarray, "N n"],
+    weights: Float[np.ndarray, " N"] | None,
+    rows: WeightedRows,
+    names: Sequence[str],
+    *,
+    stacklevel: int,
+) -> tuple[str, ...]:
+    """Return the names of the columns whose values repeat, after a warning that says how.
+
+    Parameters
+    ----------
+    X : (N, n)
+        The density's own columns, as given.
+    weights : (N,) or None
+        Their weights.
+    rows : WeightedRows
+        The distinct rows, a context's columns included.
+    names : sequence of n str
+        Column names.
+    stacklevel : int
+        Of the warning, counted from the caller.
+    """
+    grids = repeated_columns(X, weights, len(rows.X), names)
+    if grids:
+        warnings.warn(repeats_message(grids), InputWarning, stacklevel=stacklevel + 1)
+    return tuple(grid.name for grid in grids)
+
+
 def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
     """Return points of the normal space as finite float64."""
+    check_unmasked(Z, "Z")
     Z = np.asarray(Z, dtype=np.float64)
     if Z.ndim != 2 or Z.shape[1] != n:
         raise ValueError(f"Expected points of shape (N, {n}); got {Z.shape}.")

@@ -9,10 +9,17 @@ from sklearn.base import DensityMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from brenier.data.checks import check_finite
+from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names
 from brenier.estimators.abstract_conditional import AbstractConditional, check_same_length
-from brenier.estimators.common import Following, checked_weights, column_names, normal_points
+from brenier.estimators.common import (
+    Following,
+    checked_weights,
+    column_names,
+    mean_score,
+    normal_points,
+    training_weights,
+)
 from brenier.flow.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
 from brenier.training.likelihood import gaussian_log_density
@@ -115,7 +122,17 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
     (3, 2)
     """
 
-    def fit(self, X, y, *, sample_weight=None, groups=None, validation_data=None, callback=None):
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        sample_weight=None,
+        log_weights=None,
+        groups=None,
+        validation_data=None,
+        callback=None,
+    ):
         """Fit the density of y given X.
 
         Parameters
@@ -126,6 +143,9 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             Targets in data units.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
         groups : (N,), optional
             Labels of chains or other groups. Rows of one label are not independent of each other;
             those of a chain come in its order. Contiguous blocks of them are trained on, choose or
@@ -160,7 +180,8 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             )
         X, Y = self._context(X, reset=True), self._targets(y, reset=True)
         check_same_length(X, Y)
-        self._fit(X, Y, sample_weight, groups, self._validation(validation_data), following)
+        weights = training_weights(sample_weight, log_weights, X)
+        self._fit(X, Y, weights, groups, self._validation(validation_data), following)
         return self
 
     def score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:
@@ -193,7 +214,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         sample_weight : (N,), optional
             Weights of the mean.
         """
-        return float(np.average(self.score_samples(X, y), weights=sample_weight))
+        return mean_score(self.score_samples(X, y), sample_weight)
 
     def baseline_score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under linear regression with Gaussian noise.
@@ -260,6 +281,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         return X, Y, checked_weights(weights[0] if weights else None, X)
 
     def _validation_rows(self, X) -> Float[np.ndarray, "M q"]:
+        check_unmasked(X, "X", column_names(self))
         rows: Any = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
         check_finite(rows, column_names(self))
         return rows

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.estimators.common import seed_of
+from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.preprocessing import ConditionalPreprocessing
 from brenier.flow.storage import flow_to_arrays, gaussian_to_arrays
 from brenier.io.model_file import write_model
 from brenier.training.likelihood import gaussian_log_density
@@ -118,13 +118,13 @@ def _parameters(estimator: Any) -> dict[str, Any]:
 
 def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
     """Return three points of the data space whose log-densities pin the model down."""
-    steps, preprocessing = np.array([[0.0], [0.5], [-0.5]]), flow.preprocessing
+    steps, preprocessing = np.array([0.0, 0.5, -0.5]), flow.preprocessing
     with jax.enable_x64(True):
-        rows = np.asarray(preprocessing.inverse(steps * np.ones(flow.n)))
-    if isinstance(preprocessing, ConditionalPreprocessing):
-        scaling = preprocessing.scaling
-        spread = np.where(np.isfinite(scaling.scale), scaling.scale, 0.0)
-        rows = np.concatenate([rows, scaling.mean + steps * spread], axis=1)
+        rows = np.asarray(preprocessing.inverse(steps[:, None] * np.ones(flow.n)))
+    scaling = context_scaling(preprocessing)
+    if scaling is not None:
+        context = np.stack([scaling.typical(place) for place in steps.tolist()])
+        rows = np.concatenate([rows, context], axis=1)
     return rows
 
 
@@ -135,6 +135,5 @@ def _no_probes(flow: ConvexFlow) -> Float[np.ndarray, "0 d"]:
 
 def n_columns(flow: ConvexFlow) -> int:
     """Return the number of columns of a flow's rows, those of the context among them."""
-    preprocessing = flow.preprocessing
-    conditional = isinstance(preprocessing, ConditionalPreprocessing)
-    return flow.n + (len(preprocessing.scaling.mean) if conditional else 0)
+    scaling = context_scaling(flow.preprocessing)
+    return flow.n + (0 if scaling is None else len(scaling.mean))

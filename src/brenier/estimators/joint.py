@@ -13,7 +13,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import Bounds, check_inside, column_bounds
-from brenier.data.checks import check_columns, check_finite, raise_if_text
+from brenier.data.checks import (
+    check_columns,
+    check_finite,
+    check_scales,
+    check_unmasked,
+    raise_if_text,
+)
+from brenier.data.dependence import check_independent_beyond_rounding
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.common import (
@@ -24,15 +31,19 @@ from brenier.estimators.common import (
     check_widths,
     checked_weights,
     column_names,
+    discrete_columns,
+    effective_rows,
     end_fit,
     generator,
     inversion_message,
+    mean_score,
     normal_points,
     seed_of,
     settings_of,
     told_of_far_rows,
     training_weights,
     warn_of_chains,
+    warn_of_few_effective_rows,
 )
 from brenier.estimators.files import save_estimator
 from brenier.flow.evaluation import in_batches, inverse, log_density, map_inversions, transform
@@ -248,7 +259,15 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         return cls(**{**form, **changes})
 
     def fit(
-        self, X, y=None, *, sample_weight=None, groups=None, validation_data=None, callback=None
+        self,
+        X,
+        y=None,
+        *,
+        sample_weight=None,
+        log_weights=None,
+        groups=None,
+        validation_data=None,
+        callback=None,
     ):
         """Fit the density.
 
@@ -260,6 +279,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             For scikit-learn's pipelines.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
         groups : (N,), optional
             Labels of chains or other groups. Rows of one label are not independent of each other;
             those of a chain come in its order. Contiguous blocks of them are trained on, choose or
@@ -291,15 +313,20 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         settings = settings_of(self, conditional=False)
         X = self._rows(X, reset=True)
         names, seed = column_names(self), seed_of(self.random_state)
-        weights = training_weights(sample_weight, X)
+        check_scales(X, names)
+        weights = training_weights(sample_weight, log_weights, X)
         with held_back(), jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             check_inside(X, bounds, names, "training data")
             rows = canonical_rows(X, weights, seed, chain_blocks(groups, X))
             check_columns(ColumnBounds(*bounds).columns(rows.X), names)
+            check_independent_beyond_rounding(rows.X, names)
             self._check_number(rows, settings)
             if groups is None:
                 warn_of_chains(X, names, stacklevel=2)
+            effective = effective_rows(weights, rows)
+            warn_of_few_effective_rows(effective, len(X), stacklevel=2)
+            discrete = discrete_columns(X, weights, rows, names, stacklevel=2)
             validation = self._validation_rows(validation_data, bounds, seed)
             model = fit(
                 rows,
@@ -308,6 +335,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 settings,
                 bounds=bounds,
                 seed=seed,
+                discrete=discrete,
                 callback=following.callback,
                 listener=following.listener,
                 began=following.began,
@@ -379,7 +407,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         sample_weight : (N,), optional
             Weights of the mean.
         """
-        return float(np.average(self.score_samples(X), weights=sample_weight))
+        return mean_score(self.score_samples(X), sample_weight)
 
     def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the Gaussian fitted to the same training rows.
@@ -485,7 +513,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         drawn = 0
         while len(rows) < n_samples:
             wanted = int(n_samples) - len(rows)
-            candidates, inversion = self.invert(rng.normal(size=(wanted, self.n_features_in_)))
+            # In the order in which columns are held, so that theirs makes no difference.
+            Z = self.flow_.preprocessing.images(rng.normal(size=(wanted, self.n_features_in_)))
+            candidates, inversion = self.invert(Z)
             rows = np.concatenate([rows, candidates[inversion.converged]])
             drawn += wanted
             if drawn > 100 * n_samples:
@@ -529,6 +559,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
+        check_unmasked(X, "X", None if reset else column_names(self))
         try:
             rows: Any = validate_data(
                 self,

@@ -7,9 +7,14 @@ from jaxtyping import Float
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from brenier.data.checks import check_finite, raise_if_categorical
+from brenier.data.checks import check_finite, check_unmasked, raise_if_categorical
 from brenier.estimators.abstract_conditional import AbstractConditional
-from brenier.estimators.common import Following, column_names
+from brenier.estimators.common import (
+    Following,
+    checked_weights,
+    column_names,
+    training_weights,
+)
 from brenier.flow.evaluation import in_batches, log_density
 
 
@@ -47,7 +52,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
     (3, 2)
     """
 
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y, sample_weight=None, *, log_weights=None, groups=None):
         """Fit the density of y given X.
 
         Parameters
@@ -58,6 +63,9 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
             Targets.
         sample_weight : (N,), optional
             Non-negative weights; an integer weight is the same as that many copies of the row.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
         groups : (N,), optional
             Labels of chains or other groups. Rows of one label are not independent of each other;
             those of a chain come in its order. Contiguous blocks of them are trained on, choose or
@@ -70,6 +78,8 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         following = Following.of(None, int(self.verbose))
         self._validate_params()
         name = getattr(y, "name", None)
+        check_unmasked(X, "X")
+        check_unmasked(y, "y")
         try:
             rows: Any
             rows, y = validate_data(
@@ -88,7 +98,8 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         self.target_names_ = np.array([str(name) if name else "y"], dtype=object)
         Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
         check_finite(Y, list(self.target_names_))
-        self._fit(rows, Y, sample_weight, groups, None, following)
+        weights = training_weights(sample_weight, log_weights, rows)
+        self._fit(rows, Y, weights, groups, None, following)
         return self
 
     def predict(self, X) -> Float[np.ndarray, " N"]:
@@ -100,6 +111,22 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
             The context.
         """
         return self.mean(X)[:, 0]
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the coefficient of determination R^2 of `predict`.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            The context.
+        y : (N,)
+            Targets.
+        sample_weight : (N,), optional
+            Weights.
+        """
+        check_unmasked(y, "y")
+        weights = checked_weights(sample_weight, np.asarray(y))
+        return RegressorMixin.score(self, X, y, weights)
 
     def log_density(self, X, y) -> Float[np.ndarray, " N"]:
         """Return the log-density of every target given its row of X (nats).

@@ -22,14 +22,16 @@ from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from brenier.data.bounds import column_bounds
-from brenier.data.checks import check_finite, quoted, raise_if_text
-from brenier.data.names import default_names
+from brenier.data.checks import check_finite, check_unmasked, raise_if_text
+from brenier.data.names import default_names, quoted
 from brenier.estimators.common import (
     check_n_samples,
     column_names,
     generator,
+    mean_score,
     normal_points,
     seed_of,
+    training_weights,
 )
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import parts_to_file
@@ -122,7 +124,15 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         self.random_state = random_state
 
     def fit(
-        self, X, y=None, *, sample_weight=None, groups=None, validation_data=None, callback=None
+        self,
+        X,
+        y=None,
+        *,
+        sample_weight=None,
+        log_weights=None,
+        groups=None,
+        validation_data=None,
+        callback=None,
     ):
         """Fit every block's flow.
 
@@ -134,6 +144,9 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             For scikit-learn's pipelines.
         sample_weight : (N,), optional
             Non-negative weights.
+        log_weights : (N,), optional
+            In place of `sample_weight`: logarithms of weights, up to a constant; minus infinity is
+            a weight of zero.
         groups : (N,), optional
             Labels of chains or other groups. Rows of one label are not independent of each other;
             those of a chain come in its order. Contiguous blocks of them are trained on, choose or
@@ -160,6 +173,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         own = callback.began if isinstance(callback, Listener) else None
         began = time.perf_counter() if own is None else own
         rows = self._rows(X, reset=True)
+        weights = training_weights(sample_weight, log_weights, rows)
         self.blocks_ = _blocks(self.blocks, column_names(self))
         validation = None if validation_data is None else self._validation(validation_data)
         flows: list[Any] = []
@@ -172,7 +186,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
                 try:
                     flow.fit(
                         *self._parts(rows, k),
-                        sample_weight=sample_weight,
+                        sample_weight=weights,
                         groups=groups,
                         validation_data=held_out,
                         callback=_counted_on(callback, flows, began, len(self.blocks_)),
@@ -200,7 +214,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats)."""
-        return float(np.average(self.score_samples(X), weights=sample_weight))
+        return mean_score(self.score_samples(X), sample_weight)
 
     def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the blocks' Gaussians and linear regressions."""
@@ -236,7 +250,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         """
         check_is_fitted(self)
         Z = _draw(n_samples, self.n_features_in_, random_state, self.random_state)
-        return self.inverse_transform(Z)
+        return self.inverse_transform(self._in_order(Z))
 
     def condition(self, values: Mapping[str, float] | None = None, /, **named) -> "ConditionedFlow":
         """Return the density of the other columns, given values of the leading ones.
@@ -363,6 +377,16 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             rows = np.concatenate([rows, new], axis=1)
         return rows
 
+    def _in_order(self, Z: Float[np.ndarray, "N m"]) -> Float[np.ndarray, "N m"]:
+        """Return normal points of the last blocks in the order of their columns."""
+        parts, end = [], Z.shape[1]
+        for flow in reversed(self.flows_):
+            if end > 0:
+                own = flow.flow_
+                parts.append(np.asarray(own.preprocessing.images(Z[:, end - own.n : end])))
+                end -= own.n
+        return np.concatenate(parts[::-1], axis=1)
+
     def _order(self) -> list[int]:
         """Return where every column of the table stands among those of the blocks."""
         names = [name for block in self.blocks_ for name in block]
@@ -377,6 +401,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         return _frame(rows[:, columns], list(block))
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
+        check_unmasked(X, "X", None if reset else column_names(self))
         try:
             rows: Any = validate_data(
                 self, X, dtype=np.float64, reset=reset, ensure_all_finite=False
@@ -421,6 +446,7 @@ class ConditionedFlow:
         """
         if hasattr(X, "columns"):
             X = np.column_stack([np.asarray(X[name], dtype=np.float64) for name in self.columns])
+        check_unmasked(X, "X", self.columns)
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise ValueError(
@@ -443,7 +469,7 @@ class ConditionedFlow:
         """Return rows of the other columns drawn given the values, in the order of `columns`."""
         Z = _draw(n_samples, len(self.columns), random_state, self.joint.random_state)
         given = np.tile(self.values, (len(Z), 1))
-        return self.joint._from_normal(given, Z)[:, len(self.values) :]
+        return self.joint._from_normal(given, self.joint._in_order(Z))[:, len(self.values) :]
 
 
 def _frame(rows: np.ndarray, names: list[str]) -> "pl.DataFrame":

@@ -94,6 +94,19 @@ class ContextScaling(eqx.Module):
         mean, scale, _ = standardise(bent, weights)
         return ContextScaling(mean, np.where(constant, np.inf, scale), *edges, curve)
 
+    def typical(self, place: float) -> Float[np.ndarray, " q"]:
+        """Return a context so many standard deviations from the mean, in data units.
+
+        Of columns that are bent, one between the edges.
+        """
+        spread = np.where(np.isfinite(self.scale), self.scale, 0.0)
+        plain = self.mean + place * spread
+        if self.curve is None:
+            return plain
+        bent = (self.curve.sign != 0.0) | np.isfinite(self.curve.values[0])
+        middle = 0.5 * (1.0 + 0.5 * place)
+        return np.where(bent, self.low + middle * (self.high - self.low), plain)
+
     def far(self, X: Float[Array, "N q"]) -> Array:
         """Return which rows lie beyond the edges, (N,)."""
         varies = jnp.isfinite(self.scale)

@@ -53,7 +53,8 @@ class ConvexFlow(eqx.Module):
         """Return z, the image of the rows under the map; NaN outside the bounds."""
         Y, _ = self.preprocessing.forward(X)
         z, _ = self._image(Y)
-        return jnp.where(self.preprocessing.inside(X)[:, None], z.T, jnp.nan)
+        Z = self.preprocessing.images(z.T)
+        return jnp.where(self.preprocessing.inside(X)[:, None], Z, jnp.nan)
 
     def inverse(self, Z: Float[Array, "N d"]) -> tuple[Float[Array, "N n"], Inversion]:
         """Return the rows x whose images are z, and how well each was solved for.
@@ -67,7 +68,7 @@ class ConvexFlow(eqx.Module):
     def map_inversions(self, Z: Float[Array, "N d"]) -> tuple[Inversion, ...]:
         """Return how well each map was inverted, that of the one applied first in front."""
         context = self.preprocessing.context(Z[:, self.n :])
-        targets = Z[:, : self.n]
+        targets = self.preprocessing.of_images(Z[:, : self.n])
         if self.tail is not None:
             targets = self.tail.inverse(targets)
         return invert_each(self.map, targets, context)

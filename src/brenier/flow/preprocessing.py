@@ -152,6 +152,14 @@ class AbstractPreprocessing(eqx.Module):
     def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
         """Return the preprocessed context."""
 
+    def images(self, Z: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return images with a column for each of the data's, in their order."""
+        return Z
+
+    def of_images(self, Z: Float[Array, "N n"]) -> Float[Array, "N n"]:
+        """Return what `images` made images of."""
+        return Z
+
 
 class Preprocessing(AbstractPreprocessing):
     """Bounds, then whitening, then the map that brings far rows nearer, if there are any."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier.flow.column_order import OrderedPreprocessing, context_scaling
 from brenier.flow.context import ContextScaling, Curve
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
@@ -30,6 +31,7 @@ from brenier.flow.shelf import (
     TRIANGULAR,
     Shelf,
 )
+from brenier.flow.storage import ORDERS
 from brenier.flow.tail import Tail
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.composition import Composition
@@ -65,7 +67,23 @@ def take_flow(shelf: Shelf, structure: Structure) -> ConvexFlow:
     parts = _Parts(shelf, preprocessing.n, q if conditional else None)
     map_ = parts.map(entry(structure, "map", Mapping), "map")
     tail = Tail(shelf.take("tail.h", law=POSITIVE)) if "tail.h" in shelf else None
-    return ConvexFlow(preprocessing, map_, tail)
+    return ConvexFlow(_ordered(preprocessing, structure, q), map_, tail)
+
+
+def _ordered(
+    preprocessing: AbstractPreprocessing, structure: Structure, q: int
+) -> AbstractPreprocessing:
+    """Return the preprocessing of columns in their own order; older files have none."""
+    if not any(name in structure for name in ORDERS):
+        return preprocessing
+    orders = []
+    for name, length in zip(ORDERS, (preprocessing.n, q), strict=True):
+        order = entry(structure, name, list)
+        are_whole = all(isinstance(place, int) and not isinstance(place, bool) for place in order)
+        if not are_whole or sorted(order) != list(range(length)):
+            raise ValueError(f"Expected {name} of {length} columns; got {order!r:.80}.")
+        orders.append(np.array(order, dtype=int))
+    return OrderedPreprocessing(preprocessing, *orders)
 
 
 def take_gaussian(shelf: Shelf, flow: ConvexFlow) -> AbstractGaussian:
@@ -73,9 +91,10 @@ def take_gaussian(shelf: Shelf, flow: ConvexFlow) -> AbstractGaussian:
     n, preprocessing = flow.n, flow.preprocessing
     axes = shelf.take("baseline.axes", n, n, law=ORTHONORMAL)
     sd = shelf.take("baseline.sd", n, law=POSITIVE)
-    if not isinstance(preprocessing, ConditionalPreprocessing):
+    scaling = context_scaling(preprocessing)
+    if scaling is None:
         return Gaussian(axes, sd, shelf.take("baseline.linear", n))
-    q = len(preprocessing.scaling.mean)
+    q = len(scaling.mean)
     coefficients = shelf.take("baseline.coefficients", n, q)
     return ConditionalGaussian(axes, sd, coefficients, shelf.take("baseline.intercept", n))
 

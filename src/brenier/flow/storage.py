@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 from brenier.arrays import Array
-from brenier.flow.context import ContextScaling, Curve
+from brenier.flow.column_order import OrderedPreprocessing
+from brenier.flow.context import ContextScaling
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
     AbstractPreprocessing,
@@ -35,16 +36,28 @@ from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.radial import RadialUnits
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
+# Which column comes first, second, ...; of the density's own columns, and of a context's.
+ORDERS = ("order", "context_order")
+
 Arrays = dict[str, np.ndarray]
 Structure = dict[str, Any]
 
 
 def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, Structure]:
     """Return a flow's arrays by name, and what else it takes to rebuild it."""
-    arrays, kind = _preprocessing_to_arrays(flow.preprocessing)
+    preprocessing, order = _without_order(flow.preprocessing)
+    arrays, kind = _preprocessing_to_arrays(preprocessing)
     of_map, structure = _map_to_arrays(flow.map, "map")
     tail = {} if flow.tail is None else _by_path(flow.tail, "tail")
-    return _as_floats(arrays | of_map | tail), {"kind": kind, "map": structure}
+    return _as_floats(arrays | of_map | tail), {"kind": kind, "map": structure, **order}
+
+
+def _without_order(preprocessing: AbstractPreprocessing) -> tuple[AbstractPreprocessing, Structure]:
+    """Return the preprocessing of columns in their own order, and which that is."""
+    if not isinstance(preprocessing, OrderedPreprocessing):
+        return preprocessing, {}
+    orders = {name: np.asarray(getattr(preprocessing, name)).tolist() for name in ORDERS}
+    return preprocessing.inner, orders
 
 
 def gaussian_to_arrays(gaussian: AbstractGaussian) -> Arrays:

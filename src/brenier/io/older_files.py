@@ -71,7 +71,8 @@ def _unjudged(metadata: Metadata) -> Metadata:
     report = {name: v for name, v in metadata["report"].items() if name != "heldout_gain"}
     heldout = report["heldout_log_likelihood"]
     report["heldout_log_likelihood"] = None if heldout is None else heldout["mean"]
-    report["effective_size"] = float(report["n_train"] + report["n_heldout"])
+    report["n_rows"] = report["n_train"] + report["n_heldout"]
+    report["effective_size"] = float(report["n_rows"])
     report |= {"n_far": 0, "far_rows": []}
     report |= {"n_judge": 0, "log_likelihood": None, "gain": None, "not_judged": UNJUDGED}
     return {**metadata, "report": report}

@@ -26,6 +26,7 @@ def build_report(
     flow: ConvexFlow,
     measured: "Measured",
     session: Session,
+    discrete: Sequence[str] = (),
 ) -> FitReport:
     """Return the report of the average of what was trained on every fold.
 
@@ -41,6 +42,8 @@ def build_report(
         How likely rows are under it.
     session : Session
         The fit's, at its end.
+    discrete : sequence of str
+        Names of the columns whose values repeat.
     """
     leader = max(kept, key=lambda trained: trained.train_log_likelihood)
     cut_off = [trained for trained in everyone if trained.out_of_time]
@@ -60,6 +63,7 @@ def build_report(
         n_train=measured.n_train,
         n_heldout=sum(0 if rows is None else len(rows.X) for rows in heldout),
         n_judge=measured.n_judge,
+        n_rows=measured.n_rows,
         effective_size=measured.effective_size,
         train_log_likelihood=measured.train_log_likelihood,
         heldout_log_likelihood=float(
@@ -91,6 +95,7 @@ def build_report(
         tail=0.0 if flow.tail is None else float(flow.tail.h),
         seconds=seconds,
         certificate=leader.certificate,
+        discrete=tuple(discrete),
     )
 
 
@@ -100,7 +105,7 @@ class Measured:
 
     Attributes
     ----------
-    n_train, n_judge : int
+    n_train, n_judge, n_rows : int
         How many rows there are.
     effective_size : float
         Of all rows.
@@ -112,6 +117,7 @@ class Measured:
 
     n_train: int
     n_judge: int
+    n_rows: int
     effective_size: float
     train_log_likelihood: float
     judgement: Judgement
@@ -120,7 +126,8 @@ class Measured:
     def of(kept: Sequence[Trained], table: Table, train: float, judgement: Judgement) -> "Measured":
         """Return what is known, with the table's numbers of rows."""
         n_train, n_judge = len(_training(kept, table.rows).X), table.n_judge
-        return Measured(n_train, n_judge, table.effective_size, train, judgement)
+        n_rows = len(table.rows.X) + n_judge
+        return Measured(n_train, n_judge, n_rows, table.effective_size, train, judgement)
 
 
 def measure(

@@ -16,7 +16,9 @@ from jaxtyping import Float
 
 from brenier.data.bounds import Bounds
 from brenier.data.checks import is_constant
+from brenier.data.column_order import column_order
 from brenier.data.rows import WeightedRows
+from brenier.flow.column_order import OrderedPreprocessing
 from brenier.flow.context import ContextScaling
 from brenier.flow.preprocessing import (
     AbstractPreprocessing,
@@ -128,6 +130,10 @@ def _preprocessing(
     return Preprocessing(column_bounds, *far_rows_nearer(bounded, weights, how))
 
 
+def _ordered(bounds: Bounds, order: np.ndarray) -> Bounds:
+    return Bounds(bounds.low[order], bounds.high[order])
+
+
 @dataclass(frozen=True)
 class JointStart(AbstractStart):
     """Initial weights: the network, and as many radial units as any candidate has."""
@@ -155,9 +161,13 @@ class JointStart(AbstractStart):
 class JointFamily(AbstractFamily):
     """The density of all columns: `SeparableFeatures`."""
 
-    def preprocessing(self, rows: WeightedRows, bounds: Bounds, whiten: str) -> Preprocessing:
-        """Return bounds and whitening of all columns."""
-        return _preprocessing(rows.X, rows.weights, bounds, whiten)
+    def preprocessing(
+        self, rows: WeightedRows, bounds: Bounds, whiten: str
+    ) -> OrderedPreprocessing:
+        """Return bounds and whitening of all columns, in an order of their own."""
+        order = column_order(rows.X)
+        inner = _preprocessing(rows.X[:, order], rows.weights, _ordered(bounds, order), whiten)
+        return OrderedPreprocessing(inner, order, np.zeros(0, dtype=int))
 
     def n_least(self, d: int) -> int:
         """Return d: the covariance of so many rows has no inverse."""
@@ -267,12 +277,16 @@ class ConditionalFamily(AbstractFamily):
 
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, whiten: str
-    ) -> ConditionalPreprocessing:
-        """Return bounds and whitening of the targets, scaling of the context."""
-        Y, C = rows.X[:, : self.n], rows.X[:, self.n :]
-        targets = _preprocessing(Y, rows.weights, bounds, whiten)
+    ) -> OrderedPreprocessing:
+        """Return bounds and whitening of the targets, scaling of the context, both ordered."""
+        everything = column_order(rows.X)
+        order = everything[everything < self.n]
+        context_order = everything[everything >= self.n] - self.n
+        Y, C = rows.X[:, order], rows.X[:, self.n + context_order]
+        targets = _preprocessing(Y, rows.weights, _ordered(bounds, order), whiten)
         scaling = ContextScaling.of(C, rows.weights, is_constant(C))
-        return ConditionalPreprocessing(targets, scaling)
+        inner = ConditionalPreprocessing(targets, scaling)
+        return OrderedPreprocessing(inner, order, context_order)
 
     def n_least(self, d: int) -> int:
         """Return d + 1: a linear regression on the context goes through so many rows."""

@@ -19,7 +19,7 @@ held-out rows ask for them.
 All numbers are in `brenier.training.settings`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +73,7 @@ def fit(
     *,
     bounds: Bounds,
     seed: int,
+    discrete: Sequence[str] = (),
     callback: ProgressCallback | None = None,
     listener: Listener | None = None,
     began: float | None = None,
@@ -96,6 +97,8 @@ def fit(
         Of the columns that the density is of.
     seed : int
         Of initial weights, noise and mini-batches.
+    discrete : sequence of str
+        Names of the columns whose values repeat: the report then claims no gain.
     callback : callable, optional
         Called with a `Progress` after every iterate of every run, one call at a time.
     listener : Listener, optional
@@ -139,7 +142,7 @@ def fit(
         kept = cross_fitted(kept, whole, family, settings, session)
     flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
     flow, measured = _measured(flow, kept, table, settings, session)
-    report = build_report(kept, everyone, flow, measured, session)
+    report = build_report(kept, everyone, flow, measured, session, discrete)
     session.phases.close()
     return Model(flow, whole.gaussian, report)
 

@@ -1,5 +1,6 @@
 """What a fitted estimator tells about its fit, in users' units: log-likelihoods in nats."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +28,8 @@ REMEDIES = MappingProxyType(
 SHOWN_SHARE = 0.05
 # Probability that an interval holds what it is of.
 LEVEL = 0.95
+# From so many effective rows on, tenths are not shown.
+WHOLE = 100
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ class FitReport:
         Distinct rows trained on; held out to choose when a run stops, hyperparameters, weights and
         tails; and set apart to judge what is returned. Where potentials hold out different rows,
         all that do not judge are trained on by some.
-    effective_size : float
-        How many independent rows of equal weight all of them are worth: Kish's number of their
-        weights, and of chains, of it the share that their autocorrelation leaves.
+    n_rows, effective_size : int, float
+        Distinct rows in all, and how many independent ones of equal weight they are worth: Kish's
+        number, and of chains, of it the share that their autocorrelation leaves.
     train_log_likelihood, heldout_log_likelihood : float
         Of the returned model on the training rows, and without its tail on the held-out rows.
         These chose it: it is likelier there than on rows it has not seen. Where potentials hold
@@ -156,6 +159,8 @@ class FitReport:
         Optimality conditions at the returned iterate; None for the Gaussian, and where no time was
         left for them. Its duality gap bounds nothing where the stationarity is not small, as after
         optimizers that train w. Of a composition it is that of the last potential's w.
+    discrete : tuple of str
+        Columns whose values repeat: no gain is claimed then.
     """
 
     status: FitStatus
@@ -166,6 +171,7 @@ class FitReport:
     n_train: int
     n_heldout: int
     n_judge: int
+    n_rows: int
     effective_size: float
     train_log_likelihood: float
     heldout_log_likelihood: float
@@ -192,11 +198,12 @@ class FitReport:
     tail: float
     seconds: dict[str, float]
     certificate: Certificate | None
+    discrete: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         lines = {
             "status": f"{self.status.value}{' (the Gaussian)' * self.is_gaussian}",
-            "rows": self.rows,
+            "rows": self.rows + self.worth,
             "log-likelihood": f"{self.train_log_likelihood:.4f} nats per row, training",
             "judged": f"{self.log_likelihood} nats per row",
             "gain over Gaussian": f"{self.gain} nats per row, judged",
@@ -208,9 +215,16 @@ class FitReport:
         if self.gain is None:
             lines["judged"] = "not at all"
             del lines["gain over Gaussian"]
+        elif self.discrete:
+            lines["gain over Gaussian"] = no_gain_of(self.discrete)
         width = max(len(label) for label in lines)
         shown = "\n".join(f"  {label:{width}}  {text}" for label, text in lines.items())
         return f"FitReport\n{shown}"
+
+    @property
+    def worth(self) -> str:
+        """What all rows are worth, after a comma; nothing where each is worth one."""
+        return worth(self.effective_size) if self.effective_size < self.n_rows - 0.5 else ""
 
     @property
     def searched(self) -> bool:
@@ -235,6 +249,8 @@ class FitReport:
     @property
     def verdict(self) -> str:
         """One plain sentence on what the gain over the Gaussian means, and why there is none."""
+        if self.discrete and self.searched:
+            return no_gain_of(self.discrete)
         if not self.is_gaussian:
             rows = f"{self.n_judge} rows that chose nothing"
             return self._unjudged if self.gain is None else verdict(self.gain, rows=rows)
@@ -271,6 +287,7 @@ class FitReport:
     def from_dict(plain: dict[str, Any]) -> "FitReport":
         """Return the report that `to_dict` was made of; None becomes NaN in numbers."""
         fields = dict(plain)
+        fields["discrete"] = tuple(fields.get("discrete", ()))
         fields["status"] = FitStatus[fields["status"]]
         for name in ("log_likelihood", "gain"):
             fields[name] = fields[name] and _mean_and_error(fields[name])
@@ -326,6 +343,19 @@ def remedy(status: FitStatus, *, searched: bool) -> str:
     if status is FitStatus.TIME_LIMIT and not searched:
         return "raise max_seconds (programs are compiled once: the same fit again starts sooner)"
     return REMEDIES.get(status, "")
+
+
+def worth(effective_size: float) -> str:
+    """Return `, worth 2.7`, to be put after a number of rows."""
+    return f", worth {effective_size:.{int(effective_size < WHOLE)}f}"
+
+
+def no_gain_of(discrete: Sequence[str]) -> str:
+    """Return one sentence on why no gain is claimed of columns whose values repeat."""
+    return (
+        f"No gain over a Gaussian is claimed: values of {', '.join(map(repr, discrete))} repeat, "
+        "and the likelihood of repeated values means nothing."
+    )
 
 
 def where_time_went(seconds: dict[str, float]) -> str:

@@ -1,0 +1,53 @@
+"""The column of a data file that holds the rows' weights, or their logarithms."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from brenier.cli.files import display_name, split_weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from brenier.io.table import Table
+
+
+@dataclass(frozen=True)
+class WeightsColumn:
+    """The column of weights, or that of their logarithms; neither where both are None."""
+
+    plain: str | None
+    log: str | None
+
+    @property
+    def name(self) -> str | None:
+        """What the column is called."""
+        return self.log if self.plain is None else self.plain
+
+    def read(self, path: str, *, missing_ok: bool = False) -> "tuple[Table, np.ndarray | None]":
+        """Return the table in a file without this column, and the weights; None without any.
+
+        Parameters
+        ----------
+        path : str
+            A data file.
+        missing_ok : bool
+            Whether the file may have no such column.
+        """
+        from brenier.io.table import check_finite, read_table
+
+        # Minus infinity is the logarithm of a weight of zero.
+        table = read_table(path, allow_missing=self.log is not None)
+        is_missing = table.columns is None or self.name not in table.columns
+        column = None if missing_ok and is_missing else self.name
+        rest, values = split_weights(table, column, path)
+        check_finite(rest, display_name(path))
+        return rest, None if values is None else self._weights(values, path)
+
+    def _weights(self, values: "np.ndarray", path: str) -> "np.ndarray":
+        from brenier.data.weights import check_weights, weights_of_logs
+
+        what = f"the column {self.name!r} of {display_name(path)}"
+        if self.log is not None:
+            return weights_of_logs(values, what)
+        check_weights(values, what)
+        return values

@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from brenier.data.chains import Blocks
-
 from brenier.data.column_order import column_order
 from brenier.data.weights import effective_size
 
@@ -55,7 +54,35 @@ class WeightedRows(NamedTuple):
         )
 
     @property
-    def canonical_rows(
+    def effective_size(self) -> float:
+        """How many independent rows of equal weight would tell as much (Kish 1965)."""
+        return effective_size(self.weights) / self.inefficiency
+
+    def at(self, X: Float[np.ndarray, "N k"]) -> "WeightedRows":
+        """Return the same rows in other coordinates."""
+        return self._replace(X=X)
+
+    def mean(self, values: Float[np.ndarray, " N"]) -> float:
+        """Return the weighted mean of one value a row."""
+        return float(np.average(values, weights=self.weights))
+
+
+class Split(NamedTuple):
+    """Rows to train on and rows to hold out, if any.
+
+    Attributes
+    ----------
+    train : WeightedRows
+        What the loss is of.
+    heldout : WeightedRows or None
+        What decides when a run stops and which model is chosen.
+    """
+
+    train: WeightedRows
+    heldout: WeightedRows | None = None
+
+
+def canonical_rows(
     X: Float[np.ndarray, "N d"],
     weights: Float[np.ndarray, " N"] | None,
     seed: int,

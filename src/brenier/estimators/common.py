@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from brenier.data.chains import Blocks, blocks_of, lag_one_correlations, looks_like_a_chain
 from brenier.data.checks import check_finite, check_unmasked
-from brenier.data.names import default_names
+from brenier.data.names import default_names, quoted
 from brenier.data.repeats import repeated_columns, repeats_message
 from brenier.data.rows import WeightedRows
 from brenier.data.weights import are_unequal, check_weights, weights_of_logs

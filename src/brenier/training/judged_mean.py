@@ -29,7 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from brenier.data.rows import WeightedRows, effective_size
+from brenier.data.rows import WeightedRows
+from brenier.data.weights import effective_size
 from brenier.training.report import MeanAndError
 
 # Largest share of the covariance, in some direction, that one row may make: beyond it r^4 says more

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import stdtrit
 
-from brenier.data.rows import effective_size
+from brenier.data.weights import effective_size
 from brenier.io.plain import to_plain, with_nan
 from brenier.status import FitStatus
 from brenier.training.phases import PHASES

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brenier.cli.files import display_name, split_weights
+from brenier.cli.files import display_name, split_column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ class WeightsColumn:
         table = read_table(path, allow_missing=self.log is not None)
         is_missing = table.columns is None or self.name not in table.columns
         column = None if missing_ok and is_missing else self.name
-        rest, values = split_weights(table, column, path)
+        rest, values = split_column(table, column, path, "weights")
         check_finite(rest, display_name(path))
         return rest, None if values is None else self._weights(values, path)
 

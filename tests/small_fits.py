@@ -23,9 +23,11 @@ ends_early = pytest.mark.filterwarnings(
 
 
 def small(**changes):
-    """Return a quick estimator; nothing held out, no radial units, no noise, unless asked for."""
+    """Return a quick estimator; no row held out or judging, no radial units, no noise by itself."""
     settings = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "n_estimators": 1}
-    return ConvexPotentialFlow(**settings | {"validation_fraction": 0.0} | changes)
+    return ConvexPotentialFlow(
+        **settings | {"validation_fraction": 0.0, "judge_fraction": 0.0} | changes
+    )
 
 
 def rows(name="maf-moon", n_rows=N, seed=0):

@@ -50,7 +50,7 @@ ALLOWED = {
 ONLY_IN = {
     "sklearn": {"estimators", "data.datasets"},
     "matplotlib": {"plots", "reproduce"},
-    "scipy.optimize": {"optimizers", "training.stacking", "training.tail"},
+    "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"},
     "equinox": {"arrays", "program", "potential", "inner", "varpro", "flow", "training"},
     "optax": {"optimizers"},
     "typer": {"cli"},

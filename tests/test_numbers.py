@@ -67,10 +67,22 @@ REASONS = {
     "training/stacking.py": ({3, 1e-6}, "an axis; the gradient at which the solver is done"),
     "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),
     "training/session.py": ({0.3, 0.9}, "shares of the time kept for the end of a fit"),
-    "training/report.py": (
-        {0.05, 100, 1e-12},
-        "what is too little to tell; keeps a division by a standard error of zero finite",
+    "training/judged_mean.py": (
+        {3, 0.1, 0.99},
+        "parameters of the regression; leverages beyond which it is none: no number of the model",
     ),
+    "training/far_rows.py": (
+        {3, 5, 100, 1e-6, 0.1, 32768},
+        "the robust fit's degrees of freedom, steps and end, where a search starts; how many far "
+        "rows are named and make a code",
+    ),
+    "training/report.py": ({0.05, 0.95, 100}, "too little to tell; the level of intervals"),
+    "data/chains.py": (
+        {0.2, 3, 4, 20},
+        "correlations that are warned of; lengths of blocks, which decide standard errors",
+    ),
+    "data/split.py": ({10}, "blocks without which there is no standard error"),
+    "flow/context.py": ({0.6744897501960817}, "the median absolute deviation of a normal"),
     "estimators/common.py": ({50}, "effective rows below which a warning is due"),
     "estimators/joint.py": ({3, 32, 100}, "the thesis's widths; draws until sampling gives up"),
     "estimators/conditional.py": ({3}, "lengths of tuples"),

@@ -133,7 +133,7 @@ def test_fit_json_is_one_object_also_with_nan(folder, model, tmp_path):
     answer = json.loads(result.stdout)
     assert answer["model"] == str(tmp_path / "m.brenier")
     assert (answer["rows"], answer["columns"]) == (200, list(NAMES))
-    assert (answer["status"], answer["heldout_gain"]) == ("iteration limit", None)
+    assert (answer["status"], answer["gain"]) == ("iteration limit", None)
     assert answer["train_log_likelihood"] == load(answer["model"]).report_.train_log_likelihood
 
 
@@ -372,7 +372,7 @@ def test_what_weighted_rows_are_worth_is_said(tmp_path):
     write_table(tmp_path / "x.csv", np.column_stack([rows(), weights]), (*NAMES, "w"))
     result = done("fit", tmp_path / "x.csv", "-o", tmp_path / "m", "--weights", "w", *SMALL)
     assert f"Fitting 200 rows, worth {size:.1f}, of 2 columns" in result.stderr
-    assert f"got 200 rows, worth {size:.1f} of equal weight" in result.stderr
+    assert f"got 200 rows, worth {size:.1f} independent ones of equal weight" in result.stderr
     assert f"200 rows, worth {size:.1f}, of 2 columns: " in result.stdout
     assert re.search(rf"trained on .* held out to choose, worth {size:.1f}\n", result.stdout)
     assert re.search(

@@ -348,7 +348,7 @@ X[:, 1] += X[:, 0] ** 2
 before = peak()
 flow = ConvexPotentialFlow(widths=(4,), n_radial=1, max_iter=2).fit(X)
 report = flow.report_
-print(peak() - before, report.n_train + report.n_heldout, report.status.name, flow.score(X[:1000]))
+print(peak() - before, report.n_rows, report.status.name, flow.score(X[:1000]))
 """
 
 

@@ -37,6 +37,8 @@ DIFFERENT = {
     "n_init": (1, 3, 1, 4),
     "n_estimators": (3, 1, 3, 1),
     "n_estimators_few": (3, 1, 6, 1),
+    "cross_rows": (300, 300, 100, 0),
+    "n_crossed": (4, 4, 6, 1),
     "tails": (False, False, True, True),
 }
 on_kinds = pytest.mark.parametrize("kind", KINDS)

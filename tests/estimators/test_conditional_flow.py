@@ -222,7 +222,7 @@ def test_validation_data_and_its_weights_decide_and_choose_the_shares():
     flow.fit(X, y, validation_data=(held_X, held_y, np.ones(M)))
     report = flow.report_
     assert (report.n_train, report.n_heldout) == (WHOLE, M)
-    reached = report.heldout_log_likelihood.mean
+    reached = report.heldout_log_likelihood
     assert reached == pytest.approx(flow.score(held_X, held_y))
     # The best of all sums but for the prior, whose pull is of the order of one row's worth a share.
     # The regression has a share beside those of the potentials.

@@ -16,7 +16,7 @@ def bent(N, seed):
 
 
 def test_density_is_near_the_true_one():
-    flow = ConvexPotentialFlow(widths=(8, 8), random_state=0).fit(bent(9500, seed=0)[0])
+    flow = ConvexPotentialFlow(widths=(8, 8), random_state=0).fit(bent(9800, seed=0)[0])
     X, truth = bent(20_000, seed=1)
     # The Gaussian misses log(1 + 2 0.8^2) / 2 = 0.41 nats.
     assert truth.mean() - flow.score(X) < 0.03

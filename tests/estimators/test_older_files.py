@@ -91,7 +91,7 @@ def write_older(path, metadata, arrays):
     """Write a file of format 1."""
     write_model(path, metadata, arrays)
     today = path.read_bytes()
-    older = today.replace(b'"format_version":"2"', b'"format_version":"1"')
+    older = today.replace(b'"format_version":"3"', b'"format_version":"1"')
     assert older != today
     path.write_bytes(older)
 
@@ -153,10 +153,13 @@ def test_report_says_what_it_said(name, models):
         assert report.seconds["total"] == own["seconds"]["total"]
         assert report.seconds["runs"] == own["seconds"]["searches"]
         assert "searches" not in report.seconds
-        gain = own["heldout_gain"]
-        assert (report.heldout_gain is None) == (gain is None)
-        if gain is not None:
-            assert report.heldout_gain.mean == gain["mean"]
+        heldout = own["heldout_log_likelihood"]
+        assert np.isnan(report.heldout_log_likelihood) == (heldout is None)
+        if heldout is not None:
+            assert report.heldout_log_likelihood == heldout["mean"]
+        # What was held out had chosen the model: nothing judges it.
+        assert report.gain is report.log_likelihood is None
+        assert "Not judged: an older brenier" in report.verdict or report.is_gaussian
         assert report.n_iter == model.n_iter_ == len(own["history"]["iteration"])
         assert report.history["run"] == tuple(own["history"]["search"])
         assert "search" not in report.history

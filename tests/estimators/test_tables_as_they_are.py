@@ -281,12 +281,12 @@ def test_few_effective_rows_are_warned_of_and_said():
     weights = np.exp(4.0 * np.random.default_rng(6).normal(size=N))
     size = weights.sum() ** 2 / (weights**2).sum()
     assert size < 20
-    said = f"got 300 rows, worth {size:.1f} of equal weight"
+    said = f"got 300 rows, worth {size:.1f} independent ones of equal weight"
     with pytest.warns(InputWarning, match=said):
         report = small(max_iter=2).fit(columns(), sample_weight=weights).report_
-    assert report.effective_rows == pytest.approx(size)
+    assert report.effective_size == pytest.approx(size)
     assert f"worth {size:.1f}" in repr(report)
-    assert FitReport.from_dict(report.to_dict()).effective_rows == report.effective_rows
+    assert FitReport.from_dict(report.to_dict()).effective_size == report.effective_size
     with pytest.warns(InputWarning, match=said):
         clone(CONDITIONAL).fit(X, Y, sample_weight=weights)
 
@@ -296,7 +296,7 @@ def test_weights_of_many_rows_are_no_cause_for_a_warning():
     # A warning would be an error.
     for weights in (None, np.full(N, 3.0), rng.integers(1, 9, N), rng.uniform(0.5, 2.0, N)):
         report = small(max_iter=2).fit(columns(), sample_weight=weights).report_
-        assert (report.effective_rows is None) == (weights is None or np.ptp(weights) == 0)
+        assert (report.worth == "") == (weights is None or np.ptp(weights) == 0)
 
 
 # Columns that are functions of others up to rounding.

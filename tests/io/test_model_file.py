@@ -150,7 +150,7 @@ def test_the_file_is_a_safetensors_file_with_the_promised_texts(model):
         texts = file.metadata()
         assert_same({name: file.get_tensor(name) for name in file.keys()}, ARRAYS)  # noqa: SIM118
     assert texts["format"] == FORMAT == "brenier"
-    assert texts["format_version"] == str(FORMAT_VERSION) == "2"
+    assert texts["format_version"] == str(FORMAT_VERSION) == "3"
     assert texts["metadata"] == json.dumps(METADATA, sort_keys=True, separators=(",", ":"))
 
 

@@ -85,7 +85,7 @@ def test_cold_weights_are_feasible_and_gaussian_ones_make_the_baseline(name):
     assert set(ridge) == {0.0, settings.ridge}
     w = family.gaussian_weights(features, gaussian)
     assert (w >= lower).all()
-    X, weights, _ = job.fold.split.train
+    X, weights, *_ = job.fold.split.train
     z, (A,) = features.with_weights(jnp.asarray(w)).image_and_jacobians(X)
     losses = 0.5 * np.sum(np.asarray(z) ** 2, axis=0) - np.asarray(log_det(A))
     np.testing.assert_allclose(losses, gaussian.losses(X), rtol=1e-10, atol=1e-10)

@@ -25,6 +25,7 @@ pytestmark = [
 
 SETTINGS = default_settings(conditional=True)
 SMALL = {
+    "judge_fraction": 0.0,
     "widths": (3,),
     "context_widths": (3,),
     "n_gates": 1,

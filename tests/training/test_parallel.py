@@ -150,7 +150,7 @@ def test_runs_do_not_depend_on_the_number_of_threads():
 
 
 def test_a_fit_does_not_depend_on_the_number_of_cores(all_cores):
-    X = np.random.default_rng(0).normal(size=(200, 2)) ** 3
+    X = np.random.default_rng(0).normal(size=(400, 2)) ** 3
     settings = {"widths": (4,), "n_radial": 2, "max_iter": 15, "tol": 1e-9}
     fits = []
     for cores in (all_cores[:1], all_cores):

@@ -283,9 +283,9 @@ class AbstractConditional(BaseEstimator):
             )
             self.flow_, self.baseline_ = model.flow, model.gaussian
             self.report_ = told_of_far_rows(
-                model.report, Y, model.flow.preprocessing, names, stacklevel=3
+                model.report, Y, model.flow.preprocessing, names, settings, stacklevel=3
             )
-            self.n_iter_ = self.report_.n_iter
+            self.n_iter_ = max(1, self.report_.n_iter)
             end_fit(self.report_, stacklevel=3)
 
     def _warn_of_rows(self, rows: WeightedRows, n: int) -> None:

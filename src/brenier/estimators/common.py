@@ -307,6 +307,7 @@ def told_of_far_rows(
     X: Float[np.ndarray, "N n"],
     preprocessing: AbstractPreprocessing,
     names: Sequence[str],
+    settings: Settings,
     *,
     stacklevel: int,
 ) -> FitReport:
@@ -322,11 +323,13 @@ def told_of_far_rows(
         The fit's.
     names : sequence of str
         Column names.
+    settings : Settings
+        Of the fit.
     stacklevel : int
         Of the warning.
     """
     own, order = own_columns(preprocessing)
-    found = far_rows_of(X[:, order], own, [names[k] for k in order])
+    found = far_rows_of(X[:, order], own, [names[k] for k in order], settings.far_distance)
     if found.codes:
         warnings.warn(
             f"Expected measured values; got far rows that share one: {'; '.join(found.codes)}. If "

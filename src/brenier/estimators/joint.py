@@ -145,7 +145,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     report_ : FitReport
         Status, certificate, log-likelihoods, history, times.
     n_iter_ : int
-        Iterations of the run that was best.
+        Iterations of the run that was best; 1 where nothing but a Gaussian was fitted.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of str
@@ -342,9 +342,9 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             )
             self.flow_, self.baseline_ = model.flow, model.gaussian
             self.report_ = told_of_far_rows(
-                model.report, X, model.flow.preprocessing, names, stacklevel=2
+                model.report, X, model.flow.preprocessing, names, settings, stacklevel=2
             )
-            self.n_iter_ = self.report_.n_iter
+            self.n_iter_ = max(1, self.report_.n_iter)
             end_fit(self.report_, stacklevel=2)
         return self
 

@@ -82,7 +82,7 @@ def _rebuilt(
     expected = shelf.take("probe_log_density", n_probes, law=NUMBERS)
     shelf.end()
     estimator.report_ = stored_report(metadata.get("report"))
-    estimator.n_iter_ = estimator.report_.n_iter
+    estimator.n_iter_ = max(1, estimator.report_.n_iter)
     estimator.n_features_in_ = d - flow.n if conditional else d
     _name_columns(estimator, metadata, conditional=conditional)
     _check_settings(estimator, conditional=conditional)

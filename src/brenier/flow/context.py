@@ -7,7 +7,7 @@ quantile of its rank, by linear interpolation between quantiles of the training 
 few distinct values have no ranks to speak of, and stay as they are.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,11 +17,26 @@ from scipy.special import ndtri
 
 from brenier.arrays import Array, library_of, standardise
 
-# Robust standard deviations from the median beyond which a value is far, and one such deviation of
-# a normal in median absolute deviations.
-FAR, NORMAL_MAD = 6.0, 0.6744897501960817
-# Quantiles that a column's ranks are read off, and distinct values below which it has no ranks.
-N_QUANTILES, LEAST_DISTINCT = 128, 64
+# The median absolute deviation of a standard normal.
+NORMAL_MAD = 0.6744897501960817
+
+
+class Bending(NamedTuple):
+    """Which columns are bent, and how finely.
+
+    Attributes
+    ----------
+    far : float
+        Robust standard deviations from the median beyond which a value is far.
+    n_quantiles : int
+        Quantiles that a column's ranks are read off.
+    least_distinct : int
+        Distinct values below which it has no ranks.
+    """
+
+    far: float
+    n_quantiles: int
+    least_distinct: int
 
 
 class Curve(eqx.Module):
@@ -82,9 +97,10 @@ class ContextScaling(eqx.Module):
         X: Float[np.ndarray, "N q"],
         weights: Float[np.ndarray, " N"],
         constant: Bool[np.ndarray, " q"],
+        bending: Bending,
     ) -> "ContextScaling":
         """Return the scaling of weighted rows, whose constant columns are known."""
-        curve = _curve(X, constant)
+        curve = _curve(X, constant, bending)
         low, high = X.min(axis=0), X.max(axis=0)
         width = high - low
         edges = low - width, high + width
@@ -119,35 +135,37 @@ class ContextScaling(eqx.Module):
         return (bent - self.mean) / self.scale
 
 
-def _curve(X: Float[np.ndarray, "N q"], constant: Bool[np.ndarray, " q"]) -> Curve | None:
+def _curve(
+    X: Float[np.ndarray, "N q"], constant: Bool[np.ndarray, " q"], bending: Bending
+) -> Curve | None:
     """Return the curve of columns with far values; None where none has any."""
     q = X.shape[1]
     sign = np.zeros(q)
-    values, scores = np.full((2, N_QUANTILES, q), np.nan)
+    values, scores = np.full((2, bending.n_quantiles, q), np.nan)
     for j in np.flatnonzero(~constant).tolist():
         column = X[:, j]
-        if not _has_far(column):
+        if not _has_far(column, bending.far):
             continue
         own = float(np.sign(column[0]))
-        if np.all(own * column > 0) and not _has_far(np.log(own * column)):
+        if np.all(own * column > 0) and not _has_far(np.log(own * column), bending.far):
             sign[j] = own
-        elif len(np.unique(column)) >= LEAST_DISTINCT:
-            values[:, j], scores[:, j] = _quantiles(column)
+        elif len(np.unique(column)) >= bending.least_distinct:
+            values[:, j], scores[:, j] = _quantiles(column, bending.n_quantiles)
     if not np.any(sign) and np.all(np.isnan(values)):
         return None
     return Curve(sign, values, scores)
 
 
-def _has_far(column: Float[np.ndarray, " N"]) -> bool:
+def _has_far(column: Float[np.ndarray, " N"], far: float) -> bool:
     """Whether some values are far from most others."""
     distance = np.abs(column - np.median(column))
     spread = np.median(distance) / NORMAL_MAD
-    return bool(spread > 0 and np.max(distance) > FAR * spread)
+    return bool(spread > 0 and np.max(distance) > far * spread)
 
 
-def _quantiles(column: Float[np.ndarray, " N"]) -> tuple[np.ndarray, np.ndarray]:
+def _quantiles(column: Float[np.ndarray, " N"], number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return quantiles of a column, and the normal's of the same rank; equal ones become one."""
-    ranks = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
+    ranks = (np.arange(number) + 0.5) / number
     found = np.quantile(column, ranks)
     found[0], found[-1] = column.min(), column.max()
     places = np.searchsorted(found, found, side="left"), np.searchsorted(found, found, "right") - 1

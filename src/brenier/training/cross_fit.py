@@ -30,17 +30,22 @@ from brenier.training.stacking import Part, losses_of_rows, losses_of_sum, weigh
 
 
 def crossed(settings: Settings, n_rows: float) -> Settings:
-    """Return the settings for so many independent rows: of few, every potential's own split."""
-    if n_rows > settings.cross_rows or settings.n_maps > 1 or not settings.algorithm.quadratic:
-        return replace(settings, noise_least_rows=0)
-    if settings.n_estimators == 1:
+    """Return the settings for so many independent rows: of few, every potential's own split.
+
+    The noise on the rows is then that of the best kernel density whatever its width, and drawn more
+    often: it is what keeps a potential from growing steep beyond the last row.
+    """
+    can_be_averaged = settings.n_maps == 1 and settings.n_estimators > 1
+    has_gaussian = settings.algorithm.quadratic and settings.validation_fraction > 0
+    if n_rows > settings.cross_rows or not can_be_averaged or not has_gaussian:
         return settings
+    copies = int(settings.cross_noise_rows / n_rows) // 2 * 2
     return replace(
         settings,
         own_splits=True,
         n_estimators=settings.n_crossed,
         noise_max_bandwidth=np.inf,
-        noise_least_rows=settings.noise_least_rows,
+        noise_copies=max(settings.noise_copies, copies),
     )
 
 

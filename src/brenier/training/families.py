@@ -58,7 +58,7 @@ class AbstractFamily(ABC):
 
     @abstractmethod
     def preprocessing(
-        self, rows: WeightedRows, bounds: Bounds, whiten: str
+        self, rows: WeightedRows, bounds: Bounds, settings: Settings
     ) -> AbstractPreprocessing:
         """Return what comes before the potential, as the rows ask for it.
 
@@ -68,8 +68,9 @@ class AbstractFamily(ABC):
             In data units.
         bounds : Bounds
             Of the columns that the density is of.
-        whiten : {"full", "standardize", "none"}
-            What is removed. "full" needs more rows than columns; of fewer, their scales are.
+        settings : Settings
+            Of the fit. To remove the covariance takes more rows than columns; of fewer, their
+            scales are removed.
         """
 
     @abstractmethod
@@ -120,14 +121,18 @@ class AbstractFamily(ABC):
 
 
 def _preprocessing(
-    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], bounds: Bounds, whiten: str
+    Y: Float[np.ndarray, "N n"],
+    weights: Float[np.ndarray, " N"],
+    bounds: Bounds,
+    settings: Settings,
 ) -> Preprocessing:
     """Return bounds and whitening of a density's own columns."""
     column_bounds = ColumnBounds(*bounds)
     bounded = column_bounds.columns(Y)
     N, n = bounded.shape
-    how = "standardize" if whiten == "full" and N <= n else whiten
-    return Preprocessing(column_bounds, *far_rows_nearer(bounded, weights, how))
+    how = "standardize" if settings.whiten == "full" and N <= n else settings.whiten
+    nearer = far_rows_nearer(bounded, weights, how, settings.far_distance)
+    return Preprocessing(column_bounds, *nearer)
 
 
 def _ordered(bounds: Bounds, order: np.ndarray) -> Bounds:
@@ -162,11 +167,11 @@ class JointFamily(AbstractFamily):
     """The density of all columns: `SeparableFeatures`."""
 
     def preprocessing(
-        self, rows: WeightedRows, bounds: Bounds, whiten: str
+        self, rows: WeightedRows, bounds: Bounds, settings: Settings
     ) -> OrderedPreprocessing:
         """Return bounds and whitening of all columns, in an order of their own."""
         order = column_order(rows.X)
-        inner = _preprocessing(rows.X[:, order], rows.weights, _ordered(bounds, order), whiten)
+        inner = _preprocessing(rows.X[:, order], rows.weights, _ordered(bounds, order), settings)
         return OrderedPreprocessing(inner, order, np.zeros(0, dtype=int))
 
     def n_least(self, d: int) -> int:
@@ -276,15 +281,15 @@ class ConditionalFamily(AbstractFamily):
     n: int
 
     def preprocessing(
-        self, rows: WeightedRows, bounds: Bounds, whiten: str
+        self, rows: WeightedRows, bounds: Bounds, settings: Settings
     ) -> OrderedPreprocessing:
         """Return bounds and whitening of the targets, scaling of the context, both ordered."""
         everything = column_order(rows.X)
         order = everything[everything < self.n]
         context_order = everything[everything >= self.n] - self.n
         Y, C = rows.X[:, order], rows.X[:, self.n + context_order]
-        targets = _preprocessing(Y, rows.weights, _ordered(bounds, order), whiten)
-        scaling = ContextScaling.of(C, rows.weights, is_constant(C))
+        targets = _preprocessing(Y, rows.weights, _ordered(bounds, order), settings)
+        scaling = ContextScaling.of(C, rows.weights, is_constant(C), settings.bending)
         inner = ConditionalPreprocessing(targets, scaling)
         return OrderedPreprocessing(inner, order, context_order)
 

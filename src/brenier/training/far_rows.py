@@ -34,8 +34,6 @@ from brenier.flow.tail import Tail
 
 # Degrees of freedom of the t fit, its most steps, and the change at which it ends.
 DEGREES, STEPS, TOLERANCE = 3.0, 100, 1e-6
-# Robust standard deviations beyond which a row is far.
-FAR = 10.0
 # Rows that the fits are made of at most, and rows a column below which there is none.
 MOST_ROWS, LEAST_ROWS = 32768, 2
 # Far rows that are named, and rows of the same far value that look like a code for a missing one.
@@ -58,7 +56,7 @@ class Scatter(NamedTuple):
 
 
 def far_rows_nearer(
-    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str, distance: float
 ) -> tuple[Whitening, Tail | None]:
     """Return the whitening of weighted rows, and what brings far ones nearer if there are any.
 
@@ -70,11 +68,13 @@ def far_rows_nearer(
         Their weights, in any unit.
     how : {"full", "standardize", "none"}
         Which covariance is removed.
+    distance : float
+        Robust standard deviations beyond which a row is far.
     """
     plain = whitening(Y, weights, how)
     if how == "none" or len(Y) <= LEAST_ROWS * Y.shape[1]:
         return plain, None
-    scatter = robust_scatter(Y, weights, how)
+    scatter = robust_scatter(Y, weights, how, distance)
     if not np.any(scatter.far):
         return plain, None
     rows = scatter.whitening.forward(Y[:MOST_ROWS])
@@ -105,6 +105,7 @@ def far_rows_of(
     X: Float[np.ndarray, "N n"],
     preprocessing: Preprocessing,
     names: Sequence[str],
+    distance: float,
 ) -> FarRows:
     """Return what is to be said of the rows that a fit brought nearer.
 
@@ -116,12 +117,14 @@ def far_rows_of(
         The fit's.
     names : sequence of str
         Column names.
+    distance : float
+        Robust standard deviations beyond which a row is far.
     """
     if preprocessing.far is None:
         return FarRows(0, (), ())
     Y, own = preprocessing.bounds.columns(X), preprocessing.whitening
     unit = (Y - own.mean) / own.scale
-    _, scatter = robust_scatter(Y, np.ones(len(Y)), "full")
+    _, scatter = robust_scatter(Y, np.ones(len(Y)), "full", distance)
     rows = np.flatnonzero(scatter)
     columns = np.argmax(np.abs(unit[rows]) / np.sqrt(np.sum(own.factor**2, axis=1)), axis=1)
     distance = np.max(np.abs(unit[rows]), axis=1)
@@ -142,7 +145,7 @@ def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def robust_scatter(
-    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str, distance: float
 ) -> Scatter:
     """Return the multivariate t fit of rows, and which of them are far from it."""
     n = Y.shape[1]
@@ -170,7 +173,7 @@ def robust_scatter(
     # The median square is a normal's then.
     ratio = np.median(squares) / chdtri(n, 0.5)
     found = Whitening(centre + scale * mean, scale, factor * np.sqrt(ratio))
-    return Scatter(found, squares > ratio * FAR**2)
+    return Scatter(found, squares > ratio * distance**2)
 
 
 def _squares(Y: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:

@@ -117,13 +117,13 @@ def fit(
         began=began,
     )
     table = set_apart(rows, settings.judge_share(rows.effective_size), settings.least_judged)
-    rows, settings = table.rows, _of_rows(settings, table.rows)
+    rows, settings = table.rows, _of_rows(settings, table.rows, own=validation is None)
     splits = _splits(rows, validation, settings, bounds)
     enough = rows.effective_size >= settings.least_rows * (rows.X.shape[1] + 1)
     if not enough and validation is None:
         splits = [Split(rows)]
     preprocessing = family.preprocessing(
-        rows if settings.own_splits else splits[0].train, bounds, settings.whiten
+        rows if settings.own_splits else splits[0].train, bounds, settings
     )
     shrinkage = _shrinkage(rows, family)
     if session.is_late:
@@ -168,11 +168,14 @@ def _measured(
     return flow, measure_as_seen(kept, flow.preprocessing, table, settings)
 
 
-def _of_rows(settings: Settings, rows: WeightedRows) -> Settings:
-    """Return the settings with what depends on the number of rows decided."""
+def _of_rows(settings: Settings, rows: WeightedRows, *, own: bool) -> Settings:
+    """Return the settings with what depends on the number of rows decided.
+
+    `own` says whether some of the rows themselves are held out.
+    """
     n_potentials = settings.n_potentials(len(rows.X))
     settings = replace(settings, n_estimators=n_potentials, n_estimators_few=n_potentials)
-    return crossed(settings, rows.effective_size)
+    return crossed(settings, rows.effective_size) if own else settings
 
 
 def _splits(

@@ -102,5 +102,4 @@ def kernel_bandwidth(
 def _n_copies(N: int, settings: Settings) -> int:
     """Return the number of copies of each of N rows, even; 0 where the rows are enough."""
     copies, most = settings.noise_copies, settings.noise_max_rows
-    copies = max(copies, settings.noise_least_rows // N // 2 * 2)
     return copies if copies * N <= most else most // N // 2 * 2

@@ -215,7 +215,7 @@ class FitReport:
         if self.gain is None:
             lines["judged"] = "not at all"
             del lines["gain over Gaussian"]
-        elif self.discrete:
+        if self.discrete:
             lines["gain over Gaussian"] = no_gain_of(self.discrete)
         width = max(len(label) for label in lines)
         shown = "\n".join(f"  {label:{width}}  {text}" for label, text in lines.items())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from brenier.flow.context import Bending
 from brenier.inner.barrier import Barrier
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import AbstractInnerSolver
@@ -132,6 +133,22 @@ class Settings:
     solved_rows: int = _number(32768, "rows that w is then solved for on, at most", "Long tables")
     max_heldout_rows: int = _number(32768, "held-out rows that a run looks at, at most")
 
+    # Far rows and far values.
+    far_distance: float = _number(
+        10.0, "robust standard deviations beyond which a row is far", "Far rows"
+    )
+    far_value: float = _number(
+        6.0,
+        "robust standard deviations beyond which a value of a context bends its column",
+        "Contexts with far values",
+    )
+    context_quantiles: int = _number(
+        128, "quantiles that such a column's ranks are read off", "Contexts with far values"
+    )
+    least_distinct: int = _number(
+        64, "distinct values below which it has no ranks", "Contexts with far values"
+    )
+
     # Noise regularisation.
     noise: float | None = _number(
         None,
@@ -146,9 +163,6 @@ class Settings:
     )
     noise_max_bandwidth: float = _number(0.2, "best bandwidth above which there is none", "Noise")
     noise_max_rows: int = _number(16384, "rows with all copies, at most")
-    noise_least_rows: int = _number(
-        1024, "rows with all copies, at least, of so few that all decide together", "Few rows"
-    )
     noise_bandwidths: tuple[float, float, int] = _number(
         (0.01, 0.6, 20), "least and largest bandwidth tried, and how many, evenly in the logarithm"
     )
@@ -279,6 +293,7 @@ class Settings:
         conditional=6,
         composed_conditional=1,
     )
+    cross_noise_rows: int = _number(1024, "rows with all noisy copies there, at least", "Few rows")
     cross_lead: float = _number(
         2.0, "standard errors by which the average must lead there", "Few rows"
     )
@@ -307,9 +322,11 @@ class Settings:
 
     # Tails.
     tails: bool = _number(
-        default=True,
+        default=False,
         what="whether held-out rows may ask for tails heavier than a normal's",
         trial="Tails of conditional densities",
+        conditional=True,
+        composed_conditional=True,
     )
     tail_range: tuple[float, float] = _number(
         (1e-4, 0.4), "between which h is sought; below a half the variance is finite"
@@ -355,6 +372,11 @@ class Settings:
         return ContextStart(
             self.context_spread, self.context_noise, self.shift_ridge, self.least_residual
         )
+
+    @property
+    def bending(self) -> Bending:
+        """Which columns of a context are bent, and how finely."""
+        return Bending(self.far_value, self.context_quantiles, self.least_distinct)
 
     @property
     def eliminates(self) -> bool:

@@ -31,7 +31,7 @@ from brenier.varpro.sample import PaddedSample
 GRADIENT_TOLERANCE = 1e-6
 
 
-Tile = tuple[Float[np.ndarray, "K n B"], Float[np.ndarray, "K P B"], Float[np.ndarray, " B"]]
+Tile = tuple[Float[np.ndarray, "K n _"], Float[np.ndarray, "K P _"], Float[np.ndarray, " _"]]
 
 
 def stacking_weights(

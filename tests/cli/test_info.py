@@ -9,7 +9,7 @@ from brenier import load
 
 def test_info_says_what_the_file_is(model):
     shown = done("info", model).stdout
-    for part in ("brenier 0", "mass=0:", "widths=4", "iteration limit", "Gaussian"):
+    for part in ("brenier 0", "mass=0:", "widths=4", "iteration limit", "judge"):
         assert part in shown
     answer = json.loads(done("info", model, "--json").stdout)
     assert answer["columns"] == [

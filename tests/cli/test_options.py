@@ -87,7 +87,7 @@ def test_help_shows_the_defaults():
     )
     plain = {
         name: getattr(joint, name)
-        for name in "n_maps whiten n_radial tau max_iter tol validation_fraction".split()
+        for name in "n_maps whiten n_radial tau max_iter tol validation_fraction judge_fraction".split()
     }
     plain |= {name: getattr(joint.algorithm, name) for name in ("activation", "optimizer", "inner")}
     plain |= {"max_seconds": "none", "seed": ConvexPotentialFlow().random_state}

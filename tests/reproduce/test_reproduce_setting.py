@@ -25,7 +25,7 @@ def test_optimizers_share_rows_and_initial_weights():
     )
     assert [len(part) for part in vars(setting.rows(0)).values()] == [1024, 5000, 5000]
     assert setting.estimator(DEFAULT, 3).get_params() == {
-        **ConvexPotentialFlow().get_params(),
+        **ConvexPotentialFlow(judge_fraction=0.0).get_params(),
         "random_state": 3,
     }
 

@@ -403,7 +403,8 @@ def verdict(gain: MeanAndError, *, rows: str) -> str:
             f"A Gaussian describes {rows} better, by {-gain.mean:.3f} nats per row ({between}): "
             "they differ from the training data, or the fit is not to be trusted."
         )
+    known = gain if np.isfinite(gain.standard_error) else f"{gain.mean:.4f}"
     return (
-        f"No difference from a Gaussian can be seen on {rows} (gain {gain}): the data look "
+        f"No difference from a Gaussian can be seen on {rows} (gain {known}): the data look "
         "Gaussian, or are too few to tell."
     )

@@ -72,7 +72,7 @@ REASONS = {
         "parameters of the regression; leverages beyond which it is none: no number of the model",
     ),
     "training/far_rows.py": (
-        {3, 5, 100, 1e-6, 0.1, 32768},
+        {3, 5, 100, 1e-6, 1e-3, 1e3, 0.1, 32768},
         "the robust fit's degrees of freedom, steps and end, where a search starts; how many far "
         "rows are named and make a code",
     ),

@@ -34,6 +34,8 @@ from brenier.flow.tail import Tail
 
 # Degrees of freedom of the t fit, its most steps, and the change at which it ends.
 DEGREES, STEPS, TOLERANCE = 3.0, 100, 1e-6
+# Between which h and the scale are sought: tails beyond Cauchy's, that of h = 1, are no use.
+HEAVINESS, SCALES = (1e-3, 2.0), (1e-3, 1e3)
 # Rows that the fits are made of at most, and rows a column below which there is none.
 MOST_ROWS, LEAST_ROWS = 32768, 2
 # Far rows that are named, and rows of the same far value that look like a code for a missing one.
@@ -193,6 +195,7 @@ def _heaviness(
         u, log_det = Tail(np.asarray(h)).forward(rows)
         return float(omega @ (0.5 * u[0] ** 2 - log_det)) + n * float(x[1])
 
-    found = minimize(loss, np.log([0.1, 1.0]), method="Nelder-Mead")
+    start, ranges = np.log([0.1, 1.0]), np.log([HEAVINESS, SCALES])
+    found = minimize(loss, start, method="Nelder-Mead", bounds=ranges)
     h, scale = np.exp(found.x)
     return float(h), float(scale)

@@ -24,11 +24,13 @@ DIGITS = 9
 
 
 def _iris() -> np.ndarray:
-    return datasets.load_iris().data
+    table: Any = datasets.load_iris()
+    return table.data
 
 
 def _wine() -> np.ndarray:
-    return datasets.load_wine().data
+    table: Any = datasets.load_wine()
+    return table.data
 
 
 def _diabetes() -> np.ndarray:

@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
@@ -59,7 +58,9 @@ def kernel(rows: Split, seed: int, clock: Clock) -> Fitted:
 
     def loss(log_bandwidth: float) -> float:
         model = KernelDensity(bandwidth=np.exp(log_bandwidth)).fit(train)
-        reached = _loss(model, valid) if len(valid) else _cross_validated(model, train, seed)
+        reached = (
+            _loss(model, valid) if len(valid) else _cross_validated(model.bandwidth, train, seed)
+        )
         tried.append((reached, clock(), model))
         return reached
 
@@ -74,7 +75,8 @@ def _loss(model: KernelDensity, rows: np.ndarray) -> float:
     return -float(model.score_samples(rows).mean())
 
 
-def _cross_validated(model: KernelDensity, rows: np.ndarray, seed: int) -> float:
+def _cross_validated(bandwidth: float, rows: np.ndarray, seed: int) -> float:
     """Return the mean loss of folds, each with a model of all others."""
+    kernel = KernelDensity(bandwidth=bandwidth)
     folds = KFold(FOLDS, shuffle=True, random_state=seed).split(rows)
-    return float(np.mean([_loss(clone(model).fit(rows[rest]), rows[fold]) for rest, fold in folds]))
+    return float(np.mean([_loss(kernel.fit(rows[rest]), rows[fold]) for rest, fold in folds]))

@@ -148,6 +148,7 @@ RECORDS = [
 
 def test_differences_are_paired_by_split():
     found = differences.difference(RECORDS, "iris", "kde")
+    assert found is not None
     assert found.mean == pytest.approx(0.2)
     assert found.error == pytest.approx(np.std([0.1, 0.3], ddof=1) / math.sqrt(2))
     assert str(found) == "+0.200 ± 0.100"
@@ -158,6 +159,7 @@ def test_differences_are_paired_by_split():
 def test_the_mean_gives_every_table_the_same_weight():
     found = [differences.Difference(0.3, 0.3), differences.Difference(-0.1, 0.4)]
     mean = differences.mean_of(found)
+    assert mean is not None
     assert (mean.mean, mean.error) == (pytest.approx(0.1), pytest.approx(0.25))
     assert list(differences.rows(RECORDS))[-1] == ["mean", "+0.000"]
 

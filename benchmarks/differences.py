@@ -56,14 +56,15 @@ def mean_of(found: list[Difference]) -> Difference | None:
 
 
 def rows(records: Records) -> Iterator[list[str]]:
-    """Yield the rows of the table: a data set and its differences; in the end their mean."""
+    """Yield a data set, brenier's splits of it and its differences; in the end their mean."""
     names = others(records)
     found: dict[str, list[Difference]] = {peer: [] for peer in names}
     for data in dict.fromkeys(one["data"] for one in records):
         line = [difference(records, data, peer) for peer in names]
         for peer, one in zip(names, line, strict=True):
             found[peer] += [] if one is None else [one]
-        yield [data, *map(_text, line)]
+        splits = len(_by_seed(records, data, AGAINST))
+        yield [f"{data}, {splits} splits", *map(_text, line)]
     yield [MEAN, *(_text(mean_of(found[peer])) for peer in names)]
 
 

@@ -166,12 +166,13 @@ def test_the_mean_gives_every_table_the_same_weight():
 
 def test_the_page_has_differences_and_no_costs(tmp_path):
     fields = {"suite": "small", "nll_error": 0.1, "J": 0.0, "seconds": 3.0, "best_at": 2.0}
-    kept = {"machine": {"cores": 2, "processor": "some", "python": "3"}, "load": 1.0}
+    kept = {"machine": {"cores": 2, "processor": "some", "python": "3"}, "load": 9.0}
     kept["figures"] = [{**fields, **one} for one in RECORDS if one["status"] == FITTED]
     (tmp_path / "small.json").write_text(json.dumps(kept))
     text = page.text(tmp_path)
-    assert "| iris | +0.200 ± 0.100 |" in text
+    assert "| iris, 3 splits | +0.200 ± 0.100 |" in text
     assert "Small real tables: Seconds" not in text
     assert "benchmark_small.png" not in text
+    assert "busy" not in text
     shown = [one.field for one in summary.quantities(SMALL, kept["figures"])]
     assert shown == ["nll"]

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, data, report, summary
+from benchmarks import chart, data, differences, report, summary
 from benchmarks.fit import FITTED, Task
 from benchmarks.peers import PEERS, Peer
-from benchmarks.suites import REAL, Suite
+from benchmarks.suites import Suite
 
 ROOT = Path(__file__).parents[1]
 # Seconds after which a fit is given up.
@@ -41,9 +41,12 @@ class Choice:
 
 
 def main_suite(suite: Suite, choice: Choice, folder: Path) -> None:
-    """Measure a suite; print its table; leave `suite.name`.json and .png in the folder."""
-    if suite is REAL and not data.POSTERIORS.is_dir():
-        report.say(f"skipped {suite.name}: no data at {data.POSTERIORS}")
+    """Measure a suite; print its tables; leave `suite.name`.json, and a .png, in the folder."""
+    absent = [name for name, dataset in suite.datasets.items() if not dataset.present()]
+    if absent:
+        what = f"{suite.name}: {', '.join(absent)}"
+        report.say(f"skipped {what}: no data at {data.POSTERIORS}")
+    if len(absent) == len(suite.datasets):
         return
     machine = report.machine()
     fits = folder / "fits"
@@ -55,17 +58,20 @@ def main_suite(suite: Suite, choice: Choice, folder: Path) -> None:
         report.say(f"nothing measured of {suite.name}")
         return
     report.write(suite.name, records, folder)
-    chart.draw(suite, records, folder / f"{suite.name}.png")
     summary.show(suite, records)
-    report.say(f"{suite.name}.json and {suite.name}.png written to {folder}")
+    if suite.costs:
+        chart.draw(suite, records, folder / f"{suite.name}.png")
+    else:
+        differences.show(records)
+    report.say(f"{suite.name} written to {folder}")
 
 
 def _tasks(suite: Suite, choice: Choice) -> Iterator[Task]:
     """Yield the fits, seed by seed, so that an interrupted run has something of everything."""
-    peers = tuple(installed(choice.peers or tuple(PEERS), PEERS, "bench"))
+    peers = tuple(installed(choice.peers or suite.peers or tuple(PEERS), PEERS, "bench"))
     for seed in range(choice.seeds or suite.seeds):
-        for name in suite.datasets:
-            if name in (choice.only or suite.datasets):
+        for name, dataset in suite.datasets.items():
+            if name in (choice.only or suite.datasets) and dataset.present():
                 yield from (Task(suite.name, name, peer, seed) for peer in peers)
 
 

@@ -30,7 +30,10 @@ UCI = Path(__file__).parents[2] / "shared" / "data" / "uci"
 
 
 class Split(NamedTuple):
-    """Rows to train on, to stop on, and to test on."""
+    """Rows to train on, to stop on, and to test on.
+
+    Without rows to stop on everything is chosen by those to train on.
+    """
 
     train: np.ndarray
     valid: np.ndarray
@@ -56,6 +59,11 @@ def moons(n_train: int, seed: int) -> Split:
     from brenier.data.datasets import Moons
 
     return drawn(Moons(), (n_train, 5000, 5000), seed)
+
+
+def has_posteriors() -> bool:
+    """Return whether the posterior draws are here."""
+    return POSTERIORS.is_dir()
 
 
 def posterior(name: str, seed: int = 0) -> Split:

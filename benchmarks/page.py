@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, elimination, figures, report, sbi, scaling, summary, uci
+from benchmarks import chart, differences, elimination, figures, report, sbi, scaling, summary, uci
 from benchmarks.peers import PEERS
 from benchmarks.suites import SUITES, Suite
 
@@ -93,11 +93,17 @@ def _read(name: str, results: Path) -> dict[str, Any] | None:
 
 def _section(suite: Suite, kept: dict[str, Any]) -> list[str]:
     records = kept["figures"]
-    parts = ["", f"## {suite.title}", "", suite.description, ""]
-    parts += [f"![{suite.title}: loss against seconds](images/{_image(suite)})"]
+    parts = ["", f"## {suite.title}", "", suite.description]
+    if suite.costs:
+        parts += ["", f"![{suite.title}: loss against seconds](images/{_image(suite)})"]
     for quantity in summary.quantities(suite, records):
         parts += ["", f"### {suite.title}: {quantity.title}", ""]
         parts += summary.markdown(records, quantity)
+    if not suite.costs:
+        parts += ["", f"### {suite.title}: {differences.TITLE}", ""]
+        parts += differences.markdown(records)
+        # Nothing is said of seconds, so that it makes no difference how busy the machine was.
+        kept = {**kept, "load": None}
     return [*parts, *_failures(records), *_machine(kept)]
 
 
@@ -136,7 +142,7 @@ def main() -> None:
     """Write the page and its pictures."""
     for suite in SUITES.values():
         kept = _read(suite.name, report.RESULTS)
-        if kept is not None:
+        if kept is not None and suite.costs:
             chart.draw(suite, kept["figures"], IMAGES / _image(suite))
     records = report.read(elimination.NAME)
     if records:

@@ -78,7 +78,7 @@ def quantities(suite: Suite, records: Records) -> list[Quantity]:
     if suite.name != "moons":
         losses = [loss for loss in losses if loss.field != "J"]
     losses.sort(key=lambda loss: loss.field != suite.compared)
-    return [*losses, *COSTS]
+    return [*losses, *(COSTS if suite.costs else ())]
 
 
 def lines(records: Records, quantity: Quantity) -> list[Line]:

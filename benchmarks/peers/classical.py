@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import KFold
 from sklearn.neighbors import KernelDensity
 from threadpoolctl import threadpool_limits
 
@@ -16,6 +17,7 @@ COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40)
 # Rungs without improvement after which the ladder ends.
 PATIENCE = 3
 BANDWIDTHS = (0.01, 2.0)
+FOLDS = 5
 
 
 def gaussian(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -27,7 +29,7 @@ def gaussian(rows: Split, seed: int, clock: Clock) -> Fitted:
 
 
 def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
-    """Fit mixtures with more and more components; the validation rows choose."""
+    """Fit mixtures with more and more components; the validation rows choose, or else the BIC."""
     whiten, (train, valid, _) = whitened(rows)
     best, best_at, score, fruitless = None, 0.0, -np.inf, 0
     for k in COMPONENTS:
@@ -35,7 +37,8 @@ def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
         # Its matrices are small: on a busy machine a second thread made 214 s of 12.
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)
-            reached = model.fit(train).score(valid)
+            model.fit(train)
+        reached = model.score(valid) if len(valid) else -model.bic(train)
         fruitless += 1
         if reached > score:
             best, best_at, score, fruitless = model, clock(), reached, 0
@@ -46,13 +49,18 @@ def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
 
 
 def kernel(rows: Split, seed: int, clock: Clock) -> Fitted:
-    """Fit a kernel density; a search over the logarithm of the bandwidth, nothing is random."""
+    """Fit a kernel density; a search over the logarithm of the bandwidth.
+
+    The validation rows choose, or else cross-validation, whose folds alone are random.
+    """
     whiten, (train, valid, _) = whitened(rows)
     tried = []
 
     def loss(log_bandwidth: float) -> float:
         model = KernelDensity(bandwidth=np.exp(log_bandwidth)).fit(train)
-        reached = -float(model.score_samples(valid).mean())
+        reached = (
+            _loss(model, valid) if len(valid) else _cross_validated(model.bandwidth, train, seed)
+        )
         tried.append((reached, clock(), model))
         return reached
 
@@ -61,3 +69,14 @@ def kernel(rows: Split, seed: int, clock: Clock) -> Fitted:
     _, best_at, model = min(tried, key=lambda trial: trial[0])
     log_density = in_data_units(model.score_samples, whiten)
     return Fitted(log_density, best_at, {"bandwidth": model.bandwidth})
+
+
+def _loss(model: KernelDensity, rows: np.ndarray) -> float:
+    return -float(model.score_samples(rows).mean())
+
+
+def _cross_validated(bandwidth: float, rows: np.ndarray, seed: int) -> float:
+    """Return the mean loss of folds, each with a model of all others."""
+    kernel = KernelDensity(bandwidth=bandwidth)
+    folds = KFold(FOLDS, shuffle=True, random_state=seed).split(rows)
+    return float(np.mean([_loss(kernel.fit(rows[rest]), rows[fold]) for rest, fold in folds]))

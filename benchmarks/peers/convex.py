@@ -20,7 +20,8 @@ def composed(rows: Split, seed: int, clock: Clock) -> Fitted:
 
 
 def _fitted(flow: ConvexPotentialFlow, rows: Split, clock: Clock) -> Fitted:
-    report = flow.fit(rows.train, validation_data=rows.valid).report_
+    valid = rows.valid if len(rows.valid) else None
+    report = flow.fit(rows.train, validation_data=valid).report_
     return Fitted(
         flow.score_samples, clock(), {"decay": report.decay, "status": report.status.value}
     )

@@ -9,6 +9,8 @@ from benchmarks.data import Split
 from benchmarks.whitening import Whitening
 
 CORES = 2
+# Of the rows of a peer that needs rows to choose by where there are none.
+HELD_OUT = 0.2
 # Rounds of draws after which hardly anything can be inside of a box.
 ROUNDS = 1000
 
@@ -65,6 +67,15 @@ def draws_inside(
         if n_kept >= N:
             return np.concatenate(kept)[:N]
     raise FloatingPointError(f"{n_kept} of {ROUNDS * N} draws were inside of the box")
+
+
+def with_rows_to_choose_by(rows: Split, seed: int) -> Split:
+    """Return rows as they are, or, where none are there to choose by, with a fifth held out."""
+    if len(rows.valid):
+        return rows
+    train = np.random.default_rng(seed).permutation(rows.train)
+    N = len(train) - round(HELD_OUT * len(train))
+    return Split(train[:N], train[N:], rows.test)
 
 
 def whitened(rows: Split) -> tuple[Whitening, Split]:

@@ -5,7 +5,14 @@ import pyvinecopulib as pv
 from pyvinecopulib.sklearn import VineDensity
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import CORES, Clock, Fitted, in_data_units, whitened
+from benchmarks.peers.protocol import (
+    CORES,
+    Clock,
+    Fitted,
+    in_data_units,
+    whitened,
+    with_rows_to_choose_by,
+)
 
 
 def vine(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -15,6 +22,7 @@ def vine(rows: Split, seed: int, clock: Clock) -> Fitted:
     has its own shape.
     """
     controls = pv.FitControlsVinecop(family_set=pv.nonparametric, num_threads=CORES)
+    rows = with_rows_to_choose_by(rows, seed)
     whiten, standard = whitened(rows)
     found = []
     for name in ("whitened", "as they are"):

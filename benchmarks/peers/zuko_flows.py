@@ -18,7 +18,14 @@ import torch
 from zuko.flows import MAF, NSF, Flow
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted, check_found, in_data_units, whitened
+from benchmarks.peers.protocol import (
+    Clock,
+    Fitted,
+    check_found,
+    in_data_units,
+    whitened,
+    with_rows_to_choose_by,
+)
 
 RATES = (1e-3, 3e-3, 1e-2)
 DROPS = 2
@@ -70,7 +77,7 @@ def maf(rows: Split, seed: int, clock: Clock) -> Fitted:
 
 def _fit(recipe: Recipe, rows: Split, seed: int, clock: Clock) -> Fitted:
     torch.set_num_threads(THREADS)
-    whiten, parts = whitened(rows)
+    whiten, parts = whitened(with_rows_to_choose_by(rows, seed))
     train, valid, _ = (torch.tensor(part, dtype=torch.float32) for part in parts)
     flow = recipe.build(train.shape[1])
     runs = [train_at(recipe, train, valid, rate, seed, clock) for rate in RATES]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.robustness.tally import Tally
+from benchmarks.robustness.tally import Ended, Tally
 from benchmarks.robustness.watch import TooLong, at_most
 
 ROOT = Path(__file__).parents[2]
@@ -26,35 +26,37 @@ SEED = 20260101
 # Of `ru_maxrss`: Linux counts in kilobytes.
 KILO = 1024
 
-Case = Callable[[int, np.random.Generator, Path], str]
+Case = Callable[[int, np.random.Generator, Path], str | Ended]
 """Makes the case of a number, with what is random, in a folder; returns how it ended."""
 
 
-def ends(case: Case, numbers: Iterable[int], folder: Path) -> Iterator[tuple[str, str]]:
+def ends(case: Case, numbers: Iterable[int], folder: Path) -> Iterator[Ended]:
     """Yield how each case ends, and which it was and what it raised where it did."""
     for number in numbers:
         try:
             with at_most(SECONDS):
-                yield case(number, np.random.default_rng([SEED, number]), folder), ""
+                end = case(number, np.random.default_rng([SEED, number]), folder)
+            yield end if isinstance(end, Ended) else Ended(end)
         except TooLong:
-            yield "hangs", f"case {number}"
+            yield Ended("hangs", f"case {number}")
         except Exception as error:
-            yield "other exceptions", f"case {number}: {type(error).__name__}: {error!s:.300}"
+            words = f"case {number}: {type(error).__name__}: {error!s:.300}"
+            yield Ended("other exceptions", words)
 
 
 def here(case: Case, numbers: Iterable[int], folder: Path) -> Tally:
     """Make cases in this process."""
     tally = Tally()
-    for end, words in ends(case, numbers, folder):
-        tally.add(end, words)
+    for ended in ends(case, numbers, folder):
+        tally.add(*ended)
     return tally
 
 
-def apart(module: str, cases: int) -> Tally:
-    """Make the cases of a module's function `one` in processes of their own."""
+def apart(module: str, cases: int, part: int = PART) -> Tally:
+    """Make the cases of a module's function `one`, so many in a process of their own."""
     tally = Tally()
-    for first in range(0, cases, PART):
-        start, last = first, min(first + PART, cases)
+    for first in range(0, cases, part):
+        start, last = first, min(first + part, cases)
         while start < last:
             start = _in_a_process(module, start, last, tally)
         sys.stderr.write(f"{module}: {last} of {cases}, {tally.bad} bad\n")
@@ -72,7 +74,7 @@ def _in_a_process(module: str, start: int, last: int, tally: Tally) -> int:
                 for line in process.stdout:
                     said = json.loads(line)
                     tally.memory = max(tally.memory, said["memory"])
-                    tally.add(said["end"], said["words"])
+                    tally.add(*said["ended"])
                     start += 1
         except TooLong:
             process.kill()
@@ -91,9 +93,9 @@ def main() -> None:
     name, start, last = sys.argv[1:]
     case = import_module(name).one
     with tempfile.TemporaryDirectory() as folder:
-        for end, words in ends(case, range(int(start), int(last)), Path(folder)):
+        for ended in ends(case, range(int(start), int(last)), Path(folder)):
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILO
-            sys.stdout.write(json.dumps({"end": end, "words": words, "memory": memory}) + "\n")
+            sys.stdout.write(json.dumps({"ended": ended, "memory": memory}) + "\n")
             sys.stdout.flush()
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from benchmarks.robustness import attempts, kills
+from benchmarks.robustness import attempts, kills, ugly
 from benchmarks.robustness.tally import Tally
 
 
@@ -37,6 +37,7 @@ ROWS: Mapping[str, Row] = MappingProxyType(
         "kill-fit": Row(kills.fits, 50),
         "models": Row(_apart("models"), 10_000),
         "tables": Row(_apart("tables"), 5000),
+        "ugly": Row(ugly.run, 150),
     }
 )
 """By name."""

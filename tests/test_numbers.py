@@ -68,8 +68,8 @@ REASONS = {
     "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),
     "training/session.py": ({0.3, 0.9}, "shares of the time kept for the end of a fit"),
     "training/judged_mean.py": (
-        {3, 0.1, 0.99},
-        "parameters of the regression; leverages beyond which it is none: no number of the model",
+        {0.1, 0.99},
+        "leverages beyond which it is none: no number of the model",
     ),
     "training/far_rows.py": (
         {3, 5, 100, 1e-6, 1e-3, 1e3, 0.1, 32768},

@@ -11,6 +11,8 @@ from brenier.cli.door import ExitCode
 from brenier.training.algorithm import NAMES
 from brenier.training.settings import default_settings
 
+FRACTIONS = ("validation_fraction", "judge_fraction")
+
 
 @pytest.mark.parametrize(
     "arguments",
@@ -40,6 +42,7 @@ from brenier.training.settings import default_settings
         "sample m -n 0",
     ],
 )
+
 def test_usage_errors(arguments):
     result = invoke(*arguments.split())
     assert result.exit_code == ExitCode.USAGE
@@ -87,7 +90,7 @@ def test_help_shows_the_defaults():
     )
     plain = {
         name: getattr(joint, name)
-        for name in "n_maps whiten n_radial tau max_iter tol validation_fraction judge_fraction".split()
+        for name in (*"n_maps whiten n_radial tau max_iter tol".split(), *FRACTIONS)
     }
     plain |= {name: getattr(joint.algorithm, name) for name in ("activation", "optimizer", "inner")}
     plain |= {"max_seconds": "none", "seed": ConvexPotentialFlow().random_state}

@@ -30,6 +30,8 @@ from brenier.arrays import Array, library_of
 
 # |z|^2 is taken for this where it is more, so that nothing overflows.
 MOST_SQUARED = 1e300
+# Largest exponent of a stretch, likewise.
+MOST_EXPONENT = 300.0
 # Halley steps for Lambert's function that reach rounding from log(1 + v), for all finite v >= 0.
 HALLEY_STEPS = 7
 
@@ -58,7 +60,7 @@ class Tail(eqx.Module):
         """Return z of rows u."""
         xp, n = library_of(u), u.shape[1]
         squared = xp.sum(u * u, axis=1, keepdims=True)
-        return u * xp.exp(0.5 * self.h * (squared - (n + 1)))
+        return u * xp.exp(xp.minimum(0.5 * self.h * (squared - (n + 1)), MOST_EXPONENT))
 
 
 def lambert_w(v: Float[Array, "*_"]) -> Float[Array, "*_"]:

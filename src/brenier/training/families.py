@@ -131,7 +131,7 @@ def _preprocessing(
     bounded = column_bounds.columns(Y)
     N, n = bounded.shape
     how = "standardize" if settings.whiten == "full" and N <= n else settings.whiten
-    nearer = far_rows_nearer(bounded, weights, how, settings.far_distance)
+    nearer = far_rows_nearer(bounded, weights, how, settings.distances)
     return Preprocessing(column_bounds, *nearer)
 
 

@@ -4,9 +4,9 @@ One row in a thousand that is a thousand standard deviations off makes the covar
 whitening by it the others lie in a speck, and every number that is meant in standard deviations is
 wrong. Location and scatter are therefore also fitted by a multivariate t density of few degrees of
 freedom [1]_, which far rows hardly move, and rows are far where they are `far_distance` of its
-standard deviations off. Without such rows nothing changes.
-
-With them, rows are whitened by that scatter, and mapped by
+standard deviations off. Curved densities have some such rows, and funnels many. Where one is
+farther than a curve reaches, or they are as many as tails of a power have, rows are whitened by
+that scatter, and mapped by
 
     y = u exp(h (|u|^2 - a) / 2)
 
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.optimize import minimize
 from scipy.special import chdtri
 
@@ -40,6 +40,8 @@ HEAVINESS, SCALES = (1e-3, 2.0), (1e-3, 1e3)
 MOST_ROWS, LEAST_ROWS = 32768, 2
 # Far rows that are named, and rows of the same far value that look like a code for a missing one.
 NAMED, LEAST_OF_A_CODE = 5, 3
+# Far rows that make a share.
+LEAST_OF_SOME = 3
 
 
 class Scatter(NamedTuple):
@@ -49,16 +51,44 @@ class Scatter(NamedTuple):
     ----------
     whitening : Whitening
         By them: squared distances of most rows from the origin are those of a normal's.
-    far : (N,)
-        Which rows are far.
+    radii : (N,)
+        Every row's distance from them, in robust standard deviations.
     """
 
     whitening: Whitening
-    far: Bool[np.ndarray, " N"]
+    radii: Float[np.ndarray, " N"]
+
+
+class Distances(NamedTuple):
+    """Which rows are far, and when they are brought nearer.
+
+    Attributes
+    ----------
+    far : float
+        Robust standard deviations beyond which a row is far.
+    shares : tuple
+        Least and largest share of far rows that look like tails of a power.
+    alone : float
+        Robust standard deviations from which on one row is enough.
+    """
+
+    far: float
+    shares: tuple[float, float]
+    alone: float
+
+    def asks_for_more(
+        self, radii: Float[np.ndarray, " N"], weights: Float[np.ndarray, " N"]
+    ) -> bool:
+        """Whether rows of such distances are to be brought nearer."""
+        least, most = self.shares
+        far = radii > self.far
+        share = np.sum(weights[far]) / np.sum(weights)
+        are_some = np.sum(far) >= LEAST_OF_SOME and least <= share <= most
+        return bool(np.max(radii) > self.alone or are_some)
 
 
 def far_rows_nearer(
-    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str, distance: float
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str, distances: Distances
 ) -> tuple[Whitening, Tail | None]:
     """Return the whitening of weighted rows, and what brings far ones nearer if there are any.
 
@@ -70,14 +100,14 @@ def far_rows_nearer(
         Their weights, in any unit.
     how : {"full", "standardize", "none"}
         Which covariance is removed.
-    distance : float
-        Robust standard deviations beyond which a row is far.
+    distances : Distances
+        Which rows are far, and when they are brought nearer.
     """
     plain = whitening(Y, weights, how)
     if how == "none" or len(Y) <= LEAST_ROWS * Y.shape[1]:
         return plain, None
-    scatter = robust_scatter(Y, weights, how, distance)
-    if not np.any(scatter.far):
+    scatter = robust_scatter(Y, weights, how)
+    if not distances.asks_for_more(scatter.radii, weights):
         return plain, None
     rows = scatter.whitening.forward(Y[:MOST_ROWS])
     h, scale = _heaviness(np.linalg.norm(rows, axis=1), weights[:MOST_ROWS], Y.shape[1])
@@ -126,8 +156,7 @@ def far_rows_of(
         return FarRows(0, (), ())
     Y, own = preprocessing.bounds.columns(X), preprocessing.whitening
     unit = (Y - own.mean) / own.scale
-    _, scatter = robust_scatter(Y, np.ones(len(Y)), "full", distance)
-    rows = np.flatnonzero(scatter)
+    rows = np.flatnonzero(robust_scatter(Y, np.ones(len(Y)), "full").radii > distance)
     columns = np.argmax(np.abs(unit[rows]) / np.sqrt(np.sum(own.factor**2, axis=1)), axis=1)
     distance = np.max(np.abs(unit[rows]), axis=1)
     farthest = np.argsort(-distance, kind="stable")[:NAMED]
@@ -147,7 +176,7 @@ def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def robust_scatter(
-    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str, distance: float
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str
 ) -> Scatter:
     """Return the multivariate t fit of rows, and which of them are far from it."""
     n = Y.shape[1]
@@ -175,7 +204,7 @@ def robust_scatter(
     # The median square is a normal's then.
     ratio = np.median(squares) / chdtri(n, 0.5)
     found = Whitening(centre + scale * mean, scale, factor * np.sqrt(ratio))
-    return Scatter(found, squares > ratio * distance**2)
+    return Scatter(found, np.sqrt(squares / ratio))
 
 
 def _squares(Y: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:

@@ -119,7 +119,7 @@ def fit(
     table = set_apart(rows, settings.judge_share(rows.effective_size), settings.least_judged)
     rows, settings = table.rows, _of_rows(settings, table.rows, own=validation is None)
     splits = _splits(rows, validation, settings, bounds)
-    enough = rows.effective_size >= settings.least_rows * (rows.X.shape[1] + 1)
+    enough = settings.are_enough(rows.effective_size, rows.X.shape[1])
     if not enough and validation is None:
         splits = [Split(rows)]
     preprocessing = family.preprocessing(
@@ -138,7 +138,7 @@ def fit(
     everyone = _train(folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     whole = fold_of(Split(rows), 0, tried=False) if len(folds) > 1 else folds[0]
-    if len(kept) > 1 and rows.effective_size <= settings.cross_rows:
+    if len(folds) > 1 and rows.effective_size <= settings.cross_rows:
         kept = cross_fitted(kept, whole, family, settings, session)
     flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
     flow, measured = _measured(flow, kept, table, settings, session)

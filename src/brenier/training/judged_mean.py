@@ -36,6 +36,8 @@ from brenier.training.report import MeanAndError
 # Largest share of the covariance, in some direction, that one row may make: beyond it r^4 says more
 # of that row than of the tails.
 MOST_LEVERAGE = 0.1
+# How many powers of r there are.
+N_SLOPES = 2
 # Largest leverage of a judge row.
 MOST_OF_JUDGE = 0.99
 
@@ -79,18 +81,18 @@ def judged_mean(
         None: their plain mean.
     """
     omega = judge.weights / np.sum(judge.weights)
-    n_parameters = 1
-    if squares is None or not squares.usable or not np.all(np.isfinite(values)):
-        mean = float(omega @ values)
-        influence = omega * (values - mean) / (1.0 - omega)
-        blocks = _numbered(judge)
-    else:
+    n_blocks = len(np.unique(_numbered(judge)))
+    usable = squares is not None and squares.usable
+    degrees = min(effective_size(judge.weights), n_blocks) - (N_SLOPES * usable + 1)
+    if not np.all(np.isfinite(values)) or degrees <= 0:
+        return MeanAndError(float(omega @ values), float("nan"))
+    if squares is not None and usable:
         mean, influence, blocks = _by_regression(values, judge, omega, squares)
-        n_parameters = 3
-    degrees = min(effective_size(judge.weights), len(np.unique(_numbered(judge)))) - n_parameters
-    if not np.isfinite(mean) or degrees <= 0:
-        return MeanAndError(mean, float("nan"))
-    return MeanAndError(mean, _error(influence, blocks), degrees)
+    else:
+        mean, blocks = float(omega @ values), _numbered(judge)
+        influence = omega * (values - mean) / (1.0 - omega)
+    few = float(np.sqrt(n_blocks / degrees)) if judge.block is not None else 1.0
+    return MeanAndError(mean, few * _error(influence, blocks), float(degrees))
 
 
 def _by_regression(

@@ -23,6 +23,7 @@ from brenier.potential.activations import ACTIVATIONS, AbstractActivation
 from brenier.potential.initialise import ContextStart
 from brenier.potential.nonnegativity import NONNEGATIVITY, AbstractNonnegativity
 from brenier.training.algorithm import AUTO, Algorithm
+from brenier.training.far_rows import Distances
 
 NOT_TRIED = "not tried"
 KINDS = ("joint", "composed", "conditional", "composed_conditional")
@@ -136,6 +137,17 @@ class Settings:
     # Far rows and far values.
     far_distance: float = _number(
         10.0, "robust standard deviations beyond which a row is far", "Far rows"
+    )
+    far_shares: tuple[float, float] = _number(
+        (0.003, 0.03),
+        "least and largest share of far rows that look like tails of a power, which are brought "
+        "nearer; fewer are those of a curved density, more its structure",
+        "Far rows",
+    )
+    far_alone: float = _number(
+        25.0,
+        "robust standard deviations of a row from which on one is enough, whatever the share",
+        "Far rows",
     )
     far_value: float = _number(
         6.0,
@@ -295,10 +307,13 @@ class Settings:
     )
     cross_noise_rows: int = _number(1024, "rows with all noisy copies there, at least", "Few rows")
     cross_lead: float = _number(
-        2.0, "standard errors by which the average must lead there", "Few rows"
+        3.0, "standard errors by which the average must lead there", "Few rows"
     )
     least_rows: int = _number(
-        10, "independent rows a column, and one column more, for more than a Gaussian", "Few rows"
+        30, "independent rows of a table below which nothing but a Gaussian is fitted", "Few rows"
+    )
+    least_rows_a_column: int = _number(
+        5, "the same of each column, and one column more", "Few rows"
     )
     n_estimators_few: int = _number(
         3,
@@ -372,6 +387,15 @@ class Settings:
         return ContextStart(
             self.context_spread, self.context_noise, self.shift_ridge, self.least_residual
         )
+
+    @property
+    def distances(self) -> Distances:
+        """Which rows are far, and when they are brought nearer."""
+        return Distances(self.far_distance, self.far_shares, self.far_alone)
+
+    def are_enough(self, n_rows: float, n_columns: int) -> bool:
+        """Whether so many independent rows allow for more than a Gaussian."""
+        return n_rows >= max(self.least_rows, self.least_rows_a_column * (n_columns + 1))
 
     @property
     def bending(self) -> Bending:

@@ -42,7 +42,6 @@ FRACTIONS = ("validation_fraction", "judge_fraction")
         "sample m -n 0",
     ],
 )
-
 def test_usage_errors(arguments):
     result = invoke(*arguments.split())
     assert result.exit_code == ExitCode.USAGE

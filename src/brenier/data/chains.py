@@ -22,8 +22,8 @@ References
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float, Int
+from scipy.fft import next_fast_len
 
 # Autocorrelation times in a block, and blocks in a table at least: what is left of the correlation
 # of neighbouring blocks is a tenth of a standard error.
@@ -114,9 +114,9 @@ def looks_like_a_chain(correlations: Float[np.ndarray, " d"], n_rows: int) -> np
 
 def _autocovariances(x: Float[np.ndarray, "L d"]) -> Float[np.ndarray, "L d"]:
     """Return the sums of products of rows t apart, for every t."""
-    padded = scipy.fft.next_fast_len(2 * len(x), real=True)
-    spectrum = scipy.fft.rfft(x, padded, axis=0)
-    return scipy.fft.irfft(np.abs(spectrum) ** 2, padded, axis=0)[: len(x)]
+    padded = next_fast_len(2 * len(x), real=True)
+    spectrum = np.fft.rfft(x, padded, axis=0)
+    return np.fft.irfft(np.abs(spectrum) ** 2, padded, axis=0)[: len(x)]
 
 
 def _integrated(rho: Float[np.ndarray, " L"]) -> float:

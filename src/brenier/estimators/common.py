@@ -290,7 +290,7 @@ def warn_of_chains(
     correlations = lag_one_correlations(X)
     alike = np.flatnonzero(looks_like_a_chain(correlations, N))
     if len(alike):
-        worst = alike[np.argmax(correlations[alike])]
+        worst = int(alike[np.argmax(correlations[alike])])
         warnings.warn(
             f"Expected independent rows; got rows like those before them in "
             f"{quoted([names[i] for i in alike])} (correlation {correlations[worst]:.2f} in "
@@ -329,7 +329,8 @@ def told_of_far_rows(
         Of the warning.
     """
     own, order = own_columns(preprocessing)
-    found = far_rows_of(X[:, order], own, [names[k] for k in order], settings.far_distance)
+    ordered = [names[k] for k in order.tolist()]
+    found = far_rows_of(X[:, order], own, ordered, settings.far_distance)
     if found.codes:
         warnings.warn(
             f"Expected measured values; got far rows that share one: {'; '.join(found.codes)}. If "

@@ -100,8 +100,12 @@ def context_scaling(preprocessing: AbstractPreprocessing) -> ContextScaling | No
             return scaling
         case OrderedPreprocessing(inner=ConditionalPreprocessing(scaling=scaling)):
             back = preprocessing.context_order.argsort()
-            arrays = (scaling.mean, scaling.scale, scaling.low, scaling.high)
             bent = scaling.curve
-            curve = bent and Curve(bent.sign[back], bent.values[:, back], bent.scores[:, back])
-            return ContextScaling(*(array[back] for array in arrays), curve)
+            return ContextScaling(
+                mean=scaling.mean[back],
+                scale=scaling.scale[back],
+                low=scaling.low[back],
+                high=scaling.high[back],
+                curve=bent and Curve(bent.sign[back], bent.values[:, back], bent.scores[:, back]),
+            )
     return None

@@ -106,7 +106,7 @@ class ContextScaling(eqx.Module):
         edges = low - width, high + width
         bent = X
         if curve is not None:
-            bent, edges = curve.forward(X), _edges(curve, low, high, *edges)
+            bent, edges = np.asarray(curve.forward(X)), _edges(curve, low, high, *edges)
         mean, scale, _ = standardise(bent, weights)
         return ContextScaling(mean, np.where(constant, np.inf, scale), *edges, curve)
 
@@ -116,12 +116,13 @@ class ContextScaling(eqx.Module):
         Of columns that are bent, one between the edges.
         """
         spread = np.where(np.isfinite(self.scale), self.scale, 0.0)
-        plain = self.mean + place * spread
+        plain = np.asarray(self.mean + place * spread)
         if self.curve is None:
             return plain
         bent = (self.curve.sign != 0.0) | np.isfinite(self.curve.values[0])
         middle = 0.5 * (1.0 + 0.5 * place)
-        return np.where(bent, self.low + middle * (self.high - self.low), plain)
+        between = self.low + middle * (self.high - self.low)
+        return np.where(bent, np.asarray(between), plain)
 
     def far(self, X: Float[Array, "N q"]) -> Array:
         """Return which rows lie beyond the edges, (N,)."""

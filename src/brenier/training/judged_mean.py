@@ -124,9 +124,10 @@ def _powers(squares: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N 2"]:
 
 def _numbered(*parts: WeightedRows) -> Int[np.ndarray, " K"]:
     """Return every row's block, a number of its own for every independent row."""
-    if parts[0].block is None:
+    blocks = [part.block for part in parts if part.block is not None]
+    if not blocks:
         return np.arange(sum(len(part.X) for part in parts))
-    return np.concatenate([part.block for part in parts])
+    return np.concatenate(blocks)
 
 
 def _error(influence: Float[np.ndarray, " K"], blocks: Int[np.ndarray, " K"]) -> float:

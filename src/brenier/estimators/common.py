@@ -293,7 +293,7 @@ def warn_of_chains(
         worst = int(alike[np.argmax(correlations[alike])])
         warnings.warn(
             f"Expected independent rows; got rows like those before them in "
-            f"{quoted([names[i] for i in alike])} (correlation {correlations[worst]:.2f} in "
+            f"{quoted([names[i] for i in alike.tolist()])} (correlation {correlations[worst]:.2f} in "
             f"{names[worst]!r}). Of draws of a Markov chain, say which chain each is of "
             "(groups=, --chains): until then the error of the gain is too small. If their order "
             "means nothing, shuffle the rows.",
@@ -329,7 +329,7 @@ def told_of_far_rows(
         Of the warning.
     """
     own, order = own_columns(preprocessing)
-    ordered = [names[k] for k in order.tolist()]
+    ordered = [names[int(k)] for k in order]
     found = far_rows_of(X[:, order], own, ordered, settings.far_distance)
     if found.codes:
         warnings.warn(

@@ -291,12 +291,12 @@ def warn_of_chains(
     alike = np.flatnonzero(looks_like_a_chain(correlations, N))
     if len(alike):
         worst = int(alike[np.argmax(correlations[alike])])
+        found = quoted([names[i] for i in alike.tolist()])
         warnings.warn(
-            f"Expected independent rows; got rows like those before them in "
-            f"{quoted([names[i] for i in alike.tolist()])} (correlation {correlations[worst]:.2f} in "
-            f"{names[worst]!r}). Of draws of a Markov chain, say which chain each is of "
-            "(groups=, --chains): until then the error of the gain is too small. If their order "
-            "means nothing, shuffle the rows.",
+            f"Expected independent rows; got rows like those before them in {found} (correlation "
+            f"{correlations[worst]:.2f} in {names[worst]!r}). Of draws of a Markov chain, say "
+            "which chain each is of (groups=, --chains): until then the error of the gain is too "
+            "small. If their order means nothing, shuffle the rows.",
             InputWarning,
             stacklevel=stacklevel + 1,
         )

@@ -2,10 +2,10 @@
 
 Equal rows are merged and put in an order of their own by the caller. A part of the rows is set
 apart to judge what is returned. Another is held out; of a conditional density, every potential
-holds out others. Bounds, whitening and the scaling
-of a context bring the rows to standard coordinates, and a Gaussian is fitted to them there: the
-baseline, which what is returned is never worse than. Where the rows have fine structure, the
-optimizer sees copies of them with a little noise. The weight decay, and whether there are radial
+holds out others. Bounds, whitening and the scaling of a context bring the rows to standard
+coordinates, far rows nearer to all others, and a Gaussian is fitted to them there: the baseline,
+which what is returned is never worse than. Where the rows have fine structure, the optimizer sees
+copies of them with a little noise. The weight decay, and whether there are radial
 units, are selected by successive halving on held-out rows. Once the run that leads is ahead of the
 Gaussian, another potential is trained beside, from other initial weights with the leader's
 hyperparameters. A run is L-BFGS over the hidden weights, the last layer solved for at each step,
@@ -14,7 +14,9 @@ layer is solved for at the best iterate. The model is the weighted sum of these 
 runner-up of the selection and the Gaussian's, the weights the best on held-out rows. Of several
 maps, potentials are trained one by one, each where those before it lead, and then together; the
 best of several such compositions is the model. A conditional density gets heavier tails where
-held-out rows ask for them.
+held-out rows ask for them. Of few rows each is held out by some potential: the model is these
+potentials' average if all rows together say that it is better than the Gaussian, and of fewer still
+it is the Gaussian.
 
 All numbers are in `brenier.training.settings`.
 """
@@ -28,7 +30,7 @@ from brenier.data.bounds import Bounds
 from brenier.data.rows import Split, WeightedRows
 from brenier.data.split import Table, set_apart, split_rows
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.preprocessing import ColumnBounds
+from brenier.flow.preprocessing import AbstractPreprocessing, ColumnBounds
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.program import check_process
@@ -118,16 +120,55 @@ def fit(
     )
     table = set_apart(rows, settings.judge_share(rows.effective_size), settings.least_judged)
     rows, settings = table.rows, _of_rows(settings, table.rows, own=validation is None)
-    splits = _splits(rows, validation, settings, bounds)
+    if session.is_late:
+        settings = _hurried(settings)
+    prepared = _prepared(rows, validation, family, settings, bounds, seed)
+    everyone = _train(prepared.folds, family, settings, session)
+    kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
+    if len(prepared.folds) > 1 and rows.effective_size <= settings.cross_rows:
+        kept = cross_fitted(kept, prepared.whole, family, settings, session)
+    flow = ConvexFlow(prepared.preprocessing, average([trained.map for trained in kept]))
+    flow, measured = _measured(flow, kept, table, settings, session)
+    report = build_report(kept, everyone, flow, measured, session, discrete)
+    session.phases.close()
+    return Model(flow, prepared.whole.gaussian, report)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Rows in the potential's coordinates.
+
+    Attributes
+    ----------
+    preprocessing : AbstractPreprocessing
+        What brought them there.
+    folds : list of Fold
+        What is trained on.
+    whole : Fold
+        The one fold; of several, all rows together, for the baseline.
+    """
+
+    preprocessing: AbstractPreprocessing
+    folds: list[Fold]
+    whole: Fold
+
+
+def _prepared(
+    rows: WeightedRows,
+    validation: WeightedRows | None,
+    family: AbstractFamily,
+    settings: Settings,
+    bounds: Bounds,
+    seed: int,
+) -> _Prepared:
+    """Return the rows split and preprocessed; too few of them only for a Gaussian."""
     enough = settings.are_enough(rows.effective_size, rows.X.shape[1])
+    splits = _splits(rows, validation, settings, bounds)
     if not enough and validation is None:
         splits = [Split(rows)]
-    preprocessing = family.preprocessing(
-        rows if settings.own_splits else splits[0].train, bounds, settings
-    )
+    own = rows if settings.own_splits else splits[0].train
+    preprocessing = family.preprocessing(own, bounds, settings)
     shrinkage = _shrinkage(rows, family)
-    if session.is_late:
-        settings, splits = _hurried(settings), splits[:1]
 
     def fold_of(split: Split, k: int, *, tried: bool) -> Fold:
         """Return a fold, on which only a Gaussian is fitted where nothing else is tried."""
@@ -135,16 +176,8 @@ def fit(
         return Fold.of(split, *parts, family, settings, seed + k, shrinkage, candidates)
 
     folds = [fold_of(split, k, tried=enough) for k, split in enumerate(splits)]
-    everyone = _train(folds, family, settings, session)
-    kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     whole = fold_of(Split(rows), 0, tried=False) if len(folds) > 1 else folds[0]
-    if len(folds) > 1 and rows.effective_size <= settings.cross_rows:
-        kept = cross_fitted(kept, whole, family, settings, session)
-    flow = ConvexFlow(preprocessing, average([trained.map for trained in kept]))
-    flow, measured = _measured(flow, kept, table, settings, session)
-    report = build_report(kept, everyone, flow, measured, session, discrete)
-    session.phases.close()
-    return Model(flow, whole.gaussian, report)
+    return _Prepared(preprocessing, folds, whole)
 
 
 def _measured(

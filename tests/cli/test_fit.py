@@ -10,9 +10,10 @@ import time
 from dataclasses import asdict, replace
 
 import numpy as np
+import polars as pl
 import pytest
 from small_tables import NAMES, SIZE, SMALL, rows, write
-from terminal import TIMEOUT, done
+from terminal import TIMEOUT, assert_one_error, done, invoke
 
 from brenier import Algorithm, ConvexPotentialFlow, load
 from brenier.cli.door import ExitCode
@@ -377,3 +378,29 @@ def test_what_weighted_rows_are_worth_is_said(tmp_path):
     assert f"200 rows, worth {size:.1f}, of 2 columns: " in result.stdout
     assert re.search(rf"trained on.*, worth {size:.1f}\n", result.stdout)
     assert re.search(rf"trained on.*, worth {size:.1f}\n", done("info", tmp_path / "m").stdout)
+
+
+def test_chains_are_a_column_or_several_files_and_give_the_same_model(tmp_path):
+    chain = np.repeat([0.0, 1.0], 100)
+    write_table(tmp_path / "all.csv", np.column_stack([chain, rows()]), ("chain", *NAMES))
+    for k in (0, 1):
+        write_table(tmp_path / f"{k}.csv", rows()[chain == k], NAMES)
+    files = [tmp_path / f"{k}.csv" for k in (0, 1)]
+    one = done("fit", tmp_path / "all.csv", "--chains", "chain", "-o", tmp_path / "one", *SMALL)
+    two = done("fit", *files, "-o", tmp_path / "two", *SMALL)
+    assert "200 rows" in one.stdout
+    assert f"{files[0]} and 1 more file" in two.stdout
+    first, second = (load(tmp_path / name) for name in ("one", "two"))
+    table = pl.from_numpy(rows(), schema=list(NAMES))
+    np.testing.assert_array_equal(first.score_samples(table), second.score_samples(table))
+    assert first.feature_names_in_.tolist() == list(NAMES)
+    write_table(tmp_path / "other.csv", rows(), ("speed", "weight"))
+    refused = invoke("fit", files[0], tmp_path / "other.csv", "-o", tmp_path / "m", *SMALL)
+    assert_one_error(refused, "other.csv", "'mass'")
+
+
+def test_rows_like_those_before_them_are_warned_of(tmp_path):
+    write_table(tmp_path / "x.csv", np.sort(rows(), axis=0), NAMES)
+    told = done("fit", tmp_path / "x.csv", "-o", tmp_path / "m", *SMALL).stderr
+    assert "got rows like those before them in 'speed', 'mass'" in told
+    assert "--chains" in told

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, PyTree
 
 Array = jax.Array | np.ndarray
+LOG_2_PI = 1.8378770664093453
 
 
 def library_of(X: Array) -> Any:

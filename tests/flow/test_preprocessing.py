@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from brenier.flow.preprocessing import ColumnBounds, Preprocessing, whitening
 
@@ -206,3 +207,22 @@ def test_weights_are_repetitions():
         np.testing.assert_allclose(
             getattr(weighted, name), getattr(repeated, name), atol=ROUNDING, err_msg=name
         )
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_column_between_two_bounds_is_made_normal_where_it_was_uniform():
+    bounds = ColumnBounds(np.array([-2.0]), np.array([6.0]))
+    X = np.array([[-2.0 + 8e-9], [0.0], [2.0], [5.0], [6.0 - 8e-9]])
+    Y, log_slope = bounds.forward(X)
+    shares = np.array([1e-9, 0.25, 0.5, 0.875])
+    np.testing.assert_allclose(Y[:4, 0], norm.ppf(shares), rtol=1e-6, atol=1e-12)
+    assert Y[4, 0] == pytest.approx(-Y[0, 0], rel=1e-6)
+    # A uniform density is what a standard normal is of.
+    np.testing.assert_allclose(norm.logpdf(Y[:, 0]) + log_slope, -np.log(8.0), rtol=1e-9)
+    np.testing.assert_allclose(bounds.inverse(Y), X, rtol=1e-12)
+    compiled, _ = jax.jit(lambda b, A: b.forward(A))(bounds, X)
+    np.testing.assert_allclose(compiled, Y, rtol=1e-9, atol=1e-12)
+    # Models from before go by the logit.
+    older = ColumnBounds(bounds.low, bounds.high, probit=False)
+    np.testing.assert_allclose(older.forward(X)[0][1:4, 0], np.log([1 / 3, 1, 7]), atol=1e-12)
+    np.testing.assert_allclose(older.inverse(older.forward(X)[0]), X, rtol=1e-12)

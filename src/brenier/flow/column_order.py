@@ -42,7 +42,7 @@ class OrderedPreprocessing(AbstractPreprocessing):
     def column_bounds(self) -> ColumnBounds:
         """Bounds of the columns as they come."""
         bounds, back = self.inner.column_bounds, self.order.argsort()
-        return ColumnBounds(bounds.low[back], bounds.high[back])
+        return ColumnBounds(bounds.low[back], bounds.high[back], bounds.probit)
 
     @property
     def n(self) -> int:

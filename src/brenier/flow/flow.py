@@ -14,14 +14,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from brenier.arrays import Array
+from brenier.arrays import LOG_2_PI, Array
 from brenier.flow.inverse import Inversion, invert_each, together
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.flow.tail import Tail
 from brenier.linalg import log_det
 from brenier.potential.features import AbstractMap
-
-LOG_2_PI = 1.8378770664093453
 
 
 class ConvexFlow(eqx.Module):

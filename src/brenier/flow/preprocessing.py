@@ -2,12 +2,13 @@ r"""Exact invertible layers between the data and the potential.
 
 Per-column bounds first: with a < x, x < b, or a < x < b,
 
-    y = log(x - a),    y = -log(b - x),    y = log((x - a) / (b - x)),
+    y = log(x - a),    y = -log(b - x),    y = q((x - a) / (b - a)),
 
-each increasing; then whitening y -> C^{-1} (y - m): C the Cholesky factor of the covariance
-("full"), its diagonal of standard deviations ("standardize"), or the identity with m = 0 ("none",
-which alone keeps the Euclidean Brenier map in the data's coordinates). Where some rows lie far from
-all others, a radial map then brings them nearer (`brenier.training.far_rows`).
+each increasing, q the normal quantile (in older model files the logit); then whitening
+y -> C^{-1} (y - m): C the Cholesky factor of the covariance ("full"), its diagonal of standard
+deviations ("standardize"), or the identity with m = 0 ("none", which alone keeps the Euclidean
+Brenier map in the data's coordinates). Where some rows lie far from all others, a radial map then
+brings them nearer (`brenier.training.far_rows`).
 """
 
 from abc import abstractmethod
@@ -18,26 +19,30 @@ import jax
 import jax.numpy as jnp
 import jax.scipy
 import numpy as np
+import scipy.special
 from jaxtyping import Float
 from scipy.linalg import solve_triangular
 
-from brenier.arrays import Array, library_of, standardise
+from brenier.arrays import LOG_2_PI, Array, library_of, standardise
 from brenier.flow.context import ContextScaling
 from brenier.flow.tail import Tail
 from brenier.program import program
 
 
 class ColumnBounds(eqx.Module):
-    """Log and logit maps of bounded columns.
+    """Log and probit maps of bounded columns.
 
     Attributes
     ----------
     low, high : (n,)
         Bounds in data units; infinite where there is none.
+    probit : bool
+        Whether a column between two bounds goes through the normal quantile; else the logit.
     """
 
     low: Float[Array, " n"]
     high: Float[Array, " n"]
+    probit: bool = eqx.field(static=True, default=True)
 
     def inside(self, X: Float[Array, "N n"]) -> Array:
         """Return which rows lie strictly within all bounds, (N,)."""
@@ -53,9 +58,17 @@ class ColumnBounds(eqx.Module):
         above = xp.where(has_low & (X > low), X - low, 1.0)
         below = xp.where(has_high & (X < high), high - X, 1.0)
         log_above, log_below = xp.log(above), xp.log(below)
+        both = has_low & has_high
+        width = xp.where(both, high - low, 1.0)
         Y = xp.where(has_low | has_high, log_above - log_below, X)
-        width = xp.where(has_low & has_high, high - low, 1.0)
-        return Y, xp.sum(xp.log(width) - log_above - log_below, axis=1)
+        log_slope = xp.log(width) - log_above - log_below
+        if self.probit:
+            between = both & (X > low) & (X < high)
+            shares = (xp.where(between, part / width, 0.5) for part in (above, below))
+            y = _probit(*shares)
+            Y = xp.where(both, y, Y)
+            log_slope = xp.where(both, 0.5 * (y * y + LOG_2_PI) - xp.log(width), log_slope)
+        return Y, xp.sum(log_slope, axis=1)
 
     def columns(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
         """Return y; without bounds X itself."""
@@ -69,8 +82,8 @@ class ColumnBounds(eqx.Module):
         has_low, has_high = jnp.isfinite(self.low), jnp.isfinite(self.high)
         both = has_low & has_high
         low, high = jnp.where(has_low, self.low, 0.0), jnp.where(has_high, self.high, 0.0)
-        from_low = low + jnp.where(both, high - low, 1.0) * _share(Y, both)
-        from_high = high - jnp.where(both, high - low, 1.0) * _share(-Y, both)
+        from_low = low + jnp.where(both, high - low, 1.0) * self._share(Y, both)
+        from_high = high - jnp.where(both, high - low, 1.0) * self._share(-Y, both)
         nearer_low = has_low & (~has_high | (Y < 0))
         X = jnp.where(nearer_low, from_low, jnp.where(has_high, from_high, Y))
         # The least normal number, since XLA rounds the subnormal neighbours of zero to zero.
@@ -81,11 +94,16 @@ class ColumnBounds(eqx.Module):
         most = jnp.where(has_high, most, limits.max)
         return jnp.where(has_low | has_high, jnp.clip(X, least, most), X)
 
+    def _share(self, y: Array, both: Array) -> Array:
+        """Return the distance from the bound: exp(y), or a share of the width between two."""
+        two_sided = jax.scipy.special.ndtr(y) if self.probit else jnp.exp(-jnp.logaddexp(0.0, -y))
+        return jnp.where(both, two_sided, jnp.exp(jnp.where(both, 0.0, y)))
 
-def _share(y: Array, both: Array) -> Array:
-    """Return the distance from the bound: exp(y), or its logistic where there are two."""
-    both_sided = jnp.exp(-jnp.logaddexp(0.0, -y))
-    return jnp.where(both, both_sided, jnp.exp(jnp.where(both, 0.0, y)))
+
+def _probit(above: Array, below: Array) -> Array:
+    """Return the normal quantile of `above`, which is one less `below`, precise on both sides."""
+    ndtri = scipy.special.ndtri if library_of(above) is np else jax.scipy.special.ndtri
+    return library_of(above).where(above < below, ndtri(above), -ndtri(below))
 
 
 class Whitening(eqx.Module):

@@ -63,7 +63,9 @@ def take_flow(shelf: Shelf, structure: Structure) -> ConvexFlow:
         If an array is missing or not what it must be, or the metadata say what no flow is.
     """
     conditional = is_conditional(structure)
-    preprocessing, q = _preprocessing(shelf, conditional=conditional)
+    # Older files say nothing of it.
+    probit = entry(structure, "probit", bool) if "probit" in structure else False
+    preprocessing, q = _preprocessing(shelf, conditional=conditional, probit=probit)
     parts = _Parts(shelf, preprocessing.n, q if conditional else None)
     map_ = parts.map(entry(structure, "map", Mapping), "map")
     tail = Tail(shelf.take("tail.h", law=POSITIVE)) if "tail.h" in shelf else None
@@ -115,11 +117,13 @@ def entry(structure: Structure, name: str, kind: type) -> Any:
     return value
 
 
-def _preprocessing(shelf: Shelf, *, conditional: bool) -> tuple[AbstractPreprocessing, int]:
+def _preprocessing(
+    shelf: Shelf, *, conditional: bool, probit: bool
+) -> tuple[AbstractPreprocessing, int]:
     """Return the preprocessing and the number of the context's columns."""
     n = shelf.length("whitening.mean")
     low = shelf.take("bounds.low", n, law=NUMBERS)
-    bounds = ColumnBounds(low, shelf.take("bounds.high", n, law=NUMBERS))
+    bounds = ColumnBounds(low, shelf.take("bounds.high", n, law=NUMBERS), probit)
     if not np.all((bounds.low < bounds.high) & (bounds.low < np.inf) & (bounds.high > -np.inf)):
         raise ValueError(f"Expected low < high as bounds; got {bounds.low} and {bounds.high}.")
     own = Preprocessing(

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from brenier.arrays import Array
-from brenier.flow.column_order import OrderedPreprocessing
+from brenier.flow.column_order import OrderedPreprocessing, own_columns
 from brenier.flow.context import ContextScaling
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import (
@@ -49,7 +49,8 @@ def flow_to_arrays(flow: ConvexFlow) -> tuple[Arrays, Structure]:
     arrays, kind = _preprocessing_to_arrays(preprocessing)
     of_map, structure = _map_to_arrays(flow.map, "map")
     tail = {} if flow.tail is None else _by_path(flow.tail, "tail")
-    return _as_floats(arrays | of_map | tail), {"kind": kind, "map": structure, **order}
+    probit = {"probit": own_columns(preprocessing)[0].bounds.probit}
+    return _as_floats(arrays | of_map | tail), {"kind": kind, "map": structure, **probit, **order}
 
 
 def _without_order(preprocessing: AbstractPreprocessing) -> tuple[AbstractPreprocessing, Structure]:

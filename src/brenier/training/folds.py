@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brenier.arrays import LOG_2_PI
 from brenier.data.rows import Split, WeightedRows
-from brenier.flow.flow import LOG_2_PI
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Offsets
 from brenier.potential.features import AbstractMap

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from brenier.arrays import LOG_2_PI
 from brenier.data.rows import WeightedRows
 from brenier.flow.evaluation import in_batches, log_density
-from brenier.flow.flow import LOG_2_PI, ConvexFlow
+from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.potential.features import AbstractPotential
 from brenier.training.as_seen import SeenLoss

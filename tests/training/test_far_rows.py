@@ -110,3 +110,13 @@ def test_robust_scatter_is_that_of_most_rows():
     covariance = scatter.whitening.factor * scatter.whitening.scale[:, None]
     np.testing.assert_allclose(covariance @ covariance.T, MIXING.T @ MIXING, atol=0.15)
     np.testing.assert_allclose(scatter.whitening.mean, 3.0, atol=0.1)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
+def test_rows_that_coincide_leave_a_scatter(share):
+    X = np.random.default_rng(0).normal(size=(1000, 2))
+    X[: int(1000 * share)] = 1.0
+    scatter = robust_scatter(X, np.ones(1000), "full")
+    assert np.isfinite(scatter.whitening.factor).all()
+    assert (np.diag(scatter.whitening.factor) > 0).all()
+    assert np.isfinite(scatter.radii).all()

@@ -197,12 +197,17 @@ def robust_scatter(
         covariance = (pull[:, None] * centred).T @ centred
         if how == "standardize":
             covariance = np.diag(np.diag(covariance))
-        last, factor = factor, np.linalg.cholesky(covariance)
+        last = factor
+        try:
+            factor = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            # So many rows coincide that the scatter shrinks to nothing: before it does is enough.
+            break
         if np.max(np.abs(factor - last)) + np.max(np.abs(mean - before)) < TOLERANCE:
             break
     squares = _squares(unit, mean, factor)
-    # The median square is a normal's then.
-    ratio = np.median(squares) / chdtri(n, 0.5)
+    # The median square of the rows that do not coincide with the centre is a normal's then.
+    ratio = np.median(squares[squares > 0.0]) / chdtri(n, 0.5)
     found = Whitening(centre + scale * mean, scale, factor * np.sqrt(ratio))
     return Scatter(found, np.sqrt(squares / ratio))
 

@@ -40,8 +40,6 @@ HEAVINESS, SCALES = (1e-3, 2.0), (1e-3, 1e3)
 MOST_ROWS, LEAST_ROWS = 32768, 2
 # Far rows that are named, and rows of the same far value that look like a code for a missing one.
 NAMED, LEAST_OF_A_CODE = 5, 3
-# Far rows that make a share.
-LEAST_OF_SOME = 3
 
 
 class Scatter(NamedTuple):
@@ -68,12 +66,15 @@ class Distances(NamedTuple):
         Robust standard deviations beyond which a row is far.
     shares : tuple
         Least and largest share of far rows that look like tails of a power.
+    least : int
+        Rows that make a share.
     alone : float
         Robust standard deviations from which on one row is enough.
     """
 
     far: float
     shares: tuple[float, float]
+    least: int
     alone: float
 
     def asks_for_more(
@@ -83,7 +84,7 @@ class Distances(NamedTuple):
         least, most = self.shares
         far = radii > self.far
         share = np.sum(weights[far]) / np.sum(weights)
-        are_some = np.sum(far) >= LEAST_OF_SOME and least <= share <= most
+        are_some = np.sum(far) >= self.least and least <= share <= most
         return bool(np.max(radii) > self.alone or are_some)
 
 

@@ -144,6 +144,7 @@ class Settings:
         "nearer; fewer are those of a curved density, more its structure",
         "Far rows",
     )
+    least_far: int = _number(3, "far rows that make a share", "Far rows")
     far_alone: float = _number(
         25.0,
         "robust standard deviations of a row from which on one is enough, whatever the share",
@@ -391,7 +392,7 @@ class Settings:
     @property
     def distances(self) -> Distances:
         """Which rows are far, and when they are brought nearer."""
-        return Distances(self.far_distance, self.far_shares, self.far_alone)
+        return Distances(self.far_distance, self.far_shares, self.least_far, self.far_alone)
 
     def are_enough(self, n_rows: float, n_columns: int) -> bool:
         """Whether so many independent rows allow for more than a Gaussian."""

@@ -380,6 +380,19 @@ def test_what_weighted_rows_are_worth_is_said(tmp_path):
     assert re.search(rf"trained on.*, worth {size:.1f}\n", done("info", tmp_path / "m").stdout)
 
 
+def test_no_gain_is_claimed_where_values_repeat_in_json_neither(tmp_path):
+    rng = np.random.default_rng(7)
+    table = np.column_stack([rng.normal(size=400), rng.poisson(2.0, size=400)])
+    write_table(tmp_path / "x.csv", table, ("x", "hits"))
+    fit = ("fit", tmp_path / "x.csv", "-o", tmp_path / "m", "--json", *SMALL)
+    score = ("score", tmp_path / "m", tmp_path / "x.csv", "--json")
+    for arguments in (fit, score):
+        answer = json.loads(done(*arguments).stdout)
+        assert answer["gain"] is None
+        assert "values of 'hits' repeat" in answer["verdict"]
+        assert "log_likelihood" in answer
+
+
 def test_chains_are_a_column_or_several_files_and_give_the_same_model(tmp_path):
     chain = np.repeat([0.0, 1.0], 100)
     write_table(tmp_path / "all.csv", np.column_stack([chain, rows()]), ("chain", *NAMES))

@@ -336,14 +336,15 @@ def _text(value: "MeanAndError") -> str:
 
 def _score_json(result: _Score) -> dict[str, Any]:
     inside = result.inside or (result.mean, result.gain)
+    claimed = not result.discrete
     return {
         "rows": len(result.log_density),
         "log_likelihood": _plain(result.mean),
-        "gain": _plain(result.gain),
+        "gain": _plain(result.gain) if claimed else None,
         "rows_of_density_zero": len(result.zero),
         "first_of_density_zero": list(result.zero[:SHOWN]),
         "log_likelihood_of_other_rows": _plain(inside[0]),
-        "gain_of_other_rows": _plain(inside[1]),
+        "gain_of_other_rows": _plain(inside[1]) if claimed else None,
         "verdict": result.verdict,
     }
 

@@ -169,7 +169,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "train_log_likelihood": report.train_log_likelihood,
         "heldout_log_likelihood": report.heldout_log_likelihood,
         "log_likelihood": full["log_likelihood"],
-        "gain": full["gain"],
+        "gain": None if report.discrete else full["gain"],
         "effective_size": report.effective_size,
         "discrete": list(report.discrete),
         "iterations": report.n_iter,

@@ -1,0 +1,82 @@
+"""The benchmark that takes steps of the recipe out, without its fits."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from benchmarks import ablation
+from benchmarks.ablation import RECIPE, SETS, VARIANTS, Fit
+from benchmarks.paired import Record
+
+from brenier import ConvexPotentialFlow
+from brenier.estimators.common import settings_of
+from brenier.training import ensemble
+from brenier.training.settings import Settings, default_settings
+
+ALL = [(kind, label) for kind, variants in VARIANTS.items() for label in variants]
+KINDS = {
+    ablation.JOINT: default_settings(),
+    ablation.GIVEN: default_settings(conditional=True),
+    ablation.COMPOSED: default_settings(composed=True),
+    ablation.FEW: default_settings(),
+}
+
+
+@pytest.mark.parametrize(("kind", "label"), ALL)
+def test_a_variant_differs_from_the_recipe(kind, label):
+    variant = VARIANTS[kind][label]
+    known = {field.name for field in fields(Settings)}
+    assert variant.settings.keys() <= known
+    same = [name for name, value in variant.settings.items() if getattr(KINDS[kind], name) == value]
+    # A number that stands for several kinds may already be what it is set to in one of them.
+    assert len(same) < len(variant.settings) or variant.equal_shares
+
+
+def test_settings_are_changed_only_while_a_variant_is_used():
+    flow = ConvexPotentialFlow()
+    before = settings_of(flow, conditional=False)
+    with ablation.Variant({"noise": 0.0}).used():
+        assert settings_of(flow, conditional=False).noise == 0.0
+    assert settings_of(flow, conditional=False) == before
+
+
+def test_equal_shares_leave_the_gaussian_out():
+    own = ensemble.stacking_weights
+    with ablation.Variant(equal_shares=True).used():
+        shares = ensemble.stacking_weights([None] * 4, None, None)
+    np.testing.assert_allclose(shares, [1 / 3, 1 / 3, 1 / 3, 0.0])
+    assert ensemble.stacking_weights is own
+
+
+def test_shares_of_the_work_are_all_of_it():
+    parts = [set(ablation.to_do(list(SETS), [], [], (k, 2))) for k in (0, 1)]
+    assert not parts[0] & parts[1]
+    expected = {
+        (name, split, label)
+        for name, one in SETS.items()
+        for split in range(one.splits)
+        for label in (RECIPE, *VARIANTS[one.kind])
+    }
+    assert parts[0] | parts[1] == expected
+
+
+def test_what_is_measured_is_left_as_it_is():
+    done = [Fit(RECIPE, Record("moons", 0, -1.0, 1.0))]
+    left = list(ablation.to_do(["moons"], ["no noise on rows"], done, (0, 1)))
+    assert ("moons", 0, RECIPE) not in left
+    assert ("moons", 0, "no noise on rows") in left
+    assert {label for *_, label in left} == {RECIPE, "no noise on rows"}
+
+
+def test_the_table_says_how_much_worse_a_variant_is(tmp_path):
+    means = {RECIPE: (-1.0, -2.0), "no ridge": (-1.1, -2.3)}
+    fits = [
+        Fit(label, Record("moons", split, mean, seconds=2.0 if label == RECIPE else 1.0))
+        for label, of_splits in means.items()
+        for split, mean in enumerate(of_splits)
+    ]
+    file = tmp_path / "fits.json"
+    ablation.write(file, fits)
+    assert ablation.read([file, tmp_path / "none.json"]) == fits
+    (line,) = [line for line in ablation.table(fits) if "no ridge" in line]
+    assert line == "| no ridge | +0.2000 ± 0.1000 | moons +0.200 | 2 | 0.50 |"

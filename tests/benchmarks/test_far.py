@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.integrate import dblquad
-
 from benchmarks import far
+from scipy.integrate import dblquad
 
 
 def test_the_truth_is_a_density():

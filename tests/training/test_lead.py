@@ -55,7 +55,7 @@ def test_the_gain_is_that_of_the_same_rows(job, iterate):
     omega = heldout.weights / heldout.weights.sum()
     error = np.sqrt(np.sum((omega * (differences - gain.mean)) ** 2) * 40 / 39)
     assert gain.standard_error == pytest.approx(error, rel=1e-10)
-    few = heldout_gain(job.fold, potential, replace(SETTINGS, max_stacking_rows=20))
+    few = heldout_gain(job.fold, potential, replace(SETTINGS, whole_rows=20))
     assert few.mean == pytest.approx(np.average(differences[:20], weights=omega[:20]), rel=1e-10)
 
 

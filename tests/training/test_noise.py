@@ -52,7 +52,7 @@ def test_few_rows_judge_and_all_are_kernels():
     # With a neighbour so near, each judge wants the narrowest kernel.
     assert kernel_bandwidth(X, np.ones(len(X)), SETTINGS) == BANDWIDTHS[0]
     # Not where these neighbours are no kernels.
-    few = replace(SETTINGS, noise_kernels=judges)
+    few = replace(SETTINGS, whole_rows=judges)
     alone = kernel_bandwidth(X[:judges], np.ones(judges), SETTINGS)
     assert kernel_bandwidth(X, np.ones(len(X)), few) == alone > BANDWIDTHS[0]
 

@@ -113,7 +113,7 @@ def test_held_out_rows_choose_among_the_iterates():
 
 def test_long_held_out_tables_are_cut_off_and_looked_at_now_and_then():
     X, weights = (np.tile(part, reps) for part, reps in zip(rows(), ((3, 1), 3), strict=True))
-    settings = replace(SETTINGS, max_heldout_rows=150)
+    settings = replace(SETTINGS, most_rows=150)
     made = run(job_on(settings, weighted(X, weights)), settings, Session())
     # 150 rows to look at, 60 to train on: at the first iterate and at every third.
     judged = [progress.iteration for progress in made.iterations if progress.judged]
@@ -167,7 +167,7 @@ def test_after_mini_batches_the_last_layer_is_solved_for():
     assert solved.certificate.projected_gradient > LONG.tol
     assert loss_of(made.job, solved.best, *rows()) < loss_of(made.job, made.best, *rows())
     # On no more rows than it takes.
-    few = final_solve(made, replace(LONG, solved_rows=30))
+    few = final_solve(made, replace(LONG, most_rows=30))
     assert few.certificate.stationarity < 1e-7
     assert (few.best.w != solved.best.w).any()
     # Of an interrupted run w stays as it is; so it does where w was eliminated.

@@ -80,7 +80,7 @@ def test_rows_beyond_the_limit_are_left_out():
     most = 200
     X = normal_rows()
     X[most:] *= 10
-    few = replace(SETTINGS, max_stacking_rows=most)
+    few = replace(SETTINGS, whole_rows=most)
     whole = stack([potential(2.0)], X, settings=few)
     np.testing.assert_array_equal(whole, stack([potential(2.0)], X[:most]))
     assert (stack([potential(2.0)], X) < 0.5 * whole).all()
@@ -109,7 +109,7 @@ def test_losses_of_a_sum_are_those_of_the_one_potential_that_it_is():
     train = WeightedRows(normal_rows(), weights, np.arange(M) / M)
     heldout = WeightedRows(normal_rows(2.0, 100), np.ones(100), np.arange(100) / 100)
     # In several blocks, the last of them padded.
-    settings = replace(SETTINGS, max_stacking_rows=64)
+    settings = replace(SETTINGS, whole_rows=64)
     found = losses_of_sum(members, shares, Split(train, heldout), settings)
     for loss, rows in zip(found, (train, heldout), strict=True):
         sample = PaddedSample.of(rows.X, rows.weights, chunk_rows=M)

@@ -32,7 +32,7 @@ def final_solve(run: Run, settings: Settings) -> Run:
         raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
     leaves_last_layer = settings.optimizer(0, run.job.fold.n_rows).leaves_last_layer
     if leaves_last_layer:
-        rows = rows[: settings.solved_rows]
+        rows = rows[: settings.most_rows]
     sample = PaddedSample.of(rows.X, rows.weights, problem.chunk_rows)
     theta, w = best.theta, best.w
     if leaves_last_layer and run.status is not FitStatus.INTERRUPTED:

@@ -32,8 +32,8 @@ def heldout_gain(fold: Fold, potential: AbstractPotential, settings: Settings) -
     heldout = fold.split.heldout
     if heldout is None:
         raise ValueError("Expected a fold with held-out rows; got one without.")
-    rows = heldout[: settings.max_stacking_rows]
-    tiles = PaddedSample.of(rows.X, rows.weights, chunk_rows=settings.max_stacking_rows).tiles()
+    rows = heldout[: settings.whole_rows]
+    tiles = PaddedSample.of(rows.X, rows.weights, chunk_rows=settings.whole_rows).tiles()
     maps, jacobians = jax.device_get(maps_and_jacobians(potential, tiles.X[0]))
     gains = fold.gaussian.losses(rows.X) - row_losses(maps, jacobians)[: len(rows.X)]
     return MeanAndError.of(gains, rows.weights)

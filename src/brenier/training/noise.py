@@ -82,7 +82,7 @@ def kernel_bandwidth(
     """Return the bandwidth of the best Gaussian kernel density, each row judged by the others."""
     least, largest, number = settings.noise_bandwidths
     bandwidths = np.geomspace(least, largest, number)
-    Y, weights = Y[: settings.noise_kernels], weights[: settings.noise_kernels]
+    Y, weights = Y[: settings.whole_rows], weights[: settings.whole_rows]
     judges = Y[: settings.noise_judges]
     norms = np.sum(Y**2, axis=1)
     square = np.maximum(norms[: len(judges), None] + norms - 2.0 * judges @ Y.T, 0.0)

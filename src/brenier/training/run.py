@@ -287,7 +287,7 @@ def _early_stopping(
         problem, sample = job.problem, heldout_sample(job, settings)
         optimizer = settings.optimizer(session.seed, job.fold.n_rows)
         iteration_rows = optimizer.iteration_rows(len(job.fold.seen.X))
-        n_heldout = min(len(job.fold.split.heldout.X), settings.max_heldout_rows)
+        n_heldout = min(len(job.fold.split.heldout.X), settings.most_rows)
         early_stopping.heldout_every = 1 + (n_heldout - 1) // iteration_rows
 
         def heldout_loss(theta: np.ndarray, w: np.ndarray) -> float:
@@ -299,7 +299,7 @@ def _early_stopping(
 
 def heldout_sample(job: Job, settings: Settings) -> PaddedSample:
     """Return the held-out rows that a run looks at; there must be some."""
-    heldout, most = job.fold.split.heldout, settings.max_heldout_rows
+    heldout, most = job.fold.split.heldout, settings.most_rows
     if heldout is None:
         raise ValueError("Expected held-out rows; got none.")
     return PaddedSample.of(heldout.X[:most], heldout.weights[:most], job.problem.chunk_rows)

@@ -104,17 +104,16 @@ class Settings:
 
     # Rows that are held out, and rows that are used.
     validation_fraction: float = _number(0.1, "share of the rows that is held out")
-    least_heldout: int = _number(
-        100, "rows held out where that share would be fewer, up to `most_heldout`"
-    )
-    most_heldout: float = _number(0.25, "largest share of the rows held out for that")
     judge_fraction: float = _number(
         0.05, "share of the rows that is set apart to judge what is returned, no more", "Judge rows"
     )
-    least_judge: int = _number(
-        100, "rows that judge where that share would be fewer, up to `most_judge`", "Judge rows"
+    least_apart: int = _number(
+        100,
+        "rows that are held out, and rows that judge, where these shares would be fewer, ...",
+        "Judge rows",
     )
-    most_judge: float = _number(0.1, "largest share of the rows that judges for that", "Judge rows")
+    most_heldout: float = _number(0.25, "... up to this share of the rows held out, ...")
+    most_judge: float = _number(0.1, "... and up to this share that judges", "Judge rows")
     least_judged: int = _number(
         300, "independent rows of a table below which none judge", "Judge rows"
     )
@@ -128,11 +127,14 @@ class Settings:
     whole_rows: int = _number(
         8192,
         "rows up to which every evaluation of the search sees all; of more, it goes by "
-        "mini-batches",
+        "mini-batches. So many decide the weights of the sum and the noise's bandwidth, at most",
         "Long tables",
     )
-    solved_rows: int = _number(32768, "rows that w is then solved for on, at most", "Long tables")
-    max_heldout_rows: int = _number(32768, "held-out rows that a run looks at, at most")
+    most_rows: int = _number(
+        32768,
+        "rows that w is then solved for on, and held-out rows that a run looks at, at most",
+        "Long tables",
+    )
 
     # Far rows and far values.
     far_distance: float = _number(
@@ -180,7 +182,6 @@ class Settings:
         (0.01, 0.6, 20), "least and largest bandwidth tried, and how many, evenly in the logarithm"
     )
     noise_judges: int = _number(512, "rows whose leave-one-out densities are compared, at most")
-    noise_kernels: int = _number(8192, "rows that these densities are made of, at most")
 
     # Initial weights.
     kink_spread: tuple[float, float] = _number(
@@ -328,7 +329,6 @@ class Settings:
     negligible_weight: float = _number(
         1e-3, "weight in the sum below which a potential is left out"
     )
-    max_stacking_rows: int = _number(8192, "held-out rows that decide the weights, at most")
     map_iterations: int = _number(
         60, "iterations of a composition's potentials one by one", "Compositions"
     )
@@ -430,13 +430,13 @@ class Settings:
         """Return the share of so many independent rows to hold out."""
         if not self.validation_fraction:
             return 0.0
-        return max(self.validation_fraction, min(self.most_heldout, self.least_heldout / n_rows))
+        return max(self.validation_fraction, min(self.most_heldout, self.least_apart / n_rows))
 
     def judge_share(self, n_rows: float) -> float:
         """Return the share of so many independent rows that judges."""
         if not self.judge_fraction:
             return 0.0
-        return max(self.judge_fraction, min(self.most_judge, self.least_judge / n_rows))
+        return max(self.judge_fraction, min(self.most_judge, self.least_apart / n_rows))
 
     def candidates(self, *, heldout: bool) -> tuple[Hyperparameters, ...]:
         """Return the hyperparameters to select from; one where no held-out rows can choose."""

@@ -44,7 +44,7 @@ def stacking_weights(
     potentials : sequence of K AbstractPotential
         On the same coordinates.
     heldout : WeightedRows
-        Rows that none of them was fitted to; more than `max_stacking_rows` of them would only
+        Rows that none of them was fitted to; more than `whole_rows` of them would only
         refine a handful of numbers that are precise enough.
     settings : Settings
         Of the fit.
@@ -66,7 +66,7 @@ def weights_of_folds(parts: Sequence[Part], settings: Settings) -> Float[np.ndar
     """
     tiles: list[Tile] = []
     for potentials, heldout in parts:
-        rows = heldout[: settings.max_stacking_rows]
+        rows = heldout[: settings.whole_rows]
         sample = PaddedSample.of(rows.X, rows.weights, chunk_rows=len(rows.X)).tiles()
         of_members = [jax.device_get(maps_and_jacobians(p, sample.X[0])) for p in potentials]
         maps, jacobians = (np.stack(of_all, axis=1) for of_all in zip(*of_members, strict=True))
@@ -188,7 +188,7 @@ def losses_of_rows(
 def _block(split: Split, settings: Settings) -> int:
     """Return the rows at a time for which the programs that find the weights are compiled."""
     heldout = split.train if split.heldout is None else split.heldout
-    return padded_length(min(len(heldout.X), settings.max_stacking_rows))
+    return padded_length(min(len(heldout.X), settings.whole_rows))
 
 
 def _row_losses(

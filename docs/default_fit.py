@@ -49,7 +49,7 @@ STEPS = (
     ),
     (
         ("noise", "on copies of rows with\nfine structure"),
-        ("selection", "weight decay, radial\nunits: short runs,\nsuccessive halving"),
+        ("selection", "weight decay, radial\nunits: short runs,\nthe best goes on"),
         (
             "training",
             "every potential:\nL-BFGS over mu, w\nsolved for at each step,\nearly stopping",

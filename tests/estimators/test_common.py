@@ -32,7 +32,6 @@ DIFFERENT = {
     "decays_without_radial": ((1e-5,), (1e-5,), (1e-2, 1e-1), (1e-3, 1e-2, 1e-1)),
     "decays_with_radial": ((1e-4, 1e-2), (1e-4, 1e-2), (), ()),
     "blind_decay": (1e-3, 1e-3, 3e-2, 1e-2),
-    "rungs": ((25, 100), (100,), (100,), (100,)),
     "n_iter_no_change": (25, 50, 50, 50),
     "n_init": (1, 3, 1, 4),
     "n_estimators": (3, 1, 3, 1),

@@ -40,11 +40,8 @@ def test_long_tables_go_by_mini_batches_unless_another_optimizer_is_wanted():
     settings = Settings()
     assert isinstance(settings.optimizer(0, settings.whole_rows), LBFGS)
     assert isinstance(settings.optimizer(0, settings.whole_rows + 1), ScheduleFreeAdam)
-    assert settings.rungs_of(settings.whole_rows) == settings.rungs
-    assert settings.rungs_of(settings.whole_rows + 1) == settings.long_rungs != settings.rungs
     settings = Settings(algorithm=Algorithm(optimizer="lbfgs-varpro"))
     assert isinstance(settings.optimizer(0, 10**9), LBFGS)
-    assert settings.rungs_of(10**9) == settings.rungs
 
 
 @pytest.mark.parametrize("name", NAMES["inner"])

@@ -17,7 +17,7 @@ from brenier.training import ensemble
 from brenier.training.ensemble import train_potentials
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
-from brenier.training.halving import Standing
+from brenier.training.meeting import Standing
 from brenier.training.run import run
 from brenier.training.selection import Start
 from brenier.training.session import Session
@@ -34,8 +34,7 @@ SETTINGS = replace(
     tau=1e-3,
     noise=0.0,
     max_iter=MANY,
-    rungs=(RUNG,),
-    least_lead=-np.inf,
+    rung=RUNG,
     # Three of them begin; the selection's runner-up is the fourth.
     n_estimators=4,
 )
@@ -109,10 +108,10 @@ def test_the_winner_goes_on_as_if_it_were_run_again():
     assert [len(one.iterations) for one in others] == [MANY, MANY]
 
 
-def test_losers_end_at_their_rungs():
-    trained = train(rungs=(2, 4, RUNG), n_estimators=1)
-    assert sorted(len(one.iterations) for one in trained.runs) == [2, 4, MANY]
-    whole = {one.job.hyperparameters: one for one in train(rungs=(MANY,), n_estimators=1).runs}
+def test_losers_end_where_they_meet():
+    trained = train(n_estimators=1)
+    assert sorted(len(one.iterations) for one in trained.runs) == [RUNG, RUNG, MANY]
+    whole = {one.job.hyperparameters: one for one in train(rung=MANY, n_estimators=1).runs}
     for one in trained.runs:
         longer = whole[one.job.hyperparameters].iterations[: len(one.iterations)]
         assert [p.train_log_likelihood for p in one.iterations] == [
@@ -120,20 +119,11 @@ def test_losers_end_at_their_rungs():
         ]
 
 
-@pytest.mark.parametrize(("n_init", "members"), [(1, [0, 0, 0]), (2, [0, 0, 0, 0])])
-def test_no_more_potentials_where_the_best_is_not_ahead_of_the_gaussian(n_init, members):
-    trained = train(least_lead=np.inf, n_init=n_init)
-    # The winner goes on; other initial weights of the same potential are tried.
-    assert [one.job.member for one in trained.runs] == members
-    assert sorted(len(one.iterations) for one in trained.runs) == [RUNG, RUNG, *[MANY] * n_init]
-
-
-def test_potentials_of_other_folds_are_made_however_far_the_best_is():
-    results = train_potentials(
-        [fold(), fold()], JointFamily(), replace(SETTINGS, least_lead=np.inf), Session()
-    )
+def test_other_starts_are_of_the_same_potential_or_of_more():
+    assert [one.job.member for one in train(n_init=2, n_estimators=1).runs] == [0, 0, 0, 0]
+    results = train_potentials([fold(), fold()], JointFamily(), SETTINGS, Session())
     assert [[one.job.member for one in trained.runs] for trained in results] == [
-        [0, 0, 0],
+        [0, 0, 0, 1, 2],
         [0, 1, 2],
     ]
 
@@ -198,7 +188,7 @@ def test_a_run_that_fails_stops_all_and_raises(number):
 def test_time_that_is_up_while_some_wait_ends_all():
     def never_there(job, settings, session):
         if job.number == 3:
-            # Comes to no rung before the time is up.
+            # Never comes to the meeting.
             session.clock.stop.wait(TIMEOUT)
         return run(job, settings, session)
 

@@ -18,7 +18,6 @@ from brenier.optimizers.early_stopping import (
 )
 from brenier.optimizers.progress import Offsets, Progress
 from brenier.status import FitStatus
-from brenier.training import selection
 from brenier.training.ensemble import train_potentials
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
@@ -36,7 +35,7 @@ PLAIN, RADIAL, STIFF = CANDIDATES = (
     Hyperparameters(1e-2, 2),
 )
 LIMIT, STOPPED = FitStatus.ITERATION_LIMIT, FitStatus.STOPPED_ON_VALIDATION
-MANY, RUNG, FIRST_RUNG = 1000, 100, 40
+MANY, RUNG = 1000, 100
 SETTINGS = replace(
     default_settings(),
     widths=WIDTHS,
@@ -44,9 +43,7 @@ SETTINGS = replace(
     tau=1e-3,
     noise=0.0,
     max_iter=MANY,
-    rungs=(RUNG,),
-    # Runs whose ends are given have gone nowhere.
-    least_lead=-np.inf,
+    rung=RUNG,
     # Three of them begin; the selection's runner-up is the fourth.
     n_estimators=4,
 )
@@ -186,25 +183,6 @@ def test_a_loss_that_still_falls_is_extrapolated(before, selected):
     assert script.calls == calls(selected, 2)
 
 
-@pytest.mark.parametrize("ahead", [PLAIN, RADIAL, None])
-def test_other_starts_follow_the_first_leader_that_is_ahead_of_the_gaussian(ahead, monkeypatch):
-    asked = []
-
-    def is_ahead(job, standing, settings):
-        asked.append((job.hyperparameters, standing.loss))
-        return job.hyperparameters == ahead
-
-    monkeypatch.setattr(selection, "is_ahead", is_ahead)
-    # The first leads at the first rung and the second, still falling there, at the last.
-    ends = {PLAIN: (LIMIT, 1.0), RADIAL: (LIMIT, 0.5), STIFF: (LIMIT, 3.0)}
-    script = Script(ends, earlier={RADIAL: 2.0})
-    train(script, rungs=(FIRST_RUNG, RUNG))
-    of_candidates = [(PLAIN, RUNG), (RADIAL, RUNG + 1), (STIFF, FIRST_RUNG)]
-    assert script.calls == of_candidates + [(ahead, 1)] * 2 * (ahead is not None)
-    # What the second may reach yet counts at the last rung only.
-    assert asked == [(PLAIN, 1.0), (RADIAL, 0.5 - 1.5)][: 1 if ahead == PLAIN else 2]
-
-
 def test_a_run_without_an_iterate_is_never_selected():
     ends = {PLAIN: (FitStatus.NUMERICAL_FAILURE, None), RADIAL: (LIMIT, 9.0), STIFF: (LIMIT, 9.5)}
     script = Script(ends)
@@ -222,7 +200,7 @@ def test_a_run_that_ended_before_the_rung_may_be_the_best():
 
 
 @pytest.mark.parametrize("max_iter", [5, RUNG])
-def test_the_last_rung_is_never_after_the_last_iteration(max_iter):
+def test_the_rung_is_never_after_the_last_iteration(max_iter):
     script = Script(dict.fromkeys(CANDIDATES, (LIMIT, 1.0)))
     (trained,) = train(script, max_iter=max_iter, n_estimators=1)
     assert script.calls == [(candidate, max_iter) for candidate in CANDIDATES]

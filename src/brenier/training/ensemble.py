@@ -1,8 +1,8 @@
 r"""The ensemble: potentials from several initial weights, and their weighted sum.
 
-Potentials have the hyperparameters that successive halving selects on the first fold, and initial
-weights of their own; of three or more of one fold, one is the selection's runner-up instead. Those
-of one fold are summed, with weights (and one of the Gaussian baseline beside them) by its held-out
+Potentials have the hyperparameters that are selected on the first fold, and initial weights of
+their own; of three or more of one fold, one is the selection's runner-up instead. Those of one fold
+are summed, with weights (and one of the Gaussian baseline beside them) by its held-out
 rows (`brenier.training.stacking`), or equal ones where there are none. What has learnt from several
 folds is averaged: `brenier.potential.merge` says why that is one potential again, at least as good
 as its members on average.

@@ -244,7 +244,7 @@ class JointFamily(AbstractFamily):
         if not len(features.axes):
             return np.concatenate([np.ones(width), np.zeros(features.n)])
         w = gaussian.weights(width)
-        w[:width] = settings.cold_network / width
+        w[:width] = settings.cold_weight / width
         return w
 
 
@@ -357,6 +357,6 @@ class ConditionalFamily(AbstractFamily):
         """Return the regression's w, with a little of every network feature and gate."""
         w = gaussian.weights(features)
         width, n = features.width, features.n
-        w[:width] = settings.cold_network / width
-        w[width + n : features.n_constrained] = settings.cold_gate
+        w[:width] = settings.cold_weight / width
+        w[width + n : features.n_constrained] = settings.cold_weight
         return w

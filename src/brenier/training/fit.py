@@ -6,8 +6,8 @@ holds out others. Bounds, whitening and the scaling of a context bring the rows 
 coordinates, far rows nearer to all others, and a Gaussian is fitted to them there: the baseline,
 which what is returned is never worse than. Where the rows have fine structure, the optimizer sees
 copies of them with a little noise. The weight decay, and whether there are radial
-units, are selected by successive halving on held-out rows. Once the run that leads is ahead of the
-Gaussian, another potential is trained beside, from other initial weights with the leader's
+units, are selected on held-out rows: of a few runs that begin, the best after some iterations goes
+on. Beside it another potential is trained, from other initial weights with the same
 hyperparameters. A run is L-BFGS over the hidden weights, the last layer solved for at each step,
 stopped early on held-out rows; on a long table it goes by mini-batches in all weights, and the last
 layer is solved for at the best iterate. The model is the weighted sum of these potentials, the

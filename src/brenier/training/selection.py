@@ -1,9 +1,8 @@
 """Model selection: a run with each of the candidate hyperparameters, all but the best ended early.
 
-All candidates begin with the same initial weights, by successive halving
-(`brenier.training.halving`): the run that is left goes on. Runs from the other initial weights are
-made beside them, with the hyperparameters of the run that leads at the first rung at which it is
-ahead of the Gaussian.
+All candidates begin with the same initial weights, and meet after a few iterations
+(`brenier.training.meeting`): the best goes on. Runs from the other initial weights are made beside
+it, with its hyperparameters.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +16,7 @@ from brenier.inner.solution import WarmStart
 from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.training.families import AbstractFamily, AbstractStart
 from brenier.training.folds import Fold
-from brenier.training.halving import Halving, Standing
-from brenier.training.lead import is_ahead
+from brenier.training.meeting import Meeting, Standing
 from brenier.training.parallel import run_parallel
 from brenier.training.phases import FITTING, SELECTING
 from brenier.training.run import Job, Run
@@ -96,66 +94,34 @@ class Selection:
         candidates = self.first.fold.candidates
         if len(candidates) == 1:
             return self._of_one(candidates[0])
-        wanted = self.settings.rungs_of(self.first.fold.n_rows)
-        rungs = dict.fromkeys(min(rung, self.settings.max_iter) for rung in wanted)
-        halving = Halving(len(candidates), tuple(rungs), self.session.clock)
+        meeting = Meeting(
+            len(candidates), min(self.settings.rung, self.settings.max_iter), self.session.clock
+        )
         jobs = [self._job(self.first, candidate) for candidate in candidates]
         self.session.phases.begin(SELECTING, _criteria(jobs))
-        meeting = [partial(self._of_candidate, k, job, halving) for k, job in enumerate(jobs)]
-        made = [*meeting, partial(self._of_others, jobs, halving)]
+        of_candidates = [partial(self._of_candidate, k, job, meeting) for k, job in enumerate(jobs)]
+        made = [*of_candidates, partial(self._of_others, jobs, meeting)]
         return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
 
-    def _of_candidate(self, k: int, job: Job, halving: Halving) -> list[Run]:
-        """Return the run of the k-th candidate, which waits for the others at the rungs."""
+    def _of_candidate(self, k: int, job: Job, meeting: Meeting) -> list[Run]:
+        """Return the run of the k-th candidate, which waits for the others at the meeting."""
         standing = Standing()
         try:
-            made = self.runner(replace(job, pause=halving.pause(k)), self.settings, self.session)
+            made = self.runner(replace(job, pause=meeting.pause(k)), self.settings, self.session)
             standing = Standing.of(made)
         finally:
-            halving.end(k, standing)
+            meeting.arrive(k, standing)
         return [made]
 
-    def _of_others(self, jobs: list[Job], halving: Halving) -> list[Run]:
-        """Return the other starts' runs, beside which those of the candidates go on."""
-        led = self._leader(jobs, halving)
-        if led is None:
+    def _of_others(self, jobs: list[Job], meeting: Meeting) -> list[Run]:
+        """Return the other starts' runs, beside which the best candidate's goes on."""
+        winner = meeting.winner()
+        if winner is None:
             return []
-        k, others = led
-        of_others = [self._job(start, jobs[k].hyperparameters) for start in others]
-
-        def fitting() -> list[Run]:
-            """Say when nothing is left to be selected."""
-            selected = halving.winner()
-            if selected is not None:
-                runs = _criteria([jobs[selected[0]], *of_others])
-                self.session.phases.begin(FITTING, runs)
-            return []
-
-        made = [fitting, partial(make_runs, of_others, self.settings, self.session, self.runner)]
-        return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
-
-    def _leader(self, jobs: list[Job], halving: Halving) -> tuple[int, Sequence[Start]] | None:
-        """Wait for who leads; return which candidate, and the starts that follow it.
-
-        The leader of the first rung at which it is ahead of the Gaussian has them all. Where none
-        is to the end, the winner has what is left without more potentials of the same fold.
-        """
-        anyway = [start for start in self.others if not self._is_one_more(start)]
-        for rung in range(1, len(halving.rungs) + 1):
-            led = halving.leader(rung)
-            if led is None:
-                return None
-            k, standing = led
-            # Before the last rung, what it has reached counts, not what it may reach yet.
-            if rung < len(halving.rungs):
-                standing = Standing(standing.best)
-            if len(anyway) < len(self.others) and is_ahead(jobs[k], standing, self.settings):
-                return k, self.others
-        return k, anyway
-
-    def _is_one_more(self, start: Start) -> bool:
-        """Whether a start is for one more potential in the sum of the same fold."""
-        return start.fold is self.first.fold and start.member != self.first.member
+        best = jobs[winner]
+        of_others = [self._job(start, best.hyperparameters) for start in self.others]
+        self.session.phases.begin(FITTING, _criteria([best, *of_others]))
+        return make_runs(of_others, self.settings, self.session, self.runner)
 
     def _of_one(self, candidate: Hyperparameters) -> list[Run]:
         """Return the runs from all starts with the one candidate there is."""

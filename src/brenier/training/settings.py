@@ -202,10 +202,12 @@ class Settings:
     least_residual: float = _number(
         1e-3, "least residuals that kinks are placed among, in standard deviations"
     )
-    cold_network: float = _number(
-        0.1, "weight of all network features together where w is first solved for"
+    cold_weight: float = _number(
+        0.1,
+        "weight of all network features together, and of every gated quadratic, where w is first "
+        "solved for",
+        "Ablation",
     )
-    cold_gate: float = _number(0.1, "weight of every gated quadratic there")
 
     # The Gaussian baseline.
     regression_ridge: float = _number(1e-8, "ridge of the baseline's linear regression")
@@ -235,22 +237,10 @@ class Settings:
         conditional=3e-2,
         composed_conditional=1e-2,
     )
-    rungs: tuple[int, ...] = _number(
-        (25, 100),
-        "iterations after which the worse half of the candidates ends; the last time all but one",
-        "Fewer iterations",
-        composed=(100,),
-        conditional=(100,),
-        composed_conditional=(100,),
-    )
-    long_rungs: tuple[int, ...] = _number(
-        (10, 40), "the same of mini-batches, of which an iteration is 8,192 rows", "Long tables"
-    )
-    least_lead: float = _number(
-        2.0,
-        "standard errors by which the best of them must be ahead of the Gaussian on held-out rows "
-        "for more potentials in the sum",
-        "Fewer iterations",
+    rung: int = _number(
+        25,
+        "iterations after which the best of the candidates goes on and the others end",
+        "Ablation",
     )
 
     # Runs.
@@ -407,11 +397,6 @@ class Settings:
     def eliminates(self) -> bool:
         """Whether the search eliminates w, as long as the table is not a long one."""
         return self.optimizer(0, 0).eliminates
-
-    def rungs_of(self, n_rows: int) -> tuple[int, ...]:
-        """Return the iterations after which candidates end, on so many rows."""
-        by_batches = self._optimizer_name(n_rows) == ON_LONG_TABLES
-        return self.long_rungs if by_batches else self.rungs
 
     def optimizer(self, seed: int, n_rows: int) -> AbstractOptimizer:
         """Return what minimises the loss on so many rows; `seed` is that of mini-batches."""

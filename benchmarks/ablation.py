@@ -88,10 +88,8 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
     JOINT: {
         "one candidate: radial units, decay 1e-3": _of(decay=1e-3),
         "one candidate: radial units, decay 1e-2": _of(decay=1e-2),
-        "two candidates, both with radial units": _of(decays_without_radial=()),
-        "no radial units, decay 1e-5, 1e-3 or 1e-2": _of(
-            decays_without_radial=(1e-5, 1e-3, 1e-2), decays_with_radial=(), n_radial=0
-        ),
+        "two candidates: no radial units, decay 1e-5; such, 1e-3": _of(decays=(1e-5, 1e-3)),
+        "no radial units, decay 1e-5, 1e-4 or 1e-2": _of(n_radial=0),
         "radial matrices begin without noise": _of(radial_noise=0.0),
         "no noise on rows": _of(noise=0.0),
         "noise of one bandwidth": _of(noise_share=1.0),
@@ -114,8 +112,7 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "one split for all potentials": _of(own_splits=False),
         "no tail": _of(tails=False),
         "tail whatever it gains": _of(tail_gain=-np.inf),
-        "patience 25 and a share": _of(n_iter_no_change=25),
-        "patience 50, no share": _of(patience_share=0.0),
+        "patience 25, no share": _of(patience_share=0.0),
         "spread of context features as of kinks": _of(context_spread=(0.5, 3.0)),
         "biases and gates begin without context": _of(context_noise=0.0),
         "first shift with the baseline's ridge": _of(shift_ridge=1e-8),
@@ -128,9 +125,8 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
     COMPOSED: {
         "one start": _of(n_init=1),
         "maps together from the first iteration": _of(map_iterations=1),
-        "patience 25 and a share": _of(n_iter_no_change=25),
         "bounds as low as of one map": _of(bound_room=1e-2),
-        "no radial units": _of(decays_without_radial=(1e-5, 1e-3), decays_with_radial=()),
+        "no radial units": _of(n_radial=0),
         "no noise on rows": _of(noise=0.0),
     },
     FEW: {

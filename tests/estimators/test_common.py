@@ -29,10 +29,7 @@ DIFFERENT = {
     "n_radial": (8, 8, 0, 0),
     "noise": (None, None, 0.0, 0.0),
     "own_splits": (False, False, True, True),
-    "decays_without_radial": ((1e-5,), (1e-5,), (1e-2, 1e-1), (1e-3, 1e-2, 1e-1)),
-    "decays_with_radial": ((1e-4, 1e-2), (1e-4, 1e-2), (), ()),
-    "blind_decay": (1e-3, 1e-3, 3e-2, 1e-2),
-    "n_iter_no_change": (25, 50, 50, 50),
+    "decays": (*[(1e-5, 1e-4, 1e-2)] * 2, (1e-2, 1e-1), (1e-3, 1e-2, 1e-1)),
     "n_init": (1, 3, 1, 4),
     "n_estimators": (3, 1, 3, 1),
     "n_estimators_few": (3, 1, 6, 1),
@@ -95,7 +92,7 @@ def test_candidates_are_few_and_one_where_nothing_is_held_out(kind):
     settings = settings_of(estimator, conditional=conditional)
     candidates = settings.candidates(heldout=True)
     if conditional:
-        assert [c.decay for c in candidates] == list(settings.decays_without_radial)
+        assert [c.decay for c in candidates] == list(settings.decays)
         assert {c.n_radial for c in candidates} == {0}
     else:
         assert candidates == (

@@ -29,8 +29,8 @@ RUNG, MANY = 6, 11
 SETTINGS = replace(
     default_settings(),
     widths=WIDTHS,
-    decays_without_radial=(1e-1, 1e-3, 1e-5),
-    decays_with_radial=(),
+    decays=(1e-1, 1e-3, 1e-5),
+    n_radial=0,
     tau=1e-3,
     noise=0.0,
     max_iter=MANY,

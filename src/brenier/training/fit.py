@@ -225,7 +225,7 @@ def _splits(
 
 def _hurried(settings: Settings) -> Settings:
     """Return what is to be done where the time is up before any run: next to nothing."""
-    decay = settings.blind_decay if settings.decay is None else settings.decay
+    decay = settings.blind_decay
     return replace(settings, n_estimators=1, n_init=1, noise=0.0, decay=decay)
 
 

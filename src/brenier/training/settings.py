@@ -9,6 +9,7 @@ Numbers of the solvers (steps, tolerances, line searches) stand beside their for
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from statistics import geometric_mean
 from types import MappingProxyType
 from typing import Any
 
@@ -217,25 +218,13 @@ class Settings:
     decay: float | None = _number(
         None, "weight decay; None: selected on held-out rows", "Weight decay"
     )
-    decays_without_radial: tuple[float, ...] = _number(
-        (1e-5,),
-        "weight decays tried without radial units (nats per squared weight)",
+    decays: tuple[float, ...] = _number(
+        (1e-5, 1e-4, 1e-2),
+        "weight decays tried (nats per squared weight), the least without radial units; the "
+        "geometric mean of the two largest where no rows are held out",
         "Weight decay",
         conditional=(1e-2, 1e-1),
         composed_conditional=(1e-3, 1e-2, 1e-1),
-    )
-    decays_with_radial: tuple[float, ...] = _number(
-        (1e-4, 1e-2),
-        "weight decays tried with them",
-        "Radial units",
-        conditional=(),
-        composed_conditional=(),
-    )
-    blind_decay: float = _number(
-        1e-3,
-        "weight decay where no rows are held out",
-        conditional=3e-2,
-        composed_conditional=1e-2,
     )
     rung: int = _number(
         25,
@@ -250,9 +239,6 @@ class Settings:
         25,
         "a run stops once the held-out loss has not improved for this many iterations, ...",
         "Fewer iterations",
-        composed=50,
-        conditional=50,
-        composed_conditional=50,
     )
     patience_share: float = _number(
         0.25, "... and for this share of those done", "Fewer iterations"
@@ -338,7 +324,7 @@ class Settings:
         (1e-4, 0.4), "between which h is sought; below a half the variance is finite"
     )
     tail_gain: float = _number(
-        2.0, "log-likelihood (nats, all held-out rows together) that a tail must gain"
+        2.0, "log-likelihood (nats, all held-out rows together) that a tail must gain", "Ablation"
     )
 
     @property
@@ -423,14 +409,19 @@ class Settings:
             return 0.0
         return max(self.judge_fraction, min(self.most_judge, self.least_apart / n_rows))
 
+    @property
+    def blind_decay(self) -> float:
+        """The weight decay where no held-out rows can choose."""
+        return geometric_mean(sorted(self.decays)[-2:]) if self.decay is None else self.decay
+
     def candidates(self, *, heldout: bool) -> tuple[Hyperparameters, ...]:
         """Return the hyperparameters to select from; one where no held-out rows can choose."""
         if self.decay is not None or not heldout:
-            decay = self.blind_decay if self.decay is None else self.decay
-            return (Hyperparameters(decay, self.n_radial),)
-        without = [Hyperparameters(decay, 0) for decay in self.decays_without_radial]
-        with_radial = [Hyperparameters(decay, self.n_radial) for decay in self.decays_with_radial]
-        return tuple(dict.fromkeys([*without, *with_radial]))
+            return (Hyperparameters(self.blind_decay, self.n_radial),)
+        least = min(self.decays)
+        return tuple(
+            Hyperparameters(decay, 0 if decay == least else self.n_radial) for decay in self.decays
+        )
 
 
 def default_settings(*, composed: bool = False, conditional: bool = False) -> Settings:

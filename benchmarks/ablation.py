@@ -174,6 +174,13 @@ def _uci(name: str, seed: int) -> data.Regression:
     return data.Regression(X[train], y[train], X[test], y[test])
 
 
+def _given_columns(rows: Callable[[int], data.Split], q: int, split: int) -> np.ndarray:
+    """Fit the columns after the first q given those."""
+    train, _, test = rows(FIRST + split)
+    flow = ConditionalConvexPotentialFlow(random_state=split).fit(train[:, :q], train[:, q:])
+    return flow.score_samples(test[:, :q], test[:, q:])
+
+
 def _drawn(truth: Any, seed: int) -> data.Split:
     return data.drawn(truth, (1024, 1, 5000), seed)
 
@@ -187,6 +194,13 @@ SETS: Mapping[str, DataSet] = {
     },
     "moons": DataSet(JOINT, 10, partial(_joint, partial(_drawn, Moons()))),
     **{name: DataSet(GIVEN, 5, partial(_given, name)) for name in ("concrete", "energy", "yacht")},
+    **{
+        f"{name} given {q}": DataSet(
+            GIVEN, 2, partial(_given_columns, partial(data.posterior, name), q)
+        )
+        for name, q in (("garch11", 2), ("lotka_volterra", 4), ("eight_schools_noncentered", 7))
+    },
+    "moons given 1": DataSet(GIVEN, 3, partial(_given_columns, partial(_drawn, Moons()), 1)),
     "moons, two maps": DataSet(COMPOSED, 3, partial(_joint, partial(_drawn, Moons()), n_maps=2)),
     "eight gaussians, two maps": DataSet(
         COMPOSED, 2, partial(_joint, partial(_drawn, EightGaussians()), n_maps=2)

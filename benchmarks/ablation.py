@@ -96,6 +96,8 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "noise however wide the bandwidth": _of(noise_max_bandwidth=10.0),
         "one potential": _of(n_estimators=1, n_estimators_few=1),
         "equal weights in the sum": Variant(equal_shares=True),
+        "the best goes on after 50 iterations": _of(rung=50),
+        "the best goes on after 100 iterations": _of(rung=100),
         "patience 25, no share": _of(patience_share=0.0),
         "patience 50, no share": _of(patience_share=0.0, n_iter_no_change=50),
         "kinks of one spread": _of(kink_spread=(1.0, 1.0)),
@@ -238,14 +240,18 @@ def write(file: Path, fits: Sequence[Fit]) -> None:
 
 
 def to_do(
-    names: Sequence[str], variants: Sequence[str], done: Sequence[Fit], share: tuple[int, int]
+    names: Sequence[str],
+    variants: Sequence[str],
+    done: Sequence[Fit],
+    share: tuple[int, int],
+    splits: range | None = None,
 ) -> Iterator[tuple[str, int, str]]:
     """Yield sets, splits and variants without a fit, split by split: something of all early.
 
-    Of `share = (k, K)` the k-th of K parts of the splits.
+    Of `share = (k, K)` the k-th of K parts of the splits; those of every set unless they are given.
     """
     there = {(one.record.set, one.record.split, one.variant) for one in done}
-    places = [(split, name) for name in names for split in range(SETS[name].splits)]
+    places = [(split, name) for name in names for split in splits or range(SETS[name].splits)]
     for place, (split, name) in enumerate(sorted(places, key=lambda place: place[0])):
         if place % share[1] != share[0]:
             continue
@@ -255,12 +261,10 @@ def to_do(
                 yield name, split, variant
 
 
-def measure(
-    file: Path, names: Sequence[str], variants: Sequence[str], share: tuple[int, int]
-) -> None:
-    """Fit what the file does not have, and add it."""
+def measure(file: Path, wanted: Callable[[Sequence[Fit]], Iterator[tuple[str, int, str]]]) -> None:
+    """Fit what is wanted of what the file does not have, and add it."""
     fits = read([file])
-    for name, split, label in to_do(names, variants, fits, share):
+    for name, split, label in wanted(fits):
         one = SETS[name]
         variant = Variant() if label == RECIPE else VARIANTS[one.kind][label]
         start = time.perf_counter()
@@ -308,6 +312,11 @@ def _share(text: str) -> tuple[int, int]:
     return k, K
 
 
+def _splits(text: str) -> range:
+    first, end = map(int, text.split(":"))
+    return range(first, end)
+
+
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(
@@ -317,6 +326,7 @@ def main() -> None:
     make = commands.add_parser("measure", help="fit what FILE does not have")
     make.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     make.add_argument("--variants", nargs="+", default=[], help="only these, and the recipe")
+    make.add_argument("--splits", type=_splits, metavar="a:b", help="others than every set's own")
     make.add_argument("--share", type=_share, default=(0, 1), metavar="k/K", help="part of it")
     make.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     show = commands.add_parser("table", help="compare variants")
@@ -324,7 +334,12 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.command == "measure":
-        measure(arguments.output, arguments.sets, arguments.variants, arguments.share)
+        measure(
+            arguments.output,
+            lambda done: to_do(
+                arguments.sets, arguments.variants, done, arguments.share, arguments.splits
+            ),
+        )
     else:
         report.say("\n".join(table(read(arguments.files))))
 

@@ -97,7 +97,7 @@ def test_earlier_quadratic_weights_have_room_below_and_stay_positive():
     own = trained().runs[0].job.problem.lower
     first = map_of(trained().runs[0]).w
     bounded = np.isfinite(own)
-    room = np.where(own > 0, np.minimum(own, SETTINGS.bound_room * first), own)
+    room = np.where(own > 0, np.minimum(own, SETTINGS.w_min * first), own)
     np.testing.assert_allclose(lower[bounded], room[bounded], rtol=1e-15)
     for potential in trained().map.potentials:
         assert float(potential.strong_convexity) > 0
@@ -169,7 +169,7 @@ def test_all_runs_have_the_clock_of_the_fit_and_their_own_criteria():
         return run(job, settings, session)
 
     fit = Session(Clock(1e4))
-    settings = replace(SETTINGS, map_iterations=5)
+    settings = replace(SETTINGS, rung=5)
     found = train(fold(), settings, session=fit, runner=runner)
     assert all(session is fit for _, session in seen)
     few = replace(settings.criteria, max_iter=5)

@@ -105,7 +105,7 @@ def train_composition(
         What kind of density; every map is of it.
     settings : Settings
         Of every potential, and of training them together; a potential by itself gets no more than
-        `map_iterations` iterations.
+        `rung` iterations.
     session : Session
         The fit's.
     runner : callable
@@ -156,7 +156,7 @@ def _one_by_one(
 
     `name` is what to call the start, before the number of the map.
     """
-    own = replace(settings, n_init=1, max_iter=min(settings.map_iterations, settings.max_iter))
+    own = replace(settings, n_init=1, max_iter=min(settings.rung, settings.max_iter))
     where = _reseeded(fold, seed, selected[:1], settings)
     parts: list[Trained] = []
     while True:
@@ -278,7 +278,7 @@ def _bounds_and_ridge(
     Those of the family may lie above the weights of a sum.
     """
     lower, ridge = family.bounds_and_ridge(potential.features, settings, gaussian)
-    room = np.minimum(lower, settings.bound_room * potential.w)
+    room = np.minimum(lower, settings.w_min * potential.w)
     return np.where(lower > 0.0, room, lower), ridge
 
 

@@ -239,12 +239,12 @@ class JointFamily(AbstractFamily):
     def cold_weights(
         self, features: SeparableFeatures, settings: Settings, gaussian: Gaussian
     ) -> Float[np.ndarray, " m"]:
-        """Return the Gaussian's w, with a little of every network feature."""
+        """Return the Gaussian's w, and the mean of the network's features."""
         width = features.network.width
         if not len(features.axes):
             return np.concatenate([np.ones(width), np.zeros(features.n)])
         w = gaussian.weights(width)
-        w[:width] = settings.cold_weight / width
+        w[:width] = 1.0 / width
         return w
 
 
@@ -327,7 +327,8 @@ class ConditionalFamily(AbstractFamily):
             settings.activation,
             rng,
             spread=settings.kink_spread,
-            context=settings.context_start,
+            ridge=settings.regression_ridge,
+            least_sd=settings.least_sd,
         )
         return ConditionalStart(network)
 
@@ -354,9 +355,9 @@ class ConditionalFamily(AbstractFamily):
     def cold_weights(
         self, features: ConditionalFeatures, settings: Settings, gaussian: ConditionalGaussian
     ) -> Float[np.ndarray, " m"]:
-        """Return the regression's w, with a little of every network feature and gate."""
+        """Return the regression's w, the mean of the network's features, and every gate."""
         w = gaussian.weights(features)
         width, n = features.width, features.n
-        w[:width] = settings.cold_weight / width
-        w[width + n : features.n_constrained] = settings.cold_weight
+        w[:width] = 1.0 / width
+        w[width + n : features.n_constrained] = 1.0
         return w

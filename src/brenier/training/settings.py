@@ -21,7 +21,6 @@ from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.optimizers.named import OPTIMIZERS
 from brenier.potential.activations import ACTIVATIONS, AbstractActivation
-from brenier.potential.initialise import ContextStart
 from brenier.potential.nonnegativity import NONNEGATIVITY, AbstractNonnegativity
 from brenier.training.algorithm import AUTO, Algorithm
 from brenier.training.far_rows import Distances
@@ -91,7 +90,9 @@ class Settings:
     )
     whiten: str = _number("full", "what is removed from the rows first")
     w_min: float = _number(
-        1e-2, "lower bound of the quadratic weights, relative to the Gaussian's own"
+        1e-2,
+        "lower bound of the quadratic weights, relative to the Gaussian's own; in a composition, to "
+        "what they are where that is less",
     )
     tau: float = _number(1e-5, "final barrier weight (nats)", "Width, depth, final tau")
     ridge: float = _number(
@@ -193,26 +194,13 @@ class Settings:
     radial_noise: float = _number(
         0.1, "how far radial units' matrices are from multiples of the identity, entry by entry"
     )
-    context_spread: tuple[float, float] = _number(
-        (0.5, 2.0), "the same of context features and of gates"
-    )
-    context_noise: float = _number(
-        0.1, "weights by which biases and gates depend on context features"
-    )
-    shift_ridge: float = _number(1e-2, "ridge of the first shift of the targets by the context")
-    least_residual: float = _number(
-        1e-3, "least residuals that kinks are placed among, in standard deviations"
-    )
-    cold_weight: float = _number(
-        0.1,
-        "weight of all network features together, and of every gated quadratic, where w is first "
-        "solved for",
-        "Ablation",
-    )
 
     # The Gaussian baseline.
-    regression_ridge: float = _number(1e-8, "ridge of the baseline's linear regression")
-    least_sd: float = _number(1e-6, "least standard deviation of its residuals")
+    regression_ridge: float = _number(
+        1e-8,
+        "ridge of the baseline's linear regression on the context, and of the first shift by it",
+    )
+    least_sd: float = _number(1e-6, "least standard deviation of their residuals")
 
     # Selection of the hyperparameters.
     decay: float | None = _number(
@@ -227,8 +215,9 @@ class Settings:
         composed_conditional=(1e-3, 1e-2, 1e-1),
     )
     rung: int = _number(
-        25,
-        "iterations after which the best of the candidates goes on and the others end",
+        50,
+        "iterations after which the best of the candidates goes on and the others end; also those "
+        "of a composition's potentials one by one",
         "Ablation",
     )
 
@@ -305,12 +294,6 @@ class Settings:
     negligible_weight: float = _number(
         1e-3, "weight in the sum below which a potential is left out"
     )
-    map_iterations: int = _number(
-        60, "iterations of a composition's potentials one by one", "Compositions"
-    )
-    bound_room: float = _number(
-        0.5, "lower bounds of a composition's quadratic weights, relative to what they are, at most"
-    )
 
     # Tails.
     tails: bool = _number(
@@ -357,13 +340,6 @@ class Settings:
         """Seconds of the time limit that are kept for what follows the runs."""
         limit = 0.0 if self.max_seconds is None else self.max_seconds
         return min(self.ending_share * limit, self.ending_seconds)
-
-    @property
-    def context_start(self) -> ContextStart:
-        """Numbers of the initial weights that see a context."""
-        return ContextStart(
-            self.context_spread, self.context_noise, self.shift_ridge, self.least_residual
-        )
 
     @property
     def distances(self) -> Distances:

@@ -18,7 +18,7 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.conditional import ConditionalFeatures
 from brenier.potential.features import ConvexPotential, SumPotential
 from brenier.potential.gaussian import ConditionalGaussian
-from brenier.potential.initialise import initial_conditional_network
+from brenier.potential.initialise import ContextStart, initial_conditional_network
 from brenier.potential.merge import combine
 from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
 
@@ -29,6 +29,7 @@ ROUNDING = {"rtol": 1e-11, "atol": 1e-11}
 # Rounding of a Hessian's eigenvalues, relative to its largest.
 EIGENVALUE = 1e-13
 N = 5
+CONTEXT = ContextStart(spread=(0.5, 2.0), noise=0.1, shift_ridge=1e-2, least_sd=1e-3)
 
 
 class Family(NamedTuple):
@@ -56,7 +57,7 @@ def draw(family, seed, scale=1.0):
     n = family.n
     placed = initial_conditional_network(
         rng.normal(size=(20, n + family.q)), n, *family[2:5], ACTIVATIONS[family.activation], rng,
-        spread=(0.5, 3.0), ridge=1e-2, least_sd=1e-3,
+        spread=(0.5, 3.0), context=CONTEXT,
     )  # fmt: skip
     network = jax.tree.map(lambda array: scale * rng.normal(size=array.shape), placed)
     hidden = tuple(np.abs(L) for L in network.units.L)

@@ -5,6 +5,7 @@ import pytest
 
 from brenier.potential.activations import ACTIVATIONS, evaluate
 from brenier.potential.initialise import (
+    ContextStart,
     initial_conditional_network,
     initial_network,
     initial_radial_units,
@@ -14,7 +15,7 @@ from brenier.potential.nonnegativity import NONNEGATIVITY
 pytestmark = pytest.mark.usefixtures("x64")
 
 SOFTPLUS, WIDTHS, SPREAD = ACTIVATIONS["softplus"], (6, 5), (0.7, 1.9)
-CONTEXT = {"ridge": 1e-2, "least_sd": 1e-3}
+CONTEXT = ContextStart(spread=(0.5, 2.0), noise=0.1, shift_ridge=1e-2, least_sd=1e-3)
 # Sums of a few terms of the size of the rows.
 ROUNDING = 1e-10
 
@@ -61,13 +62,13 @@ def test_targets_are_shifted_by_their_regression_on_the_context():
     c = rng.normal(size=(200, 2))
     y = c @ [[2.0], [-1.0]] + 5.0 + 0.1 * rng.normal(size=(200, 1))
     network = initial_conditional_network(
-        np.hstack([y, c]), 1, WIDTHS, (3,), 2, SOFTPLUS, rng, spread=SPREAD, **CONTEXT
+        np.hstack([y, c]), 1, WIDTHS, (3,), 2, SOFTPLUS, rng, spread=SPREAD, context=CONTEXT
     )
     units = network.units
     view = units.view(np.hstack([y, c]))
     assert np.std(view.residual) == pytest.approx(0.1, abs=0.03)
     np.testing.assert_allclose(view.scale, 1.0)
-    assert_placed(c @ units.context[0].W.T + units.context[0].b, SPREAD)
+    assert_placed(c @ units.context[0].W.T + units.context[0].b, CONTEXT.spread)
     # Gates of quadratics are spread alike; there are two along the one axis.
-    assert_placed(np.asarray(network.quadratic_gates(view.h)).T, SPREAD)
+    assert_placed(np.asarray(network.quadratic_gates(view.h)).T, CONTEXT.spread)
     assert network.quadratic_gates.b.shape == (2,)

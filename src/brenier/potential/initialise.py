@@ -10,6 +10,8 @@ The layers of a context's network are placed alike. The targets are first shifte
 regression on the context and its features, so that kinks lie among the residuals.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 
@@ -109,6 +111,29 @@ def initial_radial_units(
     return RadialUnits(B, -np.einsum("kra,ka->kr", B, centres))
 
 
+@dataclass(frozen=True)
+class ContextStart:
+    """Numbers of a context network's initial weights.
+
+    Attributes
+    ----------
+    spread : pair of float
+        Between which the standard deviations of pre-activations of context features, and of the
+        quadratics' gates, are drawn.
+    noise : float
+        Weights by which biases and gates of convex units depend on the context's features.
+    shift_ridge : float
+        Ridge of the first shift, relative to the variance of a standardised column.
+    least_sd : float
+        Least residuals that kinks are placed among, relative to the targets' standard deviation.
+    """
+
+    spread: tuple[float, float]
+    noise: float
+    shift_ridge: float
+    least_sd: float
+
+
 def initial_conditional_network(
     X: Float[np.ndarray, "N d"],
     n: int,
@@ -119,8 +144,7 @@ def initial_conditional_network(
     rng: np.random.Generator,
     *,
     spread: tuple[float, float],
-    ridge: float,
-    least_sd: float,
+    context: ContextStart,
 ) -> GatedNetwork:
     """Return a partially convex network, placed by rows (y, c) of n targets and a context.
 
@@ -137,25 +161,24 @@ def initial_conditional_network(
     activation, rng
         Of the convex layers; where random numbers come from.
     spread : pair of float
-        As in `initial_network`; context features and the quadratics' gates are spread alike.
-    ridge : float
-        Of the first shift, relative to the variance of a standardised column.
-    least_sd : float
-        Least residuals that kinks are placed among, relative to the targets' standard deviation.
+        As in `initial_network`.
+    context : ContextStart
+        Numbers of all that sees the context.
     """
     y, c = X[:, :n], X[:, n:]
     h, layers = c, []
     for width in context_widths:
-        layers.append(_through_rows(h, width, rng, spread))
+        layers.append(_through_rows(h, width, rng, context.spread))
         h = np.tanh(np.asarray(layers[-1](h.T)).T)
-    shift = _ridge_regression(np.concatenate([c, h], axis=1), y, ridge)
+    shift = _ridge_regression(np.concatenate([c, h], axis=1), y, context.shift_ridge)
     residual = y - np.asarray(shift(np.concatenate([c, h], axis=1).T)).T
-    residual = residual + least_sd * y.std(axis=0) * rng.normal(size=y.shape)
+    residual = residual + context.least_sd * y.std(axis=0) * rng.normal(size=y.shape)
     convex = initial_network(residual, widths, activation, Bounded(), rng, spread=spread)
     k = h.shape[1]
-    # Neither biases nor gates depend on the context yet.
-    bias = tuple(Affine(np.zeros((len(b), k)), b) for b in convex.b)
-    gates = [Affine(np.zeros((width, k)), np.zeros(width)) for width in widths]
+    bias = tuple(Affine(context.noise * rng.normal(size=(len(b), k)), b) for b in convex.b)
+    gates = [
+        Affine(context.noise * rng.normal(size=(width, k)), np.zeros(width)) for width in widths
+    ]
     units = PartiallyConvexNetwork(
         context=tuple(layers),
         shift=shift,
@@ -167,7 +190,7 @@ def initial_conditional_network(
         gate=tuple(gates[:-1]),
         activation=activation,
     )
-    quadratic_gates = _through_rows(h, n * n_gates, rng, spread)
+    quadratic_gates = _through_rows(h, n * n_gates, rng, context.spread)
     return GatedNetwork(units, gates[-1], quadratic_gates)
 
 

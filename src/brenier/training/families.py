@@ -239,12 +239,12 @@ class JointFamily(AbstractFamily):
     def cold_weights(
         self, features: SeparableFeatures, settings: Settings, gaussian: Gaussian
     ) -> Float[np.ndarray, " m"]:
-        """Return the Gaussian's w, and the mean of the network's features."""
+        """Return the Gaussian's w, with a little of every network feature."""
         width = features.network.width
         if not len(features.axes):
             return np.concatenate([np.ones(width), np.zeros(features.n)])
         w = gaussian.weights(width)
-        w[:width] = 1.0 / width
+        w[:width] = settings.cold_weight / width
         return w
 
 
@@ -327,8 +327,7 @@ class ConditionalFamily(AbstractFamily):
             settings.activation,
             rng,
             spread=settings.kink_spread,
-            ridge=settings.regression_ridge,
-            least_sd=settings.least_sd,
+            context=settings.context_start,
         )
         return ConditionalStart(network)
 
@@ -355,9 +354,9 @@ class ConditionalFamily(AbstractFamily):
     def cold_weights(
         self, features: ConditionalFeatures, settings: Settings, gaussian: ConditionalGaussian
     ) -> Float[np.ndarray, " m"]:
-        """Return the regression's w, the mean of the network's features, and every gate."""
+        """Return the regression's w, with a little of every network feature and gate."""
         w = gaussian.weights(features)
         width, n = features.width, features.n
-        w[:width] = 1.0 / width
-        w[width + n : features.n_constrained] = 1.0
+        w[:width] = settings.cold_weight / width
+        w[width + n : features.n_constrained] = settings.cold_weight
         return w

@@ -21,6 +21,7 @@ from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.optimizers.named import OPTIMIZERS
 from brenier.potential.activations import ACTIVATIONS, AbstractActivation
+from brenier.potential.initialise import ContextStart
 from brenier.potential.nonnegativity import NONNEGATIVITY, AbstractNonnegativity
 from brenier.training.algorithm import AUTO, Algorithm
 from brenier.training.far_rows import Distances
@@ -91,8 +92,8 @@ class Settings:
     whiten: str = _number("full", "what is removed from the rows first")
     w_min: float = _number(
         1e-2,
-        "lower bound of the quadratic weights, relative to the Gaussian's own; in a composition, to "
-        "what they are where that is less",
+        "lower bound of the quadratic weights, relative to the Gaussian's own; of a composition, "
+        "to what they are where that is less",
     )
     tau: float = _number(1e-5, "final barrier weight (nats)", "Width, depth, final tau")
     ridge: float = _number(
@@ -195,12 +196,30 @@ class Settings:
         0.1, "how far radial units' matrices are from multiples of the identity, entry by entry"
     )
 
-    # The Gaussian baseline.
-    regression_ridge: float = _number(
-        1e-8,
-        "ridge of the baseline's linear regression on the context, and of the first shift by it",
+    context_spread: tuple[float, float] = _number(
+        (0.5, 2.0), "the same of context features and of gates", "Ablation"
     )
-    least_sd: float = _number(1e-6, "least standard deviation of their residuals")
+    context_noise: float = _number(
+        0.1, "weights by which biases and gates depend on context features", "Ablation"
+    )
+    shift_ridge: float = _number(
+        1e-2, "ridge of the first shift of the targets by the context", "Ablation"
+    )
+    cold_weight: float = _number(
+        0.1,
+        "weight of all network features together, and of every gated quadratic, where w is first "
+        "solved for",
+        "Ablation",
+    )
+
+    # The Gaussian baseline.
+    regression_ridge: float = _number(1e-8, "ridge of the baseline's linear regression")
+    least_sd: float = _number(
+        1e-6,
+        "least standard deviation of its residuals, and of those that kinks given a context are "
+        "placed among",
+        "Ablation",
+    )
 
     # Selection of the hyperparameters.
     decay: float | None = _number(
@@ -340,6 +359,13 @@ class Settings:
         """Seconds of the time limit that are kept for what follows the runs."""
         limit = 0.0 if self.max_seconds is None else self.max_seconds
         return min(self.ending_share * limit, self.ending_seconds)
+
+    @property
+    def context_start(self) -> ContextStart:
+        """Numbers of the initial weights that see a context."""
+        return ContextStart(
+            self.context_spread, self.context_noise, self.shift_ridge, self.least_sd
+        )
 
     @property
     def distances(self) -> Distances:

@@ -93,7 +93,6 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "radial matrices begin without noise": _of(radial_noise=0.0),
         "no noise on rows": _of(noise=0.0),
         "noise of one bandwidth": _of(noise_share=1.0),
-        "noise of one bandwidth, no other": _of(noise_share=1.0, radial_noise=0.0),
         "noise however wide the bandwidth": _of(noise_max_bandwidth=10.0),
         "one potential": _of(n_estimators=1, n_estimators_few=1),
         "equal weights in the sum": Variant(equal_shares=True),

@@ -127,6 +127,7 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "one start": _of(n_init=1),
         "no radial units": _of(n_radial=0),
         "no noise on rows": _of(noise=0.0),
+        "noise of one bandwidth": _of(noise_share=1.0),
     },
     FEW: {
         "one split": _of(cross_rows=0),
@@ -134,6 +135,7 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "lead of one error": _of(cross_lead=1.0),
         "3 folds": _of(n_crossed=3),
         "noisy copies as elsewhere": _of(cross_noise_rows=0),
+        "noise of one bandwidth": _of(noise_share=1.0),
         "a tenth held out, a twentieth judges": _of(least_apart=0),
         "one candidate: radial units, decay 1e-3": _of(decay=1e-3),
         "one candidate: radial units, decay 1e-2": _of(decay=1e-2),

@@ -1,17 +1,25 @@
 """The benchmark that takes steps of the recipe out, without its fits."""
 
+import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import ablation
-from benchmarks.ablation import RECIPE, SETS, VARIANTS, Fit
-from benchmarks.paired import Record
 
 from brenier import ConvexPotentialFlow
 from brenier.estimators.common import settings_of
 from brenier.training import ensemble
 from brenier.training.settings import Settings, default_settings
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+try:
+    from benchmarks import ablation
+    from benchmarks.ablation import RECIPE, SETS, VARIANTS, Fit
+    from benchmarks.paired import Record
+finally:
+    sys.path.remove(str(ROOT))
 
 ALL = [(kind, label) for kind, variants in VARIANTS.items() for label in variants]
 KINDS = {

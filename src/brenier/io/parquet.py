@@ -4,8 +4,9 @@
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from brenier.io.base import Table, TableError, counted, damaged, first_few
 from brenier.io.chains import roles_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 PARQUET = b"PAR1"
 ARROW = b"ARROW1"
+# So many are read together, which are in memory twice for a while: a group of rows of polars.
+ROWS = 1 << 18
 
 
 def decode_parquet(source: AbstractSource, columns: Columns) -> Table:
@@ -27,11 +30,7 @@ def decode_parquet(source: AbstractSource, columns: Columns) -> Table:
     kind = "a Parquet table"
     if source.is_long and not source.last.endswith(PARQUET):
         raise damaged(kind, source.where, ValueError("its ends are not those of Parquet"))
-
-    def read(content: Any, chosen: list[str]) -> "pl.DataFrame":
-        return pl.read_parquet(content, columns=chosen, **_no_pattern(content))
-
-    return _decode(source, columns, kind, pl.read_parquet_schema, read)
+    return _decode(source, columns, kind, pl.scan_parquet)
 
 
 def decode_arrow(source: AbstractSource, columns: Columns) -> Table:
@@ -41,69 +40,51 @@ def decode_arrow(source: AbstractSource, columns: Columns) -> Table:
     kind = "an Arrow table"
     if source.is_long and not source.last.endswith(ARROW):
         raise damaged(kind, source.where, ValueError("its ends are not those of Arrow"))
-
-    def read(content: Any, chosen: list[str]) -> "pl.DataFrame":
-        return pl.read_ipc(content, columns=chosen, **_no_pattern(content))
-
-    return _decode(source, columns, kind, pl.read_ipc_schema, read)
+    return _decode(source, columns, kind, pl.scan_ipc)
 
 
 def decode_arrow_stream(source: AbstractSource, columns: Columns) -> Table:
     """Return the table in a stream of Arrow."""
     import polars as pl
 
-    def schema(content: Any) -> Any:
-        return pl.read_ipc_stream(content).schema
+    def scan(content: Any, **_: Any) -> "pl.LazyFrame":
+        return pl.read_ipc_stream(content).lazy()
 
-    def read(content: Any, chosen: list[str]) -> "pl.DataFrame":
-        return pl.read_ipc_stream(content, columns=chosen)
-
-    return _decode(source, columns, "a stream of Arrow", schema, read)
-
-
-def _no_pattern(content: Any) -> dict[str, Any]:
-    """Return what keeps polars from taking a file's name for a pattern."""
-    return {"glob": False} if isinstance(content, Path) else {}
+    return _decode(source, columns, "a stream of Arrow", scan)
 
 
 def _decode(
-    source: AbstractSource,
-    columns: Columns,
-    kind: str,
-    read_schema: Callable[[Any], Any],
-    read: Callable[[Any, list[str]], "pl.DataFrame"],
+    source: AbstractSource, columns: Columns, kind: str, scan: "Callable[..., pl.LazyFrame]"
 ) -> Table:
     """Return the chosen columns of a file whose schema stands apart from its data."""
     import polars as pl
 
     where = source.where
     failures = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
-    data = None if source.path is not None else source.read()
-
-    def content() -> Any:
-        return source.path if data is None else io.BytesIO(data)
-
+    content = source.path or io.BytesIO(source.read())
     try:
-        schema = dict(read_schema(content()))
+        # A path is that of a file, whatever characters it has.
+        lazy = scan(content, glob=False)
+        schema = dict(lazy.collect_schema())
+        rows = lazy.select(pl.len()).collect().item() if schema else 0
     except failures as error:
         raise damaged(kind, where, error) from error
-    if not schema:
+    if not rows:
         raise TableError(
-            f"Expected rows of numbers in {where}; got 0 rows and 0 columns. Give a file with data."
+            f"Expected rows of numbers in {where}; got 0 rows and "
+            f"{counted(len(schema), 'column')}. Give a file with data."
         )
     chosen = choose(tuple(schema), columns, where, roles_of(tuple(schema)))
     names = [list(schema)[j] for j in chosen.places]
     _check_types({name: schema[name] for name in names}, where)
     try:
-        frame = read(content(), names).select(names)
+        values = np.empty((rows, len(names)))
+        for start in range(0, rows, ROWS):
+            part = lazy.select(names).slice(start, ROWS).collect()
+            values[start : start + ROWS] = frame_values(part)
     except failures as error:
         raise damaged(kind, where, error) from error
-    if not frame.height:
-        raise TableError(
-            f"Expected rows of numbers in {where}; got 0 rows and "
-            f"{counted(frame.width, 'column')}. Give a file with data."
-        )
-    return as_table(chosen, frame_values(frame), columns, where)
+    return as_table(chosen, values, columns, where)
 
 
 def _check_types(schema: "dict[str, pl.DataType]", where: str) -> None:

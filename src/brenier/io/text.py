@@ -13,8 +13,9 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from brenier.io.base import SHOWN, Table, TableError, counted, damaged, first_few, listed
 from brenier.io.chains import roles_of, without_warm_up
@@ -22,8 +23,8 @@ from brenier.io.columns import Columns, as_table, choose
 from brenier.io.dialect import BLANKS, COMMAS, MISSING, Dialect
 from brenier.io.frame import frame_values, to_frame
 from brenier.io.layout import FORMULA, Layout, layout_of
-from brenier.io.line_ends import has_rows_of, is_regular
-from brenier.io.source import AbstractSource
+from brenier.io.pieces import is_regular, pieces_of, together
+from brenier.io.source import AbstractSource, unreadable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,15 +62,15 @@ def decode_text(source: AbstractSource, columns: Columns) -> Table:
         raise _no_table(source)
     chosen = choose(layout.names, columns, where, roles_of(layout.names))
     shape = Shape(len(layout.names), chosen.places, layout.dialect)
-    frame, notes = _parse_file(source, layout, shape), layout.notes
-    if frame is None:
+    values, notes = _parse_file(source, layout, shape), layout.notes
+    if values is None:
         body, more = _rows(source, layout, shape)
         notes += more
         # What polars has refused as numbers it does not take the second time.
-        frame = None if _is_plain(source, layout) else _parse_numbers(body, shape)
-        if frame is None:
-            frame = _parse_cells(body, shape, chosen.names, where)
-    return as_table(chosen, frame_values(frame), columns, where, notes)
+        values = None if _is_plain(source, layout) else _parse_numbers(body, shape)
+        if values is None:
+            values = _parse_cells(body, shape, chosen.names, where)
+    return as_table(chosen, values, columns, where, notes)
 
 
 def _no_table(source: AbstractSource) -> TableError:
@@ -87,18 +88,22 @@ def _is_plain(source: AbstractSource, layout: Layout) -> bool:
     return source.path is not None and layout.start is not None
 
 
-def _parse_file(source: AbstractSource, layout: Layout, shape: Shape) -> "pl.DataFrame | None":
+def _parse_file(source: AbstractSource, layout: Layout, shape: Shape) -> np.ndarray | None:
     """Return the rows of a plain file if every chosen cell is a number, else None."""
     if source.path is None or layout.start is None:
         return None
     if not source.first.isascii():
         _check_utf8(source.first[: source.first.find(b"\n")], source.where)
-    frame = _parse_numbers(source.path, shape, layout.start)
-    regular = shape.is_whole or frame is None
-    separator = shape.dialect.reads
-    if regular or is_regular(source.path, layout.start, shape.n, separator):
-        return frame
-    return None
+    parts = []
+    try:
+        for piece in pieces_of(source.path, layout.start):
+            part = _parse_numbers(piece, shape)
+            if part is None:
+                return None
+            parts.append(part)
+    except OSError as error:
+        raise unreadable(source.where, error) from error
+    return together(parts) if parts else None
 
 
 def _rows(source: AbstractSource, layout: Layout, shape: Shape) -> tuple[bytes, tuple[str, ...]]:
@@ -164,43 +169,39 @@ def _body(data: bytes, layout: Layout, where: str) -> bytes:
     return data[stream.tell() :]
 
 
-def _read_csv(
-    source: bytes | Path, shape: Shape, dtype: "type[pl.DataType]", skip: int = 0
-) -> "pl.DataFrame":
+def _read_csv(body: bytes, shape: Shape, dtype: "type[pl.DataType]") -> "pl.DataFrame":
     """Return the chosen columns."""
     import polars as pl
 
     schema = {str(j): dtype if j in shape.places else pl.String for j in range(shape.n)}
-    # A path is that of a file, whatever characters it has.
     return pl.read_csv(
-        source,
+        body,
         has_header=False,
         schema=schema,
         columns=None if shape.is_whole else list(shape.places),
         separator=shape.dialect.reads,
         decimal_comma=shape.dialect.decimal_comma and dtype is pl.Float64,
-        skip_rows=skip,
-        glob=False,
     )
 
 
-def _parse_numbers(source: bytes | Path, shape: Shape, skip: int = 0) -> "pl.DataFrame | None":
+def _parse_numbers(body: bytes, shape: Shape) -> np.ndarray | None:
     """Return the rows if every chosen cell is a number, else None."""
     import polars as pl
 
+    # Where columns are left out, polars takes lines of any length.
+    if not shape.is_whole and not is_regular(body, shape.n, shape.dialect.reads):
+        return None
     try:
-        frame = _read_csv(source, shape, pl.Float64, skip)
+        frame = _read_csv(body, shape, pl.Float64)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         # polars 2.1 panics at a cell that is a lone quote.
         return None
     # A short row reads as one with empty cells, and so does a blank line.
     complete = all(count == 0 for count in frame.null_count().row(0))
-    if isinstance(source, bytes) and not shape.is_whole:
-        complete = complete and has_rows_of(source, shape.n, shape.dialect.reads)
-    return frame if complete and frame.height else None
+    return frame_values(frame) if complete and frame.height else None
 
 
-def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) -> "pl.DataFrame":
+def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) -> np.ndarray:
     """Return the rows of a file with blank lines, spaces, missing values or booleans."""
     import polars as pl
 
@@ -217,7 +218,7 @@ def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) 
     if faults:
         _check_footer(body, {int(row) for _, _, bad in faults for row in bad.arg_true()}, where)
         raise TableError(_text_message(faults, where, shape.dialect))
-    return pl.DataFrame([numbers for numbers, _ in parsed])
+    return frame_values(pl.DataFrame([numbers for numbers, _ in parsed]))
 
 
 def _without_blank_lines(body: bytes, n: int) -> bytes:

@@ -85,5 +85,5 @@ def _check_astropy(kind: str, where: str) -> None:
     except ImportError as error:
         raise TableError(
             f"Expected a table in {where}; got {kind}, which the package astropy reads and which "
-            "is not installed: pip install astropy. Or save the table as CSV or Parquet."
+            "is not installed: pip install 'brenier[astronomy]'. Or save the table as CSV."
         ) from error

@@ -124,7 +124,11 @@ def _names_elsewhere(
     if above:
         names = _commented(above[-1], n, dialect)
         if names:
-            return names, ()
+            # Of a chain it is said what its columns are.
+            is_chain = names[:2] == CHAIN_COLUMNS
+            return names, () if is_chain else (
+                f"names of columns from the comment {above[-1]!r:.80}",
+            )
         _check_chain(above[-1], n, source.where)
     beside = _paramnames(source.path)
     if beside is not None:

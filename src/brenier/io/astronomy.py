@@ -42,7 +42,8 @@ def _fits_columns(unit: Any) -> dict[str, np.ndarray]:
     for column in unit.columns:
         values = np.asarray(unit.data[column.name])
         is_marked = column.null is not None and values.dtype.kind in "iu"
-        arrays[column.name] = np.ma.masked_equal(values, column.null) if is_marked else values
+        is_missing = values == column.null
+        arrays[column.name] = np.ma.masked_where(is_missing, values) if is_marked else values
     return arrays
 
 

@@ -246,16 +246,15 @@ def as_table(
     notes : sequence of str
         What else is said of it.
     """
-    apart = [chosen.names.index(name) for name in (chosen.weights, chosen.chain) if name]
-    rest = [j for j in range(len(chosen.names)) if j not in apart]
-    names = tuple(chosen.names[j] for j in rest)
-    if not names:
+    own = [name for name in (chosen.weights, chosen.chain) if name is not None]
+    rest = [j for j, name in enumerate(chosen.names) if name not in own]
+    if not rest:
         raise TableError(f"Expected a variable in {where}; got none. Choose one with --columns.")
-    own = {
-        name: values[:, chosen.names.index(name)].copy()
-        for name in (chosen.weights, chosen.chain)
-        if name
-    }
-    values = np.ascontiguousarray(values[:, rest]) if apart else values
-    said = (*notes, *chosen.notes, *index_notes(names, values, columns))
-    return Table(names, values, own.get(chosen.weights), own.get(chosen.chain), said)
+
+    def column(name: str | None) -> np.ndarray | None:
+        return None if name is None else values[:, chosen.names.index(name)].copy()
+
+    names = tuple(chosen.names[j] for j in rest)
+    variables = np.ascontiguousarray(values[:, rest]) if own else values
+    said = (*notes, *chosen.notes, *index_notes(names, variables, columns))
+    return Table(names, variables, column(chosen.weights), column(chosen.chain), said)

@@ -224,8 +224,9 @@ def without_missing(table: Table, where: str, *, infinite_ok: bool = False) -> T
         f"{total} of {counted(len(missing), 'row')} left out for missing values "
         f"({first_few(rows, total, ', ')})"
     )
-    kept = [None if part is None else part[~missing] for part in parts]
-    return Table(table.columns, *kept, (*table.notes, left_out))
+    weights, chain = (None if part is None else part[~missing] for part in parts[1:])
+    notes = (*table.notes, left_out)
+    return Table(table.columns, table.values[~missing], weights, chain, notes)
 
 
 def _label(columns: tuple[str, ...] | None, j: int) -> str:

@@ -303,7 +303,7 @@ def _text_hint(text: str, dialect: Dialect) -> str:
     """Name the usual causes of text that was meant as numbers."""
     if {";", "\t", "|"} & set(text):
         return f", and separate values by {dialect.name} throughout"
-    return ", and write decimals with a point" if "," in text else ""
+    return ", and write decimals with a point" if re.search(r"\d,\d", text) else ""
 
 
 def _check_utf8(data: bytes, where: str) -> None:

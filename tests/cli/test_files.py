@@ -161,3 +161,27 @@ def test_a_column_that_numbers_the_rows(tmp_path):
     fit = ("fit", data, "--drop", "name,day,ok", "-o", tmp_path / "m", *SMALL)
     assert "column id numbers the rows: leave it out with --drop id." in done(*fit).stderr
     assert "numbers the rows" not in done(*fit, "--quiet").stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--given", "speed"), ("--blocks", "speed")])
+def test_columns_of_one_value_are_remembered(tmp_path, more):
+    values = np.column_stack([np.full(200, 2.5), rows(), np.zeros(200)])
+    write_table(tmp_path / "x.csv", values, ("c", *NAMES, "zero"))
+    settings = SMALL[:8] if more else SMALL
+    fit = ("fit", tmp_path / "x.csv", "-o", tmp_path / "m", *more, *settings)
+    assert_one_error(invoke(*fit), "constant column", "'c'")
+    said = done(*fit, "--drop-constant", "--validation", tmp_path / "x.csv").stderr
+    assert "c = 2.5, zero = 0 in all rows: left out, samples carry it." in said
+    assert "c = 2.5, zero = 0" in done("info", tmp_path / "m").stdout
+    given = ("--given", tmp_path / "x.csv") if "--given" in more else ()
+    done("sample", tmp_path / "m", *given, "-n", 3, "-o", tmp_path / "new.csv")
+    new = read_table(tmp_path / "new.csv")
+    assert new.columns == (*NAMES, "c", "zero")
+    np.testing.assert_array_equal(new.values[:, 2:], [[2.5, 0]] * len(new.values))
+    done("score", tmp_path / "m", tmp_path / "new.csv")
+
+
+def test_a_table_of_constants_has_no_density(tmp_path):
+    write_table(tmp_path / "x.csv", np.ones((20, 2)), NAMES)
+    result = invoke("fit", tmp_path / "x.csv", "-o", tmp_path / "m", "--drop-constant", *SMALL)
+    assert_one_error(result, "with different values")

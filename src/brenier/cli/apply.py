@@ -119,7 +119,8 @@ def sample(
 ) -> None:
     """Draw new rows from a model's density.
 
-    From a conditional model, rows of the context and of what was drawn given it.
+    From a conditional model, rows of the context and of what was drawn given it. Columns that
+    `brenier fit --drop-constant` left out come last.
     """
     reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
@@ -132,7 +133,7 @@ def sample(
         else:
             context = read_rows(given, context_names(flow), reading)
             rows = _drawn(context, flow.sample(_named(flow, context), n, random_state=seed))
-        _write(output, rows, variable_names(flow))
+        _write(output, *_with_constants(flow, rows, variable_names(flow)))
 
 
 def transform(
@@ -184,7 +185,7 @@ def inverse(
             Y = flow.inverse_transform(_named(flow, X.copy()), Z)
         else:
             Y = flow.inverse_transform(Z)
-        _write(output, Y, density_names(flow))
+        _write(output, *_with_constants(flow, Y, density_names(flow)))
 
 
 def _load(path: str) -> Any:
@@ -230,6 +231,19 @@ def _drawn(context: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
 
     drawn = Y.reshape(-1, Y.shape[2])
     return np.concatenate([np.repeat(context, Y.shape[1], axis=0), drawn], axis=1)
+
+
+def _with_constants(
+    flow: Any, rows: "np.ndarray", names: list[str]
+) -> "tuple[np.ndarray, list[str]]":
+    """Return rows and names with those columns of one value that the model remembers behind."""
+    import numpy as np
+
+    from brenier.estimators.constants import constants_of
+
+    constants = constants_of(flow)
+    more = np.broadcast_to([value for _, value in constants], (len(rows), len(constants)))
+    return np.concatenate([rows, more], axis=1), [*names, *(name for name, _ in constants)]
 
 
 def _write(path: str, values: "np.ndarray", names: list[str]) -> None:

@@ -119,6 +119,8 @@ class Reading:
         Those of the columns that are left out.
     drop_missing : bool
         Whether rows with missing values are left out.
+    drop_constant : bool
+        Whether columns with one value in all rows are left out.
     quiet : bool
         Whether nothing is said.
     """
@@ -126,16 +128,22 @@ class Reading:
     keep: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
     drop_missing: bool = False
+    drop_constant: bool = False
     quiet: bool = False
 
     @staticmethod
     def of(
-        columns: str | None, drop: str | None, *, drop_missing: bool, quiet: bool = False
+        columns: str | None,
+        drop: str | None,
+        *,
+        drop_missing: bool,
+        drop_constant: bool = False,
+        quiet: bool = False,
     ) -> "Reading":
         """Return what the options of a command say."""
         keep = None if columns is None else items(columns, "--columns")
         dropped = () if drop is None else items(drop, "--drop")
-        return Reading(keep, dropped, drop_missing, quiet)
+        return Reading(keep, dropped, drop_missing, drop_constant, quiet)
 
     def table(
         self,

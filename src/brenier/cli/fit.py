@@ -48,6 +48,7 @@ def fit(
     columns: o.ColumnsOption = None,
     drop: o.DropOption = None,
     drop_missing: o.DropMissingOption = False,
+    drop_constant: o.DropConstantOption = False,
     weights: o.WeightsOption = None,
     log_weights: o.LogWeightsOption = None,
     chains: o.ChainsOption = None,
@@ -106,8 +107,12 @@ def fit(
         raise typer.BadParameter("--weights and --log-weights are the same weights: give one.")
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
-    reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
+    reading = Reading.of(
+        columns, drop, drop_missing=drop_missing, drop_constant=drop_constant, quiet=quiet
+    )
     with door(debug=debug, quiet=quiet), ExitStack() as stack:
+        from brenier.estimators.constants import remember
+
         check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
@@ -122,6 +127,7 @@ def fit(
             flow = _fitted(
                 inputs, settings, given=given, blocks=blocks, thesis=thesis, listener=listener
             )
+        remember(flow, inputs.constants)
         reports = _reports(flow)
         written = model if _is_worth_writing(reports, model) else None
         if written is not None:

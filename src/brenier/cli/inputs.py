@@ -32,6 +32,7 @@ class Inputs:
     chains: "np.ndarray | None"
     validation: str | None
     validation_data: Any
+    constants: tuple[tuple[str, float], ...] = ()
 
     @property
     def name(self) -> str:
@@ -70,10 +71,15 @@ def read_inputs(
 ) -> Inputs:
     """Return what is in the files."""
     table, omega, groups = _read_tables(data, weights, chains, reading)
+    constants = ()
+    if reading.drop_constant:
+        table, constants = _without_constants(table, data, reading)
     held = None
     if validation is not None:
         held = _read_validation(validation, table, weights, chains, reading)
-    return Inputs(tuple(data), table.columns, table.values, omega, groups, validation, held)
+    return Inputs(
+        tuple(data), table.columns, table.values, omega, groups, validation, held, constants
+    )
 
 
 def _read_tables(
@@ -113,6 +119,30 @@ def _read_tables(
         labels = labels.reshape(len(values))
     _say_what_was_read(data, parts, labels, reading)
     return whole, _together(omegas, data), labels
+
+
+def _without_constants(
+    table: "Table", data: list[str], reading: Reading
+) -> "tuple[Table, tuple[tuple[str, float], ...]]":
+    """Return a table without the columns of one value, and their names and values."""
+    from brenier.io.table import Table
+
+    values = table.values
+    constant = (values == values[0]).all(axis=0)
+    if not constant.any():
+        return table, ()
+    if constant.all():
+        raise ValueError(
+            f"Expected a column of {files_name(data)} with different values; got none. Give "
+            "another table."
+        )
+    names = table.columns or default_names(values.shape[1])
+    pairs = list(zip(names, values[0].tolist(), constant, strict=True))
+    constants = tuple((name, value) for name, value, is_one in pairs if is_one)
+    said = ", ".join(f"{name} = {value:g}" for name, value in constants)
+    reading.say(data, [f"{said} in all rows: left out, samples carry it"])
+    kept = tuple(name for name, _, is_one in pairs if not is_one)
+    return Table(kept, values[:, ~constant].copy()), constants
 
 
 def _together(omegas: "list[np.ndarray | None]", data: list[str]) -> "np.ndarray | None":

@@ -171,6 +171,14 @@ DropOption = Annotated[
 DropMissingOption = Annotated[
     bool, typer.Option("--drop-missing", help="Leave out rows with missing values, and say so.")
 ]
+DropConstantOption = Annotated[
+    bool,
+    typer.Option(
+        "--drop-constant",
+        help="Leave out columns with one value in all rows; the model remembers the values, and "
+        "samples carry them.",
+    ),
+]
 RowsOutput = Annotated[
     str,
     typer.Option("-o", "--output", metavar="FILE", help="Where to write; - is standard output."),

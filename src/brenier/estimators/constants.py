@@ -3,7 +3,7 @@
 They are in the attribute `constants_`, where a table had such columns and they were left out.
 """
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,4 +47,4 @@ def _is_constant(entry: Any) -> bool:
         return False
     name, value = entry
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(name, str) and is_number and math.isfinite(value)
+    return isinstance(name, str) and is_number and abs(value) <= sys.float_info.max

@@ -156,6 +156,25 @@ def test_a_long_file_is_read_in_pieces(tmp_path, monkeypatch):
     assert "2 fields in row 201" in refusal(tmp_path / "y.csv", columns=Columns(("a",)))
 
 
+@pytest.mark.parametrize("size", [30, 1000])
+def test_quoted_text_is_not_divided(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("brenier.io.pieces.PIECE", size)
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    words = ['a, b;\n"c"\n', "plain", 'one "word"', ","] * 13
+    frame = pd.DataFrame({"a": rows[:, 0], "name": words[:50], "b": rows[:, 1]})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    got = read_table(tmp_path / "x.csv", columns=Columns(("a", "b"))).values
+    np.testing.assert_array_equal(got, rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "place"), [('x"1,2"y,3,4', "4 fields in row 2"), ('"x,1",2,3,4', "4 fields in row 2")]
+)
+def test_quotes_within_a_field_join_nothing(tmp_path, line, place):
+    path = save(tmp_path, f"a,b,c\nx,1,2\n{line}\nz,5,6\n")
+    assert place in refusal(path, columns=Columns(("b",)))
+
+
 def test_columns_of_arrays_without_names(tmp_path):
     path = save(tmp_path, npy(np.arange(6.0).reshape(2, 3)), "a.npy")
     table = read_table(path, columns=Columns(("x2", "x0")))

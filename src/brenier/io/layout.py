@@ -69,7 +69,9 @@ def layout_of(source: AbstractSource) -> Layout:
         names, notes = _header(first, dialect), ()
     else:
         names, notes = _names_elsewhere(source, lines, table, first, dialect)
-    plain = dialect.separator != BLANKS and not comments and '"' not in table[0]
+    # A header of one line, quoted or not.
+    plain = split(table[:1], dialect.separator, 1) == [first]
+    plain = plain and dialect.separator != BLANKS and not comments
     plain = plain and not head.startswith(codecs.BOM_UTF8)
     start = lines.index(table[0]) + has_header if plain else None
     notes = (*dialect.notes, *notes)

@@ -1,5 +1,6 @@
 """Separated text in pieces of whole lines, so that a long file is never all in memory."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,24 +8,39 @@ import numpy as np
 
 # Bytes that are looked at together.
 PIECE = 1 << 22
+# Quoted text has no more lines.
+MOST_LINES = 1000
+QUOTE = b'"'
 BYTES = 256
 
 
 def pieces_of(path: Path, skip: int) -> Iterator[bytes]:
-    """Yield a file's lines after the first few, many at a time."""
+    """Yield a file's lines after the first few, many at a time; quoted text is not divided."""
     with open(path, "rb") as file:
         for _ in range(skip):
             file.readline()
         while piece := file.read(PIECE):
-            yield piece + file.readline()
+            piece += file.readline()
+            is_open = piece.count(QUOTE) % 2 == 1
+            for _ in range(MOST_LINES * is_open):
+                line = file.readline()
+                piece += line
+                if line.count(QUOTE) % 2 == 1:
+                    break
+            yield piece
 
 
 def is_regular(text: bytes, n: int, separator: str) -> bool:
-    """Whether every line has n fields, none of them quoted."""
-    marks = separator.encode() + b'\n"'
+    """Whether every line has n fields, quoted ones among them."""
+    between = separator.encode()
+    if QUOTE in text:
+        # What is quoted begins and ends with its field; other quotes are no part of the format.
+        field = rb'(?m)(?:^|(?<=%b))"(?:[^"]|"")*"(?=%b|\r?$)' % ((re.escape(between),) * 2)
+        text = re.sub(field, b"", text)
+    marks = between + b"\n" + QUOTE
     others = bytes(byte for byte in range(BYTES) if byte not in marks)
     found = text.translate(None, others) + b"\n" * (not text.endswith(b"\n"))
-    line = marks[:1] * (n - 1) + b"\n"
+    line = between * (n - 1) + b"\n"
     return found == line * (len(found) // n)
 
 

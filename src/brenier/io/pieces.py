@@ -35,8 +35,8 @@ def is_regular(text: bytes, n: int, separator: str) -> bool:
     between = separator.encode()
     if QUOTE in text:
         # What is quoted begins and ends with its field; other quotes are no part of the format.
-        field = rb'(?m)(?:^|(?<=%b))"(?:[^"]|"")*"(?=%b|\r?$)' % ((re.escape(between),) * 2)
-        text = re.sub(field, b"", text)
+        field = rb'"(?<=[\n%b]")[^"]*(?:""[^"]*)*"(?=[\r\n%b])' % ((re.escape(between),) * 2)
+        text = re.sub(field, b"", b"\n" + text + b"\n")[1:].removesuffix(b"\n")
     marks = between + b"\n" + QUOTE
     others = bytes(byte for byte in range(BYTES) if byte not in marks)
     found = text.translate(None, others) + b"\n" * (not text.endswith(b"\n"))

@@ -55,6 +55,7 @@ ONLY_IN = {
     "optax": {"optimizers"},
     "typer": {"cli"},
     "safetensors": {"io"},
+    "astropy": {"io.astronomy"},
     "polars": {"io", "estimators.triangular", "plots", "cli"},
 }
 

@@ -85,6 +85,11 @@ METADATA = [
     ("joint", "column_names", ["a", "a"]),
     ("joint", "target_names", ["a", "b"]),
     ("joint", "brenier_version", 1),
+    ("joint", "constants", {"c": 1.0}),
+    ("joint", "constants", [["c"]]),
+    ("joint", "constants", [["c", "1"]]),
+    ("triangular", "constants", [["c", 10**400]]),
+    ("triangular", "constants", [[1, 1.0]]),
     ("conditional", "target_names", None),
     ("conditional", "target_names", ["a", "b", "c"]),
     ("conditional", "kind", "ConvexPotentialFlow"),
@@ -187,7 +192,9 @@ def test_files_as_they_are_are_loaded(name, without, tmp_path):
     load(tmp_path / "m")
 
 
-@pytest.mark.parametrize("entry", ["column_names", "brenier_version", "report", "parameters"])
+@pytest.mark.parametrize(
+    "entry", ["column_names", "brenier_version", "report", "parameters", "constants"]
+)
 @pytest.mark.parametrize("value", [3, [3], {"a": 3}, "text"])
 def test_info_shows_a_file_or_refuses_it(entry, value, tmp_path):
     metadata, arrays = content("joint")

@@ -29,8 +29,7 @@ NPY = npy(np.zeros((2, 3)))
 @pytest.mark.parametrize(
     "content",
     [
-        b"a\n1\n",
-        NPY[:5],
+        NPY[:6],
         NPY[:40],
         NPY.replace(b"'fortran_order'", b"'fortran_odder'"),
         NPY.replace(b"\x93NUMPY\x01", b"\x93NUMPY\x03"),
@@ -73,7 +72,8 @@ def test_npy_of_objects_is_never_unpickled(tmp_path):
         (np.zeros((2, 2), complex), "dtype complex128"),
         (np.array(["a"]), "dtype <U1"),
         (np.array(["2020"], "M8[D]"), "dtype datetime64[D]"),
-        (np.zeros(2, [("a", float)]), "dtype [('a', '<f8')]"),
+        (np.zeros(2, [("a", "U1")]), "column 'a' of dtype <U1"),
+        (np.zeros(2, [("a", float, 2)]), "column 'a' of dtype float64 and shape (2, 2)"),
         (np.float64(1), "shape ()"),
         (np.zeros((2, 2, 2)), "shape (2, 2, 2)"),
         (np.zeros((0, 2)), "shape (0, 2)"),

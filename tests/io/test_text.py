@@ -121,7 +121,7 @@ def test_only_the_first_texts_are_listed(tmp_path):
     assert "(row 1 't'; row 2 't'; row 3 't'; row 4 't'; row 5 't'; and 3 more)" in message
     assert "column 'c4'" in message
     assert "column 'c5'" not in message
-    assert "; and 2 more. Remove" in message
+    assert "; and 2 more. Leave" in message
 
 
 def test_booleans_among_numbers_are_text(tmp_path):
@@ -135,8 +135,8 @@ def test_booleans_among_missing_values(tmp_path):
 
 
 def test_text_remedies_name_the_usual_causes(tmp_path):
-    assert "separate values by ','" in refusal(save(tmp_path, "a;b\n1;2\n"))
-    assert "separate values by '\\t'" in refusal(save(tmp_path, "a;b\n1;2\n", "a.tsv"))
+    assert "separate values by ',' throughout" in refusal(save(tmp_path, "a,b\n1,2\n1;2,3\n"))
+    assert "separate values by tabs throughout" in refusal(save(tmp_path, "a\tb\n1\t2\n1|2\t3\n"))
     assert "decimals with a point" in refusal(save(tmp_path, 'a\n"1,5"\n'))
     assert "point" not in refusal(save(tmp_path, "a\nx\n"))
 
@@ -161,7 +161,6 @@ def test_duplicate_and_empty_names(tmp_path):
     assert "got 'a', 'c' more than once" in refusal(save(tmp_path, "a,b,a,c,c\n1,2,3,4,5\n"))
     assert "an empty one for column 1" in refusal(save(tmp_path, ",a\n1,2\n"))
     assert "an empty one for column 2" in refusal(save(tmp_path, "a, \n1,2\n"))
-    assert "an empty one for column 1" in refusal(save(tmp_path, '"'))
 
 
 @pytest.mark.parametrize("header", ["0,1", "0,1,2"])
@@ -179,7 +178,7 @@ def test_text_that_is_not_utf8(tmp_path, content, line):
     assert "UTF-8" in message
 
 
-@pytest.mark.parametrize("content", ['a\n"1\n', 'a\n1\n"', "a\r1\r2\r", 'a,"' + "b" * 200_000])
+@pytest.mark.parametrize("content", ['"', 'a\n"1\n', 'a\n1\n"', "a\r1\r2\r", 'a,"' + "b" * 200_000])
 def test_text_that_is_no_csv(tmp_path, content):
     assert "separated text" in refusal(save(tmp_path, content))
 

@@ -30,8 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Data files: .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet; - is standard input or "
-    "output, as CSV. Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 the fit failed and there "
+    epilog="Data files: text (CSV, tabs, semicolons, blanks; chains of Stan, Cobaya, GetDist, "
+    "UltraNest), also in gzip, bzip2, xz or zip; Parquet, Arrow, NPY, NPZ; with astropy FITS and "
+    "VOTable. Written are .csv, .csv.gz, .tsv, .npy and .parquet; - is standard input, or CSV to "
+    "standard output. Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 the fit failed and there "
     "is no model, 130 interrupted, 143 terminated. Compiled programs are kept in the user's cache "
     "folder, or in that named by BRENIER_CACHE; BRENIER_CACHE=off keeps none.",
 )

@@ -10,6 +10,7 @@ from brenier.cli import options as o
 from brenier.cli.door import door
 from brenier.cli.files import (
     STANDARD,
+    Reading,
     check_output,
     context_names,
     density_names,
@@ -46,6 +47,9 @@ def score(
             show_default=False,
         ),
     ] = None,
+    columns: o.ColumnsOption = None,
+    drop: o.DropOption = None,
+    drop_missing: o.DropMissingOption = False,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,
@@ -56,13 +60,14 @@ def score(
     """
     if json and output == STANDARD:
         raise typer.BadParameter("--json and -o - would both write to standard output.")
+    reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
     with door(debug=debug, quiet=quiet):
         from brenier.io.table import write_table
 
         if output is not None:
             check_output(output, inputs=(model, data))
         flow = _load(model)
-        X = read_rows(data, variable_names(flow), quiet=quiet)
+        X = read_rows(data, variable_names(flow), reading)
         result = _score(flow, X)
         if output is not None:
             write_table(output, result.log_density, ["log_density"])
@@ -106,13 +111,18 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    columns: o.ColumnsOption = None,
+    drop: o.DropOption = None,
+    drop_missing: o.DropMissingOption = False,
     output: o.RowsOutput = STANDARD,
     debug: o.Debug = False,
 ) -> None:
     """Draw new rows from a model's density.
 
-    From a conditional model, rows of the context and of what was drawn given it.
+    From a conditional model, rows of the context and of what was drawn given it. Columns that
+    `brenier fit --drop-constant` left out come last.
     """
+    reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, given))
         flow = _load(model)
@@ -121,15 +131,18 @@ def sample(
         if given is None:
             rows = flow.sample(n, random_state=seed)
         else:
-            context = read_rows(given, context_names(flow))
+            context = read_rows(given, context_names(flow), reading)
             rows = _drawn(context, flow.sample(_named(flow, context), n, random_state=seed))
-        _write(output, rows, variable_names(flow))
+        _write(output, *_with_constants(flow, rows, variable_names(flow)))
 
 
 def transform(
     model: o.ModelArgument,
     data: o.DataArgument,
     *,
+    columns: o.ColumnsOption = None,
+    drop: o.DropOption = None,
+    drop_missing: o.DropMissingOption = False,
     output: o.RowsOutput = STANDARD,
     debug: o.Debug = False,
 ) -> None:
@@ -137,10 +150,11 @@ def transform(
 
     The columns z0, z1, ... are independent and standard normal if the fit is right.
     """
+    reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = _load(model)
-        X = read_rows(data, variable_names(flow))
+        X = read_rows(data, variable_names(flow), reading)
         Z = flow.transform(*_arguments(flow, X))
         _write(output, Z, _normal_names(flow))
 
@@ -149,6 +163,9 @@ def inverse(
     model: o.ModelArgument,
     data: o.DataArgument,
     *,
+    columns: o.ColumnsOption = None,
+    drop: o.DropOption = None,
+    drop_missing: o.DropMissingOption = False,
     output: o.RowsOutput = STANDARD,
     debug: o.Debug = False,
 ) -> None:
@@ -157,17 +174,18 @@ def inverse(
     The columns of DATA are z0, z1, ..., as `brenier transform` writes them, and before them the
     context's of a conditional model.
     """
+    reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = _load(model)
         context = context_names(flow)
-        rows = read_rows(data, [*context, *_normal_names(flow)])
+        rows = read_rows(data, [*context, *_normal_names(flow)], reading)
         X, Z = rows[:, : len(context)], rows[:, len(context) :]
         if context:
             Y = flow.inverse_transform(_named(flow, X.copy()), Z)
         else:
             Y = flow.inverse_transform(Z)
-        _write(output, Y, density_names(flow))
+        _write(output, *_with_constants(flow, Y, density_names(flow)))
 
 
 def _load(path: str) -> Any:
@@ -213,6 +231,19 @@ def _drawn(context: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
 
     drawn = Y.reshape(-1, Y.shape[2])
     return np.concatenate([np.repeat(context, Y.shape[1], axis=0), drawn], axis=1)
+
+
+def _with_constants(
+    flow: Any, rows: "np.ndarray", names: list[str]
+) -> "tuple[np.ndarray, list[str]]":
+    """Return rows and names with those columns of one value that the model remembers behind."""
+    import numpy as np
+
+    from brenier.estimators.constants import constants_of
+
+    constants = constants_of(flow)
+    more = np.broadcast_to([value for _, value in constants], (len(rows), len(constants)))
+    return np.concatenate([rows, more], axis=1), [*names, *(name for name, _ in constants)]
 
 
 def _write(path: str, values: "np.ndarray", names: list[str]) -> None:

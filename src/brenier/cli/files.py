@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from brenier.cli.door import note
 from brenier.data.names import default_names
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from brenier.io.table import Table
 
 STANDARD = "-"
+# Suffixes that say nothing of what is in a file.
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
 
 def check_output(path: str, *, inputs: Sequence[str | None]) -> None:
@@ -55,7 +60,7 @@ def _check_folder(folder: Path, path: str) -> None:
 def model_path(data: str) -> str:
     """Return the name of the model of a data file: x.csv.gz gives x.brenier."""
     path = Path(data)
-    if path.suffix.lower() == ".gz":
+    if path.suffix.lower() in COMPRESSED:
         path = path.with_suffix("")
     return path.with_suffix(".brenier").name
 
@@ -102,15 +107,102 @@ def _names(flow: Any) -> list[str]:
     return default_names(flow.n_features_in_) if names is None else names
 
 
-def read_rows(path: str, names: Sequence[str], *, quiet: bool = False) -> "np.ndarray":
+@dataclass(frozen=True)
+class Reading:
+    """How tables are read: which columns and rows, and whether what is noticed is said.
+
+    Attributes
+    ----------
+    keep : tuple of str, or None
+        Names and patterns of the columns that are read; None for all.
+    drop : tuple of str
+        Those of the columns that are left out.
+    drop_missing : bool
+        Whether rows with missing values are left out.
+    drop_constant : bool
+        Whether columns with one value in all rows are left out.
+    quiet : bool
+        Whether nothing is said.
+    """
+
+    keep: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    drop_missing: bool = False
+    drop_constant: bool = False
+    quiet: bool = False
+
+    @staticmethod
+    def of(
+        columns: str | None,
+        drop: str | None,
+        *,
+        drop_missing: bool,
+        drop_constant: bool = False,
+        quiet: bool = False,
+    ) -> "Reading":
+        """Return what the options of a command say."""
+        keep = None if columns is None else items(columns, "--columns")
+        dropped = () if drop is None else items(drop, "--drop")
+        return Reading(keep, dropped, drop_missing, drop_constant, quiet)
+
+    def table(
+        self,
+        path: str,
+        *,
+        also: Sequence[str] = (),
+        enough: Sequence[str] = (),
+        own_weights: bool = False,
+        own_chains: bool = False,
+        allow_infinite: bool = False,
+    ) -> "Table":
+        """Return the table in a file; see `brenier.io.columns.Columns`.
+
+        Its notes are not said yet. Minus infinity may be the logarithm of a weight of zero: what is
+        not finite is refused later then.
+        """
+        from brenier.io.table import Columns, check_finite, read_table, without_missing
+
+        columns = Columns(self.keep, self.drop, tuple(also), tuple(enough), own_weights, own_chains)
+        table = read_table(path, columns=columns, allow_missing=True)
+        where = display_name(path)
+        if self.drop_missing:
+            table = without_missing(table, where, infinite_ok=allow_infinite)
+        if not allow_infinite:
+            check_finite(table, where)
+        return table
+
+    def say(self, paths: Sequence[str], notes: Sequence[str]) -> None:
+        """Say in one line what was noticed of files."""
+        if notes and not self.quiet:
+            note(f"Note: {files_name(paths)}: {'; '.join(notes)}.")
+
+
+def items(text: str, option: str) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise typer.BadParameter(
+            f"expected names of different columns separated by commas for {option}; got {text!r}."
+        )
+    return names
+
+
+def files_name(paths: Sequence[str]) -> str:
+    """Return how messages name files that are read together."""
+    first, more = display_name(paths[0]), len(paths) - 1
+    return f"{first} and {more} more file{'s' * (more > 1)}" if more else first
+
+
+def read_rows(path: str, names: Sequence[str], reading: Reading) -> "np.ndarray":
     """Return the rows of a data file with their columns in the order of `names`.
 
-    Columns are put in order by name, which is said on standard error. Those of files without names,
-    and of models without, are taken as they come.
+    Columns are put in order by name, and those that are not needed left out, which is said on
+    standard error. Those of files without names, and of models without, are taken as they come.
     """
-    from brenier.io.table import read_table
-
-    return in_order(read_table(path), names, path, quiet=quiet)
+    unnamed = list(names) == default_names(len(names))
+    table = reading.table(path, enough=() if unnamed else names)
+    reading.say([path], table.notes)
+    return in_order(table, names, path, quiet=reading.quiet)
 
 
 def in_order(
@@ -121,11 +213,14 @@ def in_order(
 
     where = display_name(path)
     unnamed = list(names) == default_names(len(names))
-    if unnamed and table.columns is not None and set(table.columns) != set(names):
+    if unnamed and table.columns is not None and not set(names) <= set(table.columns):
         if not quiet:
             note(f"Note: the model's columns have no names: those of {where} are taken in order.")
         table = Table(None, table.values)
     ordered, moved = select_columns(table, names, where=where)
+    extra = [name for name in table.columns or () if name not in names]
+    if extra and not quiet:
+        note(f"Note: {where}: {', '.join(extra)} not needed and left out.")
     if moved and not quiet:
         note(f"Note: the columns of {where} were put in the model's order: {', '.join(names)}.")
     return ordered.values
@@ -145,8 +240,6 @@ def split_column(
 
     `what` is what it holds: weights, or chains.
     """
-    from brenier.io.table import Table
-
     if column is None:
         return table, None
     where = display_name(path)
@@ -163,4 +256,5 @@ def split_column(
     j = table.columns.index(column)
     rest = [i for i in range(len(table.columns)) if i != j]
     names = tuple(table.columns[i] for i in rest)
-    return Table(names, table.values[:, rest].copy()), table.values[:, j].copy()
+    kept = replace(table, columns=names, values=table.values[:, rest].copy())
+    return kept, table.values[:, j].copy()

@@ -1,9 +1,8 @@
 """`brenier fit`: from a data file to a model file."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from os.path import exists
 from typing import TYPE_CHECKING, Any
@@ -14,29 +13,26 @@ from brenier.cli import options as o
 from brenier.cli.door import ExitCode, door, note
 from brenier.cli.files import (
     STANDARD,
+    Reading,
     check_output,
     display_name,
-    in_order,
+    items,
     model_path,
-    split_column,
     with_names,
 )
+from brenier.cli.inputs import Inputs, read_inputs
 from brenier.cli.progress import shown_progress
 from brenier.cli.summary import block_titles, print_json, print_reports, reports_json, say
 from brenier.cli.weights import WeightsColumn
-from brenier.data.names import default_names
 from brenier.training.phases import Listener, PhaseLines
 from brenier.training.signals import held_back
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
         TriangularConvexPotentialFlow,
     )
-    from brenier.io.table import Table
     from brenier.training.report import FitReport
 
 # So long after its limit a fit waits for the probes of its model file to be computed (seconds).
@@ -49,6 +45,10 @@ def fit(
     *,
     output: o.ModelOutput = None,
     validation: o.ValidationOption = None,
+    columns: o.ColumnsOption = None,
+    drop: o.DropOption = None,
+    drop_missing: o.DropMissingOption = False,
+    drop_constant: o.DropConstantOption = False,
     weights: o.WeightsOption = None,
     log_weights: o.LogWeightsOption = None,
     chains: o.ChainsOption = None,
@@ -107,12 +107,17 @@ def fit(
         raise typer.BadParameter("--weights and --log-weights are the same weights: give one.")
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
+    reading = Reading.of(
+        columns, drop, drop_missing=drop_missing, drop_constant=drop_constant, quiet=quiet
+    )
     with door(debug=debug, quiet=quiet), ExitStack() as stack:
+        from brenier.estimators.constants import remember
+
         check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
-            inputs = _read(
-                data, validation, WeightsColumn(weights, log_weights), chains, quiet=quiet
+            inputs = read_inputs(
+                data, validation, WeightsColumn(weights, log_weights), chains, reading
             )
             if isinstance(listener, PhaseLines):
                 note(f"Fitting {inputs.size(inputs.worth)}")
@@ -122,6 +127,7 @@ def fit(
             flow = _fitted(
                 inputs, settings, given=given, blocks=blocks, thesis=thesis, listener=listener
             )
+        remember(flow, inputs.constants)
         reports = _reports(flow)
         written = model if _is_worth_writing(reports, model) else None
         if written is not None:
@@ -152,7 +158,7 @@ def _check_together(
 
 
 def _fitted(
-    inputs: "_Inputs",
+    inputs: "Inputs",
     settings: dict[str, Any],
     *,
     given: str | None,
@@ -162,7 +168,7 @@ def _fitted(
 ) -> Any:
     """Return the fitted density that is asked for."""
     if given is not None:
-        return _fit_given(inputs, settings, _columns(given, "--given"), listener)
+        return _fit_given(inputs, settings, items(given, "--given"), listener)
     if blocks is not None:
         return _fit_blocks(inputs, settings, blocks.split("/"), listener)
     return _fit(inputs, settings, listener, thesis=thesis)
@@ -198,47 +204,6 @@ def exit_code(report: "FitReport") -> ExitCode:
     return ExitCode.DONE if has_model(report) else ExitCode.NO_MODEL
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """What was read: the training table without its weights and chains, these, validation rows."""
-
-    data: tuple[str, ...]
-    names: tuple[str, ...] | None
-    values: "np.ndarray"
-    weights: "np.ndarray | None"
-    chains: "np.ndarray | None"
-    validation: str | None
-    validation_data: Any
-
-    @property
-    def name(self) -> str:
-        """How messages name the data."""
-        first = display_name(self.data[0])
-        more = len(self.data) - 1
-        return f"{first} and {more} more file{'s' * (more > 1)}" if more else first
-
-    @property
-    def shown_names(self) -> tuple[str, ...]:
-        n = self.values.shape[1]
-        return tuple(default_names(n)) if self.names is None else self.names
-
-    def size(self, worth: str = "") -> str:
-        """How large the table is; `worth` is put after its number of rows."""
-        N, n = self.values.shape
-        rows = f"{N} row{'s' * (N != 1)}{worth}{',' * bool(worth)}"
-        return f"{rows} of {n} column{'s' * (n != 1)}"
-
-    @property
-    def worth(self) -> str:
-        """What the rows are worth, known before the fit: copies of a row count apart."""
-        from brenier.data.weights import are_unequal, effective_size
-        from brenier.training.report import worth
-
-        if self.weights is None or not are_unequal(self.weights):
-            return ""
-        return worth(effective_size(self.weights))
-
-
 def _settings(**given: Any) -> dict[str, Any]:
     """Return the settings that were given, as the estimator takes them."""
     return {
@@ -261,72 +226,6 @@ def _model(data: str, output: str | None) -> str:
     return model_path(data) if output is None else output
 
 
-def _read(
-    data: list[str],
-    validation: str | None,
-    weights: WeightsColumn,
-    chains: str | None,
-    *,
-    quiet: bool,
-) -> _Inputs:
-    """Return what is in the files."""
-    table, omega, groups = _read_tables(data, weights, chains, quiet=quiet)
-    held = None
-    if validation is not None:
-        held = _read_validation(validation, table, weights, chains, quiet=quiet)
-    return _Inputs(tuple(data), table.columns, table.values, omega, groups, validation, held)
-
-
-def _read_tables(
-    data: list[str], weights: WeightsColumn, chains: str | None, *, quiet: bool
-) -> "tuple[Table, np.ndarray | None, np.ndarray | None]":
-    """Return the rows of all files, their weights, and which chain each is of.
-
-    Of several files each is a chain, or holds several if it has a column of them.
-    """
-    import numpy as np
-
-    from brenier.io.table import Table
-
-    parts, omegas, groups = [], [], []
-    for number, path in enumerate(data):
-        table, omega = weights.read(path)
-        table, chain = split_column(table, chains, path, "chains")
-        names = parts[0].columns if parts else table.columns
-        if parts and names is not None:
-            table = Table(names, in_order(table, names, path, quiet=quiet))
-        if parts and table.values.shape[1] != parts[0].values.shape[1]:
-            raise ValueError(
-                f"Expected the {parts[0].values.shape[1]} columns of {display_name(data[0])} in "
-                f"{display_name(path)}; got {table.values.shape[1]}."
-            )
-        own = np.zeros(len(table.values)) if chain is None else chain
-        parts.append(table)
-        omegas.append(omega)
-        groups.append(np.column_stack([np.full(len(own), number), own]))
-    values = np.concatenate([part.values for part in parts])
-    whole = Table(parts[0].columns, values)
-    omega = None if weights.name is None else np.concatenate(omegas)
-    if chains is None and len(data) == 1:
-        return whole, omega, None
-    _, labels = np.unique(np.concatenate(groups), axis=0, return_inverse=True)
-    return whole, omega, labels.reshape(len(values))
-
-
-def _read_validation(
-    path: str, table: "Table", weights: WeightsColumn, chains: str | None, *, quiet: bool
-) -> Any:
-    """Return the validation rows in the columns of the table, with their weights if there are."""
-    rows, omega = weights.read(path, missing_ok=True)
-    if weights.name is not None and omega is None and not quiet:
-        note(f"Note: no column {weights.name!r} in {display_name(path)}: its rows count alike.")
-    there = rows.columns or ()
-    rows, _ = split_column(rows, chains if chains in there else None, path, "chains")
-    names = table.columns or default_names(table.values.shape[1])
-    values = with_names(in_order(rows, names, path, quiet=quiet), table.columns)
-    return values if omega is None else (values, omega)
-
-
 def _algorithm(given: dict[str, Any], *, thesis: bool) -> dict[str, Any]:
     """Return the setting `algorithm` where options change it, else nothing."""
     from brenier.training.algorithm import Algorithm
@@ -337,7 +236,7 @@ def _algorithm(given: dict[str, Any], *, thesis: bool) -> dict[str, Any]:
 
 
 def _fit(
-    inputs: _Inputs, settings: dict[str, Any], listener: Listener, *, thesis: bool
+    inputs: Inputs, settings: dict[str, Any], listener: Listener, *, thesis: bool
 ) -> "ConvexPotentialFlow":
     """Return the fitted density of all columns."""
     from brenier.estimators import ConvexPotentialFlow
@@ -348,17 +247,8 @@ def _fit(
     return flow
 
 
-def _columns(given: str, option: str) -> list[str]:
-    names = [name.strip() for name in given.split(",")]
-    if not all(names) or len(set(names)) < len(names):
-        raise typer.BadParameter(
-            f"expected names of different columns separated by commas for {option}; got {given!r}."
-        )
-    return names
-
-
 def _fit_blocks(
-    inputs: _Inputs, settings: dict[str, Any], blocks: list[str], listener: Listener
+    inputs: Inputs, settings: dict[str, Any], blocks: list[str], listener: Listener
 ) -> "TriangularConvexPotentialFlow":
     """Return the fitted block-triangular density; columns of no block make the last one."""
     from brenier.estimators import (
@@ -367,13 +257,13 @@ def _fit_blocks(
         TriangularConvexPotentialFlow,
     )
 
-    found = [_columns(block, "--blocks") for block in blocks]
+    found = [items(block, "--blocks") for block in blocks]
     rest = [name for name in inputs.shown_names if not any(name in block for block in found)]
     whole = {name: settings.pop(name) for name in ("bounds", "max_seconds") if name in settings}
     of_joint = {name: settings[name] for name in ("n_radial", "noise") if name in settings}
     shared = {name: value for name, value in settings.items() if name not in of_joint}
     flow = TriangularConvexPotentialFlow(
-        [*found, *([rest] if rest else [])],
+        [*map(list, found), *([rest] if rest else [])],
         leading=ConvexPotentialFlow(**shared, **of_joint),
         following=ConditionalConvexPotentialFlow(**shared),
         random_state=settings.get("random_state", 0),
@@ -394,7 +284,7 @@ def _reports(flow: Any) -> "dict[str, FitReport]":
 
 
 def _fit_given(
-    inputs: _Inputs, settings: dict[str, Any], context: list[str], listener: Listener
+    inputs: Inputs, settings: dict[str, Any], context: Sequence[str], listener: Listener
 ) -> "ConditionalConvexPotentialFlow":
     """Return the fitted density of the other columns given those of the context."""
     import numpy as np
@@ -429,7 +319,7 @@ def _fit_given(
 
 
 def _run(
-    flow: Any, inputs: _Inputs, rows: tuple[Any, ...], validation_data: Any, listener: Listener
+    flow: Any, inputs: Inputs, rows: tuple[Any, ...], validation_data: Any, listener: Listener
 ) -> None:
     """Fit, also where Ctrl-C ends the fit after it has something."""
     with _naming(inputs):
@@ -468,7 +358,7 @@ def _save(flow: Any, path: str, listener: Listener, max_seconds: float | None) -
 
 
 @contextmanager
-def _naming(inputs: _Inputs) -> Iterator[None]:
+def _naming(inputs: Inputs) -> Iterator[None]:
     """Put the names of the files before what the estimator says about their content."""
     try:
         yield
@@ -479,7 +369,7 @@ def _naming(inputs: _Inputs) -> Iterator[None]:
         raise ValueError(f"{files}: {error}") from error
 
 
-def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None:
+def _print(reports: "dict[str, FitReport]", inputs: Inputs, model: str) -> None:
     # The last one's rows are whole.
     *_, report = reports.values()
     data = ("data", f"{inputs.size(report.worth)}: {', '.join(inputs.shown_names)}")
@@ -487,13 +377,13 @@ def _print(reports: "dict[str, FitReport]", inputs: _Inputs, model: str) -> None
     say(f"Model written to {model}")
 
 
-def _json(reports: "dict[str, FitReport]", inputs: _Inputs, model: str | None) -> dict[str, Any]:
+def _json(reports: "dict[str, FitReport]", inputs: Inputs, model: str | None) -> dict[str, Any]:
     size = {"rows": len(inputs.values), "columns": list(inputs.shown_names)}
     files = inputs.data[0] if len(inputs.data) == 1 else list(inputs.data)
     return {"model": model, "data": files, **size, **reports_json(reports)}
 
 
-def _say_how_it_ended(report: "FitReport", inputs: _Inputs) -> None:
+def _say_how_it_ended(report: "FitReport", inputs: Inputs) -> None:
     if not has_model(report):
         note(
             f"Error: {inputs.name}: the fit ended with status "

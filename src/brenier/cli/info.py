@@ -45,6 +45,7 @@ class _Part:
 def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False) -> None:
     """Show a model's columns, settings, and how its fit went."""
     with door(debug=debug):
+        from brenier.estimators.constants import constants_from_file
         from brenier.io.model_file import ModelFileError, read_model
         from brenier.training.stored_report import MALFORMED
 
@@ -53,6 +54,7 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
             kind, version = str(metadata["kind"]), str(metadata["brenier_version"])
             parts = _parts(metadata, arrays)
             lines = {title: list(_lines(part)) for title, part in parts.items()}
+            constants = dict(constants_from_file(metadata))
         except MALFORMED as error:
             raise ModelFileError(
                 f"Expected a complete brenier model in {model}; got one without its "
@@ -61,9 +63,16 @@ def info(model: o.ModelArgument, *, json: o.Json = False, debug: o.Debug = False
         if json:
             plain = [part.to_json() for part in parts.values()]
             whole = plain[0] if list(parts) == [""] else {"blocks": plain}
-            print_json({"model": model, "brenier_version": version, "kind": kind, **whole})
+            print_json(
+                {"model": model, "brenier_version": version, "kind": kind, **whole}
+                | ({"constants": constants} if constants else {})
+            )
         else:
-            _print(model, kind, version, parts, lines)
+            known = ", ".join(f"{name} = {value:g}" for name, value in constants.items())
+            more = [("constant", known)] if known else []
+            _print(
+                model, [("model", kind), ("written by", f"brenier {version}"), *more], parts, lines
+            )
 
 
 def _parts(metadata: dict[str, Any], arrays: "dict[str, np.ndarray]") -> dict[str, _Part]:
@@ -95,12 +104,11 @@ def _part(metadata: dict[str, Any], n: int) -> _Part:
 
 def _print(
     model: str,
-    kind: str,
-    version: str,
+    first: list[tuple[str, str]],
     parts: dict[str, _Part],
     lines: dict[str, list[tuple[str, str]]],
 ) -> None:
-    heading, first = model, [("model", kind), ("written by", f"brenier {version}")]
+    heading = model
     for title, part in parts.items():
         print_reports(heading, [*first, *lines[title]], {title: part.report})
         heading, first = "", []

@@ -139,14 +139,44 @@ else:
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model file.")]
 DataArgument = Annotated[
-    str, typer.Argument(metavar="DATA", help="A data file, or - for CSV from standard input.")
+    str, typer.Argument(metavar="DATA", help="A data file, or - for standard input.")
 ]
 TablesArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA...",
-        help="A data file, or - for CSV from standard input; several files are chains of draws "
+        help="A data file, or - for standard input; several files are chains of draws "
         "with the same columns.",
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="COLUMN,COLUMN,...",
+        help="The columns to read, by name; a * stands for any characters, as in alpha*. Others "
+        "may hold text.",
+        show_default=False,
+    ),
+]
+DropOption = Annotated[
+    str | None,
+    typer.Option(
+        "--drop",
+        metavar="COLUMN,COLUMN,...",
+        help="Columns to leave out, by name; a * stands for any characters.",
+        show_default=False,
+    ),
+]
+DropMissingOption = Annotated[
+    bool, typer.Option("--drop-missing", help="Leave out rows with missing values, and say so.")
+]
+DropConstantOption = Annotated[
+    bool,
+    typer.Option(
+        "--drop-constant",
+        help="Leave out columns with one value in all rows; the model remembers the values, and "
+        "samples carry them.",
     ),
 ]
 RowsOutput = Annotated[

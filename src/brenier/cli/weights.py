@@ -1,9 +1,10 @@
 """The column of a data file that holds the rows' weights, or their logarithms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brenier.cli.files import display_name, split_column
+from brenier.cli.files import Reading, display_name, split_column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,25 +24,58 @@ class WeightsColumn:
         """What the column is called."""
         return self.log if self.plain is None else self.plain
 
-    def read(self, path: str, *, missing_ok: bool = False) -> "tuple[Table, np.ndarray | None]":
+    def read(
+        self,
+        path: str,
+        reading: Reading,
+        *,
+        chains: str | None = None,
+        enough: Sequence[str] = (),
+        missing_ok: bool = False,
+    ) -> "tuple[Table, np.ndarray | None]":
         """Return the table in a file without this column, and the weights; None without any.
+
+        Without this column, weights that the file's format has are returned.
 
         Parameters
         ----------
         path : str
             A data file.
+        reading : Reading
+            How it is read.
+        chains : str, optional
+            The column that says which chain a row is of, which is read, too.
+        enough : sequence of str
+            The variables that are enough, where not all are wanted.
         missing_ok : bool
             Whether the file may have no such column.
         """
-        from brenier.io.table import check_finite, read_table
+        from brenier.io.table import check_finite
 
-        # Minus infinity is the logarithm of a weight of zero.
-        table = read_table(path, allow_missing=self.log is not None)
+        table = reading.table(
+            path,
+            also=[name for name in (self.name, chains) if name is not None],
+            enough=enough,
+            own_weights=self.name is None,
+            own_chains=chains is None,
+            # Minus infinity is the logarithm of a weight of zero.
+            allow_infinite=self.log is not None,
+        )
+        if self.name is None:
+            return table, self._own(table, path)
         is_missing = table.columns is None or self.name not in table.columns
         column = None if missing_ok and is_missing else self.name
         rest, values = split_column(table, column, path, "weights")
         check_finite(rest, display_name(path))
         return rest, None if values is None else self._weights(values, path)
+
+    def _own(self, table: "Table", path: str) -> "np.ndarray | None":
+        """Return the weights of the file's format."""
+        from brenier.data.weights import check_weights
+
+        if table.weights is not None:
+            check_weights(table.weights, f"the weights of {display_name(path)}")
+        return table.weights
 
     def _weights(self, values: "np.ndarray", path: str) -> "np.ndarray":
         from brenier.data.weights import check_weights, weights_of_logs

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.estimators.common import seed_of
+from brenier.estimators.constants import constants_to_file
 from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
@@ -48,6 +49,7 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
         "structure": structure,
         "report": _shortened(estimator.report_),
         **names,
+        **constants_to_file(estimator),
     }
     return metadata, arrays
 
@@ -72,6 +74,7 @@ def parts_to_file(
         "brenier_version": __version__,
         "column_names": names_in(estimator, "feature_names_in_"),
         "parts": [part for part, _ in parts],
+        **constants_to_file(estimator),
     }
     arrays = {
         f"block{k}.{name}": array

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from brenier.data.names import checked_names, default_names
 from brenier.estimators.common import column_names
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
+from brenier.estimators.constants import constants_from_file, remember
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.rebuild import from_file, part_arrays, unfit
 from brenier.estimators.regressor import ConvexPotentialRegressor
@@ -43,9 +44,16 @@ def load(path: str | PathLike) -> Any:
         log-densities here than where it was made.
     """
     metadata, arrays = read_model(path)
+    try:
+        constants = constants_from_file(metadata)
+    except ValueError as error:
+        raise unfit(path, error) from error
     if metadata.get("kind") == TriangularConvexPotentialFlow.__name__:
-        return _triangular(metadata, arrays, path)
-    return _single(metadata, arrays, path)
+        estimator = _triangular(metadata, arrays, path)
+    else:
+        estimator = _single(metadata, arrays, path)
+    remember(estimator, constants)
+    return estimator
 
 
 def _single(metadata: Mapping[str, Any], arrays: dict[str, np.ndarray], path: Any) -> Any:

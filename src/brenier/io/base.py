@@ -28,10 +28,17 @@ class Table:
         The n names; None for NPY files, which have none.
     values : (N, n) array
         float64, in C order, not always writable; NaN where a value is missing.
+    weights, chain : (N,) array, or None
+        The rows' weights, and which chain each is a draw of, where the format has them.
+    notes : tuple of str
+        What was taken for what, as phrases.
     """
 
     columns: tuple[str, ...] | None
     values: np.ndarray
+    weights: np.ndarray | None = None
+    chain: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 def as_rows(values: np.ndarray, what: str) -> np.ndarray:
@@ -55,13 +62,19 @@ def default_names(n: int) -> tuple[str, ...]:
     return tuple(f"x{j}" for j in range(n))
 
 
+def unnamed(j: int) -> str:
+    """Return what column j is called to choose it where its name is empty, as pandas calls it."""
+    return f"Unnamed: {j}"
+
+
 def check_names(names: Sequence[str], where: str) -> None:
     """Raise `TableError` if a name is empty or not unique."""
-    empty = [j + 1 for j, name in enumerate(names) if not name]
+    empty = [j for j, name in enumerate(names) if not name]
     if empty:
         raise TableError(
-            f"Expected a name for every column of {where}; got an empty one for column {empty[0]}."
-            " Name it, or remove it if it numbers the rows (pandas: index=False)."
+            f"Expected a name for every column of {where}; got an empty one for column "
+            f"{empty[0] + 1}. Name it, or leave it out with --drop '{unnamed(empty[0])}' if it "
+            "numbers the rows (pandas: index=False)."
         )
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
@@ -76,7 +89,7 @@ def damaged(kind: str, where: str, error: BaseException) -> TableError:
     reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
     return TableError(
         f"Expected {kind} in {where}; got a damaged file or one of another kind: {reason}. "
-        "Check that its suffix tells its format, and that it is whole."
+        "Check that it is whole."
     )
 
 

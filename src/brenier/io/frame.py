@@ -23,4 +23,5 @@ def frame_values(frame: "pl.DataFrame") -> np.ndarray:
     """Return a data frame of numbers, booleans and nulls as float64 in C order."""
     import polars as pl
 
-    return np.ascontiguousarray(frame.cast(pl.Float64).to_numpy())
+    numbers = frame.cast(pl.Float64)
+    return np.ascontiguousarray(numbers.to_numpy(order="c"))

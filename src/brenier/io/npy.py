@@ -1,4 +1,4 @@
-"""NPY files: an array of numbers without names.
+"""NPY files: an array of numbers without names, or a structured one.
 
 What the header says is checked against the size of the file before an array is made of it.
 """
@@ -6,40 +6,51 @@ What the header says is checked against the size of the file before an array is 
 import io
 import math
 from tokenize import TokenError
-from typing import BinaryIO
 
 import numpy as np
 
 from brenier.io.base import Table, TableError, as_rows, damaged
-from brenier.io.regular import size_of
+from brenier.io.columns import Columns, as_table, chosen_of_unnamed
+from brenier.io.named import table_of_arrays
+from brenier.io.source import AbstractSource
 
-# No array of numbers needs a longer header.
-MOST_HEADER_BYTES = 1 << 17
+
+def decode_npy(source: AbstractSource, columns: Columns) -> Table:
+    """Return the table in an NPY file, a single dimension as one column.
+
+    The fields of a structured array are columns with names.
+    """
+    values = array_of(source)
+    if values.dtype.names is not None:
+        fields = {name: values[name] for name in values.dtype.names}
+        return table_of_arrays(fields, columns, source.where)
+    return unnamed_table(values, columns, source.where)
 
 
-def decode_npy(data: bytes, where: str) -> Table:
-    """Return the table in the bytes of an NPY file, a single dimension as one column."""
-    shape, fortran, dtype, start = _npy_header(data, where)
+def unnamed_table(values: np.ndarray, columns: Columns, where: str) -> Table:
+    """Return an array as a table; its columns have names only if some of them are chosen."""
+    rows = as_rows(values, f"values in {where}")
+    chosen = chosen_of_unnamed(rows.shape[1], columns, where)
+    if chosen is None:
+        return Table(None, rows)
+    return as_table(chosen, np.ascontiguousarray(rows[:, chosen.places]), columns, where)
+
+
+def array_of(source: AbstractSource) -> np.ndarray:
+    """Return the array in an NPY file, which may not be writable; never one of objects."""
+    where = source.where
+    # Before all of it is read.
+    shape, fortran, dtype, start = _npy_header(source.first, where)
+    _check_size(shape, dtype, source.size - start, where)
     if dtype.hasobject:
         raise TableError(
             f"Expected an array of numbers in {where}; got dtype object, which is never read since "
             "that can run any code. Save the array as float64."
         )
-    _check_size(shape, dtype, len(data) - start, where)
     try:
-        values = np.ndarray(shape, dtype, data, start, order="F" if fortran else "C")
-    except ValueError as error:
+        return np.ndarray(shape, dtype, source.read(), start, order="F" if fortran else "C")
+    except (ValueError, TypeError) as error:
         raise damaged("an NPY array", where, error) from error
-    return Table(None, as_rows(values, f"values in {where}"))
-
-
-def check_npy(file: BinaryIO, where: str) -> None:
-    """Raise `TableError` if a file has another size than its header says."""
-    first = file.read(MOST_HEADER_BYTES)
-    file.seek(0)
-    if first:
-        shape, _, dtype, start = _npy_header(first, where)
-        _check_size(shape, dtype, size_of(file) - start, where)
 
 
 def _check_size(shape: tuple[int, ...], dtype: np.dtype, got: int, where: str) -> None:

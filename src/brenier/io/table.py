@@ -1,4 +1,4 @@
-"""Data files: CSV and TSV (plain or gzip), NPY and Parquet, to (N, n) float64 and back.
+"""Data files to (N, n) float64 and back: text, NPY, Parquet and others (`io.recognise`).
 
 A table has N rows, the samples, and n columns, the variables. Rows count from 1, from the first
 row of data. Every refusal is a `TableError` that names the file, the place in it and the remedy.
@@ -11,12 +11,10 @@ import codecs
 import gzip
 import os
 import sys
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,68 +27,57 @@ from brenier.io.base import (
     as_rows,
     check_names,
     counted,
-    damaged,
     default_names,
     first_few,
     listed,
 )
-from brenier.io.ends import check_gzip, check_parquet, check_text
-from brenier.io.npy import check_npy, decode_npy, encode_npy
-from brenier.io.parquet import decode_parquet, encode_parquet
-from brenier.io.regular import open_regular
-from brenier.io.text import decode_text, encode_text
+from brenier.io.columns import ALL, Columns, selection_message
+from brenier.io.npy import encode_npy
+from brenier.io.parquet import encode_parquet
+from brenier.io.recognise import decode
+from brenier.io.source import AbstractSource, of_bytes, of_file
+from brenier.io.text import encode_text
 
 __all__ = [
+    "Columns",
     "StrPath",
     "Table",
     "TableError",
     "check_finite",
     "read_table",
     "select_columns",
+    "without_missing",
     "write_table",
 ]
 
-
-@dataclass(frozen=True)
-class _Format:
-    """How a file's bytes become a table, and back; all take the file's name for messages.
-
-    `check` looks at a file's ends, before anything long is read.
-    """
-
-    decode: Callable[[bytes, str], Table]
-    encode: Callable[[Table, str], bytes]
-    check: Callable[[BinaryIO, str], None]
-
-
-def _text(separator: str) -> _Format:
-    decode = partial(decode_text, separator=separator)
-    return _Format(decode, partial(encode_text, separator=separator), check_text)
-
-
-_PARQUET = _Format(decode_parquet, encode_parquet, check_parquet)
-_FORMATS = {
-    ".csv": _text(","),
-    ".tsv": _text("\t"),
-    ".npy": _Format(decode_npy, encode_npy, check_npy),
-    ".parquet": _PARQUET,
-    ".pq": _PARQUET,
+# How a table becomes a file's bytes; the name of the file is for messages.
+_ENCODERS: dict[str, Callable[[Table, str], bytes]] = {
+    ".csv": partial(encode_text, separator=","),
+    ".tsv": partial(encode_text, separator="\t"),
+    ".npy": encode_npy,
+    ".parquet": encode_parquet,
+    ".pq": encode_parquet,
 }
 
 
-def read_table(path: StrPath, *, allow_missing: bool = False) -> Table:
-    """Return the table in a file; its suffix names the format.
+def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = False) -> Table:
+    """Return the table in a file, whose content tells its format, whatever its suffix.
 
-    Integers and booleans (true and false) become float64. A CSV or TSV file whose first line
-    holds nothing but numbers has no header: that line is the first row, and the columns are named
-    x0, x1, ... Blank lines are skipped, except between the rows of a single column, where they are
-    missing values.
+    Text is separated by commas, semicolons, tabs, bars or blanks, with comments after `#`; it may
+    be compressed by gzip, bzip2 or xz, or the one file in a zip archive. Other formats are NPY,
+    NPZ, Parquet, Arrow (Feather) and, where astropy is installed, FITS and VOTable.
+
+    Integers and booleans (true and false) become float64. Text whose first line holds nothing but
+    numbers has no header: that line is the first row, and the columns are named in a comment above
+    it, or x0, x1, ... Blank lines are skipped, except between the rows of a single column, where
+    they are missing values.
 
     Parameters
     ----------
     path : path
-        A file ending in .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet or .pq, or "-" for CSV from
-        standard input.
+        A file, or "-" for standard input.
+    columns : Columns
+        Which columns are read. Others may hold anything.
     allow_missing : bool
         Whether to leave NaN and infinite values in place; otherwise `check_finite` refuses them.
 
@@ -99,19 +86,28 @@ def read_table(path: StrPath, *, allow_missing: bool = False) -> Table:
     TableError
         If the file is not a table of numbers.
     """
+    where = _name(path)
     if os.fspath(path) == "-":
-        where, decode = "standard input", _FORMATS[".csv"].decode
-        data = _read_standard_input()
+        source = of_bytes(_read_standard_input(), where)
     else:
-        where = os.fspath(path)
-        data, decode = _read_bytes(Path(path), where)
-    content = data.removeprefix(codecs.BOM_UTF8)
-    if not content or content.isspace():
-        raise TableError(f"Expected a table in {where}; got an empty file. Give one with data.")
-    table = decode(data, where)
+        source = of_file(Path(path), where)
+    _check_content(source)
+    table = decode(source, columns)
     if not allow_missing:
         check_finite(table, where)
     return table
+
+
+def _name(path: StrPath) -> str:
+    return "standard input" if os.fspath(path) == "-" else os.fspath(path)
+
+
+def _check_content(source: AbstractSource) -> None:
+    content = source.first.removeprefix(codecs.BOM_UTF8)
+    if not content or (content.isspace() and not source.is_long):
+        raise TableError(
+            f"Expected a table in {source.where}; got an empty file. Give one with data."
+        )
 
 
 def write_table(path: StrPath, values: ArrayLike, columns: Sequence[str] | None = None) -> None:
@@ -123,7 +119,8 @@ def write_table(path: StrPath, values: ArrayLike, columns: Sequence[str] | None 
     Parameters
     ----------
     path : path
-        A file with a suffix that `read_table` knows, or "-" for CSV to standard output.
+        A file ending in .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet or .pq, or "-" for CSV to
+        standard output.
     values : (N, n) or (N,) array
         Numbers, NaN and infinite ones included; one dimension is written as one column.
     columns : sequence of n str, optional
@@ -146,7 +143,7 @@ def write_table(path: StrPath, values: ArrayLike, columns: Sequence[str] | None 
             f"{listed(names)}. Give one name for each column."
         )
     check_names(names, where)
-    data = _FORMATS[suffix].encode(Table(names, rows), where)
+    data = _ENCODERS[suffix](Table(names, rows), where)
     if os.fspath(path) == "-":
         _write_standard_output(data)
     else:
@@ -176,7 +173,7 @@ def _write_standard_output(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def check_finite(table: Table, where: str) -> None:
+def check_finite(table: Table, where: str, *, missing_ok: bool = False) -> None:
     """Raise `TableError` if values are missing or infinite, with their number and first places.
 
     Parameters
@@ -185,21 +182,51 @@ def check_finite(table: Table, where: str) -> None:
         The table to check.
     where : str
         The name of its origin, for the message.
+    missing_ok : bool
+        Whether missing values are left alone.
     """
-    bad = ~np.isfinite(table.values)
+    bad = np.isinf(table.values) if missing_ok else ~np.isfinite(table.values)
     if not bad.any():
         return
-    missing = int(np.isnan(table.values).sum())
+    missing = 0 if missing_ok else int(np.isnan(table.values).sum())
     infinite = int(bad.sum()) - missing
     counts = [f"{missing} missing (empty or NaN)"] * (missing > 0)
     counts += [f"{infinite} infinite"] * (infinite > 0)
     places = [f"row {i + 1}, {_label(table.columns, int(j))}" for i, j in np.argwhere(bad)[:SHOWN]]
+    remedy = ", fill the values in, or give --drop-missing" if missing else " or fill the values in"
     raise TableError(
         f"Expected finite numbers in {where}; got {' and '.join(counts)} in "
         f"{int(bad.any(axis=1).sum())} of {counted(len(bad), 'row')}: "
-        f"{first_few(places, int(bad.sum()))}. Remove these rows or fill the "
-        "values in."
+        f"{first_few(places, int(bad.sum()))}. Remove these rows{remedy}."
     )
+
+
+def without_missing(table: Table, where: str, *, infinite_ok: bool = False) -> Table:
+    """Return the rows without missing values; infinite ones are refused where they are not allowed.
+
+    How many were left out is among the notes.
+    """
+    if not infinite_ok:
+        check_finite(table, where, missing_ok=True)
+    parts = (table.values, table.weights, table.chain)
+    there = [part for part in parts if part is not None]
+    missing = np.any([np.isnan(part.reshape(len(part), -1)).any(axis=1) for part in there], axis=0)
+    if not missing.any():
+        return table
+    if missing.all():
+        raise TableError(
+            f"Expected rows without missing values in {where}; got none among "
+            f"{counted(len(missing), 'row')}. Leave out columns with --drop."
+        )
+    rows = [f"row {i + 1}" for i in np.flatnonzero(missing)[:SHOWN]]
+    total = int(missing.sum())
+    left_out = (
+        f"{total} of {counted(len(missing), 'row')} left out for missing values "
+        f"({first_few(rows, total, ', ')})"
+    )
+    weights, chain = (None if part is None else part[~missing] for part in parts[1:])
+    notes = (*table.notes, left_out)
+    return Table(table.columns, table.values[~missing], weights, chain, notes)
 
 
 def _label(columns: tuple[str, ...] | None, j: int) -> str:
@@ -207,9 +234,10 @@ def _label(columns: tuple[str, ...] | None, j: int) -> str:
 
 
 def select_columns(table: Table, names: Sequence[str], *, where: str) -> tuple[Table, bool]:
-    """Return the table with its columns in the order of `names`, and whether that moved any.
+    """Return the table with the columns of `names` in this order, and whether that moved any.
 
-    Columns without names are taken to be in order; only their number is checked.
+    Other columns are left out. Columns without names are taken to be in order; only their number is
+    checked.
 
     Parameters
     ----------
@@ -223,63 +251,29 @@ def select_columns(table: Table, names: Sequence[str], *, where: str) -> tuple[T
     Raises
     ------
     TableError
-        If columns are missing or there are others.
+        If columns are missing, or if those without names are not as many.
     """
     wanted = tuple(names)
     if table.columns is None:
         if table.values.shape[1] != len(wanted):
             raise TableError(
                 f"Expected {counted(len(wanted), 'column')} in {where} ({listed(wanted)}); got "
-                f"{table.values.shape[1]}. Give exactly these columns, in this order."
+                f"{table.values.shape[1]}. Give exactly these columns, in this order, or "
+                "choose them with --columns."
             )
         return table, False
     if table.columns == wanted:
         return table, False
     missing = [name for name in wanted if name not in table.columns]
     extra = [name for name in table.columns if name not in wanted]
-    if missing or extra:
-        raise TableError(_selection_message(missing, extra, wanted, where))
-    order = [table.columns.index(name) for name in wanted]
-    return Table(wanted, np.ascontiguousarray(table.values[:, order])), True
-
-
-def _selection_message(
-    missing: list[str], extra: list[str], wanted: tuple[str, ...], where: str
-) -> str:
-    got, remedies = [], []
     if missing:
-        got.append(f"no {listed(missing)}")
-        remedies.append("add or rename what is missing")
-    if extra:
-        got.append(f"also {listed(extra)}")
-        remedies.append("remove what is not wanted")
-    return (
-        f"Expected the columns {listed(wanted)} in {where}; got {' and '.join(got)}. In that "
-        f"file, {' and '.join(remedies)}; the order is free."
-    )
+        raise TableError(selection_message(missing, extra, wanted, where))
+    order = [table.columns.index(name) for name in wanted]
+    kept = replace(table, columns=wanted, values=np.ascontiguousarray(table.values[:, order]))
+    return kept, order != sorted(order)
 
 
-# Files and suffixes.
-
-
-def _read_bytes(path: Path, where: str) -> tuple[bytes, Callable[[bytes, str], Table]]:
-    """Return the content of a file, unzipped, and what turns it into a table."""
-    try:
-        if path.is_dir():
-            raise TableError(f"Expected a file; got the folder {where}. Name a file in it.")
-        if not path.exists():
-            raise TableError(f"Expected a file; got nothing at {where}. Check the path.")
-        suffix, zipped = _suffix(where)
-        with open_regular(path) as file:
-            check = check_gzip if zipped else _FORMATS[suffix].check
-            check(file, where)
-            data = file.read()
-    except OSError as error:
-        reason = error.strerror or error
-        raise TableError(
-            f"Expected a readable file; got: {reason}, for {where}. Check its permissions."
-        ) from error
-    return _unzip(data, where) if zipped else data, _FORMATS[suffix].decode
+# Suffixes of files to write.
 
 
 def _suffix(where: str) -> tuple[str, bool]:
@@ -287,7 +281,7 @@ def _suffix(where: str) -> tuple[str, bool]:
     suffixes = [suffix.lower() for suffix in Path(where).suffixes]
     zipped = suffixes[-1:] == [".gz"] and suffixes[-2:-1] in ([".csv"], [".tsv"])
     suffix = suffixes[-2] if zipped else "".join(suffixes[-1:])
-    if suffix not in _FORMATS:
+    if suffix not in _ENCODERS:
         raise TableError(
             "Expected a file name ending in .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet or .pq; "
             f"got {where}. Convert or rename the file."
@@ -299,10 +293,3 @@ def _zip(data: bytes) -> bytes:
     # No time stamp: the same table gives the same bytes. The digits of real data hardly shrink
     # further at the higher levels, which take several times as long.
     return gzip.compress(data, compresslevel=1, mtime=0)
-
-
-def _unzip(data: bytes, where: str) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise damaged("a gzip file", where, error) from error

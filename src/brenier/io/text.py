@@ -1,7 +1,9 @@
-"""CSV and TSV files: a line of column names, or none, and rows of numbers.
+"""Text files: a line of column names, or none, and rows of numbers, however they are separated.
 
-polars reads the numbers. Only where it finds something else is the file read again as text and
-looked at cell by cell, for blank lines, spaces, missing values, booleans, and the places of errors.
+polars reads the numbers of the columns that are chosen: of a plain file from the file itself, of
+one with comments or blanks between values from what is left of its bytes. Only where it finds
+something else are the rows read again as text and looked at cell by cell, for blank lines, spaces,
+missing values, booleans, and the places of errors.
 """
 
 # polars is imported inside the functions: see `brenier.io.table`.
@@ -9,152 +11,214 @@ looked at cell by cell, for blank lines, spaces, missing values, booleans, and t
 import codecs
 import csv
 import io
-import math
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brenier.io.base import (
-    SHOWN,
-    Table,
-    TableError,
-    check_names,
-    counted,
-    damaged,
-    default_names,
-    first_few,
-    listed,
-)
+import numpy as np
+
+from brenier.io.base import SHOWN, Table, TableError, counted, damaged, first_few, listed
+from brenier.io.chains import roles_of, without_warm_up
+from brenier.io.columns import Columns, as_table, choose
+from brenier.io.dialect import BLANKS, COMMAS, MISSING, Dialect
 from brenier.io.frame import frame_values, to_frame
+from brenier.io.layout import FORMULA, Layout, layout_of
+from brenier.io.pieces import is_regular, pieces_of, together
+from brenier.io.source import AbstractSource, unreadable
 
 if TYPE_CHECKING:
     import polars as pl
 
-# Names that spreadsheets would take for formulas, also behind marks of text.
-FORMULA = re.compile(r"'*[=+\-@]")
 # What no name in a text file may have: it would end a line, or steer a terminal.
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-# How a missing value is marked, in any case of letters.
-MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
+# How much of a footer's lines a message shows.
+FOOTER_SHOWN = 60
 
 
-def decode_text(data: bytes, where: str, *, separator: str) -> Table:
-    """Return the table in the bytes of a text file whose values are separated by `separator`."""
-    _check_utf8(data, where)
-    data = data.removeprefix(codecs.BOM_UTF8)
-    names, body = _split_header(data, where, separator)
+@dataclass(frozen=True)
+class Shape:
+    """What polars has to know: how many columns there are, which are read, and what is between."""
+
+    n: int
+    places: tuple[int, ...]
+    dialect: Dialect
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all columns are read."""
+        return len(self.places) == self.n
+
+
+def decode_text(source: AbstractSource, columns: Columns) -> Table:
+    """Return the table in a text file."""
+    where = source.where
+    if source.is_long and b"\0" in source.last:
+        raise TableError(
+            f"Expected text in UTF-8 in {where}; got zero bytes. The file is damaged or of another "
+            "kind: save it as CSV in UTF-8."
+        )
+    layout = layout_of(source)
+    if not layout.names:
+        raise _no_table(source)
+    chosen = choose(layout.names, columns, where, roles_of(layout.names))
+    shape = Shape(len(layout.names), chosen.places, layout.dialect)
+    values, notes = _parse_file(source, layout, shape), layout.notes
+    if values is None:
+        body, more = _rows(source, layout, shape)
+        notes += more
+        # What polars has refused as numbers it does not take the second time.
+        values = None if _is_plain(source, layout) else _parse_numbers(body, shape)
+        if values is None:
+            values = _parse_cells(body, shape, chosen.names, where)
+    return as_table(chosen, values, columns, where, notes)
+
+
+def _no_table(source: AbstractSource) -> TableError:
+    """Return the error for text without a line of a table."""
+    data = source.read()
+    _check_utf8(data, source.where)
+    if _without_comments(data).strip():
+        return damaged("separated text", source.where, ValueError("broken quotes or line ends"))
+    got = "comments only" if data.strip() else "an empty file"
+    return TableError(f"Expected a table in {source.where}; got {got}. Give one with data.")
+
+
+def _is_plain(source: AbstractSource, layout: Layout) -> bool:
+    """Whether polars may read the file itself: above its rows is a header at most."""
+    return source.path is not None and layout.start is not None
+
+
+def _parse_file(source: AbstractSource, layout: Layout, shape: Shape) -> np.ndarray | None:
+    """Return the rows of a plain file if every chosen cell is a number, else None."""
+    if source.path is None or layout.start is None:
+        return None
+    if not source.first.isascii():
+        _check_utf8(source.first[: source.first.find(b"\n")], source.where)
+    parts = []
+    try:
+        for piece in pieces_of(source.path, layout.start):
+            part = _parse_numbers(piece, shape)
+            if part is None:
+                return None
+            parts.append(part)
+    except OSError as error:
+        raise unreadable(source.where, error) from error
+    return together(parts) if parts else None
+
+
+def _rows(source: AbstractSource, layout: Layout, shape: Shape) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes of the rows without comments, and what to say of what was left out."""
+    data, where = source.read(), source.where
+    if shape.is_whole:
+        _check_utf8(data, where)
+    elif not data.isascii():
+        # Text that is not read may be in any encoding.
+        data = data.decode(errors="replace").encode()
+    data, notes = without_warm_up(data.removeprefix(codecs.BOM_UTF8), layout.comments)
+    data = _without_comments(data)
+    if layout.dialect.separator == BLANKS:
+        data = b"\n".join(b"\t".join(line.split()) for line in data.splitlines() if line.strip())
+    body = _body(data, layout, where)
     if not body or body.isspace():
         raise TableError(
             f"Expected rows of numbers in {where}; got a header of "
-            f"{counted(len(names), 'column')} ({listed(names)}) and no rows. Give a file with data."
+            f"{counted(shape.n, 'column')} ({listed(layout.names)}) and no rows. Give a file with "
+            "data."
         )
-    frame = _parse_numbers(body, len(names), separator)
-    if frame is None:
-        frame = _parse_cells(body, names, where, separator)
-    return Table(names, frame_values(frame))
+    return body, notes
+
+
+def _without_comments(data: bytes) -> bytes:
+    return re.sub(rb"(?m)^[ \t]*#.*\n?", b"", data) if b"#" in data else data
 
 
 def encode_text(table: Table, where: str, *, separator: str) -> bytes:
     """Return the bytes of a text file with a table: a line of names, then its rows."""
     names = table.columns or ()
     lost = [name for name in names if name != name.strip() or CONTROLS.search(name)]
-    if lost or _is_data(names):
+    if lost or COMMAS.is_data(names):
         raise TableError(
             f"Expected column names that a text file can hold in {where}; got "
             f"{listed(lost or names)}. Begin names with a letter, without spaces around them "
             "or line breaks or other control characters."
         )
-    harmless = Table(tuple(map(_harmless, names)), table.values)
-    return to_frame(harmless).write_csv(separator=separator).encode()
+    header = separator.join(map(_harmless, names)) + "\n"
+    rows = to_frame(table).write_csv(separator=separator, include_header=False)
+    return (header + rows).encode()
 
 
 def _harmless(name: str) -> str:
-    """Return a name that spreadsheets take for text, not for a formula that they carry out."""
-    return f"'{name}" if FORMULA.match(name) else name
+    """Return a name as it is written: text to spreadsheets, not a formula that they carry out."""
+    text = f"'{name}" if FORMULA.match(name) else name
+    # Whatever the separator, so that no other seems possible.
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if {",", ";", "\t", "|", '"'} & set(text) else text
 
 
-def _as_it_was(name: str) -> str:
-    """Return the name that `_harmless` made harmless; others as they are."""
-    return name[1:] if name.startswith("'") and FORMULA.match(name) else name
-
-
-def _split_header(data: bytes, where: str, separator: str) -> tuple[tuple[str, ...], bytes]:
-    """Return the column names and the bytes of the rows."""
+def _body(data: bytes, layout: Layout, where: str) -> bytes:
+    """Return the bytes of the rows: what follows the header."""
+    if not layout.has_header:
+        return data
     stream = io.BytesIO(data)
-    lines = (line.decode() for line in stream)
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    lines = (line.decode(errors="replace") for line in stream)
+    reader = csv.reader(lines, delimiter=layout.dialect.reads, skipinitialspace=True)
     try:
-        fields = next((record for record in reader if record not in ([], [""])), [""])
+        next((record for record in reader if record not in ([], [""])), None)
     except csv.Error as error:
         raise damaged("separated text", where, error) from error
-    names = tuple(field.strip() for field in fields)
-    if not _is_data(names):
-        names = tuple(map(_as_it_was, names))
-        check_names(names, where)
-        return names, data[stream.tell() :]
-    if len(names) > 1 and names == tuple(map(str, range(len(names)))):
-        raise TableError(
-            f"Expected column names or a row of data in the first line of {where}; got "
-            f"{separator.join(names)!r}, which can be either. Name the columns with letters, or "
-            "put a line of such names above."
-        )
-    return default_names(len(names)), data
+    return data[stream.tell() :]
 
 
-def _is_data(fields: Sequence[str]) -> bool:
-    """Whether a line is a row: numbers or marks of missing values, and one finite number."""
-    numbers = [_number(field) for field in fields]
-    plausible = all(
-        number is not None or field.lower() in MISSING
-        for number, field in zip(numbers, fields, strict=True)
+def _read_csv(body: bytes, shape: Shape, dtype: "type[pl.DataType]") -> "pl.DataFrame":
+    """Return the chosen columns."""
+    import polars as pl
+
+    schema = {str(j): dtype if j in shape.places else pl.String for j in range(shape.n)}
+    return pl.read_csv(
+        body,
+        has_header=False,
+        schema=schema,
+        columns=None if shape.is_whole else list(shape.places),
+        separator=shape.dialect.reads,
+        decimal_comma=shape.dialect.decimal_comma and dtype is pl.Float64,
     )
-    return plausible and any(number is not None and math.isfinite(number) for number in numbers)
 
 
-def _number(field: str) -> float | None:
-    try:
-        # Python reads 1_000 as a number; no data file means that.
-        return None if "_" in field else float(field)
-    except ValueError:
+def _parse_numbers(body: bytes, shape: Shape) -> np.ndarray | None:
+    """Return the rows if every chosen cell is a number, else None."""
+    import polars as pl
+
+    # Where columns are left out, polars takes lines of any length.
+    if not shape.is_whole and not is_regular(body, shape.n, shape.dialect.reads):
         return None
-
-
-def _read_csv(body: bytes, n: int, separator: str, dtype: "type[pl.DataType]") -> "pl.DataFrame":
-    import polars as pl
-
-    schema = {str(j): dtype for j in range(n)}
-    return pl.read_csv(body, has_header=False, schema=schema, separator=separator)
-
-
-def _parse_numbers(body: bytes, n: int, separator: str) -> "pl.DataFrame | None":
-    """Return the rows if every cell is a number, else None."""
-    import polars as pl
-
     try:
-        frame = _read_csv(body, n, separator, pl.Float64)
+        frame = _read_csv(body, shape, pl.Float64)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         # polars 2.1 panics at a cell that is a lone quote.
         return None
     # A short row reads as one with empty cells, and so does a blank line.
     complete = all(count == 0 for count in frame.null_count().row(0))
-    return frame if complete else None
+    return frame_values(frame) if complete and frame.height else None
 
 
-def _parse_cells(body: bytes, names: tuple[str, ...], where: str, separator: str) -> "pl.DataFrame":
+def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) -> np.ndarray:
     """Return the rows of a file with blank lines, spaces, missing values or booleans."""
     import polars as pl
 
-    body = _without_blank_lines(body, len(names))
-    _check_fields(body, len(names), where, separator)
+    body = _without_blank_lines(body, shape.n)
+    _check_fields(body, shape, where)
     try:
-        cells = _read_csv(body, len(names), separator, pl.String)
+        cells = _read_csv(body, shape, pl.String)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged("separated text", where, error) from error
-    parsed = [_numbers_and_faults(column) for column in cells]
+    parsed = [
+        _numbers_and_faults(column, decimal_comma=shape.dialect.decimal_comma) for column in cells
+    ]
     faults = [(names[j], cells[:, j], bad) for j, (_, bad) in enumerate(parsed) if bad.any()]
     if faults:
-        raise TableError(_text_message(faults, where, separator))
-    return pl.DataFrame([numbers for numbers, _ in parsed])
+        _check_footer(body, {int(row) for _, _, bad in faults for row in bad.arg_true()}, where)
+        raise TableError(_text_message(faults, where, shape.dialect))
+    return frame_values(pl.DataFrame([numbers for numbers, _ in parsed]))
 
 
 def _without_blank_lines(body: bytes, n: int) -> bytes:
@@ -164,32 +228,54 @@ def _without_blank_lines(body: bytes, n: int) -> bytes:
     return re.sub(rb"^ *\r?\n", b"", body + b"\n", flags=re.MULTILINE)
 
 
-def _check_fields(body: bytes, n: int, where: str, separator: str) -> None:
+def _check_fields(body: bytes, shape: Shape, where: str) -> None:
     """Raise if a row has more or fewer fields than there are columns."""
+    if is_regular(body, shape.n, shape.dialect.reads):
+        return
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
-    reader = csv.reader(text, delimiter=separator)
+    reader = csv.reader(text, delimiter=shape.dialect.reads)
     try:
         ragged = [
             (row, len(record))
             for row, record in enumerate(reader, 1)
-            if record and len(record) != n
+            if record and len(record) != shape.n
         ]
     except csv.Error as error:
         raise damaged("separated text", where, error) from error
     if ragged:
+        _check_footer(body, {row - 1 for row, _ in ragged}, where)
         places = [f"{counted(got, 'field')} in row {row}" for row, got in ragged]
         raise TableError(
-            f"Expected {counted(n, 'field')} in every row of {where}, one for each column; got "
-            f"{first_few(places, len(places))}. Complete or remove these rows, and write "
+            f"Expected {counted(shape.n, 'field')} in every row of {where}, one for each column; "
+            f"got {first_few(places, len(places))}. Complete or remove these rows, and write "
             "decimals with a point."
         )
 
 
-def _numbers_and_faults(cells: "pl.Series") -> "tuple[pl.Series, pl.Series]":
+def _check_footer(body: bytes, bad: set[int], where: str) -> None:
+    """Raise if the rows that are none are the last lines, and begin with words."""
+    lines = body.decode().splitlines()
+    last = [lines[row].strip() for row in sorted(bad) if row < len(lines)]
+    words = all(
+        line and COMMAS.number(re.split(r"[,;\t| ]", line)[0].strip('"')) is None for line in last
+    )
+    if words and len(last) <= SHOWN and min(bad) > 0 and bad == set(range(min(bad), len(lines))):
+        text = "; ".join(repr(line[:FOOTER_SHOWN]) for line in last)
+        raise TableError(
+            f"Expected rows of numbers in {where}; got a footer after row {min(bad)}: {text}. "
+            "Remove it, or begin it with # as a comment."
+        )
+
+
+def _numbers_and_faults(
+    cells: "pl.Series", *, decimal_comma: bool
+) -> "tuple[pl.Series, pl.Series]":
     """Return a column's numbers, and where it holds something else."""
     import polars as pl
 
     text = cells.str.strip_chars()
+    if decimal_comma:
+        text = text.str.replace_all(",", ".", literal=True)
     lower = text.str.to_lowercase()
     missing = lower.is_in(MISSING).fill_null(value=True)
     truth = lower.replace_strict({"true": 1.0, "false": 0.0}, default=None, return_dtype=pl.Float64)
@@ -200,7 +286,7 @@ def _numbers_and_faults(cells: "pl.Series") -> "tuple[pl.Series, pl.Series]":
 
 
 def _text_message(
-    faults: "list[tuple[str, pl.Series, pl.Series]]", where: str, separator: str
+    faults: "list[tuple[str, pl.Series, pl.Series]]", where: str, dialect: Dialect
 ) -> str:
     places = []
     for name, cells, bad in faults[:SHOWN]:
@@ -209,16 +295,17 @@ def _text_message(
         places.append(f"column {name!r} ({first_few(shown, len(rows))})")
     return (
         f"Expected numbers in {where}; got text in {counted(len(faults), 'column')}: "
-        f"{first_few(places, len(faults))}. Remove or recode these columns or cells"
-        f"{_text_hint(str(faults[0][1].filter(faults[0][2])[0]), separator)}."
+        f"{first_few(places, len(faults))}. Leave these columns out with "
+        "--drop, or recode the cells"
+        f"{_text_hint(str(faults[0][1].filter(faults[0][2])[0]), dialect)}."
     )
 
 
-def _text_hint(text: str, separator: str) -> str:
+def _text_hint(text: str, dialect: Dialect) -> str:
     """Name the usual causes of text that was meant as numbers."""
     if {";", "\t", "|"} & set(text):
-        return f", and separate values by {separator!r}"
-    return ", and write decimals with a point" if "," in text else ""
+        return f", and separate values by {dialect.name} throughout"
+    return ", and write decimals with a point" if re.search(r"\d,\d", text) else ""
 
 
 def _check_utf8(data: bytes, where: str) -> None:
@@ -230,5 +317,5 @@ def _check_utf8(data: bytes, where: str) -> None:
         line = data.count(b"\n", 0, error.start) + 1
         raise TableError(
             f"Expected text in UTF-8 in {where}; got other bytes in line {line}. Save the file as "
-            "CSV in UTF-8, or give it the suffix of its format."
+            "CSV in UTF-8."
         ) from error

@@ -1,0 +1,31 @@
+"""The guide's section on files and columns: its commands say what stands there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from terminal import done
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["mixed", "stan", "cobaya", "missing"])
+def test_what_is_said_of_files(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import example_files
+
+    example_files.write(tmp_path)
+    command, *lines = re.search(rf"<!-- {name} -->\n```console\n(.*?)```", GUIDE, re.DOTALL)[
+        1
+    ].splitlines()
+    _, *arguments = shlex.split(command.removeprefix("$ "))
+    # A shorter fit says the same of the files.
+    result = done(*arguments, "--max-iter", "2", "--widths", "3")
+    said = result.stderr.splitlines() + result.stdout.splitlines()
+    expected = [line for line in lines if re.match("Note: |Fitting |data ", line)]
+    assert expected
+    assert [line for line in expected if line not in said] == []
+    assert ("Note: " in result.stderr) == any(line.startswith("Note: ") for line in lines)

@@ -92,7 +92,6 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "no radial units, decay 1e-5, 1e-4 or 1e-2": _of(n_radial=0),
         "radial matrices begin without noise": _of(radial_noise=0.0),
         "no noise on rows": _of(noise=0.0),
-        "noise of one bandwidth": _of(noise_share=1.0),
         "noise however wide the bandwidth": _of(noise_max_bandwidth=10.0),
         "one potential": _of(n_estimators=1, n_estimators_few=1),
         "equal weights in the sum": Variant(equal_shares=True),
@@ -127,7 +126,6 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "one start": _of(n_init=1),
         "no radial units": _of(n_radial=0),
         "no noise on rows": _of(noise=0.0),
-        "noise of one bandwidth": _of(noise_share=1.0),
     },
     FEW: {
         "one split": _of(cross_rows=0),
@@ -135,7 +133,6 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "lead of one error": _of(cross_lead=1.0),
         "3 folds": _of(n_crossed=3),
         "noisy copies as elsewhere": _of(cross_noise_rows=0),
-        "noise of one bandwidth": _of(noise_share=1.0),
         "a tenth held out, a twentieth judges": _of(least_apart=0),
         "one candidate: radial units, decay 1e-3": _of(decay=1e-3),
         "one candidate: radial units, decay 1e-2": _of(decay=1e-2),

@@ -60,8 +60,8 @@ def test_few_rows_judge_and_all_are_kernels():
 def test_noise_is_for_fine_structure_and_few_rows():
     fine = rows_of(Moons().sample(500, random_state=0))
     h = chosen_noise(fine, gaussian_of(fine), SETTINGS)
-    assert 0 < h <= SETTINGS.noise_share * SETTINGS.noise_max_bandwidth
-    assert h in SETTINGS.noise_share * BANDWIDTHS
+    assert 0 < h <= SETTINGS.noise_max_bandwidth
+    assert h in BANDWIDTHS
     # In standard deviations of the data, whatever their units and correlations.
     skewed = rows_of(fine.X @ np.array([[3.0, 1.0], [0.0, 0.02]]))
     assert chosen_noise(skewed, gaussian_of(skewed), SETTINGS) == h

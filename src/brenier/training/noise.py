@@ -1,10 +1,10 @@
 r"""Noise regularisation: copies of the training rows with a little noise, for the optimizer to see.
 
 A flexible density gains on few rows by growing sharp between and on top of them. On the rows'
-kernel density it cannot: every row stands for its neighbourhood ([1]_). The kernel is narrower than
-that of the best kernel density (its bandwidth is found by leaving each row out), since the model
-has restraint of its own, and it is used only where that one is narrow: where the data's structure
-is fine against their spread. Wide kernels would blur what the model can learn without them.
+kernel density it cannot: every row stands for its neighbourhood ([1]_). The kernel is that of the
+best kernel density (its bandwidth is found by leaving each row out), and it is used only where that
+is narrow: where the data's structure is fine against their spread. Wide kernels would blur what the
+model can learn without them.
 
 The noise has the Gaussian's covariance times h^2, and comes in opposite pairs, so that the rows'
 mean is kept.
@@ -42,7 +42,7 @@ def chosen_noise(rows: WeightedRows, gaussian: AbstractGaussian, settings: Setti
     # Distances do not know the mean, but their rounding does.
     centred = rows.X - np.average(rows.X, axis=0, weights=rows.weights)
     bandwidth = kernel_bandwidth(centred @ gaussian.axes.T / gaussian.sd, rows.weights, settings)
-    return settings.noise_share * bandwidth if bandwidth <= settings.noise_max_bandwidth else 0.0
+    return bandwidth if bandwidth <= settings.noise_max_bandwidth else 0.0
 
 
 def noisy_copies(

@@ -170,15 +170,13 @@ class Settings:
     # Noise regularisation.
     noise: float | None = _number(
         None,
-        "noise on copies of the rows, in standard deviations of the data; None: chosen from them",
+        "noise on copies of the rows, in standard deviations of the data; None: the bandwidth of "
+        "the best kernel density",
         "Noise",
         conditional=0.0,
         composed_conditional=0.0,
     )
     noise_copies: int = _number(4, "copies of every row", "Noise")
-    noise_share: float = _number(
-        0.65, "the noise, in bandwidths of the best kernel density", "Noise"
-    )
     noise_max_bandwidth: float = _number(0.2, "best bandwidth above which there is none", "Noise")
     noise_max_rows: int = _number(16384, "rows with all copies, at most")
     noise_bandwidths: tuple[float, float, int] = _number(

@@ -30,6 +30,7 @@ DIFFERENT = {
     "noise": (None, None, 0.0, 0.0),
     "own_splits": (False, False, True, True),
     "decays": (*[(1e-5, 1e-4, 1e-2)] * 2, (1e-2, 1e-1), (1e-3, 1e-2, 1e-1)),
+    "n_iter_no_change": (25, 50, 25, 50),
     "n_init": (1, 3, 1, 4),
     "n_estimators": (3, 1, 3, 1),
     "n_estimators_few": (3, 1, 6, 1),

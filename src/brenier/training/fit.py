@@ -166,8 +166,8 @@ def _prepared(
     splits = _splits(rows, validation, settings, bounds)
     if not enough and validation is None:
         splits = [Split(rows)]
-    own = rows if settings.own_splits else splits[0].train
-    preprocessing = family.preprocessing(own, bounds, settings)
+    # By held-out rows too: one that is far would decide everything where nothing brings it nearer.
+    preprocessing = family.preprocessing(rows, bounds, settings)
     shrinkage = _shrinkage(rows, family)
 
     def fold_of(split: Split, k: int, *, tried: bool) -> Fold:

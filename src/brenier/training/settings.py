@@ -245,6 +245,8 @@ class Settings:
         25,
         "a run stops once the held-out loss has not improved for this many iterations, ...",
         "Fewer iterations",
+        composed=50,
+        composed_conditional=50,
     )
     patience_share: float = _number(
         0.25, "... and for this share of those done", "Fewer iterations"

@@ -64,3 +64,14 @@ def test_nothing_is_held_out_where_too_little_would_be_left():
     assert split_rows(odd, 0.25, as_they_are, turn + 1).heldout is not None
     # But where it is not among the density's own columns.
     assert split_rows(odd, 0.25, lambda X: X[:, :1], turn).heldout is not None
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_lone_rows_are_always_trained_on(turn):
+    whole = canonical_rows(np.random.default_rng(0).normal(size=(200, 2)), None, seed=0)
+    lone = np.zeros(200, bool)
+    lone[::40] = True
+    train, heldout = split_rows(whole, 0.2, lambda X: X, turn, lone)
+    kept = {tuple(row) for row in train.X}
+    assert all(tuple(row) in kept for row in whole.X[lone])
+    assert len(train.X) + len(heldout.X) == 200

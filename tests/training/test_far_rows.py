@@ -8,7 +8,7 @@ from small_fits import ends_early
 from brenier import ConvexPotentialFlow, load
 from brenier.flow.preprocessing import whitening
 from brenier.status import InputWarning
-from brenier.training.far_rows import far_rows_nearer, robust_scatter
+from brenier.training.far_rows import far_rows_nearer, lone_rows, robust_scatter
 from brenier.training.settings import default_settings
 
 pytestmark = ends_early
@@ -44,6 +44,33 @@ def test_one_far_row_costs_little_and_is_named(far, plain):
     # The ends of the bend are far too, by the same measure.
     assert 1 <= flow.report_.n_far <= 3
     assert flow.report_.far_rows[0] == f"row 7, 'x1' = {far:g}"
+
+
+# With these random states the row would have been held out, or have judged.
+@pytest.mark.parametrize("random_state", [2, 8, 9])
+def test_a_lone_far_row_neither_chooses_nor_judges(random_state):
+    rng = np.random.default_rng(17)
+    x = rng.normal(size=1000)
+    X = np.column_stack([x, 0.5 * x**2 + 0.5 * rng.normal(size=1000)])
+    X[0, 1] = 1e4
+    flow = ConvexPotentialFlow(**SMALL, random_state=random_state).fit(X)
+    T = bent(4000, 1)
+    assert truth(T).mean() - flow.score(T) < 0.15
+    # On its own scale, not on that of a row a thousand deviations off.
+    assert flow.report_.log_likelihood.mean == pytest.approx(flow.score(T), abs=0.5)
+    assert flow.report_.n_far >= 1
+
+
+def test_lone_rows_are_few_and_beyond_all_others():
+    X, ones = bent(1000, 0), np.ones(1000)
+    assert not lone_rows(X, ones, FAR).any()
+    X[7, 1] = 1e3
+    np.testing.assert_array_equal(np.flatnonzero(lone_rows(X, ones, FAR)), [7])
+    # A tail, or a code for missing values, is no lone row.
+    X[:10, 1] = 1e3
+    assert not lone_rows(X, ones, FAR).any()
+    # As many rows as columns have no scatter.
+    assert not lone_rows(X[:4], ones[:4], FAR).any()
 
 
 def test_codes_of_missing_values_are_warned_of():

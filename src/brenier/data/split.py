@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from brenier.data.checks import check_columns
 from brenier.data.rows import Split, WeightedRows
 
 # Independent rows, or blocks of them, that judge: fewer have no standard error to speak of.
 LEAST_JUDGES = 10
+# The largest number below one.
+LARGEST_POSITION = np.nextafter(1.0, 0.0)
 
 
 class Table(NamedTuple):
@@ -38,7 +41,9 @@ class Table(NamedTuple):
         return 0 if self.judge is None else len(self.judge.X)
 
 
-def set_apart(rows: WeightedRows, share: float, least: int) -> Table:
+def set_apart(
+    rows: WeightedRows, share: float, least: int, lone: Bool[np.ndarray, " N"] | None = None
+) -> Table:
     """Return rows, some of them set apart to judge.
 
     Parameters
@@ -49,18 +54,21 @@ def set_apart(rows: WeightedRows, share: float, least: int) -> Table:
         Of the rows to judge, below one; 0: none.
     least : int
         Independent rows from which on some judge.
+    lone : (N,)
+        Which rows are far off all others: they do not judge.
     """
     size = rows.effective_size
     if not share:
         return Table(rows, None, size, "no rows were set apart for it (judge_fraction is 0)")
-    judges = rows.position >= 1.0 - share
+    judges = (rows.position >= 1.0 - share) & _others(rows, lone)
     if size < least or len(np.unique(rows.position[judges])) < LEAST_JUDGES:
         worth = f"{len(rows.X)} rows"
         worth += f", worth {size:.0f} independent ones" * (round(size) < len(rows.X))
         return Table(rows, None, size, f"too few rows ({worth}; {least} are needed)")
     rest = rows[~judges]
     # Uniform in [0, 1) again, for the rows to be held out.
-    return Table(rest._replace(position=rest.position / (1.0 - share)), rows[judges], size)
+    position = np.minimum(rest.position / (1.0 - share), LARGEST_POSITION)
+    return Table(rest._replace(position=position), rows[judges], size)
 
 
 def split_rows(
@@ -68,6 +76,7 @@ def split_rows(
     share: float,
     columns: Callable[[np.ndarray], np.ndarray],
     turn: int = 0,
+    lone: Bool[np.ndarray, " N"] | None = None,
 ) -> Split:
     """Return training and held-out rows; nothing is held out where too little would be left.
 
@@ -82,10 +91,12 @@ def split_rows(
         them a density.
     turn : int
         Every turn holds out other rows, as long as there are such.
+    lone : (N,)
+        Which rows are far off all others: they are not held out.
     """
     if not share:
         return Split(rows)
-    held = (rows.position - turn * share) % 1.0 < share
+    held = ((rows.position - turn * share) % 1.0 < share) & _others(rows, lone)
     train, heldout = rows[~held], rows[held]
     if len(heldout.X) < 2 or len(train.X) <= rows.X.shape[1] + 1:
         return Split(rows)
@@ -96,3 +107,8 @@ def split_rows(
         # Without the held-out rows the rest has no density: better to train on all.
         return Split(rows)
     return Split(train, heldout)
+
+
+def _others(rows: WeightedRows, lone: Bool[np.ndarray, " N"] | None) -> Bool[np.ndarray, " N"]:
+    """Return which rows are not far off all others."""
+    return np.ones(len(rows.X), bool) if lone is None else ~lone

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.optimize import minimize
 from scipy.special import chdtri
 
@@ -114,6 +114,19 @@ def far_rows_nearer(
     h, scale = _heaviness(np.linalg.norm(rows, axis=1), weights[:MOST_ROWS], Y.shape[1])
     own = scatter.whitening
     return Whitening(own.mean, own.scale, own.factor * scale), Tail(np.asarray(h))
+
+
+def lone_rows(
+    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], distances: Distances
+) -> Bool[np.ndarray, " N"]:
+    """Return which rows are far off all others, and too few for a tail.
+
+    One such row would decide alone whatever it is asked, so they choose and judge nothing.
+    """
+    if len(Y) <= LEAST_ROWS * Y.shape[1]:
+        return np.zeros(len(Y), bool)
+    lone = robust_scatter(Y, weights, "full").radii > distances.alone
+    return lone & (np.sum(weights[lone]) < distances.shares[0] * np.sum(weights))
 
 
 class FarRows(NamedTuple):

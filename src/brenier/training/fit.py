@@ -40,6 +40,7 @@ from brenier.training.composition import train_composition
 from brenier.training.cross_fit import cross_fitted, crossed
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
+from brenier.training.far_rows import lone_rows
 from brenier.training.folds import Fold, preprocessed
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.report import FitReport
@@ -118,7 +119,9 @@ def fit(
         listener=listener,
         began=began,
     )
-    table = set_apart(rows, settings.judge_share(rows.effective_size), settings.least_judged)
+    lone = lone_rows(_bounded(bounds)(rows.X), rows.weights, settings.distances)
+    share = settings.judge_share(rows.effective_size)
+    table = set_apart(rows, share, settings.least_judged, lone)
     rows, settings = table.rows, _of_rows(settings, table.rows, own=validation is None)
     if session.is_late:
         settings = _hurried(settings)
@@ -166,7 +169,6 @@ def _prepared(
     splits = _splits(rows, validation, settings, bounds)
     if not enough and validation is None:
         splits = [Split(rows)]
-    # By held-out rows too: one that is far would decide everything where nothing brings it nearer.
     preprocessing = family.preprocessing(rows, bounds, settings)
     shrinkage = _shrinkage(rows, family)
 
@@ -219,7 +221,8 @@ def _splits(
         return [Split(rows, validation)]
     share, columns = settings.heldout_share(rows.effective_size), _bounded(bounds)
     n_splits = settings.n_estimators if settings.own_splits else 1
-    splits = [split_rows(rows, share, columns, turn) for turn in range(n_splits)]
+    lone = lone_rows(columns(rows.X), rows.weights, settings.distances)
+    splits = [split_rows(rows, share, columns, turn=turn, lone=lone) for turn in range(n_splits)]
     return splits if all(split.heldout is not None for split in splits) else [Split(rows)]
 
 

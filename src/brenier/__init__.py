@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brenier.data.draws import from_arviz, to_arviz, to_chains
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
@@ -24,8 +25,11 @@ _HOME = {
     "ConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
     "TriangularConvexPotentialFlow": "brenier.estimators",
+    "from_arviz": "brenier.data.draws",
     "load": "brenier.estimators",
     "taylor_check": "brenier.varpro.taylor",
+    "to_arviz": "brenier.data.draws",
+    "to_chains": "brenier.data.draws",
     "__version__": "brenier.version",
 }
 
@@ -36,8 +40,11 @@ __all__ = [
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
     "__version__",
+    "from_arviz",
     "load",
     "taylor_check",
+    "to_arviz",
+    "to_chains",
 ]
 
 

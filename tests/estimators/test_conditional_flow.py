@@ -389,7 +389,7 @@ BAD = {
             ),
             y,
         ),
-        "text in column.*'k'",
+        "categories in column.*'k'",
     ),
     "text target": (lambda X, y: (X, ["high"] * N), "got 'high' in row 0 column 'y'"),
     "constant target": (lambda X, y: (X, 0 * y), "got constant column.* 'y'"),

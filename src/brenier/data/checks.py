@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.data.dependence import check_independent
-from brenier.data.names import default_names, names_of, quoted
+from brenier.data.names import default_names, quoted
+from brenier.data.tables import DUMMIES, cells_of, names_of
 
 # How many rows an error lists.
 SHOWN = 5
@@ -29,7 +30,7 @@ def constant_columns(X: Float[np.ndarray, "N q"], names: Sequence[str]) -> str:
 
 def raise_if_categorical(X: Any, error: ValueError) -> None:
     """Raise `ValueError` naming the columns of a table that hold text, if there are any."""
-    cells = np.asarray(X, dtype=object)
+    cells = cells_of(X)
     if cells.ndim != 2:
         return
     columns = names_of(X) or default_names(cells.shape[1])
@@ -42,14 +43,13 @@ def raise_if_categorical(X: Any, error: ValueError) -> None:
         first = next(iter(found.values()))
         raise ValueError(
             f"Expected numbers; got text in column(s) {quoted(list(found))} (such as {first!r}). "
-            "Put in place of each one column of 0 and 1 for each value but one (pandas.get_dummies "
-            "and polars.DataFrame.to_dummies do so), or drop it."
+            f"{DUMMIES}"
         ) from error
 
 
 def raise_if_text(X: Any, error: ValueError, names: Sequence[str] | None = None) -> None:
     """Raise `ValueError` naming the first cell of a table that is no number, if there is one."""
-    cells = np.asarray(X, dtype=object)
+    cells = cells_of(X)
     if cells.ndim != 2:
         return
     columns = names or names_of(X) or default_names(cells.shape[1])

@@ -1,5 +1,6 @@
 """Names of columns: those of a table, and those that columns without names are given."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -13,13 +14,16 @@ def default_names(n: int, prefix: str = "x") -> list[str]:
     return [f"{prefix}{i}" for i in range(n)]
 
 
-def names_of(table: Any) -> list[str] | None:
-    """Return the names of a table's columns, or a series' own; None where there are none."""
-    columns = getattr(table, "columns", None)
-    if columns is not None:
-        return [str(name) for name in columns]
-    name = getattr(table, "name", None)
-    return [str(name)] if name else None
+def matching(pattern: str, names: Sequence[str]) -> list[int]:
+    """Return where the columns stand that fit a pattern: a name, or one with `*` and `?`.
+
+    A name stands for itself; in others `*` stands for any characters and `?` for one. Brackets are
+    letters as others, since names of vectors' entries have them.
+    """
+    if pattern in names:
+        return [names.index(pattern)]
+    escaped = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return [j for j, name in enumerate(names) if re.fullmatch(escaped, name, re.DOTALL)]
 
 
 def suggestion(unknown: Any, names: Iterable[str]) -> str:
@@ -58,6 +62,18 @@ def checked_names(
     if not are_names or len(names) != n or (different and len(set(names)) < n):
         raise ValueError(f"Expected {key} of {n} columns; got {names!r:.80}.")
     return names
+
+
+def checked_columns(columns: Any) -> list[str] | None:
+    """Return a choice of columns by names and patterns; raise `ValueError` where it is none."""
+    if columns is None:
+        return None
+    are_names = isinstance(columns, list | tuple) and all(isinstance(c, str) for c in columns)
+    if not are_names or not columns:
+        raise ValueError(
+            f"Expected columns as a list of names or patterns of names; got {columns!r:.80}."
+        )
+    return list(columns)
 
 
 def quoted(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.stats import qmc
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from brenier.data.bounds import check_inside, column_bounds
 from brenier.data.checks import (
@@ -25,8 +25,9 @@ from brenier.data.checks import (
     raise_if_text,
 )
 from brenier.data.dependence import check_independent_beyond_rounding
-from brenier.data.names import default_names, names_of
+from brenier.data.names import default_names, quoted
 from brenier.data.rows import WeightedRows, canonical_rows
+from brenier.data.tables import check_kinds, columns_of, frame_of, names_of, numbers
 from brenier.estimators.common import (
     CONSTRAINTS,
     Following,
@@ -46,6 +47,7 @@ from brenier.estimators.common import (
     warn_of_few_effective_rows,
 )
 from brenier.estimators.files import save_estimator
+from brenier.estimators.tables import checked_rows
 from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, inverse, transform
 from brenier.flow.flow import ConvexFlow
@@ -85,6 +87,7 @@ class AbstractConditional(BaseEstimator):
     def __init__(
         self,
         *,
+        columns=None,
         n_maps=1,
         widths=None,
         context_widths=None,
@@ -105,6 +108,7 @@ class AbstractConditional(BaseEstimator):
         random_state=0,
         verbose=0,
     ):
+        self.columns = columns
         self.n_maps = n_maps
         self.widths = widths
         self.context_widths = context_widths
@@ -124,24 +128,6 @@ class AbstractConditional(BaseEstimator):
         self.algorithm = algorithm
         self.random_state = random_state
         self.verbose = verbose
-
-    def sample(self, X, n_samples=1, random_state=None) -> Float[np.ndarray, "N n_samples n"]:
-        """Return targets drawn from the density at every row of X.
-
-        Parameters
-        ----------
-        X : array or table, (N, q)
-            The context.
-        n_samples : int, default=1
-            How many for each row.
-        random_state : int, RandomState or None
-            Seed; None takes the estimator's own, so that the same call gives the same targets.
-        """
-        X = self._context(X)
-        check_n_samples(n_samples)
-        rng = generator(random_state, self.random_state)
-        Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
-        return self._preimages(X, self._in_order(Z))
 
     def mean(self, X) -> Float[np.ndarray, "N n"]:
         """Return the conditional mean of the targets at every row of X.
@@ -308,6 +294,14 @@ class AbstractConditional(BaseEstimator):
                 stacklevel=4,
             )
 
+    def _drawn(self, X, n_samples, random_state) -> Float[np.ndarray, "N k n"]:
+        """Return targets drawn at every row of X."""
+        X = self._context(X)
+        check_n_samples(n_samples)
+        rng = generator(random_state, self.random_state)
+        Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
+        return self._preimages(X, self._in_order(Z))
+
     def _mean(self, X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N n"]:
         nodes, weights = _normal_nodes(self.flow_.n)
         Z = np.broadcast_to(self._in_order(nodes), (len(X), *nodes.shape))
@@ -342,26 +336,15 @@ class AbstractConditional(BaseEstimator):
         """Return finite float64 rows of X; `reset` learns its columns rather than compare them."""
         if not reset:
             check_is_fitted(self)
-        check_unmasked(X, "X", None if reset else column_names(self))
         shape = tuple(getattr(X, "shape", ()))
         if len(shape) == 2 and shape[1] == 0:
             raise ValueError(
                 f"Expected at least one column of X; got 0 feature(s) (shape={shape}) while a "
                 "minimum of 1 is required. ConvexPotentialFlow fits densities without context."
             )
-        try:
-            rows: Any = validate_data(
-                self,
-                X,
-                dtype=np.float64,
-                reset=reset,
-                ensure_all_finite=False,
-                ensure_min_samples=2 if reset else 1,
-            )
-        except ValueError as error:
-            raise_if_categorical(X, error)
-            raise
-        check_finite(rows, column_names(self))
+        rows = checked_rows(
+            self, X, reset=reset, least=2 if reset else 1, of_text=raise_if_categorical
+        )
         if not reset:
             self._warn_if_far(rows)
         return rows
@@ -383,8 +366,12 @@ class AbstractConditional(BaseEstimator):
         """Return finite float64 targets; `reset` learns their columns."""
         names = names_of(Y)
         check_unmasked(Y, "y", None if reset else list(self.target_names_))
+        self._check_target_names(Y, reset=reset)
+        columns = columns_of(Y)
+        called = names or _target_names(len(columns or ()))
+        check_kinds(columns or (), called)
         try:
-            values = np.asarray(Y, dtype=np.float64)
+            values: Any = np.asarray(Y, np.float64) if columns is None else numbers(columns, called)
         except (TypeError, ValueError) as error:
             cells = np.asarray(Y, dtype=object)
             cells = cells[:, None] if cells.ndim == 1 else cells
@@ -403,6 +390,19 @@ class AbstractConditional(BaseEstimator):
             )
         check_finite(values, list(self.target_names_))
         return values
+
+    def _check_target_names(self, Y, *, reset: bool) -> None:
+        """Raise `ValueError` where a table of several targets has not those of the fit."""
+        frame, names = frame_of(Y), list(getattr(self, "target_names_", ()))
+        if reset or frame is None or frame.names == names or len(names) < 2:
+            return
+        # Where the fit had no names, any do but those that it gave in another order.
+        unnamed = names == _target_names(len(names)) and set(frame.names) != set(names)
+        if len(frame.names) == len(names) and not unnamed:
+            raise ValueError(
+                f"Expected y with the columns {quoted(names)} in this order, as in fit; got "
+                f"{quoted(frame.names)}. Choose them by name."
+            )
 
     def _pairs(self, X, Y) -> Float[np.ndarray, "N d"]:
         """Return rows (y, x) of a fitted estimator's data; without y, at the conditional mean."""

@@ -20,6 +20,7 @@ from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names, quoted
 from brenier.data.repeats import repeated_columns, repeats_message
 from brenier.data.rows import WeightedRows
+from brenier.data.tables import frame_of
 from brenier.data.weights import are_unequal, check_weights, weights_of_logs
 from brenier.flow.column_order import own_columns
 from brenier.flow.inverse import Inversion
@@ -40,6 +41,7 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 # What the settings that all fits have may be, as scikit-learn checks it.
 CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
     {
+        "columns": [list, tuple, None],
         "n_maps": [_COUNT],
         "algorithm": [Algorithm, None],
         "tau": [Interval(Real, 0, None, closed="neither")],
@@ -419,10 +421,18 @@ def discrete_columns(
 def normal_points(Z, n: int) -> Float[np.ndarray, "N n"]:
     """Return points of the normal space as finite float64."""
     check_unmasked(Z, "Z")
+    frame = frame_of(Z)
+    names = None if frame is None else frame.names
     Z = np.asarray(Z, dtype=np.float64)
     if Z.ndim != 2 or Z.shape[1] != n:
         raise ValueError(f"Expected points of shape (N, {n}); got {Z.shape}.")
-    check_finite(Z, default_names(n, "z"))
+    own = default_names(n, "z")
+    if names is not None and names != own and sorted(names) == sorted(own):
+        raise ValueError(
+            f"Expected points with the columns {quoted(own)} in this order; got them "
+            f"as {quoted(names)}."
+        )
+    check_finite(Z, own)
     return Z
 
 

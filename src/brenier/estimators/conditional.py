@@ -7,19 +7,19 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.base import DensityMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.checks import check_finite, check_unmasked
+from brenier.data.checks import raise_if_categorical
 from brenier.data.names import default_names
 from brenier.estimators.abstract_conditional import AbstractConditional, check_same_length
 from brenier.estimators.common import (
     Following,
     checked_weights,
-    column_names,
     mean_score,
     normal_points,
     training_weights,
 )
+from brenier.estimators.tables import as_asked, checked_rows
 from brenier.flow.evaluation import in_batches, log_density, transform
 from brenier.status import InputWarning
 from brenier.training.likelihood import gaussian_log_density
@@ -41,6 +41,10 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
 
     Parameters
     ----------
+    columns : list of str, optional
+        Names of the columns of `X` that are used, or patterns of names: `*` stands for any
+        characters, `?` for one. Tables may then have others, of whatever kind, in any order, in
+        `fit` and afterwards. None: all columns.
     n_maps : int, default=1
         Maps that are composed.
     widths, context_widths : tuple of int, optional
@@ -247,7 +251,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
             )
         return Z
 
-    def inverse_transform(self, X, Z) -> Float[np.ndarray, "N n"]:
+    def inverse_transform(self, X, Z) -> Any:
         """Return the targets whose images at X are Z.
 
         Parameters
@@ -257,10 +261,30 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         Z : (N, n)
             Points of the normal space.
         """
-        X = self._context(X)
+        rows = self._context(X)
         Z = normal_points(Z, self.flow_.n)
-        check_same_length(X, Z, "Z")
-        return self._preimages(X, Z[:, None, :])[:, 0]
+        check_same_length(rows, Z, "Z")
+        Y = self._preimages(rows, Z[:, None, :])[:, 0]
+        return as_asked(self, Y, list(self.target_names_), X)
+
+    def sample(self, X, n_samples=1, random_state=None) -> Any:
+        """Return targets drawn from the density at every row of X.
+
+        Where `set_output` asks for a table it has N n_samples rows: those of the first row of X,
+        then those of the second, ...
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            The context.
+        n_samples : int, default=1
+            How many for each row.
+        random_state : int, RandomState or None
+            Seed; None takes the estimator's own, so that the same call gives the same targets.
+        """
+        Y = self._drawn(X, n_samples, random_state)
+        table = as_asked(self, Y.reshape(-1, self.flow_.n), list(self.target_names_))
+        return Y if isinstance(table, np.ndarray) else table
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns of `transform`: z0, z1, ..."""
@@ -281,10 +305,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         return X, Y, checked_weights(weights[0] if weights else None, X)
 
     def _validation_rows(self, X) -> Float[np.ndarray, "M q"]:
-        check_unmasked(X, "X", column_names(self))
-        rows: Any = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
-        check_finite(rows, column_names(self))
-        return rows
+        return checked_rows(self, X, of_text=raise_if_categorical)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

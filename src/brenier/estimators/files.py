@@ -108,6 +108,8 @@ def _parameters(estimator: Any) -> dict[str, Any]:
     for name in WIDTHS:
         if parameters.get(name) is not None:
             parameters[name] = [int(width) for width in parameters[name]]
+    if estimator.columns is not None:
+        parameters["columns"] = list(estimator.columns)
     if estimator.algorithm is not None:
         parameters["algorithm"] = asdict(estimator.algorithm)
     if estimator.bounds is not None:

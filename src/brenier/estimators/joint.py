@@ -10,16 +10,10 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from brenier.data.bounds import Bounds, check_inside, column_bounds
-from brenier.data.checks import (
-    check_columns,
-    check_finite,
-    check_scales,
-    check_unmasked,
-    raise_if_text,
-)
+from brenier.data.checks import check_columns, check_scales
 from brenier.data.dependence import check_independent_beyond_rounding
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows, canonical_rows
@@ -46,6 +40,7 @@ from brenier.estimators.common import (
     warn_of_few_effective_rows,
 )
 from brenier.estimators.files import save_estimator
+from brenier.estimators.tables import as_asked, checked_rows
 from brenier.flow.evaluation import in_batches, inverse, log_density, map_inversions, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import Inversion
@@ -77,6 +72,10 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
 
     Parameters
     ----------
+    columns : list of str, optional
+        Names of the columns of `X` that are used, or patterns of names: `*` stands for any
+        characters, `?` for one. Tables may then have others, of whatever kind, in any order, in
+        `fit` and afterwards. None: all columns.
     n_maps : int, default=1
         Maps that are composed. With several, potentials are trained one by one for a few iterations
         and then together, the last one's last layer solved for exactly.
@@ -193,6 +192,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
     def __init__(
         self,
         *,
+        columns=None,
         n_maps=1,
         widths=None,
         n_radial=_DEFAULT.n_radial,
@@ -213,6 +213,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         random_state=0,
         verbose=0,
     ):
+        self.columns = columns
         self.n_maps = n_maps
         self.widths = widths
         self.n_radial = n_radial
@@ -440,7 +441,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             )
         return Z
 
-    def inverse_transform(self, X) -> Float[np.ndarray, "N n"]:
+    def inverse_transform(self, X) -> Any:
         """Return the rows whose images are given.
 
         Parameters
@@ -460,7 +461,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         if len(failed):
             rows[failed] = np.nan
             warnings.warn(inversion_message(inversion, failed), InversionWarning, stacklevel=2)
-        return rows
+        return as_asked(self, rows, column_names(self), X)
 
     def invert(self, Z) -> tuple[Float[np.ndarray, "N n"], Inversion]:
         """Return the rows whose images are Z, and the certificate of every one.
@@ -497,7 +498,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return in_batches(map_inversions, self.flow_, normal_points(Z, self.n_features_in_))
 
-    def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples n"]:
+    def sample(self, n_samples=1, random_state=None) -> Any:
         """Return new rows drawn from the density.
 
         Parameters
@@ -532,7 +533,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 InversionWarning,
                 stacklevel=2,
             )
-        return rows
+        return as_asked(self, rows, column_names(self))
 
     def save(self, path: str | PathLike, *, probes: bool = True) -> None:
         """Write the fitted estimator to one safetensors file, atomically.
@@ -560,18 +561,4 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
-        check_unmasked(X, "X", None if reset else column_names(self))
-        try:
-            rows: Any = validate_data(
-                self,
-                X,
-                dtype=np.float64,
-                reset=reset,
-                ensure_all_finite=False,
-                ensure_min_samples=2 if reset else 1,
-            )
-        except ValueError as error:
-            raise_if_text(X, error)
-            raise
-        check_finite(rows, column_names(self))
-        return rows
+        return checked_rows(self, X, reset=reset, least=2 if reset else 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from brenier.data.names import checked_names, default_names
+from brenier.data.names import checked_columns, checked_names, default_names
 from brenier.estimators.common import column_names
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.constants import constants_from_file, remember
@@ -73,10 +73,11 @@ def _triangular(
         blocks, names = _blocks(metadata)
         seed, parts = entry(metadata, "random_state", int), _parts(metadata, len(blocks))
         check_random_state(seed)
+        columns = checked_columns(metadata.get("columns"))
         _check_owners(arrays, len(parts))
     except MALFORMED as error:
         raise unfit(path, error) from error
-    estimator = TriangularConvexPotentialFlow(blocks, random_state=seed)
+    estimator = TriangularConvexPotentialFlow(blocks, columns=columns, random_state=seed)
     estimator.flows_ = [_single(part, part_arrays(arrays, k), path) for k, part in enumerate(parts)]
     estimator.blocks_ = blocks
     estimator.n_features_in_ = sum(len(block) for block in blocks)

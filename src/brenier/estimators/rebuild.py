@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.data.bounds import column_bounds
-from brenier.data.names import checked_names
+from brenier.data.names import checked_columns, checked_names
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.common import check_widths, column_names, settings_of
 from brenier.estimators.files import NAMES, WIDTHS, Arrays, n_columns
@@ -105,6 +105,7 @@ def _check_settings(estimator: Any, *, conditional: bool) -> None:
     """Raise `ValueError` unless the settings are such as the estimator may have."""
     estimator._validate_params()
     check_widths(estimator.widths)
+    checked_columns(estimator.columns)
     if conditional:
         check_widths(estimator.context_widths, "context_widths")
     settings_of(estimator, conditional=conditional)

@@ -1,13 +1,12 @@
 """Regression by conditional density: scikit-learn's contract, and the whole distribution."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
 from brenier.data.checks import check_finite, check_unmasked, raise_if_categorical
+from brenier.data.tables import columns_of, names_of
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.common import (
     Following,
@@ -15,6 +14,7 @@ from brenier.estimators.common import (
     column_names,
     training_weights,
 )
+from brenier.estimators.tables import own_columns, validated
 from brenier.flow.evaluation import in_batches, log_density
 
 
@@ -77,25 +77,20 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         """
         following = Following.of(None, int(self.verbose))
         self._validate_params()
-        name = getattr(y, "name", None)
+        names = names_of(y) or ["y"]
         check_unmasked(X, "X")
         check_unmasked(y, "y")
+        X = own_columns(self, X, reset=True)
+        if columns_of(y) is not None:
+            targets = self._targets(y, reset=True)
+            y = targets[:, 0] if targets.shape[1] == 1 else targets
         try:
-            rows: Any
-            rows, y = validate_data(
-                self,
-                X,
-                y,
-                dtype=np.float64,
-                y_numeric=True,
-                ensure_all_finite=False,
-                ensure_min_samples=2,
-            )
+            rows, y = validated(self, X, y, reset=True, y_numeric=True, ensure_min_samples=2)
         except ValueError as error:
             raise_if_categorical(X, error)
             raise
         check_finite(rows, column_names(self))
-        self.target_names_ = np.array([str(name) if name else "y"], dtype=object)
+        self.target_names_ = np.array(names[:1], dtype=object)
         Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
         check_finite(Y, list(self.target_names_))
         weights = training_weights(sample_weight, log_weights, rows)
@@ -127,6 +122,20 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         check_unmasked(y, "y")
         weights = checked_weights(sample_weight, np.asarray(y))
         return RegressorMixin.score(self, X, y, weights)
+
+    def sample(self, X, n_samples=1, random_state=None) -> Float[np.ndarray, "N n_samples n"]:
+        """Return targets drawn from the density at every row of X.
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            The context.
+        n_samples : int, default=1
+            How many for each row.
+        random_state : int, RandomState or None
+            Seed; None takes the estimator's own, so that the same call gives the same targets.
+        """
+        return self._drawn(X, n_samples, random_state)
 
     def log_density(self, X, y) -> Float[np.ndarray, " N"]:
         """Return the log-density of every target given its row of X (nats).

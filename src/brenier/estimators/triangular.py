@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from brenier.data.bounds import column_bounds
-from brenier.data.checks import check_finite, check_unmasked, raise_if_text
+from brenier.data.checks import check_unmasked
 from brenier.data.names import default_names, quoted
 from brenier.estimators.common import (
     check_n_samples,
@@ -36,6 +36,7 @@ from brenier.estimators.common import (
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import parts_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
+from brenier.estimators.tables import as_asked, checked_rows, named_columns
 from brenier.io.model_file import write_model
 from brenier.training.phases import Event, Listener
 from brenier.training.report import FitReport
@@ -56,6 +57,10 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
     blocks : list of lists of column names or indices, optional
         The columns of every block, leading block first. Every column is in one block. None: every
         column is a block of its own, in the table's order.
+    columns : list of str, optional
+        Names of the columns of the table that are used, or patterns of names: `*` stands for any
+        characters, `?` for one. Tables may then have others, of whatever kind, in any order, in
+        `fit` and afterwards. None: all columns.
     leading : ConvexPotentialFlow, optional
         Settings of the leading block's flow.
     following : ConditionalConvexPotentialFlow, optional
@@ -110,6 +115,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         self,
         blocks=None,
         *,
+        columns=None,
         leading=None,
         following=None,
         bounds=None,
@@ -117,6 +123,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         random_state=0,
     ):
         self.blocks = blocks
+        self.columns = columns
         self.leading = leading
         self.following = following
         self.bounds = bounds
@@ -226,7 +233,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         check_is_fitted(self)
         return np.concatenate(self._of_blocks("transform", X), axis=1)
 
-    def inverse_transform(self, X) -> Float[np.ndarray, "N n"]:
+    def inverse_transform(self, X) -> Any:
         """Return the rows whose images are given, their columns in the table's order.
 
         Parameters
@@ -236,9 +243,9 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         """
         check_is_fitted(self)
         Z = normal_points(X, self.n_features_in_)
-        return self._from_normal(np.zeros((len(Z), 0)), Z)[:, self._order()]
+        return as_asked(self, self._preimages(Z), column_names(self), X)
 
-    def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples n"]:
+    def sample(self, n_samples=1, random_state=None) -> Any:
         """Return new rows drawn from the density.
 
         Parameters
@@ -250,7 +257,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         """
         check_is_fitted(self)
         Z = _draw(n_samples, self.n_features_in_, random_state, self.random_state)
-        return self.inverse_transform(self._in_order(Z))
+        return as_asked(self, self._preimages(self._in_order(Z)), column_names(self))
 
     def condition(self, values: Mapping[str, float] | None = None, /, **named) -> "ConditionedFlow":
         """Return the density of the other columns, given values of the leading ones.
@@ -306,6 +313,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         check_is_fitted(self)
         metadata, arrays = parts_to_file(self, self.flows_, with_probes=probes)
         own = {"blocks": self.blocks_, "random_state": seed_of(self.random_state)}
+        own |= {} if self.columns is None else {"columns": list(self.columns)}
         write_model(path, {**metadata, **own}, arrays)
 
     def _seconds_left(self, began: float, k: int) -> float | None:
@@ -357,8 +365,12 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         rows = self._rows(X)
         said = []
         for k, flow in enumerate(self.flows_):
-            said.append(getattr(flow, method)(*self._parts(rows, k)))
+            said.append(np.asarray(getattr(flow, method)(*self._parts(rows, k))))
         return said
+
+    def _preimages(self, Z: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
+        """Return rows from points block after block, their columns in the table's order."""
+        return self._from_normal(np.zeros((len(Z), 0)), Z)[:, self._order()]
 
     def _from_normal(
         self, rows: Float[np.ndarray, "N k"], Z: Float[np.ndarray, "N m"]
@@ -374,7 +386,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             new = (
                 flow.inverse_transform(z) if context is None else flow.inverse_transform(context, z)
             )
-            rows = np.concatenate([rows, new], axis=1)
+            rows = np.concatenate([rows, np.asarray(new)], axis=1)
         return rows
 
     def _in_order(self, Z: Float[np.ndarray, "N m"]) -> Float[np.ndarray, "N m"]:
@@ -401,16 +413,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         return _frame(rows[:, columns], list(block))
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
-        check_unmasked(X, "X", None if reset else column_names(self))
-        try:
-            rows: Any = validate_data(
-                self, X, dtype=np.float64, reset=reset, ensure_all_finite=False
-            )
-        except ValueError as error:
-            raise_if_text(X, error)
-            raise
-        check_finite(rows, column_names(self))
-        return rows
+        return checked_rows(self, X, reset=reset)
 
 
 @dataclass(frozen=True)
@@ -444,8 +447,7 @@ class ConditionedFlow:
         X : array or table, (N, m)
             An array with its columns in the order of `columns`, or a table with these names.
         """
-        if hasattr(X, "columns"):
-            X = np.column_stack([np.asarray(X[name], dtype=np.float64) for name in self.columns])
+        X = named_columns(X, self.columns)
         check_unmasked(X, "X", self.columns)
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):

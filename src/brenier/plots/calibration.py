@@ -36,7 +36,7 @@ def plot_calibration(flow: FittedFlow, X: Any, *, ax: Axes | None = None) -> Axe
     Axes
         Probabilities, aspect equal; the title has the largest distance and the band's half width.
     """
-    Z = flow.transform(X)
+    Z = np.asarray(flow.transform(X))
     N, n = Z.shape
     expected = np.sort(stats.chi2(n).cdf(distances(Z) ** 2))
     observed = np.arange(1, N + 1) / N

@@ -87,7 +87,7 @@ def plot_density(
     if n_grid < 2:
         raise ValueError(f"Expected n_grid to be at least 2; got {n_grid}.")
     rows = None if X is None else checked_rows(flow, X)
-    drawn = flow.sample(HDR_ROWS, 0)
+    drawn = np.asarray(flow.sample(HDR_ROWS, 0))
     log_p = log_density(flow, drawn)
     thresholds = np.quantile(log_p, [1 - mass for mass in masses])
     low, high = _window(drawn[log_p >= thresholds.min()], rows)

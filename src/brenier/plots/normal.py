@@ -50,7 +50,7 @@ def plot_normal(
             "whether the image of one column is normal."
         )
     shown = positions(names, columns, counts=[2])
-    Z = flow.transform(X)[:, shown]
+    Z = np.asarray(flow.transform(X))[:, shown]
     distance = distances(Z)
     ax = new_axes(aspect=1.0) if ax is None else ax
     scatter(ax, Z, BLUE, alpha=0.6)

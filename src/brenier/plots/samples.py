@@ -64,7 +64,7 @@ def plot_samples(
     )
     rows = checked_rows(flow, X)[:, shown]
     count = min(len(rows), MOST_POINTS) if n_samples is None else n_samples
-    both = {"data": rows, "samples": flow.sample(count, random_state)[:, shown]}
+    both = {"data": rows, "samples": np.asarray(flow.sample(count, random_state))[:, shown]}
     labels = [as_label(names[k]) for k in shown]
     size = {1: (6.4, 4.8), 2: (9.0, 4.4)}.get(len(shown), (1.9 * len(shown) + 0.8,) * 2)
     fig = plt.figure(figsize=size, layout="constrained") if fig is None else fig

@@ -8,7 +8,10 @@ from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 
+import matplotlib as mpl
+import polars as pl
 import pytest
+from matplotlib import pyplot as plt
 
 import brenier
 from brenier import plots
@@ -19,6 +22,8 @@ SOURCE = Path(brenier.__file__).parent
 TROUBLE = (ROOT / "docs" / "trouble.md").read_text()
 # Seconds; it takes some two.
 A_MINUTE = 60
+# Of the pictures of the page of plots together.
+MOST_BYTES = 700_000
 # The attribute by which an element fetches something when a page is read.
 FETCHES = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
 # Which row of the page "When a fit goes wrong" is about the warnings of a function.
@@ -151,3 +156,35 @@ def test_what_the_page_says_is_said_is_said():
     assert len(quoted) > 30
     parts = [part.strip("; ") for text in quoted for part in text.split("...")]
     assert [part for part in parts if part not in said] == []
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Return the module that makes the page of plots."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import plots as module
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def test_the_page_of_plots_is_what_its_script_says(pictures):
+    assert (ROOT / "docs" / "plots.md").read_text() == pictures.text()
+    shown = {name for name in plots.__all__ if name.startswith("plot_")}
+    assert {picture.function for picture in pictures.PICTURES} == shown
+    sizes = [(ROOT / "docs" / picture.image).stat().st_size for picture in pictures.PICTURES]
+    assert sum(sizes) < MOST_BYTES
+
+
+def test_the_lines_of_the_page_of_plots_draw(pictures):
+    mpl.use("Agg")
+    flow = brenier.load(ROOT / "tests" / "fixtures" / "composed.brenier")
+    posterior = brenier.load(ROOT / "tests" / "fixtures" / "joint.brenier")
+    X = flow.sample(50, random_state=0)
+    draws = pl.DataFrame(posterior.sample(50, 0), schema=list(posterior.feature_names_in_))
+    names = {"flow": flow, "X": X, "X_new": X, "posterior": posterior, "draws": draws}
+    for picture in pictures.PICTURES:
+        figure = pictures.draw(picture, names)
+        assert figure.axes
+        plt.close(figure)

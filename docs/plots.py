@@ -15,13 +15,13 @@ from matplotlib import pyplot as plt
 from sklearn.exceptions import ConvergenceWarning
 
 from brenier import ConvexPotentialFlow, plots
-from brenier.data.datasets import Moons
+from brenier.data.datasets import MAFMoon
 
 PAGE = Path(__file__).with_suffix(".md")
 IMAGES = PAGE.parent / "images" / "plots"
 DRAWS = PAGE.parents[1] / "examples" / "garch11.csv"
 DPI = 80
-N_MOONS, N_NEW = 2000, 1000
+N_ROWS, N_NEW = 2000, 1000
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Picture:
 
 
 PICTURES = (
-    Picture("plot_density", "plot_density(flow, X)", "brenier plot moons.brenier moons.csv"),
-    Picture("plot_map", "plot_map(flow, X)", "brenier plot moons.brenier moons.csv --kind map"),
+    Picture("plot_density", "plot_density(flow, X)", "brenier plot moon.brenier moon.csv"),
+    Picture("plot_map", "plot_map(flow, X)", "brenier plot moon.brenier moon.csv --kind map"),
     Picture(
         "plot_samples",
         'plot_samples(posterior, draws, columns=["mu", "alpha1", "beta1"])',
@@ -49,17 +49,17 @@ PICTURES = (
     Picture(
         "plot_normal",
         "plot_normal(flow, X_new)",
-        "brenier plot moons.brenier new.csv --kind normal",
+        "brenier plot moon.brenier new.csv --kind normal",
     ),
     Picture(
         "plot_calibration",
         "plot_calibration(flow, X_new)",
-        "brenier plot moons.brenier new.csv --kind calibration",
+        "brenier plot moon.brenier new.csv --kind calibration",
     ),
     Picture(
         "plot_training",
         "plot_training(flow.report_)",
-        "brenier plot moons.brenier --kind training",
+        "brenier plot moon.brenier --kind training",
     ),
 )
 HEAD = """# Plots
@@ -109,11 +109,11 @@ def _part(picture: Picture) -> str:
 
 def fits() -> dict[str, Any]:
     """Return what the lines name: two small fits and their rows."""
-    X, X_new = (Moons().sample(n, random_state=k) for k, n in enumerate((N_MOONS, N_NEW)))
+    X, X_new = (MAFMoon().sample(n, random_state=k) for k, n in enumerate((N_ROWS, N_NEW)))
     draws = pl.read_csv(DRAWS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        flow = ConvexPotentialFlow(n_maps=2, n_init=1, max_iter=200).fit(X)
+        flow = ConvexPotentialFlow(n_estimators=1, max_iter=200).fit(X)
         posterior = ConvexPotentialFlow(n_estimators=1, max_iter=100).fit(draws)
     return {"flow": flow, "X": X, "X_new": X_new, "posterior": posterior, "draws": draws}
 

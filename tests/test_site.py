@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import matplotlib as mpl
@@ -188,3 +188,15 @@ def test_the_lines_of_the_page_of_plots_draw(pictures):
         figure = pictures.draw(picture, names)
         assert figure.axes
         plt.close(figure)
+
+
+def test_the_release_check_knows_what_is_promised():
+    path = ROOT / "tools" / "release_check.py"
+    check = module_from_spec(spec_from_file_location("release_check", path))
+    sys.modules["release_check"] = check
+    check.__spec__.loader.exec_module(check)
+    page = (ROOT / "docs" / "release.md").read_text()
+    assert check.promised_pythons() == ["3.11", "3.12", "3.13"]
+    assert check.lowest_jax() == "jax==0.8.*"
+    assert "Python 3.11, 3.12 and 3.13; JAX from 0.8 on" in page
+    assert set(check.pythons([])) <= set(check.promised_pythons())

@@ -181,8 +181,8 @@ def _has_inverse(flow: Any) -> bool:
     return isinstance(flow, ConvexPotentialFlow)
 
 
-def _drawn(flow: Any, rows: "np.ndarray | None", kind: Kind, columns: list[str] | None) -> "Figure":
-    """Return the picture; `rows` has the columns of the model, in its order."""
+def _drawn(flow: Any, rows: "np.ndarray | None", kind: Kind, columns: list[str] | None) -> Any:
+    """Return the figure; `rows` has the columns of the model, in its order."""
     from brenier import plots
     from brenier.plots.picture import in_figure, on_axes
     from brenier.plots.samples import MOST_COLUMNS, size_of_samples

@@ -3,6 +3,7 @@
     brenier fit posterior.csv -o posterior.brenier
     brenier score posterior.brenier other.csv
     brenier sample posterior.brenier -n 1000 -o draws.csv
+    brenier plot posterior.brenier posterior.csv -o posterior.png
     brenier reproduce moons --quick
 
 Exit codes: 0 done; 1 bad input; 2 usage; 3 the fit failed and there is no model; 130 interrupted;
@@ -20,6 +21,7 @@ from brenier.cli.apply import inverse, sample, score, transform
 from brenier.cli.clock import leave, process_began
 from brenier.cli.fit import fit
 from brenier.cli.info import info
+from brenier.cli.plot import plot
 from brenier.cli.reproduce import reproduce
 from brenier.cli.streams import occupy_closed_descriptors
 
@@ -37,7 +39,7 @@ app = typer.Typer(
     "is no model, 130 interrupted, 143 terminated. Compiled programs are kept in the user's cache "
     "folder, or in that named by BRENIER_CACHE; BRENIER_CACHE=off keeps none.",
 )
-for command in (fit, score, sample, transform, inverse, info, reproduce):
+for command in (fit, score, sample, transform, inverse, info, plot, reproduce):
     app.command()(command)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from brenier.cli import options as o
 from brenier.cli.door import ExitCode, door, note
+from brenier.cli.extras import check_matplotlib
 from brenier.cli.progress import shown_run
 from brenier.cli.summary import say
 
@@ -107,13 +108,7 @@ def _reproduce(
 
 
 def _run(setting: "Setting", folder: Any, *, quiet: bool) -> "Reproduction":
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise ValueError(
-            "Expected matplotlib, which draws the figures; it is not installed. Install "
-            "brenier[plots]."
-        )
+    check_matplotlib()
     from rich.console import Console
 
     from brenier.reproduce.reproduce import reproduce

@@ -29,7 +29,7 @@ except ModuleNotFoundError as error:
 
 from brenier.plots.calibration import plot_calibration
 from brenier.plots.density import plot_density
-from brenier.plots.flow import FittedFlow
+from brenier.plots.flow import FittedFlow, InvertibleFlow
 from brenier.plots.map import plot_map
 from brenier.plots.normal import plot_normal
 from brenier.plots.samples import plot_samples
@@ -37,6 +37,7 @@ from brenier.plots.training import plot_training
 
 __all__ = [
     "FittedFlow",
+    "InvertibleFlow",
     "plot_calibration",
     "plot_density",
     "plot_map",

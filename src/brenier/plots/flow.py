@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 @runtime_checkable
 class FittedFlow(Protocol):
-    """What is asked of a fitted `brenier.ConvexPotentialFlow`, whose methods these are."""
+    """What is asked of a fitted density, as `brenier.ConvexPotentialFlow`: its methods."""
 
     def get_feature_names_out(self) -> np.ndarray:
         """Return the names of the columns of z."""
@@ -25,12 +25,17 @@ class FittedFlow(Protocol):
         """Return the images z of rows."""
         ...
 
-    def invert(self, Z: Any) -> tuple[Float[np.ndarray, "N n"], Any]:
-        """Return the rows whose images are Z, and which of them were found."""
-        ...
-
     def sample(self, n_samples: Any, random_state: Any) -> Float[np.ndarray, "N n"]:
         """Return new rows."""
+        ...
+
+
+@runtime_checkable
+class InvertibleFlow(FittedFlow, Protocol):
+    """What `plot_map` asks of a fitted `brenier.ConvexPotentialFlow`: the inverse map too."""
+
+    def invert(self, Z: Any) -> tuple[Float[np.ndarray, "N n"], Any]:
+        """Return the rows whose images are Z, and which of them were found."""
         ...
 
 

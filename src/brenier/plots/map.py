@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from brenier.plots.flow import FittedFlow, checked_rows, names_of
+from brenier.plots.flow import InvertibleFlow, checked_rows, names_of
 from brenier.plots.style import (
     BLUE,
     POINTS_PER_CURVE,
@@ -22,7 +22,7 @@ from brenier.plots.style import (
 MAP_LINES = (-3, -2, -1, 0, 1, 2, 3)
 
 
-def plot_map(flow: FittedFlow, X: Any = None, *, ax: Axes | None = None) -> Axes:
+def plot_map(flow: InvertibleFlow, X: Any = None, *, ax: Axes | None = None) -> Axes:
     """Draw in data space what the map carries to straight lines and circles of the normal space.
 
     The lines are z0 = c and z1 = c, c = -3, -2, ..., 3 standard deviations; the circles, |z| = 1, 2

@@ -19,27 +19,28 @@ COLORS = {"data": BLUE, "samples": VERMILLION}
 
 def plot_samples(
     flow: FittedFlow,
-    X: Any,
+    X: Any = None,
     *,
     n_samples: int | None = None,
     columns: Sequence[str | int] | None = None,
     random_state: Any = 0,
     fig: FigureBase | None = None,
 ) -> FigureBase:
-    """Draw data and rows drawn from the flow for comparison.
+    """Draw data and rows drawn from the flow for comparison, or such rows alone.
 
     One column: two histograms. Two: two panels side by side. More: a matrix of the pairs of
     columns, data below its diagonal, samples above it, the histograms of both on it. Panels that
-    mirror each other in the diagonal show the same two columns in the same limits.
+    mirror each other in the diagonal show the same two columns in the same limits. Without data
+    there is nothing above the diagonal, and the samples are below it.
 
     Parameters
     ----------
     flow : ConvexPotentialFlow
         Fitted.
-    X : array or table, (N, n)
+    X : array or table, (N, n), optional
         Rows in data units.
     n_samples : int, optional
-        How many rows to draw from the flow; None: as many as `X` has, 4000 at most.
+        How many rows to draw from the flow; None: as many as `X` has, 4000 at most and without it.
     columns : sequence of str or int, optional
         Names or positions of one to six columns; None: all, or the first six of them.
     random_state : int, RandomState or None, default=0
@@ -62,15 +63,22 @@ def plot_samples(
     shown = positions(
         names, first if columns is None else columns, counts=range(1, MOST_COLUMNS + 1)
     )
-    rows = checked_rows(flow, X)[:, shown]
-    count = min(len(rows), MOST_POINTS) if n_samples is None else n_samples
-    both = {"data": rows, "samples": np.asarray(flow.sample(count, random_state))[:, shown]}
+    both = {} if X is None else {"data": checked_rows(flow, X)[:, shown]}
+    most = min((len(rows) for rows in both.values()), default=MOST_POINTS)
+    count = min(most, MOST_POINTS) if n_samples is None else n_samples
+    both["samples"] = np.asarray(flow.sample(count, random_state))[:, shown]
     labels = [as_label(names[k]) for k in shown]
-    size = {1: (6.4, 4.8), 2: (9.0, 4.4)}.get(len(shown), (1.9 * len(shown) + 0.8,) * 2)
+    size = size_of_samples(len(shown))
     fig = plt.figure(figsize=size, layout="constrained") if fig is None else fig
     draw = {1: _draw_one, 2: _draw_two}.get(len(shown), _draw_pairs)
     draw(both, labels, fig)
     return fig
+
+
+def size_of_samples(n_columns: int) -> tuple[float, float]:
+    """Return width and height of a figure of so many columns (inches)."""
+    side = 1.9 * n_columns + 0.8
+    return {1: (6.4, 4.8), 2: (9.0, 4.4)}.get(n_columns, (side, side))
 
 
 def _draw_one(both: Mapping[str, np.ndarray], labels: Sequence[str], fig: FigureBase) -> None:
@@ -81,7 +89,7 @@ def _draw_one(both: Mapping[str, np.ndarray], labels: Sequence[str], fig: Figure
 
 
 def _draw_two(both: Mapping[str, np.ndarray], labels: Sequence[str], fig: FigureBase) -> None:
-    panels = fig.subplots(1, 2, sharex=True, sharey=True)
+    panels = fig.subplots(1, len(both), sharex=True, sharey=True, squeeze=False)[0]
     for (name, rows), ax in zip(both.items(), panels, strict=True):
         scatter(ax, rows, COLORS[name], label=name)
         ax.set(title=f"{name} ({len(rows)} rows)", xlabel=labels[0])
@@ -95,15 +103,17 @@ def _draw_pairs(both: Mapping[str, np.ndarray], labels: Sequence[str], fig: Figu
         if i == j:
             _draw_histograms(both, i, ax)
             ax.set(xlim=limits[j], yticks=[])
+        elif j > i and len(both) == 1:
+            ax.set_visible(False)
         else:
-            name = "data" if j < i else "samples"
+            name = next(iter(both)) if j < i else "samples"
             scatter(ax, both[name][:, [j, i]], COLORS[name], ms=1.5, alpha=0.7, label=name)
             ax.set(xlim=limits[j], ylim=limits[i])
     _name_axes(panels, labels)
-    where = {"data": "below the diagonal", "samples": "above"}
+    places = ["below the diagonal", "above"]
     handles = [
-        Line2D([], [], color=COLORS[name], lw=3, label=f"{name} ({len(rows)} rows, {where[name]})")
-        for name, rows in both.items()
+        Line2D([], [], color=COLORS[name], lw=3, label=f"{name} ({len(rows)} rows, {place})")
+        for (name, rows), place in zip(both.items(), places, strict=False)
     ]
     fig.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
 

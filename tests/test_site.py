@@ -1,0 +1,202 @@
+"""The documentation's site: it builds strictly, fetches nothing, and leaves out no public name."""
+
+import ast
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import matplotlib as mpl
+import polars as pl
+import pytest
+from matplotlib import pyplot as plt
+
+import brenier
+from brenier import plots
+from brenier.status import FitStatus
+
+ROOT = Path(__file__).parents[1]
+SOURCE = Path(brenier.__file__).parent
+TROUBLE = (ROOT / "docs" / "trouble.md").read_text()
+# Seconds; it takes some two.
+A_MINUTE = 60
+# Of the pictures of the page of plots together.
+MOST_BYTES = 700_000
+# The attribute by which an element fetches something when a page is read.
+FETCHES = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
+# Which row of the page "When a fit goes wrong" is about the warnings of a function.
+WARNERS = {
+    "end_fit": "the status and its remedy",
+    "warn_of_chains": "Expected independent rows",
+    "told_of_far_rows": "Expected measured values",
+    "warn_of_few_effective_rows": "effective rows or more",
+    "discrete_columns": "Expected columns with a density",
+    "_warn_of_rows": "Expected columns of X that vary",
+    "_warn_if_far": "rows of X lie far outside",
+    "_preimages": "points have no preimage",
+    "_check_number": "Expected more distinct rows than columns",
+    "ConvexPotentialFlow.transform": "rows lie on or beyond",
+    "ConditionalConvexPotentialFlow.transform": "targets lie on or beyond",
+    "inverse_transform": "points have no preimage",
+    "sample": "normal points had no preimage",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Build the site strictly; return its folder."""
+    if find_spec("material") is None or find_spec("mkdocstrings") is None:
+        pytest.skip("mkdocs-material and mkdocstrings are not installed: brenier[docs]")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    run = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=A_MINUTE
+    )
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+class Page(HTMLParser):
+    """The ids of a page, and what it fetches when it is read."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.fetched = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.ids.add(attributes.get("id"))
+        self.fetched.append(attributes.get(FETCHES.get(tag)) or "")
+
+
+def test_pages_fetch_nothing_from_a_network(site):
+    pages = list(site.glob("*.html"))
+    assert {"index.html", "api.html", "mathematics.html"} <= {page.name for page in pages}
+    for path in pages:
+        fetched = Page(path.read_text()).fetched
+        assert [url for url in fetched if url.startswith(("http:", "https:", "//"))] == []
+    for style in site.rglob("*.css"):
+        assert re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text()) == []
+
+
+def test_search_works_from_disk(site):
+    assert (site / "search" / "search_index.js").read_text().startswith("var __index")
+    assert "assets/iframe-worker.js" in (site / "index.html").read_text()
+
+
+def test_formulas_are_drawn(site):
+    text = (site / "mathematics.html").read_text()
+    assert text.count("<math") > 200
+    assert re.findall(r"\\[(\[]", text) == []
+    assert "arithmatex" not in text
+
+
+def test_a_formula_that_the_converter_does_not_know_is_refused():
+    pytest.importorskip("latex2mathml", reason="latex2mathml is not installed: brenier[docs]")
+    sys.path.insert(0, str(ROOT / "docs" / "hooks"))
+    try:
+        import formulas
+    finally:
+        sys.path.pop(0)
+    assert "<mi>x</mi>" in formulas.mathml(r"\lvert x \rvert", "inline")
+    assert ">∈<" in formulas.mathml(r"x \in A", "inline").replace("&#x02208;", "∈")
+    with pytest.raises(ValueError, match="nonsense"):
+        formulas.mathml(r"\nonsense x", "inline")
+
+
+def test_every_public_name_is_in_the_reference(site):
+    ids = Page((site / "api.html").read_text()).ids
+    last_parts = {str(name).rpartition(".")[2] for name in ids if str(name).startswith("brenier.")}
+    assert set(brenier.__all__) - {"__version__"} - last_parts == set()
+    assert set(plots.__all__) - last_parts == set()
+    assert "brenier.__version__" in (site / "api.html").read_text()
+
+
+def test_every_status_has_its_row():
+    rows = re.findall(r"^\| (.*?) \|", TROUBLE, flags=re.MULTILINE)
+    assert {status.value for status in FitStatus} - set(rows) == set()
+
+
+def warners(tree, inside=""):
+    """Yield the functions that warn, with the class they are in."""
+    for node in ast.iter_child_nodes(tree):
+        name = node.name if isinstance(node, ast.ClassDef) else inside
+        if isinstance(node, ast.FunctionDef):
+            calls = (n for n in ast.walk(node) if isinstance(n, ast.Call))
+            if any(ast.unparse(call.func) == "warnings.warn" for call in calls):
+                yield f"{inside}.{node.name}"
+        else:
+            yield from warners(node, name)
+
+
+def test_every_warning_has_its_row():
+    trees = [ast.parse(path.read_text()) for path in SOURCE.rglob("*.py")]
+    found = {name for tree in trees for name in warners(tree)}
+    rows = {w: [n for n in found if n == w or n.endswith(f".{w}")] for w in WARNERS}
+    assert all(rows.values()), rows
+    assert found - {name for names in rows.values() for name in names} == set()
+    assert [text for text in WARNERS.values() if text not in TROUBLE] == []
+
+
+def texts(path):
+    """Yield the texts in a module, with nothing in place of what is put into them."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(v.value) for v in node.values if isinstance(v, ast.Constant))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_what_the_page_says_is_said_is_said():
+    said = " ".join(text for path in SOURCE.rglob("*.py") for text in texts(path))
+    quoted = re.findall(r'^\| (?:or )?"(.*?)"', TROUBLE, flags=re.MULTILINE)
+    assert len(quoted) > 30
+    parts = [part.strip("; ") for text in quoted for part in text.split("...")]
+    assert [part for part in parts if part not in said] == []
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Return the module that makes the page of plots."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import plots as module
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def test_the_page_of_plots_is_what_its_script_says(pictures):
+    assert (ROOT / "docs" / "plots.md").read_text() == pictures.text()
+    shown = {name for name in plots.__all__ if name.startswith("plot_")}
+    assert {picture.function for picture in pictures.PICTURES} == shown
+    sizes = [(ROOT / "docs" / picture.image).stat().st_size for picture in pictures.PICTURES]
+    assert sum(sizes) < MOST_BYTES
+
+
+def test_the_lines_of_the_page_of_plots_draw(pictures):
+    mpl.use("Agg")
+    flow = brenier.load(ROOT / "tests" / "fixtures" / "composed.brenier")
+    posterior = brenier.load(ROOT / "tests" / "fixtures" / "joint.brenier")
+    X = flow.sample(50, random_state=0)
+    draws = pl.DataFrame(posterior.sample(50, 0), schema=list(posterior.feature_names_in_))
+    names = {"flow": flow, "X": X, "X_new": X, "posterior": posterior, "draws": draws}
+    for picture in pictures.PICTURES:
+        figure = pictures.draw(picture, names)
+        assert figure.axes
+        plt.close(figure)
+
+
+def test_the_release_check_knows_what_is_promised():
+    path = ROOT / "tools" / "release_check.py"
+    check = module_from_spec(spec_from_file_location("release_check", path))
+    sys.modules["release_check"] = check
+    check.__spec__.loader.exec_module(check)
+    page = (ROOT / "docs" / "release.md").read_text()
+    assert check.promised_pythons() == ["3.11", "3.12", "3.13"]
+    assert check.lowest_jax() == "jax==0.8.*"
+    assert "Python 3.11, 3.12 and 3.13; JAX from 0.8 on" in page
+    assert set(check.pythons([])) <= set(check.promised_pythons())

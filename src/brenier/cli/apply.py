@@ -16,6 +16,7 @@ from brenier.cli.files import (
     density_names,
     display_name,
     is_conditional,
+    load_density,
     read_rows,
     stored_names,
     variable_names,
@@ -66,7 +67,7 @@ def score(
 
         if output is not None:
             check_output(output, inputs=(model, data))
-        flow = _load(model)
+        flow = load_density(model)
         X = read_rows(data, variable_names(flow), reading)
         result = _score(flow, X)
         if output is not None:
@@ -125,7 +126,7 @@ def sample(
     reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, given))
-        flow = _load(model)
+        flow = load_density(model)
         if is_conditional(flow) != (given is not None):
             raise ValueError(_needs_given(model, flow))
         if given is None:
@@ -153,7 +154,7 @@ def transform(
     reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, data))
-        flow = _load(model)
+        flow = load_density(model)
         X = read_rows(data, variable_names(flow), reading)
         Z = flow.transform(*_arguments(flow, X))
         _write(output, Z, _normal_names(flow))
@@ -177,7 +178,7 @@ def inverse(
     reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, data))
-        flow = _load(model)
+        flow = load_density(model)
         context = context_names(flow)
         rows = read_rows(data, [*context, *_normal_names(flow)], reading)
         X, Z = rows[:, : len(context)], rows[:, len(context) :]
@@ -186,19 +187,6 @@ def inverse(
         else:
             Y = flow.inverse_transform(Z)
         _write(output, *_with_constants(flow, Y, density_names(flow)))
-
-
-def _load(path: str) -> Any:
-    """Return the density in a model file."""
-    from brenier.estimators import ConvexPotentialRegressor, load
-
-    model = load(path)
-    if isinstance(model, ConvexPotentialRegressor):
-        raise ValueError(
-            f"Expected a density in {path}; got a ConvexPotentialRegressor. Use it from Python, or "
-            "fit with --given."
-        )
-    return model
 
 
 def _named(flow: Any, X: "np.ndarray") -> Any:

@@ -193,6 +193,19 @@ def files_name(paths: Sequence[str]) -> str:
     return f"{first} and {more} more file{'s' * (more > 1)}" if more else first
 
 
+def load_density(path: str) -> Any:
+    """Return the density in a model file."""
+    from brenier.estimators import ConvexPotentialRegressor, load
+
+    model = load(path)
+    if isinstance(model, ConvexPotentialRegressor):
+        raise ValueError(
+            f"Expected a density in {path}; got a ConvexPotentialRegressor. Use it from Python, or "
+            "fit with --given."
+        )
+    return model
+
+
 def read_rows(path: str, names: Sequence[str], reading: Reading) -> "np.ndarray":
     """Return the rows of a data file with their columns in the order of `names`.
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier.cli import options as o
-from brenier.cli.apply import _load as load_density
 from brenier.cli.door import door
 from brenier.cli.extras import check_matplotlib
 from brenier.cli.files import (
     STANDARD,
+    Reading,
     check_output,
     context_names,
     density_names,
     display_name,
     is_conditional,
+    load_density,
     read_rows,
     stored_names,
     variable_names,
@@ -111,7 +112,7 @@ def plot(
         kind = _usual(flow) if kind is None else kind
         _check(flow, kind, model, data)
         shown = None if columns is None else _columns(columns, kind)
-        rows = None if data is None else read_rows(data, variable_names(flow), quiet=quiet)
+        rows = None if data is None else read_rows(data, variable_names(flow), Reading(quiet=quiet))
         figure = _drawn(flow, rows, kind, shown)
         from brenier.io.atomic import write_atomically
         from brenier.plots.picture import encoded

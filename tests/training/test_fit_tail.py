@@ -80,7 +80,7 @@ def test_a_tail_must_gain_what_is_asked_for():
 def heavy(seed=0, n_rows=400):
     rng = np.random.default_rng(seed)
     X = rng.uniform(-1, 1, size=(n_rows, 1))
-    return X, X[:, 0] + 0.1 * rng.standard_t(4, size=n_rows)
+    return X, X[:, 0] + 0.1 * rng.standard_t(3, size=n_rows)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ SMALL = {"widths": (4,), "n_estimators": 1, "max_iter": 10**6, "n_iter_no_change
 SMALL |= {"tol": 0.0, "max_seconds": LIMIT}
 # Wide enough not to converge within the limit.
 JOINT = SMALL | {"widths": (16, 16), "n_radial": 0, "noise": 0.0}
-CONDITIONAL = SMALL | {"widths": (16, 16), "context_widths": (16,)}
+CONDITIONAL = SMALL | {"widths": (16, 16, 16), "context_widths": (16,), "decay": 1e-4}
 pytestmark = pytest.mark.filterwarnings("ignore:The fit ended with status 'time limit'")
 
 

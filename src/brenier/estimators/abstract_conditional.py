@@ -99,7 +99,7 @@ class AbstractConditional(BaseEstimator):
         max_iter=_DEFAULT.max_iter,
         tol=_DEFAULT.tol,
         max_seconds=None,
-        n_iter_no_change=_DEFAULT.n_iter_no_change,
+        n_iter_no_change=None,
         validation_fraction=_DEFAULT.validation_fraction,
         judge_fraction=_DEFAULT.judge_fraction,
         n_init=None,

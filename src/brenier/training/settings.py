@@ -9,7 +9,7 @@ Numbers of the solvers (steps, tolerances, line searches) stand beside their for
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from statistics import geometric_mean
+from math import prod, sqrt
 from types import MappingProxyType
 from typing import Any
 
@@ -414,7 +414,7 @@ class Settings:
     @property
     def blind_decay(self) -> float:
         """The weight decay where no held-out rows can choose."""
-        return geometric_mean(sorted(self.decays)[-2:]) if self.decay is None else self.decay
+        return sqrt(prod(sorted(self.decays)[-2:])) if self.decay is None else self.decay
 
     def candidates(self, *, heldout: bool) -> tuple[Hyperparameters, ...]:
         """Return the hyperparameters to select from; one where no held-out rows can choose."""

@@ -46,8 +46,8 @@ def test_one_far_row_costs_little_and_is_named(far, plain):
     assert flow.report_.far_rows[0] == f"row 7, 'x1' = {far:g}"
 
 
-# With these random states the row would have been held out, or have judged.
-@pytest.mark.parametrize("random_state", [2, 8, 9])
+# By its hash the row would be held out with the first random state, and judge with the second.
+@pytest.mark.parametrize("random_state", [2, 63])
 def test_a_lone_far_row_neither_chooses_nor_judges(random_state):
     rng = np.random.default_rng(17)
     x = rng.normal(size=1000)

@@ -2,12 +2,12 @@
 
 Equal rows are merged and put in an order of their own by the caller. A part of the rows is set
 apart to judge what is returned. Another is held out; of a conditional density, every potential
-holds out others. Bounds, whitening and the scaling of a context bring the rows to standard
-coordinates, far rows nearer to all others, and a Gaussian is fitted to them there: the baseline,
-which what is returned is never worse than. Where the rows have fine structure, the optimizer sees
-copies of them with a little noise. The weight decay, and whether there are radial
-units, are selected on held-out rows: of a few runs that begin, the best after some iterations goes
-on. Beside it another potential is trained, from other initial weights with the same
+holds out others. A lone row far off all others does neither. Bounds, whitening and the scaling of a
+context bring the rows to standard coordinates, far rows nearer to all others, and a Gaussian is
+fitted to them there: the baseline, which what is returned is never worse than. Where the rows have
+fine structure, the optimizer sees copies of them with a little noise. The weight decay, and whether
+there are radial units, are selected on held-out rows: of a few runs that begin, the best after some
+iterations goes on. Beside it another potential is trained, from other initial weights with the same
 hyperparameters. A run is L-BFGS over the hidden weights, the last layer solved for at each step,
 stopped early on held-out rows; on a long table it goes by mini-batches in all weights, and the last
 layer is solved for at the best iterate. The model is the weighted sum of these potentials, the

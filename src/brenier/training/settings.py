@@ -100,6 +100,7 @@ class Settings:
         1e-8,
         "ridge on the network's last weights (nats per squared standard deviation of z that a "
         "feature can add)",
+        "Ablation",
     )
     algorithm: Algorithm = _number(
         Algorithm(), "what the thesis's reproduction changes and users leave alone", "Optimisers"
@@ -191,9 +192,10 @@ class Settings:
         "Radial units",
     )
     radial_noise: float = _number(
-        0.1, "how far radial units' matrices are from multiples of the identity, entry by entry"
+        0.1,
+        "how far radial units' matrices are from multiples of the identity, entry by entry",
+        "Ablation",
     )
-
     context_spread: tuple[float, float] = _number(
         (0.5, 2.0), "the same of context features and of gates", "Ablation"
     )

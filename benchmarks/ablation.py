@@ -27,7 +27,7 @@ from unittest.mock import patch
 import numpy as np
 
 import brenier.estimators.common as estimators
-import brenier.training.ensemble as ensemble
+import brenier.training.fit as recipe
 from benchmarks import data, paired, report, small
 from benchmarks.paired import Record
 from brenier import ConditionalConvexPotentialFlow, ConvexPotentialFlow
@@ -51,12 +51,12 @@ class Variant:
     ----------
     settings : mapping
         Fields of `Settings` and what they are instead.
-    equal_shares : bool
-        Whether potentials of a sum have equal weights, the Gaussian none.
+    one_split : bool
+        Whether all potentials hold out the same rows.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    equal_shares: bool = False
+    one_split: bool = False
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -65,19 +65,19 @@ class Variant:
         def changed(**kind: bool) -> Any:
             return replace(default_settings(**kind), **self.settings)
 
-        with patch.object(estimators, "default_settings", changed):
-            if not self.equal_shares:
-                yield
-                return
-            with patch.object(ensemble, "stacking_weights", _equal):
-                yield
+        splits = partial(_of_one_split, recipe._splits) if self.one_split else recipe._splits
+        with (
+            patch.object(estimators, "default_settings", changed),
+            patch.object(recipe, "_splits", splits),
+        ):
+            yield
 
 
-def _equal(potentials: Sequence[Any], *_: Any) -> np.ndarray:
-    """Return the same weight for all but the last potential, the Gaussian's."""
-    shares = np.full(len(potentials), 1.0 / (len(potentials) - 1))
-    shares[-1] = 0.0
-    return shares
+def _of_one_split(
+    splits: Callable[..., Any], rows: Any, validation: Any, settings: Any, bounds: Any
+):
+    """Return the split that a single potential has."""
+    return splits(rows, validation, replace(settings, n_estimators=1), bounds)
 
 
 def _of(**settings: Any) -> Variant:
@@ -94,7 +94,9 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "no noise on rows": _of(noise=0.0),
         "noise however wide the bandwidth": _of(noise_max_bandwidth=10.0),
         "one potential": _of(n_estimators=1, n_estimators_few=1),
-        "equal weights in the sum": Variant(equal_shares=True),
+        "3 potentials": _of(n_estimators_few=3),
+        "one split for all potentials": Variant(one_split=True),
+        "one split for three potentials": Variant({"n_estimators_few": 3}, one_split=True),
         "the best goes on after 25 iterations": _of(rung=25),
         "the best goes on after 100 iterations": _of(rung=100),
         "patience 25, no share": _of(patience_share=0.0),
@@ -110,7 +112,7 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "no gates": _of(n_gates=0),
         "one potential": _of(n_estimators=1, n_estimators_few=1),
         "3 potentials": _of(n_estimators_few=3),
-        "one split for all potentials": _of(own_splits=False),
+        "one split for all potentials": Variant(one_split=True),
         "no tail": _of(tails=False),
         "tail whatever it gains": _of(tail_gain=-np.inf),
         "patience 25, no share": _of(patience_share=0.0),
@@ -128,10 +130,13 @@ VARIANTS: Mapping[str, Mapping[str, Variant]] = {
         "no noise on rows": _of(noise=0.0),
     },
     FEW: {
-        "one split": _of(cross_rows=0),
+        "one split": Variant({"cross_rows": 0}, one_split=True),
+        "one split for three potentials": Variant(
+            {"cross_rows": 0, "n_estimators_few": 3}, one_split=True
+        ),
         "lead of two errors": _of(cross_lead=2.0),
         "lead of one error": _of(cross_lead=1.0),
-        "3 folds": _of(n_crossed=3),
+        "3 folds": _of(n_estimators_few=3),
         "noisy copies as elsewhere": _of(cross_noise_rows=0),
         "a tenth held out, a twentieth judges": _of(least_apart=0),
         "one candidate: radial units, decay 1e-3": _of(decay=1e-3),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_fits import ends_early
 
 from brenier import ConvexPotentialFlow
 from brenier.estimators.common import settings_of
-from brenier.training import ensemble
 from brenier.training.settings import Settings, default_settings
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def test_a_variant_differs_from_the_recipe(kind, label):
     assert variant.settings.keys() <= known
     same = [name for name, value in variant.settings.items() if getattr(KINDS[kind], name) == value]
     # A number that stands for several kinds may already be what it is set to in one of them.
-    assert len(same) < len(variant.settings) or variant.equal_shares
+    assert len(same) < len(variant.settings) or variant.one_split
 
 
 def test_settings_are_changed_only_while_a_variant_is_used():
@@ -48,12 +48,15 @@ def test_settings_are_changed_only_while_a_variant_is_used():
     assert settings_of(flow, conditional=False) == before
 
 
-def test_equal_shares_leave_the_gaussian_out():
-    own = ensemble.stacking_weights
-    with ablation.Variant(equal_shares=True).used():
-        shares = ensemble.stacking_weights([None] * 4, None, None)
-    np.testing.assert_allclose(shares, [1 / 3, 1 / 3, 1 / 3, 0.0])
-    assert ensemble.stacking_weights is own
+@ends_early
+def test_of_one_split_all_potentials_hold_out_the_same_rows():
+    X = np.random.default_rng(0).normal(size=(400, 2)) ** 3
+    flow = ConvexPotentialFlow(
+        widths=(3,), n_radial=0, noise=0.0, decay=1e-2, max_iter=3, n_estimators=2, judge_fraction=0
+    )
+    own = flow.fit(X).report_.n_heldout
+    with ablation.Variant(one_split=True).used():
+        assert 1.8 * flow.fit(X).report_.n_heldout < own
 
 
 def test_shares_of_the_work_are_all_of_it():

@@ -96,14 +96,16 @@ def test_help_shows_the_defaults():
     # Where the default depends on the kind of density, the help says how.
     assert composed.widths == conditional.widths == both.widths
     assert joint.n_init == conditional.n_init
-    assert joint.n_estimators == conditional.n_estimators == joint.n_estimators_few
+    assert joint.n_estimators == conditional.n_estimators
+    assert joint.few_rows == conditional.few_rows
     assert composed.n_estimators == both.n_estimators == both.n_estimators_few
     expected = {name.replace("_", "-"): str(value) for name, value in plain.items()} | {
         "widths": f"{_commas(joint.widths)}; of several maps, or with --given, "
         f"{_commas(composed.widths)}",
         "n-init": f"{joint.n_init}; of several maps {composed.n_init}, with --given {both.n_init}",
-        "n-estimators": f"{joint.n_estimators}; with --given and at most {conditional.few_rows} "
-        f"rows, {conditional.n_estimators_few}; of several maps {composed.n_estimators}",
+        "n-estimators": f"{joint.n_estimators}; of at most {joint.few_rows} rows "
+        f"{joint.n_estimators_few}, with --given {conditional.n_estimators_few}; of several maps "
+        f"{composed.n_estimators}",
     }
     assert shown == expected
 

@@ -28,14 +28,13 @@ DIFFERENT = {
     "n_gates": (4, 4, 4, 0),
     "n_radial": (8, 8, 0, 0),
     "noise": (None, None, 0.0, 0.0),
-    "own_splits": (False, False, True, True),
     "decays": (*[(1e-5, 1e-4, 1e-2)] * 2, (1e-2, 1e-1), (1e-3, 1e-2, 1e-1)),
     "n_iter_no_change": (25, 50, 25, 50),
     "n_init": (1, 3, 1, 4),
+    "own_splits": (False, False, True, True),
     "n_estimators": (3, 1, 3, 1),
-    "n_estimators_few": (3, 1, 6, 1),
+    "n_estimators_few": (4, 1, 6, 1),
     "cross_rows": (300, 300, 100, 0),
-    "n_crossed": (4, 4, 6, 1),
     "tails": (False, False, True, True),
 }
 on_kinds = pytest.mark.parametrize("kind", KINDS)
@@ -60,8 +59,9 @@ def test_defaults_are_those_of_the_kind(kind):
 @pytest.mark.parametrize("n_rows", [2000, 2001])
 def test_few_rows_get_more_potentials_where_each_learns_from_others(kind, n_rows):
     settings = settings_of(KINDS[kind][0], conditional=KINDS[kind][1])
-    expected = {"joint": 3, "composed": 1, "composed conditional": 1}
-    expected["conditional"] = 6 if n_rows == 2000 else 3
+    of_more = {"joint": 3, "conditional": 3, "composed": 1, "composed conditional": 1}
+    of_few = {**of_more, "joint": 4, "conditional": 6}
+    expected = of_few if n_rows == 2000 else of_more
     assert settings.n_potentials(n_rows) == expected[kind]
 
 

@@ -52,8 +52,7 @@ def test_few_bent_rows_are_averaged_over_folds_and_better_than_a_gaussian():
 def test_rows_are_few_up_to_a_number_and_where_they_can_be_averaged():
     settings = default_settings()
     few = crossed(settings, 100.0)
-    assert few.own_splits
-    assert few.n_estimators == settings.n_crossed == 4
+    assert few.noise_max_bandwidth == np.inf
     assert few.noise_copies == 10
     assert crossed(settings, 301.0) == settings
     composed = default_settings(composed=True)

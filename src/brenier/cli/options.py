@@ -321,8 +321,8 @@ NEstimatorsOption = Annotated[
     typer.Option(
         min=1,
         metavar="INT",
-        help="Potentials from different initial weights that are summed. [default: 3; with "
-        "--given and at most 2000 rows, 6; of several maps 1]",
+        help="Potentials from different initial weights that are summed. [default: 3; of at most "
+        "2000 rows 4, with --given 6; of several maps 1]",
         show_default=False,
     ),
 ]

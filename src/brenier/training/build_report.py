@@ -12,6 +12,7 @@ from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Progress
 from brenier.status import FitStatus
 from brenier.training.candidate import Trained
+from brenier.training.folds import Fold
 from brenier.training.judge import Judgement, judge_as_seen, judge_model
 from brenier.training.likelihood import mean_log_density
 from brenier.training.report import FitReport, gaussian_reason, remedy
@@ -23,6 +24,7 @@ from brenier.training.settings import Settings
 def build_report(
     kept: Sequence[Trained],
     everyone: Sequence[Trained],
+    whole: Fold,
     flow: ConvexFlow,
     measured: "Measured",
     session: Session,
@@ -36,6 +38,8 @@ def build_report(
         What the flow's map is the average of.
     everyone : sequence of Trained
         These, and those that time left out.
+    whole : Fold
+        The one fold; of several, all rows, none held out.
     flow : ConvexFlow
         What is returned.
     measured : Measured
@@ -72,8 +76,10 @@ def build_report(
         log_likelihood=measured.judgement.log_likelihood,
         gain=measured.judgement.gain,
         not_judged=measured.judgement.why_not,
-        gaussian_train_log_likelihood=fold.offsets.train - fold.gaussian_losses[0],
-        gaussian_heldout_log_likelihood=fold.offsets.heldout - fold.gaussian_losses[1],
+        gaussian_train_log_likelihood=whole.offsets.train - whole.gaussian_losses[0],
+        gaussian_heldout_log_likelihood=float(
+            np.mean([one.fold.offsets.heldout - one.fold.gaussian_losses[1] for one in kept])
+        ),
         history={
             field.name: tuple(getattr(record, field.name) for record in winner.iterations)
             for field in fields(Progress)

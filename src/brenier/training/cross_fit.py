@@ -1,11 +1,14 @@
-"""Few rows: every potential holds out others, and all of them together decide on the Gaussian.
+"""What all rows say of the potentials' average, each of which holds out others.
+
+The average is the model, unless the potentials are on average worse on all rows than the Gaussian
+of these: then that is returned.
 
 A quarter of forty rows is ten, and ten rows choose badly. Where rows are few every one is held out
-by some potential, and the model is the potentials' average, and beside it a share of the Gaussian.
-These two weights are the best by what the potentials say of the rows that they have not seen
-(stacking by cross-validation [1]_). By the same losses the gain over the Gaussian must exceed
-`cross_lead` of its standard errors, or the Gaussian of all rows is returned. With fewer rows still
-nothing is tried.
+by some potential, and beside their average there is a share of the Gaussian. These two weights are
+the best by what the potentials say of the rows that they have not seen (stacking by
+cross-validation [1]_). By the same losses the gain over the Gaussian must exceed `cross_lead` of
+its standard errors, or the Gaussian of all rows is returned. With fewer rows still nothing is
+tried.
 
 References
 ----------
@@ -30,7 +33,7 @@ from brenier.training.stacking import Part, losses_of_rows, losses_of_sum, weigh
 
 
 def crossed(settings: Settings, n_rows: float) -> Settings:
-    """Return the settings for so many independent rows: of few, every potential's own split.
+    """Return the settings for so many independent rows: of few, more noise.
 
     The noise on the rows is then that of the best kernel density whatever its width, and drawn more
     often: it is what keeps a potential from growing steep beyond the last row.
@@ -42,8 +45,6 @@ def crossed(settings: Settings, n_rows: float) -> Settings:
     copies = int(settings.cross_noise_rows / n_rows) // 2 * 2
     return replace(
         settings,
-        own_splits=True,
-        n_estimators=settings.n_crossed,
         noise_max_bandwidth=np.inf,
         noise_copies=max(settings.noise_copies, copies),
     )
@@ -71,16 +72,50 @@ def cross_fitted(
     session : Session
         The fit's.
     """
-    runs = [run for one in trained for run in one.runs]
-    winner = min(runs, key=lambda run: run.criterion)
-    gaussian = gaussian_candidate(whole, winner, family, settings)
     parts = [_part(one, family, settings) for one in trained]
     shares = None
     if not all(one.chosen.is_gaussian for one in trained):
         shares = weights_of_folds(parts, settings)
     if shares is None or not _leads(trained, parts, shares, settings):
-        return [Trained.of(whole, gaussian, runs, winner, session)]
+        return [_gaussian_of(whole, trained, family, settings, session)]
     return [_with_share(*pair, shares, settings) for pair in zip(trained, parts, strict=True)]
+
+
+def averaged(
+    trained: Sequence[Trained],
+    whole: Fold,
+    family: AbstractFamily,
+    settings: Settings,
+    session: Session,
+) -> list[Trained]:
+    """Return the folds' potentials as they are; or the Gaussian of all rows alone.
+
+    On any rows their average is at least as good as they are on average
+    (`brenier.potential.merge`); so what is returned is never worse than the Gaussian on these.
+
+    Parameters
+    ----------
+    trained, whole, family, settings, session
+        As of `cross_fitted`.
+    """
+    losses = [one.fold.loss_on_all(one.chosen.loss, one.chosen.heldout_loss) for one in trained]
+    if not settings.algorithm.quadratic or np.mean(losses) <= whole.gaussian_losses[0]:
+        return list(trained)
+    return [_gaussian_of(whole, trained, family, settings, session)]
+
+
+def _gaussian_of(
+    whole: Fold,
+    trained: Sequence[Trained],
+    family: AbstractFamily,
+    settings: Settings,
+    session: Session,
+) -> Trained:
+    """Return the Gaussian of all rows, in place of what was trained on the folds."""
+    runs = [run for one in trained for run in one.runs]
+    winner = min(runs, key=lambda run: run.criterion)
+    gaussian = gaussian_candidate(whole, winner, family, settings)
+    return Trained.of(whole, gaussian, runs, winner, session)
 
 
 def _part(one: Trained, family: AbstractFamily, settings: Settings) -> Part:

@@ -1,22 +1,22 @@
 """The recipe of a fit: from weighted rows to a flow, its Gaussian baseline and its report.
 
 Equal rows are merged and put in an order of their own by the caller. A part of the rows is set
-apart to judge what is returned. Another is held out; of a conditional density, every potential
-holds out others. A lone row far off all others does neither. Bounds, whitening and the scaling of a
-context bring the rows to standard coordinates, far rows nearer to all others, and a Gaussian is
-fitted to them there: the baseline, which what is returned is never worse than. Where the rows have
-fine structure, the optimizer sees copies of them with a little noise. The weight decay, and whether
-there are radial units, are selected on held-out rows: of a few runs that begin, the best after some
-iterations goes on. Beside it another potential is trained, from other initial weights with the same
-hyperparameters. A run is L-BFGS over the hidden weights, the last layer solved for at each step,
-stopped early on held-out rows; on a long table it goes by mini-batches in all weights, and the last
-layer is solved for at the best iterate. The model is the weighted sum of these potentials, the
-runner-up of the selection and the Gaussian's, the weights the best on held-out rows. Of several
-maps, potentials are trained one by one, each where those before it lead, and then together; the
-best of several such compositions is the model. A conditional density gets heavier tails where
-held-out rows ask for them. Of few rows each is held out by some potential: the model is these
-potentials' average if all rows together say that it is better than the Gaussian, and of fewer still
-it is the Gaussian.
+apart to judge what is returned. Another is held out: of few rows, and of a conditional density,
+every potential holds out others. A lone row far off all others does neither. Bounds, whitening and
+the scaling of a context bring the rows to standard coordinates, far rows nearer to all others, and
+a Gaussian is fitted to them there: the baseline, which what is returned is never worse than. Where
+the rows have fine structure, the optimizer sees copies of them with a little noise. The weight
+decay, and whether there are radial units, are selected on held-out rows: of a few runs that begin,
+the best after some iterations goes on. Beside it other potentials are trained, from other initial
+weights with the same hyperparameters. A run is L-BFGS over the hidden weights, the last layer
+solved for at each step, stopped early on held-out rows; on a long table it goes by mini-batches in
+all weights, and the last layer is solved for at the best iterate. The model is the average of these
+potentials where each holds out other rows; else their weighted sum with the runner-up of the
+selection and the Gaussian's, the weights the best on held-out rows. Of several maps, potentials are
+trained one by one, each where those before it lead, and then together; the best of several such
+compositions is the model. A conditional density gets heavier tails where held-out rows ask for
+them. Of very few rows the average is the model if all rows together say that it is better than the
+Gaussian, and of fewer still it is the Gaussian.
 
 All numbers are in `brenier.training.settings`.
 """
@@ -37,7 +37,7 @@ from brenier.program import check_process
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
-from brenier.training.cross_fit import cross_fitted, crossed
+from brenier.training.cross_fit import averaged, cross_fitted, crossed
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.far_rows import lone_rows
@@ -128,11 +128,12 @@ def fit(
     prepared = _prepared(rows, validation, family, settings, bounds, seed)
     everyone = _train(prepared.folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
-    if len(prepared.folds) > 1 and rows.effective_size <= settings.cross_rows:
-        kept = cross_fitted(kept, prepared.whole, family, settings, session)
+    if len(prepared.folds) > 1:
+        together = cross_fitted if rows.effective_size <= settings.cross_rows else averaged
+        kept = together(kept, prepared.whole, family, settings, session)
     flow = ConvexFlow(prepared.preprocessing, average([trained.map for trained in kept]))
     flow, measured = _measured(flow, kept, table, settings, session)
-    report = build_report(kept, everyone, flow, measured, session, discrete)
+    report = build_report(kept, everyone, prepared.whole, flow, measured, session, discrete)
     session.phases.close()
     return Model(flow, prepared.whole.gaussian, report)
 
@@ -216,11 +217,12 @@ def _of_rows(settings: Settings, rows: WeightedRows, *, own: bool) -> Settings:
 def _splits(
     rows: WeightedRows, validation: WeightedRows | None, settings: Settings, bounds: Bounds
 ) -> list[Split]:
-    """Return one split, or one for every potential; of all rows together if none are held out."""
+    """Return a split for every potential, one for compositions; all rows if none are held out."""
     if validation is not None:
         return [Split(rows, validation)]
     share, columns = settings.heldout_share(rows.effective_size), _bounded(bounds)
-    n_splits = settings.n_estimators if settings.own_splits else 1
+    own = settings.splits_are_own(len(rows.X)) and settings.n_maps == 1
+    n_splits = settings.n_estimators if own else 1
     lone = lone_rows(columns(rows.X), rows.weights, settings.distances)
     splits = [split_rows(rows, share, columns, turn=turn, lone=lone) for turn in range(n_splits)]
     return splits if all(split.heldout is not None for split in splits) else [Split(rows)]

@@ -100,6 +100,14 @@ class Fold:
         )
         return train, heldout
 
+    def loss_on_all(self, loss: float, heldout_loss: float) -> float:
+        """Return J on all rows (nats), given that on the training and on the held-out rows."""
+        train, heldout = self.split
+        if heldout is None:
+            return loss
+        weights = [np.sum(train.weights), np.sum(heldout.weights)]
+        return float(np.average([loss, heldout_loss], weights=weights))
+
     @property
     def gaussian_losses(self) -> tuple[float, float]:
         """The baseline's J on the training and on the held-out rows (nats)."""

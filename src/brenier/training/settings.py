@@ -123,8 +123,9 @@ class Settings:
     )
     own_splits: bool = _number(
         default=False,
-        what="whether every potential holds out other rows, so that their average has seen all",
-        trial="Densities given a context",
+        what="whether every potential holds out other rows, so that their average has seen all, "
+        "where rows are more than few",
+        trial="Own splits",
         conditional=True,
         composed_conditional=True,
     )
@@ -280,18 +281,11 @@ class Settings:
     )
     cross_rows: int = _number(
         300,
-        "independent rows up to which every potential holds out others, and all rows decide "
-        "between their average and the Gaussian",
+        "independent rows up to which all of them decide between the potentials' average and the "
+        "Gaussian",
         "Few rows",
         conditional=100,
         composed_conditional=0,
-    )
-    n_crossed: int = _number(
-        4,
-        "potentials then: with a quarter held out by each, every row is by one",
-        "Few rows",
-        conditional=6,
-        composed_conditional=1,
     )
     cross_noise_rows: int = _number(1024, "rows with all noisy copies there, at least", "Few rows")
     cross_lead: float = _number(
@@ -304,9 +298,9 @@ class Settings:
         5, "the same of each column, and one column more", "Few rows"
     )
     n_estimators_few: int = _number(
-        3,
-        "the same of few rows",
-        "Densities given a context",
+        4,
+        "the same of few rows, each of which holds out others",
+        "Own splits",
         composed=1,
         conditional=6,
         composed_conditional=1,
@@ -400,6 +394,10 @@ class Settings:
     def n_potentials(self, n_rows: int) -> int:
         """Return the number of potentials in the sum."""
         return self.n_estimators_few if n_rows <= self.few_rows else self.n_estimators
+
+    def splits_are_own(self, n_rows: int) -> bool:
+        """Whether every potential holds out other rows."""
+        return self.own_splits or n_rows <= self.few_rows
 
     def heldout_share(self, n_rows: float) -> float:
         """Return the share of so many independent rows to hold out."""

@@ -89,3 +89,5 @@ def test_one_map_is_a_single_potential_and_none_is_refused():
     assert len(single.flow_.map.potentials) == single.report_.n_maps == 1
     with pytest.raises(ValueError, match="n_maps"):
         ConvexPotentialFlow(n_maps=0).fit(rows())
+    with pytest.raises(ValueError, match="n_estimators=1 with n_maps=2; got 3.*be averaged"):
+        ConvexPotentialFlow(n_maps=2, n_estimators=3).fit(rows())

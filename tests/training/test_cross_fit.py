@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_fits import ends_early
+from small_fits import ROUNDING, ends_early
 
 from brenier import ConvexPotentialFlow
 from brenier.potential.features import SumPotential
@@ -57,3 +57,35 @@ def test_rows_are_few_up_to_a_number_and_where_they_can_be_averaged():
     assert crossed(settings, 301.0) == settings
     composed = default_settings(composed=True)
     assert crossed(composed, 100.0) == composed
+
+
+def test_more_rows_are_averaged_over_folds_and_never_below_their_gaussian():
+    X, T = bent(500, 0), bent(4000, 1)
+    flow = ConvexPotentialFlow(**SMALL).fit(X)
+    report = flow.report_
+    # A hundred rows or so held out by each of four, and all but the judge rows trained on.
+    assert (report.n_train + report.n_judge, report.n_members) == (500, 4)
+    assert 320 < report.n_heldout < 480
+    assert flow.score(T) > flow.baseline_score_samples(T).mean() + 0.3
+    assert report.train_log_likelihood > report.gaussian_train_log_likelihood
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_no_better_on_all_rows_is_the_gaussian_of_all(seed):
+    X = np.random.default_rng(seed).normal(size=(400, 2))
+    flow = ConvexPotentialFlow(**SMALL, decay=1e4).fit(X)
+    report = flow.report_
+    assert report.train_log_likelihood >= report.gaussian_train_log_likelihood - ROUNDING
+    assert report.is_gaussian
+    np.testing.assert_allclose(
+        flow.score_samples(X), flow.baseline_score_samples(X), rtol=0, atol=1e-9
+    )
+
+
+def test_own_splits_are_of_few_rows_or_given_a_context():
+    assert default_settings().splits_are_own(2000)
+    assert not default_settings().splits_are_own(2001)
+    assert default_settings(conditional=True).splits_are_own(10**6)
+    X = bent(500, 0)
+    flow = ConvexPotentialFlow(**SMALL, n_estimators=2).fit(X, validation_data=bent(200, 1))
+    assert flow.report_.n_heldout == 200

@@ -153,8 +153,8 @@ def _check_together(
         raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
     if given is not None and {"n_radial", "noise"} & settings.keys():
         raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
-    if given is not None and composed and "n_estimators" in settings:
-        raise typer.BadParameter("--n-estimators does not go with both --given and --n-maps.")
+    if composed and settings.get("n_estimators", 1) > 1:
+        raise typer.BadParameter("--n-estimators does not go with --n-maps.")
 
 
 def _fitted(

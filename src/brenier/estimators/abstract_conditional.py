@@ -228,11 +228,6 @@ class AbstractConditional(BaseEstimator):
         check_widths(self.widths)
         check_widths(self.context_widths, "context_widths")
         settings = settings_of(self, conditional=True)
-        if settings.n_maps > 1 and settings.n_estimators > 1:
-            raise ValueError(
-                f"Expected n_estimators=1 with n_maps={settings.n_maps}; got "
-                f"{settings.n_estimators}. Compositions cannot be averaged: leave it out."
-            )
         names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
         check_scales(X, column_names(self))
         check_scales(Y, names)

@@ -77,6 +77,11 @@ def settings_of(estimator: Any, *, conditional: bool) -> Settings:
         given["n_estimators_few"] = given["n_estimators"]
     settings = replace(defaults, **given)
     _check_algorithm(settings, conditional=conditional)
+    if settings.n_maps > 1 and settings.n_estimators > 1:
+        raise ValueError(
+            f"Expected n_estimators=1 with n_maps={settings.n_maps}; got {settings.n_estimators}. "
+            "Compositions cannot be averaged: leave it out."
+        )
     return settings
 
 

@@ -124,12 +124,12 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         Potentials whose sum is the model's, from different initial weights. The sum of convex
         potentials is one, so the map stays an optimal-transport map. Of at most 2000 rows every one
         holds out others, so that their average has learnt from all; of at most 300 it is the model
-        where all rows say that it is better than the Gaussian. Of more rows, of compositions and
-        with `validation_data` all have the same held-out rows: of three or more one then is the
+        where all rows say that it is better than the Gaussian. Of more rows and with
+        `validation_data` all have the same held-out rows: of three or more one then is the
         runner-up of the selection of hyperparameters, and the weights, and that of the Gaussian's
         potential beside them, are the best on these rows; without any they are equal. A single one
-        is returned as it was found. None: 4 of at most 2000 rows, 3 of more; of several maps 1 in
-        each.
+        is returned as it was found. None: 4 of at most 2000 rows, 3 of more; of several maps 1,
+        since compositions cannot be averaged.
     algorithm : Algorithm, optional
         How the density is trained, if not as users want it: for the thesis's experiments.
     random_state : int, RandomState or None, default=0

@@ -217,12 +217,11 @@ def _of_rows(settings: Settings, rows: WeightedRows, *, own: bool) -> Settings:
 def _splits(
     rows: WeightedRows, validation: WeightedRows | None, settings: Settings, bounds: Bounds
 ) -> list[Split]:
-    """Return a split for every potential, one for compositions; all rows if none are held out."""
+    """Return one split, or one for every potential; of all rows together if none are held out."""
     if validation is not None:
         return [Split(rows, validation)]
     share, columns = settings.heldout_share(rows.effective_size), _bounded(bounds)
-    own = settings.splits_are_own(len(rows.X)) and settings.n_maps == 1
-    n_splits = settings.n_estimators if own else 1
+    n_splits = settings.n_estimators if settings.splits_are_own(len(rows.X)) else 1
     lone = lone_rows(columns(rows.X), rows.weights, settings.distances)
     splits = [split_rows(rows, share, columns, turn=turn, lone=lone) for turn in range(n_splits)]
     return splits if all(split.heldout is not None for split in splits) else [Split(rows)]

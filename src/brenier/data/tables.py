@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from brenier.data.names import checked_columns, matching, quoted, suggestion
+from brenier.data.names import checked_columns, quoted
+from brenier.patterns import matching, suggestion
 
 DUMMIES = (
     "Put in place of each one column of 0 and 1 for each value but one (pandas.get_dummies and "

@@ -246,6 +246,20 @@ def with_names(values: "np.ndarray", names: Sequence[str] | None) -> Any:
     return values if names is None else pl.from_numpy(values, schema=list(names))
 
 
+def as_context(flow: Any, X: "np.ndarray") -> Any:
+    """Return rows of a model's first columns, the context's if it has one, as its methods take."""
+    return with_names(X, stored_names(flow))
+
+
+def as_arguments(flow: Any, rows: "np.ndarray") -> tuple[Any, ...]:
+    """Return rows of all columns as what the model's methods take: with a context, two."""
+    n_context = len(context_names(flow))
+    if not n_context:
+        return (as_context(flow, rows),)
+    X, Y = rows[:, :n_context].copy(), rows[:, n_context:].copy()
+    return as_context(flow, X), with_names(Y, density_names(flow))
+
+
 def split_column(
     table: "Table", column: str | None, path: str, what: str
 ) -> "tuple[Table, np.ndarray | None]":

@@ -212,10 +212,14 @@ def read_rows(path: str, names: Sequence[str], reading: Reading) -> "np.ndarray"
     Columns are put in order by name, and those that are not needed left out, which is said on
     standard error. Those of files without names, and of models without, are taken as they come.
     """
-    unnamed = list(names) == default_names(len(names))
-    table = reading.table(path, enough=() if unnamed else names)
+    table = reading.table(path, enough=enough_of(names))
     reading.say([path], table.notes)
     return in_order(table, names, path, quiet=reading.quiet)
+
+
+def enough_of(names: Sequence[str]) -> Sequence[str]:
+    """Return which columns of a file are enough; none where a model's have no names: all are."""
+    return () if list(names) == default_names(len(names)) else names
 
 
 def in_order(

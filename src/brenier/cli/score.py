@@ -15,11 +15,13 @@ from brenier.cli.files import (
     check_output,
     density_names,
     display_name,
+    enough_of,
+    in_order,
     load_density,
-    read_rows,
     variable_names,
 )
 from brenier.cli.summary import print_json, print_lines, say
+from brenier.cli.weights import WeightsColumn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,16 +49,20 @@ def score(
     columns: o.ColumnsOption = None,
     drop: o.DropOption = None,
     drop_missing: o.DropMissingOption = False,
+    weights: o.WeightsOption = None,
+    log_weights: o.LogWeightsOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Print the mean log-likelihood of a data file under a model.
 
-    Log-likelihoods are in nats per row, with standard errors.
+    Log-likelihoods are in nats per row, with standard errors. Weights, those of a chain's file too,
+    weight the mean.
     """
     if json and output == STANDARD:
         raise typer.BadParameter("--json and -o - would both write to standard output.")
+    column = WeightsColumn.of(weights, log_weights)
     reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
     with door(debug=debug, quiet=quiet):
         from brenier.io.table import write_table
@@ -64,8 +70,7 @@ def score(
         if output is not None:
             check_output(output, inputs=(model, data))
         flow = load_density(model)
-        X = read_rows(data, variable_names(flow), reading)
-        result = _score(flow, X)
+        result = _score(flow, *_read(data, variable_names(flow), column, reading))
         if output is not None:
             write_table(output, result.log_density, ["log_density"])
         if json:
@@ -76,15 +81,30 @@ def score(
             typer.echo(repr(result.mean.mean))
 
 
+def _read(
+    path: str, names: list[str], column: WeightsColumn, reading: Reading
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """Return the rows of a data file, in the model's columns, and their weights if it has any."""
+    table, weights = column.read(path, reading, own_chains=False, enough=enough_of(names))
+    reading.say([path], table.notes)
+    X = in_order(table, names, path, quiet=reading.quiet)
+    if weights is not None and not (weights > 0).any():
+        raise ValueError(
+            f"Expected a positive weight in {display_name(path)}; got zero for every row."
+        )
+    return X, weights
+
+
 @dataclass(frozen=True)
 class _Score:
     """Log-densities of N rows, their mean, and that of what they gain over the Gaussian.
 
-    `inside` are the means over the rows whose density is not zero, where there are others;
-    `discrete` the columns of the fit whose values repeat.
+    Rows of weight zero count in neither. `inside` are the means over the rows whose density is not
+    zero, where there are others; `discrete` the columns of the fit whose values repeat.
     """
 
     log_density: "np.ndarray"
+    weights: "np.ndarray | None"
     mean: "MeanAndError"
     gain: "MeanAndError"
     inside: "tuple[MeanAndError, MeanAndError] | None"
@@ -92,36 +112,64 @@ class _Score:
     discrete: tuple[str, ...]
 
     @property
+    def effective_size(self) -> float:
+        """How many rows of equal weight they are worth."""
+        from brenier.data.weights import effective_size
+
+        N = len(self.log_density)
+        return float(N) if self.weights is None else effective_size(self.weights)
+
+    @property
+    def size(self) -> str:
+        """How many rows there are, and what they are worth where weights differ."""
+        from brenier.data.weights import are_unequal
+        from brenier.training.report import worth
+
+        of_weights = worth(self.effective_size) if are_unequal(self.weights) else ""
+        return f"{len(self.log_density)}{of_weights}"
+
+    @property
     def verdict(self) -> str:
         from brenier.training.report import no_gain_of, verdict
 
         if self.discrete:
             return no_gain_of(self.discrete)
-        return verdict(self.gain, rows=f"these {len(self.log_density)} rows")
+        weighted = "" if self.weights is None else "weighted "
+        return verdict(self.gain, rows=f"these {len(self.log_density)} {weighted}rows")
 
 
-def _score(flow: Any, X: "np.ndarray") -> _Score:
+def _score(flow: Any, X: "np.ndarray", weights: "np.ndarray | None") -> _Score:
     import numpy as np
-
-    from brenier.training.report import MeanAndError
 
     rows = as_arguments(flow, X)
     log_density = flow.score_samples(*rows)
     baseline = flow.baseline_score_samples(*rows)
     positive = log_density > -np.inf
+    counts = np.ones(len(X), dtype=bool) if weights is None else weights > 0
     gain = np.full(len(X), -np.inf)
     gain[positive] = log_density[positive] - baseline[positive]
-    inside = None
-    if positive.any() and not positive.all():
-        inside = MeanAndError.of(log_density[positive]), MeanAndError.of(gain[positive])
+    zero = np.flatnonzero(counts & ~positive)
+    inside, others = None, counts & positive
+    if len(zero) and others.any():
+        inside = _mean(log_density, weights, others), _mean(gain, weights, others)
     return _Score(
         log_density,
-        MeanAndError.of(log_density),
-        MeanAndError.of(gain),
+        weights,
+        _mean(log_density, weights, counts),
+        _mean(gain, weights, counts),
         inside,
-        tuple(_zero_row(flow, X, int(row)) for row in np.flatnonzero(~positive)),
+        tuple(_zero_row(flow, X, int(row)) for row in zero),
         tuple(name for part in _parts(flow) for name in part.report_.discrete),
     )
+
+
+def _mean(
+    values: "np.ndarray", weights: "np.ndarray | None", among: "np.ndarray"
+) -> "MeanAndError":
+    """Return the mean of some values, weighted if there are weights."""
+    from brenier.training.report import MeanAndError
+
+    return MeanAndError.of(values[among], None if weights is None else weights[among])
 
 
 def _parts(flow: Any) -> list[Any]:
@@ -159,10 +207,11 @@ def _bounds(flow: Any) -> dict[str, tuple[float, float]]:
 
 
 def _print_score(result: _Score, title: str, *, output: str | None) -> None:
+    weighted = "" if result.weights is None else ", weighted"
     lines = [
-        ("rows", str(len(result.log_density))),
-        ("mean log-likelihood", _text(result.mean)),
-        *([] if result.discrete else [("gain over Gaussian", _text(result.gain))]),
+        ("rows", result.size),
+        ("mean log-likelihood", _text(result.mean, weighted)),
+        *([] if result.discrete else [("gain over Gaussian", _text(result.gain, weighted))]),
     ]
     if result.zero:
         more = len(result.zero) - SHOWN
@@ -184,9 +233,9 @@ def _print_score(result: _Score, title: str, *, output: str | None) -> None:
         say(f"Log-densities written to {output}")
 
 
-def _text(value: "MeanAndError") -> str:
+def _text(value: "MeanAndError", weighted: str = "") -> str:
     known_error = not math.isnan(value.standard_error)
-    return f"{value if known_error else format(value.mean, '.4f')} nats per row"
+    return f"{value if known_error else format(value.mean, '.4f')} nats per row{weighted}"
 
 
 def _score_json(result: _Score) -> dict[str, Any]:
@@ -194,6 +243,8 @@ def _score_json(result: _Score) -> dict[str, Any]:
     claimed = not result.discrete
     return {
         "rows": len(result.log_density),
+        "weighted": result.weights is not None,
+        "effective_size": result.effective_size,
         "log_likelihood": _plain(result.mean),
         "gain": _plain(result.gain) if claimed else None,
         "rows_of_density_zero": len(result.zero),

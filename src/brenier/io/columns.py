@@ -86,7 +86,7 @@ def choose(names: Sequence[str], columns: Columns, where: str, roles: Roles = NO
         unique.
     """
     called = [name or unnamed(j) for j, name in enumerate(names)]
-    roles = _without(roles, _asked_for(called, columns, roles, where))
+    roles = _without(roles, (*_asked_for(called, columns, roles, where), *columns.enough))
     kept = _kept(called, columns, roles, where)
     own = [roles.weights] * columns.own_weights + [roles.chain] * columns.own_chains
     read = {*kept, *columns.also, *own}

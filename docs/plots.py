@@ -72,7 +72,8 @@ new ones if there are none, and returns what it drew on: `plot_density(flow,
 X).figure.savefig("density.png")`.
 
 The [reference](api.md#plots) has all their arguments. Here `flow` is a fit of two columns, `X`
-the rows it was fitted to, `X_new` others; `posterior` is a fit of four columns to `draws`.
+the rows it was fitted to, `X_new` others; `posterior` is a fit of four columns to `draws`. Tables
+may have more columns than the fit where that was told its own (`columns=`).
 
 From the command line it is `brenier plot MODEL [DATA] -o FILE`, the ending `.png`, `.svg` or
 `.pdf`. Without `--kind` it draws the density of one or two columns, of more columns samples,

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -190,11 +191,31 @@ def test_the_lines_of_the_page_of_plots_draw(pictures):
         plt.close(figure)
 
 
+def tool(name):
+    """Return a module of the folder `tools`."""
+    module = module_from_spec(spec_from_file_location(name, ROOT / "tools" / f"{name}.py"))
+    sys.modules[name] = module
+    module.__spec__.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_sizes_has_every_requirement():
+    sizes = tool("sizes")
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split("[<>=]", text)[0] for text in asked}
+    assert set(sizes.USES) == names
+    assert {name for packages in sizes.PARTS.values() for name in packages} == names
+    assert sizes.needed("brenier").keys() > names
+    rows = re.findall(r"^\| (.*?) \| .* \| ([\d.]+) \|$", sizes.PAGE.read_text(), re.MULTILINE)
+    page = {name: float(size) for name, size in rows}
+    assert page.keys() > {*names, *sizes.PARTS, "jaxlib"}
+    together = sum(page[part] for part in sizes.PARTS)
+    # Of tenths that are added up.
+    assert together == pytest.approx(page["**together**"], abs=0.05 * (len(sizes.PARTS) + 1))
+
+
 def test_the_release_check_knows_what_is_promised():
-    path = ROOT / "tools" / "release_check.py"
-    check = module_from_spec(spec_from_file_location("release_check", path))
-    sys.modules["release_check"] = check
-    check.__spec__.loader.exec_module(check)
+    check = tool("release_check")
     page = (ROOT / "docs" / "release.md").read_text()
     assert check.promised_pythons() == ["3.11", "3.12", "3.13"]
     assert check.lowest_jax() == "jax==0.8.*"

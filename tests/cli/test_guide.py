@@ -1,4 +1,4 @@
-"""The guide's section on files and columns: its commands say what stands there."""
+"""The guide: commands on files and columns, and sessions of Python, say what stands there."""
 
 import re
 import shlex
@@ -29,3 +29,24 @@ def test_what_is_said_of_files(name, tmp_path, monkeypatch):
     assert expected
     assert [line for line in expected if line not in said] == []
     assert ("Note: " in result.stderr) == any(line.startswith("Note: ") for line in lines)
+
+
+def test_sessions_print_what_stands_there(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import sessions
+
+    assert GUIDE.count("```pycon\n") == len(sessions.SESSION.findall(GUIDE)) > 0
+    assert sessions.text() == GUIDE
+
+
+def test_a_session_says_what_python_would(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import sessions
+
+    asked = "```pycon\n>>> x = [\n...     1,\n... ]\n>>> x\n5\n>>> print(2)\n>>> x[3]\n```"
+    found = sessions.SESSION.fullmatch(asked)
+    answers = "... ]\n>>> x\n[1]\n>>> print(2)\n2\n>>> x[3]\nTraceback (most recent call last):\n"
+    answers += "  ...\nIndexError: list index out of range\n```"
+    assert sessions.answered(found, {}) == asked[: asked.index("... ]")] + answers
+    found = sessions.SESSION.fullmatch(f"<!-- needs nonesuch -->\n{asked}")
+    assert sessions.answered(found, {}) == found[0]

@@ -104,6 +104,24 @@ def test_columns_are_chosen_and_ordered(tmp_path):
     assert_one_error(wrong, "Expected columns among", "nonesuch")
 
 
+@pytest.mark.parametrize("name", ["joint", "triangular", "conditional-one"])
+def test_tables_may_have_more_columns_than_the_model(name, tmp_path):
+    flow = load(FIXTURES / f"{name}.brenier")
+    names = variable_names(flow)
+    context = names[: flow.n_features_in_]
+    # As if it had been fitted so in Python.
+    flow.feature_names_in_ = np.array(context, dtype=object)
+    flow.set_params(columns=context)
+    flow.save(tmp_path / "m.brenier")
+    table = pl.read_csv(drawn_rows(FIXTURES / f"{name}.brenier", tmp_path))
+    larger = table.with_columns(star=pl.lit("Vega")).select("star", *reversed(names))
+    larger.write_csv(tmp_path / "large.csv")
+    call = ("plot", tmp_path / "m.brenier", tmp_path / "large.csv", "-o", tmp_path / "p.png")
+    for kind in ("samples", "normal", "calibration"):
+        said = done(*call, "--kind", kind).stderr
+        assert "star not needed and left out" in said
+
+
 def test_without_data_there_is_no_panel_above_the_diagonal():
     flow = load(FIXTURES / "joint.brenier")
     names = variable_names(flow)

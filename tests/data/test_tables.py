@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from brenier.data.names import checked_columns, matching
+from brenier.data.names import checked_columns
 from brenier.data.tables import check_kinds, chosen, columns_of, frame_of, names_of, numbers
 
 A = [0.5, 1.5, 2.5]
@@ -118,14 +118,6 @@ def test_columns_are_chosen_by_names_and_patterns(make):
     assert read(chosen(table, ["a"])).shape == (3, 1)
     with pytest.raises(ValueError, match="'name2', which is none of them. Did you mean 'name'"):
         chosen(table, ["name2"])
-
-
-def test_brackets_and_stars_of_names_are_letters():
-    names = ["theta[0]", "theta[1]", "theta0", "a*", "ab"]
-    assert matching("theta[0]", names) == [0]
-    assert matching("theta[*", names) == [0, 1]
-    assert matching("a*", names) == [3]
-    assert matching("theta[01]", names) == []
 
 
 @pytest.mark.parametrize("columns", ["ab", [], [1], ["a", None]])

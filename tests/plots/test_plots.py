@@ -10,6 +10,9 @@ from xml.sax.saxutils import escape
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -100,6 +103,40 @@ def test_a_flow_must_be_fitted(name):
     with pytest.raises(NotFittedError):
         PICTURES[name](ConvexPotentialFlow(), np.zeros((3, 2)), None)
     assert plt.get_fignums() == []
+
+
+def drawn_points(drawn):
+    """Return the points of all lines, panel by panel."""
+    axes = drawn.axes if isinstance(drawn, Figure) else [drawn]
+    return [np.column_stack(line.get_data()) for ax in axes for line in ax.lines]
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pa.table])
+@pytest.mark.parametrize("name", [name for name in PICTURES if name != "training"])
+def test_columns_of_a_fit_are_found_in_larger_tables(name, kind, moon):
+    flow, X = moon
+    columns = {"name": ["star"] * len(X), "width": X["width"], "length": X["length"]}
+    choosing = copy.deepcopy(flow).set_params(columns=["length", "w*"])
+    where = [Figure() if name == "samples" else blank() for _ in range(2)]
+    found = drawn_points(PICTURES[name](choosing, kind(columns), where[0]))
+    expected = drawn_points(PICTURES[name](flow, X, where[1]))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="none called 'width'"):
+        PICTURES[name](choosing, X[["length"]], None)
+    # All columns of a table are those of the fit where it chose none.
+    with pytest.raises(ValueError, match="Expected|unseen"):
+        PICTURES[name](flow, kind(columns), None)
+
+
+@pytest.mark.parametrize("name", ["density", "map", "samples"])
+def test_text_and_missing_values_in_rows_are_named(name, moon):
+    flow, X = moon
+    with pytest.raises(ValueError, match="got str 'wide' in row 0 column 'width'"):
+        PICTURES[name](flow, X.with_columns(width=pl.lit("wide")), None)
+    missing = pl.when(pl.int_range(pl.len()) > 0).then(pl.col("width"))
+    with pytest.raises(ValueError, match=r"NaN or infinity in 1 of 300 rows \(first: row 0"):
+        PICTURES[name](flow, X.with_columns(width=missing), None)
 
 
 def test_the_example_runs(moon, tmp_path, monkeypatch):

@@ -17,12 +17,13 @@ from typing import Annotated
 
 import typer
 
-from brenier.cli.apply import inverse, sample, score, transform
+from brenier.cli.apply import inverse, sample, transform
 from brenier.cli.clock import leave, process_began
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.plot import plot
 from brenier.cli.reproduce import reproduce
+from brenier.cli.score import score
 from brenier.cli.streams import occupy_closed_descriptors
 
 app = typer.Typer(

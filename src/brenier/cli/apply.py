@@ -1,7 +1,5 @@
-"""`brenier score`, `sample`, `transform`, `inverse`: a model file applied to rows."""
+"""`brenier sample`, `transform`, `inverse`: rows of a model, and rows carried by its map."""
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,73 +9,20 @@ from brenier.cli.door import door
 from brenier.cli.files import (
     STANDARD,
     Reading,
+    as_arguments,
+    as_context,
     check_output,
     context_names,
     density_names,
-    display_name,
     is_conditional,
     load_density,
     read_rows,
-    stored_names,
     variable_names,
-    with_names,
 )
-from brenier.cli.summary import print_json, print_lines, say
 from brenier.data.names import default_names
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from brenier.training.report import MeanAndError
-
-# Rows of density zero that are listed.
-SHOWN = 5
-
-
-def score(
-    model: o.ModelArgument,
-    data: o.DataArgument,
-    *,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Where to write every row's log-density (nats), column log_density.",
-            show_default=False,
-        ),
-    ] = None,
-    columns: o.ColumnsOption = None,
-    drop: o.DropOption = None,
-    drop_missing: o.DropMissingOption = False,
-    quiet: o.Quiet = False,
-    json: o.Json = False,
-    debug: o.Debug = False,
-) -> None:
-    """Print the mean log-likelihood of a data file under a model.
-
-    Log-likelihoods are in nats per row, with standard errors.
-    """
-    if json and output == STANDARD:
-        raise typer.BadParameter("--json and -o - would both write to standard output.")
-    reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
-    with door(debug=debug, quiet=quiet):
-        from brenier.io.table import write_table
-
-        if output is not None:
-            check_output(output, inputs=(model, data))
-        flow = load_density(model)
-        X = read_rows(data, variable_names(flow), reading)
-        result = _score(flow, X)
-        if output is not None:
-            write_table(output, result.log_density, ["log_density"])
-        if json:
-            print_json({"model": model, "data": data, **_score_json(result)})
-        elif not quiet:
-            _print_score(result, f"{display_name(data)} under {model}", output=output)
-        elif output != STANDARD:
-            typer.echo(repr(result.mean.mean))
 
 
 def sample(
@@ -133,7 +78,7 @@ def sample(
             rows = flow.sample(n, random_state=seed)
         else:
             context = read_rows(given, context_names(flow), reading)
-            rows = _drawn(context, flow.sample(_named(flow, context), n, random_state=seed))
+            rows = _drawn(context, flow.sample(as_context(flow, context), n, random_state=seed))
         _write(output, *_with_constants(flow, rows, variable_names(flow)))
 
 
@@ -156,7 +101,7 @@ def transform(
         check_output(output, inputs=(model, data))
         flow = load_density(model)
         X = read_rows(data, variable_names(flow), reading)
-        Z = flow.transform(*_arguments(flow, X))
+        Z = flow.transform(*as_arguments(flow, X))
         _write(output, Z, _normal_names(flow))
 
 
@@ -183,23 +128,10 @@ def inverse(
         rows = read_rows(data, [*context, *_normal_names(flow)], reading)
         X, Z = rows[:, : len(context)], rows[:, len(context) :]
         if context:
-            Y = flow.inverse_transform(_named(flow, X.copy()), Z)
+            Y = flow.inverse_transform(as_context(flow, X.copy()), Z)
         else:
             Y = flow.inverse_transform(Z)
         _write(output, *_with_constants(flow, Y, density_names(flow)))
-
-
-def _named(flow: Any, X: "np.ndarray") -> Any:
-    return with_names(X, stored_names(flow))
-
-
-def _arguments(flow: Any, rows: "np.ndarray") -> tuple[Any, ...]:
-    """Return rows of all columns as what the model's methods take: with a context, two."""
-    n_context = len(context_names(flow))
-    if not n_context:
-        return (_named(flow, rows),)
-    X, Y = rows[:, :n_context].copy(), rows[:, n_context:].copy()
-    return _named(flow, X), with_names(Y, density_names(flow))
 
 
 def _normal_names(flow: Any) -> list[str]:
@@ -238,136 +170,3 @@ def _write(path: str, values: "np.ndarray", names: list[str]) -> None:
     from brenier.io.table import write_table
 
     write_table(path, values, names)
-
-
-@dataclass(frozen=True)
-class _Score:
-    """Log-densities of N rows, their mean, and that of what they gain over the Gaussian.
-
-    `inside` are the means over the rows whose density is not zero, where there are others;
-    `discrete` the columns of the fit whose values repeat.
-    """
-
-    log_density: "np.ndarray"
-    mean: "MeanAndError"
-    gain: "MeanAndError"
-    inside: "tuple[MeanAndError, MeanAndError] | None"
-    zero: tuple[str, ...]
-    discrete: tuple[str, ...]
-
-    @property
-    def verdict(self) -> str:
-        from brenier.training.report import no_gain_of, verdict
-
-        if self.discrete:
-            return no_gain_of(self.discrete)
-        return verdict(self.gain, rows=f"these {len(self.log_density)} rows")
-
-
-def _score(flow: Any, X: "np.ndarray") -> _Score:
-    import numpy as np
-
-    from brenier.training.report import MeanAndError
-
-    rows = _arguments(flow, X)
-    log_density = flow.score_samples(*rows)
-    baseline = flow.baseline_score_samples(*rows)
-    positive = log_density > -np.inf
-    gain = np.full(len(X), -np.inf)
-    gain[positive] = log_density[positive] - baseline[positive]
-    inside = None
-    if positive.any() and not positive.all():
-        inside = MeanAndError.of(log_density[positive]), MeanAndError.of(gain[positive])
-    return _Score(
-        log_density,
-        MeanAndError.of(log_density),
-        MeanAndError.of(gain),
-        inside,
-        tuple(_zero_row(flow, X, int(row)) for row in np.flatnonzero(~positive)),
-        tuple(name for part in _parts(flow) for name in part.report_.discrete),
-    )
-
-
-def _parts(flow: Any) -> list[Any]:
-    """Return the flows that a model is made of."""
-    from brenier.estimators import TriangularConvexPotentialFlow
-
-    return flow.flows_ if isinstance(flow, TriangularConvexPotentialFlow) else [flow]
-
-
-def _zero_row(flow: Any, X: "np.ndarray", row: int) -> str:
-    """Return a row's number, counted from 1, and the bounds it violates."""
-    values = dict(zip(variable_names(flow), X[row], strict=True))
-    outside = [
-        f"{name} = {values[name]:g} is not in ({low:g}, {high:g})"
-        for name, (low, high) in _bounds(flow).items()
-        if not low < values[name] < high
-    ]
-    return f"row {row + 1}: {', '.join(outside) or 'too far from the training data'}"
-
-
-def _bounds(flow: Any) -> dict[str, tuple[float, float]]:
-    """Return the bounds of the columns that a model is a density of."""
-    from brenier.estimators import TriangularConvexPotentialFlow
-
-    if isinstance(flow, TriangularConvexPotentialFlow):
-        parts = zip(flow.flows_, flow.blocks_, strict=True)
-    else:
-        parts = [(flow, density_names(flow))]
-    bounds = [(part.flow_.preprocessing.column_bounds, names) for part, names in parts]
-    return {
-        name: (float(low), float(high))
-        for of_part, names in bounds
-        for name, low, high in zip(names, of_part.low, of_part.high, strict=True)
-    }
-
-
-def _print_score(result: _Score, title: str, *, output: str | None) -> None:
-    lines = [
-        ("rows", str(len(result.log_density))),
-        ("mean log-likelihood", _text(result.mean)),
-        *([] if result.discrete else [("gain over Gaussian", _text(result.gain))]),
-    ]
-    if result.zero:
-        more = len(result.zero) - SHOWN
-        shown = [*result.zero[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        lines.append(("density zero", f"{len(result.zero)} rows (counted from 1)"))
-        lines += [("", text) for text in shown]
-    if result.inside is not None:
-        mean, gain = result.inside
-        known = "" if result.discrete else f", gain over Gaussian {_text(gain)}"
-        lines.append(("the other rows", f"{_text(mean)}{known}"))
-    to_stderr = output == STANDARD
-    print_lines(title, lines, to_stderr=to_stderr)
-    say(result.verdict, to_stderr=to_stderr)
-    if result.gain.mean > 0:
-        say(
-            "Rows that the model was fitted to flatter it; judge it by others.", to_stderr=to_stderr
-        )
-    if output not in (None, STANDARD):
-        say(f"Log-densities written to {output}")
-
-
-def _text(value: "MeanAndError") -> str:
-    known_error = not math.isnan(value.standard_error)
-    return f"{value if known_error else format(value.mean, '.4f')} nats per row"
-
-
-def _score_json(result: _Score) -> dict[str, Any]:
-    inside = result.inside or (result.mean, result.gain)
-    claimed = not result.discrete
-    return {
-        "rows": len(result.log_density),
-        "log_likelihood": _plain(result.mean),
-        "gain": _plain(result.gain) if claimed else None,
-        "rows_of_density_zero": len(result.zero),
-        "first_of_density_zero": list(result.zero[:SHOWN]),
-        "log_likelihood_of_other_rows": _plain(inside[0]),
-        "gain_of_other_rows": _plain(inside[1]) if claimed else None,
-        "verdict": result.verdict,
-    }
-
-
-def _plain(value: "MeanAndError") -> dict[str, float]:
-    low, high = value.interval
-    return {"mean": value.mean, "standard_error": value.standard_error, "low": low, "high": high}

@@ -212,10 +212,14 @@ def read_rows(path: str, names: Sequence[str], reading: Reading) -> "np.ndarray"
     Columns are put in order by name, and those that are not needed left out, which is said on
     standard error. Those of files without names, and of models without, are taken as they come.
     """
-    unnamed = list(names) == default_names(len(names))
-    table = reading.table(path, enough=() if unnamed else names)
+    table = reading.table(path, enough=enough_of(names))
     reading.say([path], table.notes)
     return in_order(table, names, path, quiet=reading.quiet)
+
+
+def enough_of(names: Sequence[str]) -> Sequence[str]:
+    """Return which columns of a file are enough; none where a model's have no names: all are."""
+    return () if list(names) == default_names(len(names)) else names
 
 
 def in_order(
@@ -244,6 +248,20 @@ def with_names(values: "np.ndarray", names: Sequence[str] | None) -> Any:
     import polars as pl
 
     return values if names is None else pl.from_numpy(values, schema=list(names))
+
+
+def as_context(flow: Any, X: "np.ndarray") -> Any:
+    """Return rows of a model's first columns, the context's if it has one, as its methods take."""
+    return with_names(X, stored_names(flow))
+
+
+def as_arguments(flow: Any, rows: "np.ndarray") -> tuple[Any, ...]:
+    """Return rows of all columns as what the model's methods take: with a context, two."""
+    n_context = len(context_names(flow))
+    if not n_context:
+        return (as_context(flow, rows),)
+    X, Y = rows[:, :n_context].copy(), rows[:, n_context:].copy()
+    return as_context(flow, X), with_names(Y, density_names(flow))
 
 
 def split_column(

@@ -103,8 +103,7 @@ def fit(
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
-    if weights is not None and log_weights is not None:
-        raise typer.BadParameter("--weights and --log-weights are the same weights: give one.")
+    weights_column = WeightsColumn.of(weights, log_weights)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
     reading = Reading.of(
@@ -116,9 +115,7 @@ def fit(
         check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
-            inputs = read_inputs(
-                data, validation, WeightsColumn(weights, log_weights), chains, reading
-            )
+            inputs = read_inputs(data, validation, weights_column, chains, reading)
             if isinstance(listener, PhaseLines):
                 note(f"Fitting {inputs.size(inputs.worth)}")
             settings |= _algorithm(algorithm, thesis=thesis)

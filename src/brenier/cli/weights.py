@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from brenier.cli.files import Reading, display_name, split_column
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ class WeightsColumn:
     plain: str | None
     log: str | None
 
+    @staticmethod
+    def of(plain: str | None, log: str | None) -> "WeightsColumn":
+        """Return what the options of a command say."""
+        if plain is not None and log is not None:
+            raise typer.BadParameter("--weights and --log-weights are the same weights: give one.")
+        return WeightsColumn(plain, log)
+
     @property
     def name(self) -> str | None:
         """What the column is called."""
@@ -30,6 +39,7 @@ class WeightsColumn:
         reading: Reading,
         *,
         chains: str | None = None,
+        own_chains: bool = True,
         enough: Sequence[str] = (),
         missing_ok: bool = False,
     ) -> "tuple[Table, np.ndarray | None]":
@@ -45,6 +55,8 @@ class WeightsColumn:
             How it is read.
         chains : str, optional
             The column that says which chain a row is of, which is read, too.
+        own_chains : bool
+            Whether chains that the format has are returned where `chains` names none.
         enough : sequence of str
             The variables that are enough, where not all are wanted.
         missing_ok : bool
@@ -57,7 +69,7 @@ class WeightsColumn:
             also=[name for name in (self.name, chains) if name is not None],
             enough=enough,
             own_weights=self.name is None,
-            own_chains=chains is None,
+            own_chains=own_chains and chains is None,
             # Minus infinity is the logarithm of a weight of zero.
             allow_infinite=self.log is not None,
         )

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from brenier.data.names import position_of, suggestion
+from brenier.data.names import position_of
+from brenier.patterns import suggestion
 
 
 class Bounds(NamedTuple):

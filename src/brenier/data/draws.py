@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from brenier.data.names import quoted, suggestion
+from brenier.data.names import quoted
+from brenier.patterns import suggestion
 
 # A column's name: a variable's, and the place of an entry if that has several.
 ENTRY = re.compile(r"(?P<variable>.+)\[(?P<place>[^\[\]]+)\]", re.DOTALL)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from brenier.data.names import checked_columns, matching, quoted, suggestion
+from brenier.data.names import checked_columns, quoted
+from brenier.patterns import matching, suggestion
 
 DUMMIES = (
     "Put in place of each one column of 0 and 1 for each value but one (pandas.get_dummies and "
@@ -132,6 +133,26 @@ def chosen(table: Any, patterns: Sequence[str]) -> Any:
     return frame.select(at)
 
 
+def named(table: Any, names: Sequence[str]) -> Any:
+    """Return a table's columns of these names, in this order; an array is taken to have no others.
+
+    Raises
+    ------
+    ValueError
+        If one is missing.
+    """
+    frame = frame_of(table)
+    if frame is None:
+        return table
+    missing = [name for name in names if name not in frame.names]
+    if missing:
+        raise ValueError(
+            f"Expected a table with the columns of the fit ({quoted(names)}); got none called "
+            f"{quoted(missing)}."
+        )
+    return frame.select([frame.names.index(name) for name in names])
+
+
 def check_kinds(columns: Sequence[Any], names: Sequence[str]) -> None:
     """Raise `ValueError` that names columns of categories, dates, lists and complex numbers."""
     kinds = [_type_name(column) for column in columns]
@@ -188,9 +209,10 @@ def _cells(column: Any) -> np.ndarray:
 
 def _no_number(cells: np.ndarray, name: str) -> ValueError:
     row = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+    (cell,) = cells[row : row + 1].tolist()
     return ValueError(
-        f"Expected numbers; got {type(cells[row]).__name__} in row {row} column {name!r} (rows "
-        "count from 0). Turn the column into numbers, or drop it."
+        f"Expected numbers; got {type(cell).__name__} {cell!r:.80} in row {row} column {name!r} "
+        "(rows count from 0). Turn the column into numbers, or drop it."
     )
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from brenier.data.checks import check_finite, check_unmasked, raise_if_text
 from brenier.data.names import quoted
-from brenier.data.tables import check_kinds, chosen, frame_of, numbers
+from brenier.data.tables import check_kinds, chosen, frame_of, named, numbers
 from brenier.estimators.common import column_names
 
 
@@ -84,7 +84,7 @@ def own_columns(estimator: Any, X: Any, *, reset: bool = False) -> Any:
     In a fit these are names and patterns; afterwards the names of that fit, in its order.
     """
     if estimator.columns is not None:
-        X = chosen(X, estimator.columns) if reset else _called(X, column_names(estimator))
+        X = chosen(X, estimator.columns) if reset else named(X, column_names(estimator))
     frame = frame_of(X)
     if frame is not None:
         _check_different(frame.names)
@@ -103,26 +103,12 @@ def _check_different(names: list[str]) -> None:
 
 def named_columns(X: Any, names: list[str]) -> Any:
     """Return a table's columns of these names as float64; anything else as it is."""
-    table = _called(X, names)
+    table = named(X, names)
     frame = frame_of(table)
     if frame is None:
         return X
     check_kinds(frame.columns, names)
     return numbers(frame.columns, names)
-
-
-def _called(X: Any, names: list[str]) -> Any:
-    """Return the columns of these names out of a table; an array is taken to have no others."""
-    frame = frame_of(X)
-    if frame is None:
-        return X
-    missing = [name for name in names if name not in frame.names]
-    if missing:
-        raise ValueError(
-            f"Expected a table with the columns of the fit ({quoted(names)}); got none called "
-            f"{quoted(missing)}."
-        )
-    return frame.select([frame.names.index(name) for name in names])
 
 
 def as_asked(estimator: Any, rows: np.ndarray, names: list[str], like: Any = None) -> Any:

@@ -4,11 +4,11 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
 from brenier.io.base import SHOWN, Table, TableError, check_names, default_names, listed, unnamed
+from brenier.patterns import matching, suggestion
 
 # Names of a column that pandas made of an index.
 INDEX_NAMES = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
@@ -86,7 +86,7 @@ def choose(names: Sequence[str], columns: Columns, where: str, roles: Roles = NO
         unique.
     """
     called = [name or unnamed(j) for j, name in enumerate(names)]
-    roles = _without(roles, _asked_for(called, columns, roles, where))
+    roles = _without(roles, (*_asked_for(called, columns, roles, where), *columns.enough))
     kept = _kept(called, columns, roles, where)
     own = [roles.weights] * columns.own_weights + [roles.chain] * columns.own_chains
     read = {*kept, *columns.also, *own}
@@ -161,14 +161,10 @@ def _matches(
     item: str, names: Sequence[str], where: str, option: str, *, may_fail: bool = False
 ) -> list[str]:
     """Return the names that an item is, or else fits as a pattern."""
-    pattern = re.escape(item).replace(r"\*", ".*").replace(r"\?", ".")
-    fitting = [name for name in names if re.fullmatch(pattern, name, re.DOTALL)]
-    found = [item] if item in names else fitting
+    found = [names[j] for j in matching(item, names)]
     if found or may_fail:
         return found
-    near = get_close_matches(item.lower(), {name.lower(): name for name in names}, n=1)
-    meant = [name for name in names if near and name.lower() == near[0]][:1]
-    hint = f" Did you mean {meant[0]!r}?" if meant else " A * stands for any characters."
+    hint = suggestion(item, names) or " A * stands for any characters."
     raise TableError(
         f"Expected {option} to name columns of {where}; got {item!r}, which is none of "
         f"{listed(names)}.{hint}"

@@ -3,6 +3,8 @@
 If the flow is right, z = grad Phi(y) of a row is a draw from the standard normal in n dimensions.
 `plot_normal` and `plot_calibration` show whether it is; give them rows that were not trained on.
 
+Rows are those that `score_samples` takes: of a flow fitted with `columns=`, tables may have others.
+
 Every function draws on the axes (or figure) it is given, makes new ones with pyplot only if there
 are none, changes no setting of matplotlib, and returns what it drew on. Colours can be told apart
 by colour-blind people. Of many rows, 4000 evenly chosen ones are drawn as points; histograms and

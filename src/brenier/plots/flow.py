@@ -8,6 +8,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from brenier.data.tables import check_kinds, frame_of, named, numbers
+from brenier.data.tables import names_of as names_of_table
+
 
 @runtime_checkable
 class FittedFlow(Protocol):
@@ -64,12 +67,17 @@ def positions(
 
 
 def checked_rows(flow: FittedFlow, X: Any) -> Float[np.ndarray, "N n"]:
-    """Return the numbers of an array or table with the flow's columns."""
+    """Return the numbers of an array or table with the flow's columns.
+
+    A flow that chooses columns, as one fitted with `columns=` does, finds them in larger tables.
+    """
     names = names_of(flow)
-    rows = np.asarray(X, dtype=np.float64)
+    chooses = getattr(flow, "columns", None) is not None
+    table = named(X, names) if chooses else X
+    rows = _numbers(table)
     if rows.ndim != 2 or rows.shape[1] != len(names):
         raise ValueError(f"Expected X of shape (N, {len(names)}); got {rows.shape}.")
-    given = [str(name) for name in getattr(X, "columns", names)]
+    given = names_of_table(table) or names
     if given != names and getattr(flow, "feature_names_in_", None) is not None:
         raise ValueError(f"Expected X with the columns {names} in this order; got {given}.")
     bad = ~np.isfinite(rows).all(axis=1)
@@ -79,6 +87,15 @@ def checked_rows(flow: FittedFlow, X: Any) -> Float[np.ndarray, "N n"]:
             f"(first: row {np.argmax(bad)}). Drop these rows or fill them in."
         )
     return rows
+
+
+def _numbers(table: Any) -> Float[np.ndarray, "..."]:
+    """Return an array or table as float64, missing values as NaN."""
+    frame = frame_of(table)
+    if frame is None:
+        return np.asarray(table, dtype=np.float64)
+    check_kinds(frame.columns, frame.names)
+    return numbers(frame.columns, frame.names)
 
 
 def log_density(flow: FittedFlow, rows: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:

@@ -1,0 +1,260 @@
+"""`brenier score`: how likely a model finds the rows of a file."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brenier.cli import options as o
+from brenier.cli.door import door
+from brenier.cli.files import (
+    STANDARD,
+    Reading,
+    as_arguments,
+    check_output,
+    density_names,
+    display_name,
+    enough_of,
+    in_order,
+    load_density,
+    variable_names,
+)
+from brenier.cli.summary import print_json, print_lines, say
+from brenier.cli.weights import WeightsColumn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from brenier.training.report import MeanAndError
+
+# Rows of density zero that are listed.
+SHOWN = 5
+
+
+def score(
+    model: o.ModelArgument,
+    data: o.DataArgument,
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Where to write every row's log-density (nats), column log_density.",
+            show_default=False,
+        ),
+    ] = None,
+    columns: o.ColumnsOption = None,
+    drop: o.DropOption = None,
+    drop_missing: o.DropMissingOption = False,
+    weights: o.WeightsOption = None,
+    log_weights: o.LogWeightsOption = None,
+    quiet: o.Quiet = False,
+    json: o.Json = False,
+    debug: o.Debug = False,
+) -> None:
+    """Print the mean log-likelihood of a data file under a model.
+
+    Log-likelihoods are in nats per row, with standard errors. Weights, those of a chain's file too,
+    weight the mean.
+    """
+    if json and output == STANDARD:
+        raise typer.BadParameter("--json and -o - would both write to standard output.")
+    column = WeightsColumn.of(weights, log_weights)
+    reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
+    with door(debug=debug, quiet=quiet):
+        from brenier.io.table import write_table
+
+        if output is not None:
+            check_output(output, inputs=(model, data))
+        flow = load_density(model)
+        result = _score(flow, *_read(data, variable_names(flow), column, reading))
+        if output is not None:
+            write_table(output, result.log_density, ["log_density"])
+        if json:
+            print_json({"model": model, "data": data, **_score_json(result)})
+        elif not quiet:
+            _print_score(result, f"{display_name(data)} under {model}", output=output)
+        elif output != STANDARD:
+            typer.echo(repr(result.mean.mean))
+
+
+def _read(
+    path: str, names: list[str], column: WeightsColumn, reading: Reading
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """Return the rows of a data file, in the model's columns, and their weights if it has any."""
+    table, weights = column.read(path, reading, own_chains=False, enough=enough_of(names))
+    reading.say([path], table.notes)
+    X = in_order(table, names, path, quiet=reading.quiet)
+    if weights is not None and not (weights > 0).any():
+        raise ValueError(
+            f"Expected a positive weight in {display_name(path)}; got zero for every row."
+        )
+    return X, weights
+
+
+@dataclass(frozen=True)
+class _Score:
+    """Log-densities of N rows, their mean, and that of what they gain over the Gaussian.
+
+    Rows of weight zero count in neither. `inside` are the means over the rows whose density is not
+    zero, where there are others; `discrete` the columns of the fit whose values repeat.
+    """
+
+    log_density: "np.ndarray"
+    weights: "np.ndarray | None"
+    mean: "MeanAndError"
+    gain: "MeanAndError"
+    inside: "tuple[MeanAndError, MeanAndError] | None"
+    zero: tuple[str, ...]
+    discrete: tuple[str, ...]
+
+    @property
+    def effective_size(self) -> float:
+        """How many rows of equal weight they are worth."""
+        from brenier.data.weights import effective_size
+
+        N = len(self.log_density)
+        return float(N) if self.weights is None else effective_size(self.weights)
+
+    @property
+    def size(self) -> str:
+        """How many rows there are, and what they are worth where weights differ."""
+        from brenier.data.weights import are_unequal
+        from brenier.training.report import worth
+
+        of_weights = worth(self.effective_size) if are_unequal(self.weights) else ""
+        return f"{len(self.log_density)}{of_weights}"
+
+    @property
+    def verdict(self) -> str:
+        from brenier.training.report import no_gain_of, verdict
+
+        if self.discrete:
+            return no_gain_of(self.discrete)
+        weighted = "" if self.weights is None else "weighted "
+        return verdict(self.gain, rows=f"these {len(self.log_density)} {weighted}rows")
+
+
+def _score(flow: Any, X: "np.ndarray", weights: "np.ndarray | None") -> _Score:
+    import numpy as np
+
+    rows = as_arguments(flow, X)
+    log_density = flow.score_samples(*rows)
+    baseline = flow.baseline_score_samples(*rows)
+    positive = log_density > -np.inf
+    counts = np.ones(len(X), dtype=bool) if weights is None else weights > 0
+    gain = np.full(len(X), -np.inf)
+    gain[positive] = log_density[positive] - baseline[positive]
+    zero = np.flatnonzero(counts & ~positive)
+    inside, others = None, counts & positive
+    if len(zero) and others.any():
+        inside = _mean(log_density, weights, others), _mean(gain, weights, others)
+    return _Score(
+        log_density,
+        weights,
+        _mean(log_density, weights, counts),
+        _mean(gain, weights, counts),
+        inside,
+        tuple(_zero_row(flow, X, int(row)) for row in zero),
+        tuple(name for part in _parts(flow) for name in part.report_.discrete),
+    )
+
+
+def _mean(
+    values: "np.ndarray", weights: "np.ndarray | None", among: "np.ndarray"
+) -> "MeanAndError":
+    """Return the mean of some values, weighted if there are weights."""
+    from brenier.training.report import MeanAndError
+
+    return MeanAndError.of(values[among], None if weights is None else weights[among])
+
+
+def _parts(flow: Any) -> list[Any]:
+    """Return the flows that a model is made of."""
+    from brenier.estimators import TriangularConvexPotentialFlow
+
+    return flow.flows_ if isinstance(flow, TriangularConvexPotentialFlow) else [flow]
+
+
+def _zero_row(flow: Any, X: "np.ndarray", row: int) -> str:
+    """Return a row's number, counted from 1, and the bounds it violates."""
+    values = dict(zip(variable_names(flow), X[row], strict=True))
+    outside = [
+        f"{name} = {values[name]:g} is not in ({low:g}, {high:g})"
+        for name, (low, high) in _bounds(flow).items()
+        if not low < values[name] < high
+    ]
+    return f"row {row + 1}: {', '.join(outside) or 'too far from the training data'}"
+
+
+def _bounds(flow: Any) -> dict[str, tuple[float, float]]:
+    """Return the bounds of the columns that a model is a density of."""
+    from brenier.estimators import TriangularConvexPotentialFlow
+
+    if isinstance(flow, TriangularConvexPotentialFlow):
+        parts = zip(flow.flows_, flow.blocks_, strict=True)
+    else:
+        parts = [(flow, density_names(flow))]
+    bounds = [(part.flow_.preprocessing.column_bounds, names) for part, names in parts]
+    return {
+        name: (float(low), float(high))
+        for of_part, names in bounds
+        for name, low, high in zip(names, of_part.low, of_part.high, strict=True)
+    }
+
+
+def _print_score(result: _Score, title: str, *, output: str | None) -> None:
+    weighted = "" if result.weights is None else ", weighted"
+    lines = [
+        ("rows", result.size),
+        ("mean log-likelihood", _text(result.mean, weighted)),
+        *([] if result.discrete else [("gain over Gaussian", _text(result.gain, weighted))]),
+    ]
+    if result.zero:
+        more = len(result.zero) - SHOWN
+        shown = [*result.zero[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        lines.append(("density zero", f"{len(result.zero)} rows (counted from 1)"))
+        lines += [("", text) for text in shown]
+    if result.inside is not None:
+        mean, gain = result.inside
+        known = "" if result.discrete else f", gain over Gaussian {_text(gain)}"
+        lines.append(("the other rows", f"{_text(mean)}{known}"))
+    to_stderr = output == STANDARD
+    print_lines(title, lines, to_stderr=to_stderr)
+    say(result.verdict, to_stderr=to_stderr)
+    if result.gain.mean > 0:
+        say(
+            "Rows that the model was fitted to flatter it; judge it by others.", to_stderr=to_stderr
+        )
+    if output not in (None, STANDARD):
+        say(f"Log-densities written to {output}")
+
+
+def _text(value: "MeanAndError", weighted: str = "") -> str:
+    known_error = not math.isnan(value.standard_error)
+    return f"{value if known_error else format(value.mean, '.4f')} nats per row{weighted}"
+
+
+def _score_json(result: _Score) -> dict[str, Any]:
+    inside = result.inside or (result.mean, result.gain)
+    claimed = not result.discrete
+    return {
+        "rows": len(result.log_density),
+        "weighted": result.weights is not None,
+        "effective_size": result.effective_size,
+        "log_likelihood": _plain(result.mean),
+        "gain": _plain(result.gain) if claimed else None,
+        "rows_of_density_zero": len(result.zero),
+        "first_of_density_zero": list(result.zero[:SHOWN]),
+        "log_likelihood_of_other_rows": _plain(inside[0]),
+        "gain_of_other_rows": _plain(inside[1]) if claimed else None,
+        "verdict": result.verdict,
+    }
+
+
+def _plain(value: "MeanAndError") -> dict[str, float]:
+    low, high = value.interval
+    return {"mean": value.mean, "standard_error": value.standard_error, "low": low, "high": high}

@@ -119,6 +119,20 @@ def test_losers_end_where_they_meet():
         ]
 
 
+def test_what_is_best_where_it_left_the_meeting_ended_as_those_did_that_went_on():
+    def favoured(job, settings, session):
+        made = run(job, settings, session)
+        if len(made.iterations) > RUNG:
+            return replace(made, status=FitStatus.STOPPED_ON_VALIDATION)
+        return replace(made, best=replace(made.best, heldout_loss=-100.0))
+
+    trained = train(runner=favoured, n_estimators=1)
+    assert trained.winner.left_meeting
+    assert trained.winner.status is FitStatus.ITERATION_LIMIT
+    assert trained.status is FitStatus.STOPPED_ON_VALIDATION
+    assert [one.left_meeting for one in trained.runs].count(True) == 2
+
+
 def test_other_starts_are_of_the_same_potential_or_of_more():
     assert [one.job.member for one in train(n_init=2, n_estimators=1).runs] == [0, 0, 0, 0]
     results = train_potentials([fold(), fold()], JointFamily(), SETTINGS, Session())

@@ -83,7 +83,8 @@ class Trained:
     winner : Run
         The best of them; where there is none with an iterate, the first.
     status : FitStatus
-        Of the run that won; of the first that time or Ctrl-C ended, if any was.
+        Of the run that won, or, if that left the meeting, of the best that went on; of the first
+        that time or Ctrl-C ended, if any was.
     seconds : float
         From the beginning of the fit.
     """
@@ -101,7 +102,12 @@ class Trained:
     ) -> "Trained":
         """Return what was trained, its status from the runs."""
         cut_off = (run.status for run in runs if run.out_of_time)
-        status = next(cut_off, winner.status)
+        # A run may have left the meeting and still be the best: what ended the others counts.
+        last = winner
+        if winner.left_meeting:
+            went_on = [run for run in runs if not run.left_meeting]
+            last = min(went_on, key=lambda run: run.criterion, default=winner)
+        status = next(cut_off, last.status)
         if session.interrupted.is_set():
             status = FitStatus.INTERRUPTED
         lost = chosen.run is None and not chosen.is_gaussian

@@ -127,6 +127,12 @@ class Run:
         return record.train_log_likelihood if np.isnan(heldout) else heldout
 
     @property
+    def left_meeting(self) -> bool:
+        """Whether it went no further than the meeting, where another was better."""
+        n, at_limit = len(self.iterations), self.status is FitStatus.ITERATION_LIMIT
+        return self.job.pause is not None and at_limit and n < self.job.criteria.max_iter
+
+    @property
     def out_of_time(self) -> bool:
         """Whether the fit's time or Ctrl-C ended it."""
         return self.status in OUT_OF_TIME

@@ -14,7 +14,7 @@ from brenier.status import FitStatus
 from brenier.training.candidate import Trained
 from brenier.training.folds import Fold
 from brenier.training.judge import Judgement, judge_as_seen, judge_model
-from brenier.training.likelihood import mean_log_density
+from brenier.training.likelihood import model_log_density
 from brenier.training.report import FitReport, gaussian_reason, remedy
 from brenier.training.run import PARTS, Run
 from brenier.training.session import Session
@@ -137,7 +137,7 @@ class Measured:
 
 
 def measure(
-    kept: Sequence[Trained], flow: ConvexFlow, table: Table, settings: Settings
+    kept: Sequence[Trained], whole: Fold, flow: ConvexFlow, table: Table, settings: Settings
 ) -> Measured:
     """Return the log-likelihoods of what is returned, every row evaluated.
 
@@ -145,6 +145,8 @@ def measure(
     ----------
     kept : sequence of Trained
         What the flow's map is the average of.
+    whole : Fold
+        Whose Gaussian is the baseline.
     flow : ConvexFlow
         What is returned.
     table : Table
@@ -156,15 +158,20 @@ def measure(
         # Known already.
         train = kept[0].train_log_likelihood
     else:
-        train = mean_log_density(flow, _training(kept, table.rows))
+        rows = _training(kept, table.rows)
+        train = rows.mean(model_log_density(flow, rows, kept[0].fold.split, settings))
     judgement = Judgement(why_not=table.why_not)
     if table.judge is not None:
-        judgement = judge_model(kept, flow, table.judge, settings)
+        judgement = judge_model(kept, whole, flow, table.judge, settings)
     return Measured.of(kept, table, train, judgement)
 
 
 def measure_as_seen(
-    kept: Sequence[Trained], preprocessing: AbstractPreprocessing, table: Table, settings: Settings
+    kept: Sequence[Trained],
+    whole: Fold,
+    preprocessing: AbstractPreprocessing,
+    table: Table,
+    settings: Settings,
 ) -> Measured:
     """Return the same as far as it is known without compiling anything.
 
@@ -172,6 +179,8 @@ def measure_as_seen(
     ----------
     kept : sequence of Trained
         What the flow's map is the average of; it has no tail.
+    whole : Fold
+        Whose Gaussian is the baseline.
     preprocessing : AbstractPreprocessing
         The flow's.
     table : Table
@@ -182,7 +191,7 @@ def measure_as_seen(
     train = float(np.mean([trained.train_log_likelihood for trained in kept]))
     judgement = Judgement(why_not=table.why_not)
     if table.judge is not None:
-        judgement = judge_as_seen(kept, preprocessing, table.judge, settings)
+        judgement = judge_as_seen(kept, whole, preprocessing, table.judge, settings)
     return Measured.of(kept, table, train, judgement)
 
 

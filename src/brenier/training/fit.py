@@ -132,7 +132,7 @@ def fit(
         together = cross_fitted if rows.effective_size <= settings.cross_rows else averaged
         kept = together(kept, prepared.whole, family, settings, session)
     flow = ConvexFlow(prepared.preprocessing, average([trained.map for trained in kept]))
-    flow, measured = _measured(flow, kept, table, settings, session)
+    flow, measured = _measured(flow, kept, prepared.whole, table, settings, session)
     report = build_report(kept, everyone, prepared.whole, flow, measured, session, discrete)
     session.phases.close()
     return Model(flow, prepared.whole.gaussian, report)
@@ -186,6 +186,7 @@ def _prepared(
 def _measured(
     flow: ConvexFlow,
     kept: list[Trained],
+    whole: Fold,
     table: Table,
     settings: Settings,
     session: Session,
@@ -194,14 +195,14 @@ def _measured(
 
     def finished() -> tuple[ConvexFlow, Measured]:
         with_its_tail = with_tail(flow, kept, settings)
-        return with_its_tail, measure(kept, with_its_tail, table, settings)
+        return with_its_tail, measure(kept, whole, with_its_tail, table, settings)
 
     session.phases.part("")
     session.phases.begin(SUMMING)
     results = session.results(finished, session.limits.report)
     if results:
         return results[0]
-    return flow, measure_as_seen(kept, flow.preprocessing, table, settings)
+    return flow, measure_as_seen(kept, whole, flow.preprocessing, table, settings)
 
 
 def _of_rows(settings: Settings, rows: WeightedRows, *, own: bool) -> Settings:

@@ -8,19 +8,16 @@ from jaxtyping import Float
 
 from brenier.arrays import LOG_2_PI
 from brenier.data.rows import WeightedRows
-from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
-from brenier.potential.features import AbstractPotential
 from brenier.training.as_seen import SeenLoss
 from brenier.training.candidate import Trained
 from brenier.training.folds import Fold
 from brenier.training.judged_mean import Squares, judged_mean
-from brenier.training.likelihood import gaussian_log_density, log_density_of_losses
+from brenier.training.likelihood import gaussian_log_density, model_log_density
 from brenier.training.report import MeanAndError
 from brenier.training.run import heldout_sample
 from brenier.training.settings import Settings
-from brenier.training.stacking import potential_losses
 
 NO_TIME = "there was no time for it"
 
@@ -44,7 +41,11 @@ class Judgement:
 
 
 def judge_model(
-    kept: Sequence[Trained], flow: ConvexFlow, judge: WeightedRows, settings: Settings
+    kept: Sequence[Trained],
+    whole: Fold,
+    flow: ConvexFlow,
+    judge: WeightedRows,
+    settings: Settings,
 ) -> Judgement:
     """Return what judge rows say, every row evaluated.
 
@@ -52,6 +53,8 @@ def judge_model(
     ----------
     kept : sequence of Trained
         What the flow's map is the average of.
+    whole : Fold
+        Whose Gaussian is the baseline.
     flow : ConvexFlow
         What is returned.
     judge : WeightedRows
@@ -59,12 +62,11 @@ def judge_model(
     settings : Settings
         Of the fit.
     """
-    fold = kept[0].fold
-    gaussian = gaussian_log_density(fold.gaussian, flow.preprocessing, judge.X)
+    gaussian = gaussian_log_density(whole.gaussian, flow.preprocessing, judge.X)
     model = gaussian
-    if not all(trained.chosen.is_gaussian for trained in kept):
-        model = _log_densities(kept, flow, judge, settings)
-    squares = _squares(fold, flow.preprocessing, judge)
+    if kept[0].fold is not whole or not kept[0].chosen.is_gaussian:
+        model = model_log_density(flow, judge, kept[0].fold.split, settings)
+    squares = _squares(whole, flow.preprocessing, judge)
     return Judgement(
         judged_mean(model, judge, squares), judged_mean(model - gaussian, judge, squares)
     )
@@ -72,6 +74,7 @@ def judge_model(
 
 def judge_as_seen(
     kept: Sequence[Trained],
+    whole: Fold,
     preprocessing: AbstractPreprocessing,
     judge: WeightedRows,
     settings: Settings,
@@ -84,6 +87,8 @@ def judge_as_seen(
     ----------
     kept : sequence of Trained
         What the map is the average of; it has no tail.
+    whole : Fold
+        Whose Gaussian is the baseline.
     preprocessing : AbstractPreprocessing
         What comes before it.
     judge : WeightedRows
@@ -92,7 +97,7 @@ def judge_as_seen(
         Of the fit.
     """
     groups = np.array_split(np.arange(len(judge.X)), min(settings.as_seen_groups, len(judge.X)))
-    gaussian = gaussian_log_density(kept[0].fold.gaussian, preprocessing, judge.X)
+    gaussian = gaussian_log_density(whole.gaussian, preprocessing, judge.X)
     of_gaussian = np.array([judge[group].mean(gaussian[group]) for group in groups])
     of_members = [
         of_gaussian
@@ -106,18 +111,6 @@ def judge_as_seen(
     model = np.mean(known, axis=0)
     weights = np.array([np.sum(judge.weights[group]) for group in groups])
     return Judgement(MeanAndError.of(model, weights), MeanAndError.of(model - of_gaussian, weights))
-
-
-def _log_densities(
-    kept: Sequence[Trained], flow: ConvexFlow, judge: WeightedRows, settings: Settings
-) -> Float[np.ndarray, " M"]:
-    """Return log p of every judge row under what is returned."""
-    if len(kept) > 1 or flow.tail is not None or not isinstance(flow.map, AbstractPotential):
-        return in_batches(log_density, flow, judge.X)
-    # The density's own program would be compiled for these rows alone.
-    rows = judge.at(np.asarray(flow.preprocessing.forward(judge.X)[0]))
-    losses = potential_losses(flow.map, rows, kept[0].fold.split, settings)
-    return log_density_of_losses(losses, flow.preprocessing, judge.X)
 
 
 def _means_as_seen(

@@ -4,16 +4,44 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import LOG_2_PI
-from brenier.data.rows import WeightedRows
+from brenier.data.rows import Split, WeightedRows
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
+from brenier.potential.features import AbstractPotential
 from brenier.potential.gaussian import AbstractGaussian
+from brenier.training.settings import Settings
+from brenier.training.stacking import potential_losses
 
 
 def mean_log_density(flow: ConvexFlow, rows: WeightedRows) -> float:
     """Return the weighted mean of log p on rows (nats)."""
     return rows.mean(in_batches(log_density, flow, rows.X))
+
+
+def model_log_density(
+    flow: ConvexFlow, rows: WeightedRows, split: Split, settings: Settings
+) -> Float[np.ndarray, " N"]:
+    """Return every row's log p (nats) under what a fit returns, without a program for these rows.
+
+    Parameters
+    ----------
+    flow : ConvexFlow
+        What is returned.
+    rows : WeightedRows
+        In data units.
+    split : Split
+        For whose held-out rows the potentials' programs are compiled.
+    settings : Settings
+        Of the fit. Of more than its `whole_rows` the density's own program is worth its
+        compilation.
+    """
+    is_sum = flow.tail is None and isinstance(flow.map, AbstractPotential)
+    if not is_sum or len(rows.X) > settings.whole_rows:
+        return in_batches(log_density, flow, rows.X)
+    images = rows.at(np.asarray(flow.preprocessing.forward(rows.X)[0]))
+    losses = potential_losses(flow.map, images, split, settings)
+    return log_density_of_losses(losses, flow.preprocessing, rows.X)
 
 
 def gaussian_log_density(

@@ -34,7 +34,7 @@ from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.function import AbstractFunction, Counters
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import PaddedSample
+from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample
 
 # Ends after which no other run begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
@@ -308,4 +308,6 @@ def heldout_sample(job: Job, settings: Settings) -> PaddedSample:
     heldout, most = job.fold.split.heldout, settings.most_rows
     if heldout is None:
         raise ValueError("Expected held-out rows; got none.")
-    return PaddedSample.of(heldout.X[:most], heldout.weights[:most], job.problem.chunk_rows)
+    chunk_rows = job.problem.chunk_rows
+    least = min(LEAST_HELDOUT, chunk_rows)
+    return PaddedSample.of(heldout.X[:most], heldout.weights[:most], chunk_rows, least=least)

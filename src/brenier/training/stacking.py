@@ -25,7 +25,7 @@ from brenier.linalg import full_index
 from brenier.potential.features import AbstractPotential, SumPotential
 from brenier.program import program
 from brenier.training.settings import Settings
-from brenier.varpro.sample import PaddedSample
+from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample
 
 # Norm of the gradient in the weights' logarithms from which one more Newton step is the last.
 GRADIENT_TOLERANCE = 1e-6
@@ -67,7 +67,9 @@ def weights_of_folds(parts: Sequence[Part], settings: Settings) -> Float[np.ndar
     tiles: list[Tile] = []
     for potentials, heldout in parts:
         rows = heldout[: settings.whole_rows]
-        sample = PaddedSample.of(rows.X, rows.weights, chunk_rows=len(rows.X)).tiles()
+        sample = PaddedSample.of(
+            rows.X, rows.weights, max(LEAST_HELDOUT, len(rows.X)), least=LEAST_HELDOUT
+        ).tiles()
         of_members = [jax.device_get(maps_and_jacobians(p, sample.X[0])) for p in potentials]
         maps, jacobians = (np.stack(of_all, axis=1) for of_all in zip(*of_members, strict=True))
         omega = np.asarray(sample.omega[0]) * np.sum(rows.weights)
@@ -188,7 +190,7 @@ def losses_of_rows(
 def _block(split: Split, settings: Settings) -> int:
     """Return the rows at a time for which the programs that find the weights are compiled."""
     heldout = split.train if split.heldout is None else split.heldout
-    return padded_length(min(len(heldout.X), settings.whole_rows))
+    return padded_length(max(LEAST_HELDOUT, min(len(heldout.X), settings.whole_rows)))
 
 
 def _row_losses(

@@ -21,6 +21,8 @@ CHUNK_BYTES = 1 << 28
 TILE_BYTES, KEPT_TILE_BYTES = 600_000, 1 << 18
 TILE_UNITS = 16
 LEAST_TILE, MOST_TILE = 32, 128
+# Held-out rows are padded to so many: all splits of a table of up to 2,000 rows share programs.
+LEAST_HELDOUT = 256
 
 
 class PaddedSample(eqx.Module):

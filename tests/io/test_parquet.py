@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from table_files import parquet, refusal, save
 
+from brenier.io.parquet import COLUMNS, ROWS
 from brenier.io.table import read_table
 
 
@@ -26,6 +27,15 @@ def test_integers_and_booleans_become_float64(tmp_path):
     table = read_table(save(tmp_path, parquet(frame), "a.parquet"))
     assert table.columns == ("i", "b", "f", "d")
     np.testing.assert_array_equal(table.values, [[1, 1, 0.5, 1.25], [2, 0, 1.5, 2]])
+
+
+@pytest.mark.parametrize("group", [1000, ROWS])
+def test_tables_of_more_rows_and_columns_than_are_read_together(tmp_path, group):
+    n = COLUMNS + 1
+    values = np.random.default_rng(0).normal(size=(ROWS + 10, 1)) * np.arange(1.0, n + 1)
+    frame = pl.from_numpy(values, schema=[f"x{j}" for j in range(n)])
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=group)
+    np.testing.assert_array_equal(read_table(tmp_path / "a.parquet").values, values)
 
 
 def test_parquet_without_rows_or_columns(tmp_path):

@@ -158,6 +158,14 @@ def test_missing_and_infinite_values_are_counted_and_placed(tmp_path):
     np.testing.assert_array_equal(got, [[1, np.inf], [2, 3], [np.nan, -np.inf], [np.inf, 4]])
 
 
+def test_finite_numbers_may_have_a_sum_that_is_not(tmp_path):
+    values = np.full((3, 2), np.finfo(float).max)
+    check_finite(Table(None, values), "a table")
+    values[1] = np.inf, -np.inf
+    with pytest.raises(TableError, match="2 infinite in 1 of 3 rows: row 2, column 1"):
+        check_finite(Table(None, values), "a table")
+
+
 def test_only_the_first_places_are_listed():
     table = Table(("a",), np.full((9, 1), np.nan))
     with pytest.raises(TableError) as caught:

@@ -89,12 +89,10 @@ def _read_tables(
 
     Of several files each is a chain, or holds several if it has a column of them.
     """
-    import numpy as np
-
     from brenier.io.table import Table
 
-    parts, omegas, groups = [], [], []
-    for number, path in enumerate(data):
+    parts, omegas, chains_of = [], [], []
+    for path in data:
         names = parts[0].columns if parts else None
         table, omega = weights.read(path, reading, chains=chains, enough=names or ())
         table, chain = split_column(table, chains, path, "chains")
@@ -109,16 +107,34 @@ def _read_tables(
             )
         parts.append(table)
         omegas.append(omega)
-        label = np.zeros(len(table.values)) if own is None else own
-        groups.append(np.column_stack([np.full(len(label), number), label]))
-    values = np.concatenate([part.values for part in parts])
-    whole = Table(parts[0].columns, values)
-    labels = None
-    if len(data) > 1 or own is not None:
-        _, labels = np.unique(np.concatenate(groups), axis=0, return_inverse=True)
-        labels = labels.reshape(len(values))
+        chains_of.append(own)
+    labels = _labels(parts, chains_of)
     _say_what_was_read(data, parts, labels, reading)
-    return whole, _together(omegas, data), labels
+    return Table(parts[0].columns, _rows(parts)), _together(omegas, data), labels
+
+
+def _rows(parts: "list[Table]") -> "np.ndarray":
+    """Return the rows of all tables; those of one are not copied."""
+    import numpy as np
+
+    return parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
+
+
+def _labels(parts: "list[Table]", chains: "list[np.ndarray | None]") -> "np.ndarray | None":
+    """Return which chain each row is of, 0, 1, ...; None where nothing says so.
+
+    `chains` holds what every table says of its rows.
+    """
+    import numpy as np
+
+    if len(parts) == 1 and chains[0] is None:
+        return None
+    groups = []
+    for number, (part, chain) in enumerate(zip(parts, chains, strict=True)):
+        label = np.zeros(len(part.values)) if chain is None else chain
+        groups.append(np.column_stack([np.full(len(label), number), label]))
+    _, labels = np.unique(np.concatenate(groups), axis=0, return_inverse=True)
+    return labels.reshape(-1)
 
 
 def _without_constants(

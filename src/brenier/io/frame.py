@@ -21,7 +21,15 @@ def to_frame(table: Table) -> "pl.DataFrame":
 
 def frame_values(frame: "pl.DataFrame") -> np.ndarray:
     """Return a data frame of numbers, booleans and nulls as float64 in C order."""
+    values = np.empty(frame.shape)
+    put_values(frame, values)
+    return values
+
+
+def put_values(frame: "pl.DataFrame", values: np.ndarray) -> None:
+    """Write a data frame of numbers, booleans and nulls into an array of its shape."""
     import polars as pl
 
-    numbers = frame.cast(pl.Float64)
-    return np.ascontiguousarray(numbers.to_numpy(order="c"))
+    # Column by column: the numbers of one are there without a copy.
+    for j, column in enumerate(frame):
+        values[:, j] = column.cast(pl.Float64).to_numpy()

@@ -4,6 +4,7 @@
 
 import io
 from collections.abc import Callable
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from brenier.io.base import Table, TableError, counted, damaged, first_few
 from brenier.io.chains import roles_of
 from brenier.io.columns import Columns, as_table, choose
-from brenier.io.frame import frame_values, to_frame
+from brenier.io.frame import put_values, to_frame
 from brenier.io.source import AbstractSource
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 PARQUET = b"PAR1"
 ARROW = b"ARROW1"
-# So many are read together, which are in memory twice for a while: a group of rows of polars.
-ROWS = 1 << 18
+# So many are read together, which are in memory twice for a while, and mapped from the file. Of
+# fewer rows the same would be unpacked several times: other programs write groups of 2^20 rows.
+ROWS, COLUMNS = 1 << 19, 4
 
 
 def decode_parquet(source: AbstractSource, columns: Columns) -> Table:
@@ -79,9 +81,9 @@ def _decode(
     _check_types({name: schema[name] for name in names}, where)
     try:
         values = np.empty((rows, len(names)))
-        for start in range(0, rows, ROWS):
-            part = lazy.select(names).slice(start, ROWS).collect()
-            values[start : start + ROWS] = frame_values(part)
+        for start, j in product(range(0, rows, ROWS), range(0, len(names), COLUMNS)):
+            part = lazy.select(names[j : j + COLUMNS]).slice(start, ROWS).collect()
+            put_values(part, values[start : start + ROWS, j : j + COLUMNS])
     except failures as error:
         raise damaged(kind, where, error) from error
     return as_table(chosen, values, columns, where)

@@ -1,56 +1,76 @@
 """Separated text in pieces of whole lines, so that a long file is never all in memory."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-# Bytes that are looked at together.
-PIECE = 1 << 22
+from brenier.io.fields import QUOTE, Lines
+
+# Bytes that are looked at together: more take memory, fewer take time (`benchmarks.reading`).
+PIECE = 5 << 18
 # Quoted text has no more lines.
 MOST_LINES = 1000
-QUOTE = b'"'
-BYTES = 256
+# The part by which there is more room for rows than those there are.
+SPARE = 16
 
 
-def pieces_of(path: Path, skip: int) -> Iterator[bytes]:
+def pieces_of(path: Path, skip: int) -> Iterator[Lines]:
     """Yield a file's lines after the first few, many at a time; quoted text is not divided."""
     with open(path, "rb") as file:
         for _ in range(skip):
             file.readline()
-        while piece := file.read(PIECE):
-            piece += file.readline()
-            is_open = piece.count(QUOTE) % 2 == 1
-            for _ in range(MOST_LINES * is_open):
-                line = file.readline()
-                piece += line
-                if line.count(QUOTE) % 2 == 1:
-                    break
-            yield piece
+        while text := _next(file):
+            lines = Lines.of(text)
+            yield Lines.of(text + _rest(file)) if lines.is_open else lines
+            # Not kept while the next ones are read.
+            del text, lines
 
 
-def is_regular(text: bytes, n: int, separator: str) -> bool:
-    """Whether every line has n fields, quoted ones among them."""
-    between = separator.encode()
-    if QUOTE in text:
-        # What is quoted begins and ends with its field; other quotes are no part of the format.
-        field = rb'"(?<=[\n%b]")[^"]*(?:""[^"]*)*"(?=[\r\n%b])' % ((re.escape(between),) * 2)
-        text = re.sub(field, b"", b"\n" + text + b"\n")[1:].removesuffix(b"\n")
-    marks = between + b"\n" + QUOTE
-    others = bytes(byte for byte in range(BYTES) if byte not in marks)
-    found = text.translate(None, others) + b"\n" * (not text.endswith(b"\n"))
-    line = between * (n - 1) + b"\n"
-    return found == line * (len(found) // n)
+def _rest(file: BinaryIO) -> bytes:
+    """Return the lines up to the one with which quoted text ends, or the most that it has."""
+    text = b""
+    for _ in range(MOST_LINES):
+        line = file.readline()
+        text += line
+        if line.count(QUOTE) % 2 == 1:
+            break
+    return text
 
 
-def together(parts: list[np.ndarray]) -> np.ndarray:
-    """Return the rows of all parts, which are let go of one by one."""
-    rows = sum(len(part) for part in parts)
-    values, start = np.empty((rows, parts[0].shape[1])), 0
-    parts.reverse()
-    while parts:
-        part = parts.pop()
-        values[start : start + len(part)] = part
-        start += len(part)
+def _next(file: BinaryIO) -> bytes:
+    """Return the next lines of a file; none at its end."""
+    start = file.tell()
+    file.seek(start + PIECE)
+    file.readline()
+    end = file.tell()
+    # In one go, so that no second copy is made.
+    file.seek(start)
+    return file.read(end - start)
+
+
+def together(parts: Iterable[tuple[np.ndarray | None, float]]) -> np.ndarray | None:
+    """Return the rows of all parts in one array; None if a part is None, or if there is none.
+
+    Each part comes with the share of the whole that it seems to be, which says how much room there
+    has to be. Room that is never filled takes no memory.
+    """
+    values, end = None, 0
+    for part, share in parts:
+        if part is None:
+            return None
+        start, end = end, end + len(part)
+        if values is None:
+            values = np.empty((_with_spare(int(len(part) / share)), part.shape[1]))
+        if end > len(values):
+            # In its place if the system can, without a second copy.
+            values.resize((_with_spare(end), part.shape[1]), refcheck=False)
+        values[start:end] = part
+    if values is not None:
+        values.resize((end, values.shape[1]), refcheck=False)
     return values
+
+
+def _with_spare(rows: int) -> int:
+    return rows + rows // SPARE + 1

@@ -21,9 +21,10 @@ from brenier.io.base import SHOWN, Table, TableError, counted, damaged, first_fe
 from brenier.io.chains import roles_of, without_warm_up
 from brenier.io.columns import Columns, as_table, choose
 from brenier.io.dialect import BLANKS, COMMAS, MISSING, Dialect
+from brenier.io.fields import Lines, count_unquoted, is_regular
 from brenier.io.frame import frame_values, to_frame
 from brenier.io.layout import FORMULA, Layout, layout_of
-from brenier.io.pieces import is_regular, pieces_of, together
+from brenier.io.pieces import pieces_of, together
 from brenier.io.source import AbstractSource, unreadable
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def decode_text(source: AbstractSource, columns: Columns) -> Table:
         body, more = _rows(source, layout, shape)
         notes += more
         # What polars has refused as numbers it does not take the second time.
-        values = None if _is_plain(source, layout) else _parse_numbers(body, shape)
+        values = None if _is_plain(source, layout) else _parse_numbers(Lines.of(body), shape)
         if values is None:
             values = _parse_cells(body, shape, chosen.names, where)
     return as_table(chosen, values, columns, where, notes)
@@ -94,16 +95,14 @@ def _parse_file(source: AbstractSource, layout: Layout, shape: Shape) -> np.ndar
         return None
     if not source.first.isascii():
         _check_utf8(source.first[: source.first.find(b"\n")], source.where)
-    parts = []
+
+    def parsed(lines: Lines) -> tuple[np.ndarray | None, float]:
+        return _parse_numbers(lines, shape), len(lines.text) / source.size
+
     try:
-        for piece in pieces_of(source.path, layout.start):
-            part = _parse_numbers(piece, shape)
-            if part is None:
-                return None
-            parts.append(part)
+        return together(map(parsed, pieces_of(source.path, layout.start)))
     except OSError as error:
         raise unreadable(source.where, error) from error
-    return together(parts) if parts else None
 
 
 def _rows(source: AbstractSource, layout: Layout, shape: Shape) -> tuple[bytes, tuple[str, ...]]:
@@ -169,8 +168,10 @@ def _body(data: bytes, layout: Layout, where: str) -> bytes:
     return data[stream.tell() :]
 
 
-def _read_csv(body: bytes, shape: Shape, dtype: "type[pl.DataType]") -> "pl.DataFrame":
-    """Return the chosen columns."""
+def _read_csv(
+    body: bytes, shape: Shape, dtype: "type[pl.DataType]", also: tuple[int, ...] = ()
+) -> "pl.DataFrame":
+    """Return the chosen columns, in the file's order; others at the places `also` as text."""
     import polars as pl
 
     schema = {str(j): dtype if j in shape.places else pl.String for j in range(shape.n)}
@@ -178,27 +179,57 @@ def _read_csv(body: bytes, shape: Shape, dtype: "type[pl.DataType]") -> "pl.Data
         body,
         has_header=False,
         schema=schema,
-        columns=None if shape.is_whole else list(shape.places),
+        columns=None if shape.is_whole else sorted({*shape.places, *also}),
         separator=shape.dialect.reads,
         decimal_comma=shape.dialect.decimal_comma and dtype is pl.Float64,
     )
 
 
-def _parse_numbers(body: bytes, shape: Shape) -> np.ndarray | None:
+def _parse_numbers(lines: Lines, shape: Shape) -> np.ndarray | None:
     """Return the rows if every chosen cell is a number, else None."""
+    separators = None if shape.is_whole else count_unquoted(lines, shape.dialect.reads)
+    if separators is None and not _is_regular(lines, shape):
+        return None
+    last = shape.n - 1
+    frame = _read_numbers(lines.text, shape, (last,))
+    if frame is None and last not in shape.places:
+        # Text that is not read may be in any encoding.
+        frame = _read_numbers(lines.text, shape)
+    if frame is None or not frame.height:
+        return None
+    numbers = frame[[str(j) for j in shape.places]]
+    # A short row reads as one with empty cells, and so does a blank line.
+    complete = all(count == 0 for count in numbers.null_count().row(0))
+    regular = separators is None or _are_just_enough(separators, frame, shape)
+    return frame_values(numbers) if complete and (regular or _is_regular(lines, shape)) else None
+
+
+def _is_regular(lines: Lines, shape: Shape) -> bool:
+    """Whether every line has as many fields as there are columns."""
+    # Only where columns are left out, polars takes lines of any length.
+    return shape.is_whole or is_regular(lines.text, shape.n, shape.dialect.reads)
+
+
+def _are_just_enough(separators: int, frame: "pl.DataFrame", shape: Shape) -> bool:
+    """Whether lines with so many separators are seen to have as many fields as there are columns.
+
+    If all lines have something in the last column, none is short; and if there are just as many
+    separators as that takes, none is long.
+    """
+    last = str(shape.n - 1)
+    none_short = last in frame.columns and frame[last].null_count() == 0
+    return none_short and separators == (shape.n - 1) * frame.height
+
+
+def _read_numbers(body: bytes, shape: Shape, also: tuple[int, ...] = ()) -> "pl.DataFrame | None":
+    """Return the chosen columns as numbers, None where they hold something else."""
     import polars as pl
 
-    # Where columns are left out, polars takes lines of any length.
-    if not shape.is_whole and not is_regular(body, shape.n, shape.dialect.reads):
-        return None
     try:
-        frame = _read_csv(body, shape, pl.Float64)
+        return _read_csv(body, shape, pl.Float64, also)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         # polars 2.1 panics at a cell that is a lone quote.
         return None
-    # A short row reads as one with empty cells, and so does a blank line.
-    complete = all(count == 0 for count in frame.null_count().row(0))
-    return frame_values(frame) if complete and frame.height else None
 
 
 def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) -> np.ndarray:

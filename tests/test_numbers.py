@@ -31,8 +31,8 @@ REASONS = {
     ),
     "linalg.py": ({8, 10, 17, 32}, "n from P = n (n + 1) / 2; bytes at a time, forms of a sum"),
     "varpro/sample.py": (
-        {8, 16, 18, 28, 32, 128, 600_000},
-        "bytes and tiles of memory: no number depends on them but by rounding",
+        {8, 16, 18, 28, 32, 128, 256, 600_000},
+        "bytes, tiles and lengths of memory: no number depends on them but by rounding",
     ),
     "varpro/reduced.py": ({2048, 1e12}, "probes of the Hessian in w at least; what is zero"),
     "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),

@@ -1,5 +1,7 @@
 """Files of samplers and instruments: comments, chains with weights, decimal commas, footers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from table_files import refusal, save
@@ -105,6 +107,33 @@ def test_ultranest(tmp_path):
     assert table.columns == ("a", "b")
     assert table.notes == ("logl left out", "column weight used as weights")
     np.testing.assert_array_equal(table.weights, WEIGHTS)
+
+
+ORIGINALS = Path(__file__).parents[1] / "fixtures" / "chains"
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("getdist.txt", "minuslogpost"),
+        ("cobaya.1.txt", "minuslogpost, minuslogprior, minuslogprior__0, chi2 and chi2__normal"),
+        ("ultranest_weighted_post.txt", "logl"),
+    ],
+)
+def test_weighted_chains_that_the_original_libraries_wrote(name, left_out):
+    table = read_table(str(ORIGINALS / name))
+    written = np.loadtxt(ORIGINALS / name, skiprows=int("ultranest" in name))
+    assert table.columns == ("a", "b")
+    assert f"{left_out} left out" in table.notes
+    np.testing.assert_array_equal(table.weights, written[:, 0])
+    np.testing.assert_array_equal(table.values, written[:, 2:4])
+
+
+def test_rows_of_equal_weight_that_ultranest_wrote():
+    name = str(ORIGINALS / "ultranest_equal_weighted_post.txt")
+    table = read_table(name)
+    assert (table.columns, table.weights, table.notes) == (("a", "b"), None, ())
+    np.testing.assert_array_equal(table.values, np.loadtxt(name, skiprows=1))
 
 
 @pytest.mark.parametrize("header", ["# a, b", "# a b", "#a,b", "# sampled by x\n# a b\n#"])

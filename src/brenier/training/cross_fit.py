@@ -3,8 +3,8 @@
 The average is the model, unless the potentials are on average worse on all rows than the Gaussian
 of these: then that is returned.
 
-A quarter of forty rows is ten, and ten rows choose badly. Where rows are few every one is held out
-by some potential, and beside their average there is a share of the Gaussian. These two weights are
+A quarter of forty rows is ten, and ten rows choose badly. Of very few rows every one is held out by
+some potential, and beside their average there is a share of the Gaussian. These two weights are
 the best by what the potentials say of the rows that they have not seen (stacking by
 cross-validation [1]_). By the same losses the gain over the Gaussian must exceed `cross_lead` of
 its standard errors, or the Gaussian of all rows is returned. With fewer rows still nothing is
@@ -32,15 +32,20 @@ from brenier.training.settings import Settings
 from brenier.training.stacking import Part, losses_of_rows, losses_of_sum, weights_of_folds
 
 
+def are_crossed(settings: Settings, n_rows: float) -> bool:
+    """Whether so many independent rows are that few, and can decide."""
+    can_be_averaged = settings.n_maps == 1 and settings.n_estimators > 1
+    has_gaussian = settings.algorithm.quadratic and settings.validation_fraction > 0
+    return n_rows <= settings.cross_rows and can_be_averaged and has_gaussian
+
+
 def crossed(settings: Settings, n_rows: float) -> Settings:
     """Return the settings for so many independent rows: of few, more noise.
 
     The noise on the rows is then that of the best kernel density whatever its width, and drawn more
     often: it is what keeps a potential from growing steep beyond the last row.
     """
-    can_be_averaged = settings.n_maps == 1 and settings.n_estimators > 1
-    has_gaussian = settings.algorithm.quadratic and settings.validation_fraction > 0
-    if n_rows > settings.cross_rows or not can_be_averaged or not has_gaussian:
+    if not are_crossed(settings, n_rows):
         return settings
     copies = int(settings.cross_noise_rows / n_rows) // 2 * 2
     return replace(

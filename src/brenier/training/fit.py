@@ -37,7 +37,7 @@ from brenier.program import check_process
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
-from brenier.training.cross_fit import averaged, cross_fitted, crossed
+from brenier.training.cross_fit import are_crossed, averaged, cross_fitted, crossed
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.far_rows import lone_rows
@@ -129,7 +129,8 @@ def fit(
     everyone = _train(prepared.folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     if len(prepared.folds) > 1:
-        together = cross_fitted if rows.effective_size <= settings.cross_rows else averaged
+        few = are_crossed(settings, rows.effective_size)
+        together = cross_fitted if few else averaged
         kept = together(kept, prepared.whole, family, settings, session)
     flow = ConvexFlow(prepared.preprocessing, average([trained.map for trained in kept]))
     flow, measured = _measured(flow, kept, prepared.whole, table, settings, session)

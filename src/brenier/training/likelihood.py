@@ -36,11 +36,11 @@ def model_log_density(
         Of the fit. Of more than its `whole_rows` the density's own program is worth its
         compilation.
     """
-    is_sum = flow.tail is None and isinstance(flow.map, AbstractPotential)
-    if not is_sum or len(rows.X) > settings.whole_rows:
+    potential, known = flow.map, flow.tail is None and len(rows.X) <= settings.whole_rows
+    if not known or not isinstance(potential, AbstractPotential):
         return in_batches(log_density, flow, rows.X)
     images = rows.at(np.asarray(flow.preprocessing.forward(rows.X)[0]))
-    losses = potential_losses(flow.map, images, split, settings)
+    losses = potential_losses(potential, images, split, settings)
     return log_density_of_losses(losses, flow.preprocessing, rows.X)
 
 

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import brenier.estimators.common as estimators
+import brenier.estimators.parameters as parameters
 import brenier.training.ensemble as ensemble
 from benchmarks import data, paired, report, small
 from benchmarks.paired import Record
@@ -65,7 +65,7 @@ class Variant:
         def changed(**kind: bool) -> Any:
             return replace(default_settings(**kind), **self.settings)
 
-        with patch.object(estimators, "default_settings", changed):
+        with patch.object(parameters, "default_settings", changed):
             if not self.equal_shares:
                 yield
                 return

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brenier import ConvexPotentialFlow
-from brenier.estimators.common import settings_of
+from brenier.estimators.parameters import settings_of
 from brenier.training import ensemble
 from brenier.training.settings import Settings, default_settings
 

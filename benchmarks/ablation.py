@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import brenier.estimators.common as estimators
+import brenier.estimators.parameters as parameters
 import brenier.training.fit as recipe
 from benchmarks import data, paired, report, small
 from benchmarks.paired import Record
@@ -67,7 +67,7 @@ class Variant:
 
         splits = partial(_of_one_split, recipe._splits) if self.one_split else recipe._splits
         with (
-            patch.object(estimators, "default_settings", changed),
+            patch.object(parameters, "default_settings", changed),
             patch.object(recipe, "_splits", splits),
         ):
             yield

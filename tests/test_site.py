@@ -29,18 +29,16 @@ MOST_BYTES = 700_000
 FETCHES = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
 # Which row of the page "When a fit goes wrong" is about the warnings of a function.
 WARNERS = {
-    "end_fit": "the status and its remedy",
-    "warn_of_chains": "Expected independent rows",
+    "_end_fit": "the status and its remedy",
+    "_warn_of_chains": "Expected independent rows",
     "told_of_far_rows": "Expected measured values",
-    "warn_of_few_effective_rows": "effective rows or more",
-    "discrete_columns": "Expected columns with a density",
-    "_warn_of_rows": "Expected columns of X that vary",
+    "_warn_of_few": "effective rows or more",
+    "_discrete_columns": "Expected columns with a density",
+    "AbstractConditional._check_distinct": "Expected columns of X that vary",
+    "ConvexPotentialFlow._check_distinct": "Expected more distinct rows than columns",
     "_warn_if_far": "rows of X lie far outside",
-    "_preimages": "points have no preimage",
-    "_check_number": "Expected more distinct rows than columns",
-    "ConvexPotentialFlow.transform": "rows lie on or beyond",
-    "ConditionalConvexPotentialFlow.transform": "targets lie on or beyond",
-    "inverse_transform": "points have no preimage",
+    "warn_of_no_image": "lie on or beyond",
+    "found_preimages": "points have no preimage",
     "sample": "normal points had no preimage",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from small_fits import ends_early
 
 from brenier import ConvexPotentialFlow
-from brenier.estimators.common import settings_of
+from brenier.estimators.parameters import settings_of
 from brenier.training.settings import Settings, default_settings
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from brenier import (
     TriangularConvexPotentialFlow,
     load,
 )
-from brenier.estimators.common import settings_of
+from brenier.estimators.parameters import settings_of
 from brenier.status import FitStatus
 from brenier.training import composition, ensemble, fit, judge
 from brenier.training.as_seen import SeenLoss

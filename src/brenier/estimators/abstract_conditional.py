@@ -2,72 +2,33 @@
 
 import warnings
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any
 
 import jax
 import numpy as np
 import scipy.special
 from jaxtyping import Float
-from scipy.stats import qmc
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.bounds import check_inside, column_bounds
-from brenier.data.checks import (
-    check_columns,
-    check_finite,
-    check_scales,
-    check_unmasked,
-    constant_columns,
-    raise_if_categorical,
-    raise_if_text,
-)
-from brenier.data.dependence import check_independent_beyond_rounding
-from brenier.data.names import default_names, quoted
-from brenier.data.rows import WeightedRows, canonical_rows
-from brenier.data.tables import check_kinds, columns_of, frame_of, names_of, numbers
-from brenier.estimators.common import (
-    CONSTRAINTS,
-    Following,
-    chain_blocks,
-    check_n_samples,
-    check_widths,
-    column_names,
-    discrete_columns,
-    effective_rows,
-    end_fit,
-    generator,
-    inversion_message,
-    seed_of,
-    settings_of,
-    told_of_far_rows,
-    warn_of_chains,
-    warn_of_few_effective_rows,
-)
-from brenier.estimators.files import save_estimator
-from brenier.estimators.tables import checked_rows
+from brenier.data.checks import check_scales, constant_columns, raise_if_categorical
+from brenier.data.rows import WeightedRows
+from brenier.estimators.abstract_density import AbstractDensity
+from brenier.estimators.normal import check_n_samples, found_preimages, generator, normal_nodes
+from brenier.estimators.observations import Observations
+from brenier.estimators.parameters import CONSTRAINTS, settings_of
+from brenier.estimators.tables import checked_rows, column_names
+from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, inverse, transform
-from brenier.flow.flow import ConvexFlow
-from brenier.flow.preprocessing import ColumnBounds
-from brenier.potential.gaussian import AbstractGaussian
-from brenier.status import InputWarning, InversionWarning
+from brenier.status import InputWarning
 from brenier.training.families import ConditionalFamily
-from brenier.training.fit import fit
-from brenier.training.report import FitReport
-from brenier.training.settings import default_settings
-from brenier.training.signals import held_back
+from brenier.training.settings import Settings, default_settings
 
 _DEFAULT = default_settings(conditional=True)
 
-# Nodes of z for conditional means: of Gauss-Hermite quadrature, and Sobol' points.
-N_HERMITE, N_SOBOL = 32, 256
-SOBOL_SEED = 0
 
-
-class AbstractConditional(BaseEstimator):
+class AbstractConditional(AbstractDensity):
     """What the estimators of p(y | x) share: settings, the fit, and all that follows from it."""
 
     _parameter_constraints = {
@@ -76,12 +37,6 @@ class AbstractConditional(BaseEstimator):
         "whiten": [StrOptions({"full", "standardize"})],
     }
 
-    # Set by scikit-learn's `validate_data`.
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-    flow_: ConvexFlow
-    baseline_: AbstractGaussian
-    report_: FitReport
     target_names_: np.ndarray
 
     def __init__(
@@ -200,77 +155,20 @@ class AbstractConditional(BaseEstimator):
         below, above = rows[:, 0] <= bounds.low[0], rows[:, 0] >= bounds.high[0]
         return np.where(below, 0.0, np.where(above, 1.0, p))
 
-    def save(self, path: str | PathLike, *, probes: bool = True) -> None:
-        """Write the fitted estimator to one safetensors file, atomically.
+    def _settings(self) -> Settings:
+        """Return all numbers of a fit."""
+        return settings_of(self, conditional=True)
 
-        Parameters
-        ----------
-        path : str or path
-            Where to; an existing file is replaced only once the new one is complete.
-        probes : bool, default=True
-            Whether log-densities of three points are stored with the model, which a load compares
-            with its own. To compute them may take some seconds of compiling.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; what was there before is untouched.
-        """
-        check_is_fitted(self)
-        save_estimator(self, path, with_probes=probes)
-
-    def _fit(self, X, Y, weights, groups, validation, following: Following) -> None:
-        """Fit to checked rows (N, q) and targets (N, n), and set the fitted attributes.
-
-        `weights` are checked, or None. `validation` is None, or checked rows, targets, and weights
-        or None.
-        """
-        check_widths(self.widths)
-        check_widths(self.context_widths, "context_widths")
-        settings = settings_of(self, conditional=True)
-        names, n, seed = list(self.target_names_), Y.shape[1], seed_of(self.random_state)
+    def _observations(self, X, Y, weights, groups) -> Observations:
+        """Return rows of a fit, after a check that 64 bits can be computed with them."""
+        names = list(self.target_names_)
         check_scales(X, column_names(self))
         check_scales(Y, names)
-        with held_back(), jax.enable_x64(True):
-            bounds = column_bounds(self.bounds, names)
-            check_inside(Y, bounds, names, "training data")
-            pairs = np.concatenate([Y, X], axis=1)
-            rows = canonical_rows(pairs, weights, seed, chain_blocks(groups, pairs))
-            check_columns(ColumnBounds(*bounds).columns(rows.X[:, :n]), names)
-            check_independent_beyond_rounding(rows.X[:, :n], names)
-            self._warn_of_rows(rows, n)
-            if groups is None:
-                warn_of_chains(Y, names, context=X, stacklevel=3)
-            effective = effective_rows(weights, rows)
-            warn_of_few_effective_rows(effective, len(X), stacklevel=3)
-            discrete = discrete_columns(Y, weights, rows, names, stacklevel=3)
-            heldout = None
-            if validation is not None:
-                X_held, Y_held, held_weights = validation
-                check_inside(Y_held, bounds, names, "validation_data")
-                held = np.concatenate([Y_held, X_held], axis=1)
-                heldout = canonical_rows(held, held_weights, seed)
-            model = fit(
-                rows,
-                heldout,
-                ConditionalFamily(n),
-                settings,
-                bounds=bounds,
-                seed=seed,
-                discrete=discrete,
-                callback=following.callback,
-                listener=following.listener,
-                began=following.began,
-            )
-            self.flow_, self.baseline_ = model.flow, model.gaussian
-            self.report_ = told_of_far_rows(
-                model.report, Y, model.flow.preprocessing, names, settings, stacklevel=3
-            )
-            self.n_iter_ = max(1, self.report_.n_iter)
-            end_fit(self.report_, stacklevel=3)
+        return Observations(Y, names, X, weights, groups)
 
-    def _warn_of_rows(self, rows: WeightedRows, n: int) -> None:
+    def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:
         """Warn of columns of X that say nothing, and of too few rows."""
+        n = len(self.target_names_)
         constant = constant_columns(rows.X[:, n:], column_names(self))
         if constant:
             warnings.warn(
@@ -298,7 +196,7 @@ class AbstractConditional(BaseEstimator):
         return self._preimages(X, self._in_order(Z))
 
     def _mean(self, X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N n"]:
-        nodes, weights = _normal_nodes(self.flow_.n)
+        nodes, weights = normal_nodes(self.flow_.n)
         Z = np.broadcast_to(self._in_order(nodes), (len(X), *nodes.shape))
         return np.einsum("k,jkn->jn", weights, self._preimages(X, Z))
 
@@ -314,11 +212,7 @@ class AbstractConditional(BaseEstimator):
         N, k, n = Z.shape
         rows = np.concatenate([Z.reshape(N * k, n), np.repeat(X, k, axis=0)], axis=1)
         Y, inversion = in_batches(inverse, self.flow_, rows)
-        failed = np.flatnonzero(~inversion.converged)
-        if len(failed):
-            Y[failed] = np.nan
-            warnings.warn(inversion_message(inversion, failed), InversionWarning, stacklevel=3)
-        return Y.reshape(N, k, n)
+        return found_preimages(Y, inversion, stacklevel=3).reshape(N, k, n)
 
     def _one_target(self, what: str) -> None:
         if self.flow_.n > 1:
@@ -357,73 +251,9 @@ class AbstractConditional(BaseEstimator):
                 stacklevel=4,
             )
 
-    def _targets(self, Y, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
-        """Return finite float64 targets; `reset` learns their columns."""
-        names = names_of(Y)
-        check_unmasked(Y, "y", None if reset else list(self.target_names_))
-        self._check_target_names(Y, reset=reset)
-        columns = columns_of(Y)
-        called = names or _target_names(len(columns or ()))
-        check_kinds(columns or (), called)
-        try:
-            values: Any = np.asarray(Y, np.float64) if columns is None else numbers(columns, called)
-        except (TypeError, ValueError) as error:
-            cells = np.asarray(Y, dtype=object)
-            cells = cells[:, None] if cells.ndim == 1 else cells
-            raise_if_text(cells, ValueError(str(error)), names or _target_names(cells.shape[-1]))
-            raise
-        values = values[:, None] if values.ndim == 1 else values
-        if values.ndim != 2 or not values.shape[1]:
-            raise ValueError(f"Expected y of shape (N,) or (N, n); got {np.shape(Y)}.")
-        if reset:
-            default = _target_names(values.shape[1])
-            self.target_names_ = np.array(names or default, dtype=object)
-        elif values.shape[1] != len(self.target_names_):
-            raise ValueError(
-                f"Expected y with {len(self.target_names_)} column(s), as in fit; got "
-                f"{values.shape[1]}."
-            )
-        check_finite(values, list(self.target_names_))
-        return values
-
-    def _check_target_names(self, Y, *, reset: bool) -> None:
-        """Raise `ValueError` where a table of several targets has not those of the fit."""
-        frame, names = frame_of(Y), list(getattr(self, "target_names_", ()))
-        if reset or frame is None or frame.names == names or len(names) < 2:
-            return
-        # Where the fit had no names, any do but those that it gave in another order.
-        unnamed = names == _target_names(len(names)) and set(frame.names) != set(names)
-        if len(frame.names) == len(names) and not unnamed:
-            raise ValueError(
-                f"Expected y with the columns {quoted(names)} in this order, as in fit; got "
-                f"{quoted(frame.names)}. Choose them by name."
-            )
-
     def _pairs(self, X, Y) -> Float[np.ndarray, "N d"]:
         """Return rows (y, x) of a fitted estimator's data; without y, at the conditional mean."""
         X = self._context(X)
-        Y = self._mean(X) if Y is None else self._targets(Y)
+        Y = self._mean(X) if Y is None else checked_targets(self, Y)
         check_same_length(X, Y)
         return np.concatenate([Y, X], axis=1)
-
-
-def check_same_length(X: np.ndarray, Y: np.ndarray, name: str = "y") -> None:
-    """Raise `ValueError` where two tables do not have the same number of rows."""
-    if len(X) != len(Y):
-        raise ValueError(
-            f"Expected as many rows of {name} as of X; got {len(X)} rows of X and {len(Y)} of "
-            f"{name}. Give each row of X its row of {name}."
-        )
-
-
-def _target_names(n: int) -> list[str]:
-    return ["y"] if n == 1 else default_names(n, "y")
-
-
-def _normal_nodes(n: int) -> tuple[Float[np.ndarray, "k n"], Float[np.ndarray, " k"]]:
-    """Return points and weights of a mean over the standard normal in n dimensions."""
-    if n == 1:
-        nodes, weights = np.polynomial.hermite_e.hermegauss(N_HERMITE)
-        return nodes[:, None], weights / weights.sum()
-    points = qmc.Sobol(n, scramble=True, rng=np.random.default_rng(SOBOL_SEED)).random(N_SOBOL)
-    return scipy.special.ndtri(points), np.full(N_SOBOL, 1.0 / N_SOBOL)

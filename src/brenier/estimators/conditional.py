@@ -1,6 +1,5 @@
 """The density of targets given a context: p(y | x)."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier.data.checks import raise_if_categorical
 from brenier.data.names import default_names
-from brenier.estimators.abstract_conditional import AbstractConditional, check_same_length
-from brenier.estimators.common import (
-    Following,
-    checked_weights,
-    mean_score,
-    normal_points,
-    training_weights,
-)
+from brenier.estimators.abstract_conditional import AbstractConditional
+from brenier.estimators.following import Following
+from brenier.estimators.normal import normal_points, warn_of_no_image
+from brenier.estimators.observations import Observations
 from brenier.estimators.tables import as_asked, checked_rows
+from brenier.estimators.targets import check_same_length, checked_targets
+from brenier.estimators.weights import checked_weights, mean_score, training_weights
 from brenier.flow.evaluation import in_batches, log_density, transform
-from brenier.status import InputWarning
+from brenier.training.families import ConditionalFamily
 from brenier.training.likelihood import gaussian_log_density
 
 
@@ -176,16 +173,19 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         """
         following = Following.of(callback, int(self.verbose))
         self._validate_params()
+        settings = self._settings()
         if y is None:
             # In the middle are scikit-learn's words, which its checks ask for.
             raise ValueError(
                 "Expected targets y; got None. ConditionalConvexPotentialFlow requires y to be "
                 "passed, but the target y is None. ConvexPotentialFlow fits the density of X alone."
             )
-        X, Y = self._context(X, reset=True), self._targets(y, reset=True)
+        X, Y = self._context(X, reset=True), checked_targets(self, y, reset=True)
         check_same_length(X, Y)
         weights = training_weights(sample_weight, log_weights, X)
-        self._fit(X, Y, weights, groups, self._validation(validation_data), following)
+        observations = self._observations(X, Y, weights, groups)
+        heldout = None if validation_data is None else self._heldout(validation_data)
+        self._fit(observations, heldout, ConditionalFamily(Y.shape[1]), settings, following)
         return self
 
     def score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:
@@ -241,14 +241,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         """
         rows = self._pairs(X, y)
         Z = in_batches(transform, self.flow_, rows)
-        outside = np.flatnonzero(np.isnan(Z).any(axis=1))
-        if len(outside):
-            warnings.warn(
-                f"{len(outside)} of {len(Z)} targets lie on or beyond their bounds (first: row "
-                f"{outside[0]}) and have no image; they are NaN.",
-                InputWarning,
-                stacklevel=2,
-            )
+        warn_of_no_image(Z, "targets lie on or beyond their bounds", stacklevel=2)
         return Z
 
     def inverse_transform(self, X, Z) -> Any:
@@ -291,21 +284,18 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         check_is_fitted(self)
         return np.array(default_names(self.flow_.n, "z"), dtype=object)
 
-    def _validation(self, validation_data):
-        if validation_data is None:
-            return None
+    def _heldout(self, validation_data: Any) -> Observations:
+        """Return held-out rows, with their weights if they have any."""
         if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
             raise ValueError(
                 "Expected validation_data as a tuple (X, y) or (X, y, weights); got "
                 f"{type(validation_data).__name__}."
             )
         X, Y, *weights = validation_data
-        X, Y = self._validation_rows(X), self._targets(Y)
+        X, Y = checked_rows(self, X, of_text=raise_if_categorical), checked_targets(self, Y)
         check_same_length(X, Y)
-        return X, Y, checked_weights(weights[0] if weights else None, X)
-
-    def _validation_rows(self, X) -> Float[np.ndarray, "M q"]:
-        return checked_rows(self, X, of_text=raise_if_categorical)
+        omega = checked_weights(weights[0] if weights else None, X)
+        return Observations(Y, list(self.target_names_), X, omega)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from brenier.estimators.common import seed_of
 from brenier.estimators.constants import constants_to_file
+from brenier.estimators.parameters import seed_of
 from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow

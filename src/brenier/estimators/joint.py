@@ -2,63 +2,42 @@
 
 import warnings
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.base import DensityMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.bounds import Bounds, check_inside, column_bounds
-from brenier.data.checks import check_columns, check_scales
-from brenier.data.dependence import check_independent_beyond_rounding
+from brenier.data.checks import check_scales
 from brenier.data.names import default_names
-from brenier.data.rows import WeightedRows, canonical_rows
-from brenier.estimators.common import (
-    CONSTRAINTS,
-    Following,
-    chain_blocks,
+from brenier.data.rows import WeightedRows
+from brenier.estimators.abstract_density import AbstractDensity
+from brenier.estimators.following import Following
+from brenier.estimators.normal import (
     check_n_samples,
-    check_widths,
-    checked_weights,
-    column_names,
-    discrete_columns,
-    effective_rows,
-    end_fit,
+    found_preimages,
     generator,
-    inversion_message,
-    mean_score,
     normal_points,
-    seed_of,
-    settings_of,
-    told_of_far_rows,
-    training_weights,
-    warn_of_chains,
-    warn_of_few_effective_rows,
+    warn_of_no_image,
 )
-from brenier.estimators.files import save_estimator
-from brenier.estimators.tables import as_asked, checked_rows
+from brenier.estimators.observations import Observations
+from brenier.estimators.parameters import CONSTRAINTS, settings_of
+from brenier.estimators.tables import as_asked, checked_rows, column_names
+from brenier.estimators.weights import checked_weights, mean_score, training_weights
 from brenier.flow.evaluation import in_batches, inverse, log_density, map_inversions, transform
-from brenier.flow.flow import ConvexFlow
 from brenier.flow.inverse import Inversion
-from brenier.flow.preprocessing import ColumnBounds
-from brenier.potential.gaussian import AbstractGaussian
 from brenier.status import InputWarning, InversionWarning
 from brenier.training.algorithm import Algorithm
 from brenier.training.families import JointFamily
-from brenier.training.fit import fit
 from brenier.training.likelihood import gaussian_log_density
-from brenier.training.report import FitReport
 from brenier.training.settings import Settings, default_settings
-from brenier.training.signals import held_back
 
 _DEFAULT = default_settings()
 
 
-class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
+class ConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractDensity):
     """Density of a table of samples, as the pull-back of a normal by the gradient of a convex map.
 
     The log-density is that of a standard normal at z = grad Phi(y), y the preprocessed row, plus
@@ -184,13 +163,6 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         "noise": [None, Interval(Real, 0, None, closed="left")],
     }
 
-    # Set by scikit-learn's `validate_data`.
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-    flow_: ConvexFlow
-    baseline_: AbstractGaussian
-    report_: FitReport
-
     def __init__(
         self,
         *,
@@ -313,46 +285,24 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         """
         following = Following.of(callback, int(self.verbose))
         self._validate_params()
-        check_widths(self.widths)
         settings = settings_of(self, conditional=False)
         X = self._rows(X, reset=True)
-        names, seed = column_names(self), seed_of(self.random_state)
+        names = column_names(self)
         check_scales(X, names)
         weights = training_weights(sample_weight, log_weights, X)
-        with held_back(), jax.enable_x64(True):
-            bounds = column_bounds(self.bounds, names)
-            check_inside(X, bounds, names, "training data")
-            rows = canonical_rows(X, weights, seed, chain_blocks(groups, X))
-            check_columns(ColumnBounds(*bounds).columns(rows.X), names)
-            check_independent_beyond_rounding(rows.X, names)
-            self._check_number(rows, settings)
-            if groups is None:
-                warn_of_chains(X, names, stacklevel=2)
-            effective = effective_rows(weights, rows)
-            warn_of_few_effective_rows(effective, len(X), stacklevel=2)
-            discrete = discrete_columns(X, weights, rows, names, stacklevel=2)
-            validation = self._validation_rows(validation_data, bounds, seed)
-            model = fit(
-                rows,
-                validation,
-                JointFamily(),
-                settings,
-                bounds=bounds,
-                seed=seed,
-                discrete=discrete,
-                callback=following.callback,
-                listener=following.listener,
-                began=following.began,
-            )
-            self.flow_, self.baseline_ = model.flow, model.gaussian
-            self.report_ = told_of_far_rows(
-                model.report, X, model.flow.preprocessing, names, settings, stacklevel=2
-            )
-            self.n_iter_ = max(1, self.report_.n_iter)
-            end_fit(self.report_, stacklevel=2)
+        observations = Observations(X, names, weights=weights, groups=groups)
+        heldout = None if validation_data is None else self._heldout(validation_data)
+        self._fit(observations, heldout, JointFamily(), settings, following)
         return self
 
-    def _check_number(self, rows: WeightedRows, settings: Settings) -> None:
+    def _heldout(self, validation_data: Any) -> Observations:
+        """Return held-out rows, with their weights if they have any."""
+        is_pair = isinstance(validation_data, tuple)
+        X, weights = validation_data if is_pair else (validation_data, None)
+        X = self._rows(X)
+        return Observations(X, column_names(self), weights=checked_weights(weights, X))
+
+    def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:
         """Warn that N <= n rows get a Gaussian; raise where the model has none."""
         N, n = rows.X.shape
         if N > n:
@@ -367,20 +317,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         warnings.warn(
             f"{message} The model is a Gaussian with its correlations shrunk by {n / (N + n):.0%}.",
             InputWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-
-    def _validation_rows(
-        self, validation_data: Any, bounds: Bounds, seed: int
-    ) -> WeightedRows | None:
-        if validation_data is None:
-            return None
-        X, weights = (
-            validation_data if isinstance(validation_data, tuple) else (validation_data, None)
-        )
-        X = self._rows(X)
-        check_inside(X, bounds, column_names(self), "validation_data")
-        return canonical_rows(X, checked_weights(weights, X), seed)
 
     def score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row.
@@ -431,16 +369,8 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
             Rows in data units.
         """
         check_is_fitted(self)
-        X = self._rows(X)
-        Z = in_batches(transform, self.flow_, X)
-        outside = np.flatnonzero(np.isnan(Z).any(axis=1))
-        if len(outside):
-            warnings.warn(
-                f"{len(outside)} of {len(X)} rows lie on or beyond their column's bounds (first: "
-                f"row {outside[0]}) and have no image; they are NaN.",
-                InputWarning,
-                stacklevel=2,
-            )
+        Z = in_batches(transform, self.flow_, self._rows(X))
+        warn_of_no_image(Z, "rows lie on or beyond their column's bounds", stacklevel=2)
         return Z
 
     def inverse_transform(self, X) -> Any:
@@ -458,11 +388,7 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         Z = normal_points(X, self.n_features_in_)
-        rows, inversion = self.invert(Z)
-        failed = np.flatnonzero(~inversion.converged)
-        if len(failed):
-            rows[failed] = np.nan
-            warnings.warn(inversion_message(inversion, failed), InversionWarning, stacklevel=2)
+        rows = found_preimages(*self.invert(Z), stacklevel=2)
         return as_asked(self, rows, column_names(self), X)
 
     def invert(self, Z) -> tuple[Float[np.ndarray, "N n"], Inversion]:
@@ -536,25 +462,6 @@ class ConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimator):
                 stacklevel=2,
             )
         return as_asked(self, rows, column_names(self))
-
-    def save(self, path: str | PathLike, *, probes: bool = True) -> None:
-        """Write the fitted estimator to one safetensors file, atomically.
-
-        Parameters
-        ----------
-        path : str or path
-            Where to; an existing file is replaced only once the new one is complete.
-        probes : bool, default=True
-            Whether log-densities of three points are stored with the model, which a load compares
-            with its own. To compute them may take some seconds of compiling.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; what was there before is untouched.
-        """
-        check_is_fitted(self)
-        save_estimator(self, path, with_probes=probes)
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns of `transform`: z0, z1, ..."""

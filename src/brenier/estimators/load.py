@@ -9,12 +9,12 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from brenier.data.names import checked_columns, checked_names, default_names
-from brenier.estimators.common import column_names
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.constants import constants_from_file, remember
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.rebuild import from_file, part_arrays, unfit
 from brenier.estimators.regressor import ConvexPotentialRegressor
+from brenier.estimators.tables import column_names
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 from brenier.flow.rebuild import entry
 from brenier.io.model_file import ModelFileError, read_model

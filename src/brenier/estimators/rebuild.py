@@ -14,8 +14,9 @@ from jaxtyping import Float
 from brenier.data.bounds import column_bounds
 from brenier.data.names import checked_columns, checked_names
 from brenier.estimators.abstract_conditional import AbstractConditional
-from brenier.estimators.common import check_widths, column_names, settings_of
 from brenier.estimators.files import NAMES, WIDTHS, Arrays, n_columns
+from brenier.estimators.parameters import settings_of
+from brenier.estimators.tables import column_names
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.rebuild import entry, is_conditional, take_flow, take_gaussian
 from brenier.flow.shelf import NUMBERS, Shelf
@@ -104,10 +105,7 @@ def _name_columns(estimator: Any, metadata: Mapping[str, Any], *, conditional: b
 def _check_settings(estimator: Any, *, conditional: bool) -> None:
     """Raise `ValueError` unless the settings are such as the estimator may have."""
     estimator._validate_params()
-    check_widths(estimator.widths)
     checked_columns(estimator.columns)
-    if conditional:
-        check_widths(estimator.context_widths, "context_widths")
     settings_of(estimator, conditional=conditional)
     names = list(estimator.target_names_) if conditional else column_names(estimator)
     own = estimator.flow_.preprocessing.column_bounds

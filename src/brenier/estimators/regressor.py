@@ -8,14 +8,12 @@ from sklearn.utils.validation import column_or_1d
 from brenier.data.checks import check_finite, check_unmasked, raise_if_categorical
 from brenier.data.tables import columns_of, names_of
 from brenier.estimators.abstract_conditional import AbstractConditional
-from brenier.estimators.common import (
-    Following,
-    checked_weights,
-    column_names,
-    training_weights,
-)
-from brenier.estimators.tables import own_columns, validated
+from brenier.estimators.following import Following
+from brenier.estimators.tables import column_names, own_columns, validated
+from brenier.estimators.targets import checked_targets
+from brenier.estimators.weights import checked_weights, training_weights
 from brenier.flow.evaluation import in_batches, log_density
+from brenier.training.families import ConditionalFamily
 
 
 class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
@@ -77,12 +75,13 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         """
         following = Following.of(None, int(self.verbose))
         self._validate_params()
+        settings = self._settings()
         names = names_of(y) or ["y"]
         check_unmasked(X, "X")
         check_unmasked(y, "y")
         X = own_columns(self, X, reset=True)
         if columns_of(y) is not None:
-            targets = self._targets(y, reset=True)
+            targets = checked_targets(self, y, reset=True)
             y = targets[:, 0] if targets.shape[1] == 1 else targets
         try:
             rows, y = validated(self, X, y, reset=True, y_numeric=True, ensure_min_samples=2)
@@ -94,7 +93,8 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
         check_finite(Y, list(self.target_names_))
         weights = training_weights(sample_weight, log_weights, rows)
-        self._fit(rows, Y, weights, groups, None, following)
+        observations = self._observations(rows, Y, weights, groups)
+        self._fit(observations, None, ConditionalFamily(1), settings, following)
         return self
 
     def predict(self, X) -> Float[np.ndarray, " N"]:

@@ -11,9 +11,16 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import validate_data
 
 from brenier.data.checks import check_finite, check_unmasked, raise_if_text
-from brenier.data.names import quoted
+from brenier.data.names import default_names, quoted
 from brenier.data.tables import check_kinds, chosen, frame_of, named, numbers
-from brenier.estimators.common import column_names
+
+
+def column_names(estimator: Any) -> list[str]:
+    """Return the names of the columns an estimator was fitted to: x0, x1, ... if they had none."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return default_names(estimator.n_features_in_)
+    return [str(name) for name in names]
 
 
 def validated(estimator: Any, X: Any, *y: Any, reset: bool, **checks: Any) -> Any:

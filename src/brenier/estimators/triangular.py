@@ -24,19 +24,13 @@ from sklearn.utils.validation import check_is_fitted
 from brenier.data.bounds import column_bounds
 from brenier.data.checks import check_unmasked
 from brenier.data.names import default_names, quoted
-from brenier.estimators.common import (
-    check_n_samples,
-    column_names,
-    generator,
-    mean_score,
-    normal_points,
-    seed_of,
-    training_weights,
-)
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.files import parts_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
-from brenier.estimators.tables import as_asked, checked_rows, named_columns
+from brenier.estimators.normal import check_n_samples, generator, normal_points
+from brenier.estimators.parameters import seed_of
+from brenier.estimators.tables import as_asked, checked_rows, column_names, named_columns
+from brenier.estimators.weights import mean_score, training_weights
 from brenier.io.model_file import write_model
 from brenier.training.phases import Event, Listener
 from brenier.training.report import FitReport

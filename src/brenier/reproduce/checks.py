@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.estimators.common import settings_of
+from brenier.estimators.parameters import settings_of
 from brenier.inner.solution import AbstractInnerSolver, InnerSolution, WarmStart
 from brenier.optimizers.early_stopping import EarlyStopping, StoppingCriteria
 from brenier.optimizers.lbfgs import LBFGS

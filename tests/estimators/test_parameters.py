@@ -1,4 +1,4 @@
-"""What all estimators share: the defaults that depend on the kind of density, and one seed."""
+"""Settings of estimators: the defaults that depend on the kind of density, and one seed."""
 
 from dataclasses import fields
 
@@ -11,7 +11,7 @@ from brenier import (
     ConvexPotentialFlow,
     ConvexPotentialRegressor,
 )
-from brenier.estimators.common import seed_of, settings_of
+from brenier.estimators.parameters import seed_of, settings_of
 from brenier.training.settings import Hyperparameters, Settings, default_settings
 
 KINDS = {

@@ -1,0 +1,127 @@
+"""What the estimators of one flow share: the fit to checked rows, and the model file."""
+
+import warnings
+from abc import ABC, abstractmethod
+from os import PathLike
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from brenier.data.bounds import column_bounds
+from brenier.data.checks import check_columns
+from brenier.data.dependence import check_independent_beyond_rounding
+from brenier.data.rows import WeightedRows
+from brenier.estimators.files import save_estimator
+from brenier.estimators.following import Following
+from brenier.estimators.observations import Observations
+from brenier.estimators.parameters import seed_of
+from brenier.estimators.row_warnings import told_of_far_rows, told_of_rows
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.preprocessing import ColumnBounds
+from brenier.potential.gaussian import AbstractGaussian
+from brenier.status import FitStatus
+from brenier.training.families import AbstractFamily
+from brenier.training.fit import fit
+from brenier.training.report import FitReport
+from brenier.training.settings import Settings
+from brenier.training.signals import held_back
+
+
+class AbstractDensity(BaseEstimator, ABC):
+    """What the estimators of one flow share: the fit to checked rows, and the model file."""
+
+    bounds: object
+    random_state: object
+    # Set by scikit-learn's `validate_data`.
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    flow_: ConvexFlow
+    baseline_: AbstractGaussian
+    report_: FitReport
+    n_iter_: int
+
+    def save(self, path: str | PathLike, *, probes: bool = True) -> None:
+        """Write the fitted estimator to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; an existing file is replaced only once the new one is complete.
+        probes : bool, default=True
+            Whether log-densities of three points are stored with the model, which a load compares
+            with its own. To compute them may take some seconds of compiling.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was there before is untouched.
+        """
+        check_is_fitted(self)
+        save_estimator(self, path, with_probes=probes)
+
+    def _fit(
+        self,
+        observations: Observations,
+        heldout: Observations | None,
+        family: AbstractFamily,
+        settings: Settings,
+        following: Following,
+    ) -> None:
+        """Fit to checked rows and set the fitted attributes; to be called by `fit` itself.
+
+        Parameters
+        ----------
+        observations : Observations
+            What is trained on and judges, and where `heldout` is None, what is held out.
+        heldout : Observations or None
+            What decides when a run stops and which model is chosen.
+        family : AbstractFamily
+            What kind of density is fitted.
+        settings : Settings
+            All numbers of the fit.
+        following : Following
+            Who follows it.
+        """
+        names, seed = observations.names, seed_of(self.random_state)
+        with held_back(), jax.enable_x64(True):
+            bounds = column_bounds(self.bounds, names)
+            rows = observations.distinct(bounds, seed, "training data")
+            own = rows.X[:, : len(names)]
+            check_columns(ColumnBounds(*bounds).columns(own), names)
+            check_independent_beyond_rounding(own, names)
+            self._check_distinct(rows, settings)
+            discrete = told_of_rows(observations, rows, stacklevel=3)
+            model = fit(
+                rows,
+                None if heldout is None else heldout.distinct(bounds, seed, "validation_data"),
+                family,
+                settings,
+                bounds=bounds,
+                seed=seed,
+                discrete=discrete,
+                callback=following.callback,
+                listener=following.listener,
+                began=following.began,
+            )
+            self.flow_, self.baseline_ = model.flow, model.gaussian
+            preprocessing, report = model.flow.preprocessing, model.report
+            self.report_ = told_of_far_rows(
+                report, observations, preprocessing, settings, stacklevel=3
+            )
+            self.n_iter_ = max(1, self.report_.n_iter)
+            _end_fit(self.report_, stacklevel=3)
+
+    @abstractmethod
+    def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:
+        """Warn of too few distinct rows, or raise `ValueError` where they have no model."""
+
+
+def _end_fit(report: FitReport, *, stacklevel: int) -> None:
+    """Raise KeyboardInterrupt after an interrupted fit, and warn of one that was cut short."""
+    if report.status is FitStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+    if not report.status.finished:
+        warnings.warn(report.message, ConvergenceWarning, stacklevel=stacklevel + 1)

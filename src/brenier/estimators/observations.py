@@ -1,0 +1,54 @@
+"""Checked rows as a user gave them: what a density is of, its context, and what is said of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from brenier.data.bounds import Bounds, check_inside
+from brenier.data.rows import WeightedRows, canonical_rows
+from brenier.estimators.weights import chain_blocks
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Finite rows in data units, in the order given.
+
+    Attributes
+    ----------
+    own : (N, n)
+        The columns that the density is of.
+    names : list of n str
+        Their names.
+    context : (N, q) or None
+        Columns that it is conditional on, if it is.
+    weights : (N,) or None
+        Non-negative weights; None: all alike.
+    groups : (N,) or None
+        Labels of chains; None: the rows are independent.
+    """
+
+    own: Float[np.ndarray, "N n"]
+    names: list[str]
+    context: Float[np.ndarray, "N q"] | None = None
+    weights: Float[np.ndarray, " N"] | None = None
+    groups: Any = None
+
+    def distinct(self, bounds: Bounds, seed: int, what: str) -> WeightedRows:
+        """Return the distinct rows, those of a context behind the density's own.
+
+        Parameters
+        ----------
+        bounds : Bounds
+            Of the density's own columns.
+        seed : int
+            Key of their order.
+        what : str
+            What to call the rows in an error, as in "training data".
+        """
+        check_inside(self.own, bounds, self.names, what)
+        X = self.own
+        if self.context is not None:
+            X = np.concatenate([self.own, self.context], axis=1)
+        return canonical_rows(X, self.weights, seed, chain_blocks(self.groups, X))

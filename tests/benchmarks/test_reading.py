@@ -44,7 +44,9 @@ def test_text_is_quoted_in_one_file_only(tmp_path):
     assert pl.read_csv(plain).width == 20
 
 
-def test_a_reading_has_a_process_and_leaves_its_cost(tmp_path):
+def test_a_reading_has_a_process_and_leaves_its_cost(tmp_path, monkeypatch):
+    # The process looks for modules where this one does.
+    monkeypatch.syspath_prepend(ROOT)
     path, small = written(tmp_path, "plain.csv"), tmp_path / "small.csv"
     small.write_text(reading.SMALL)
     cost = reading.cost_apart("ours", path, NAMES, small)

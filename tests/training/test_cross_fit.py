@@ -70,9 +70,11 @@ def test_more_rows_are_averaged_over_folds_and_never_below_their_gaussian():
     assert report.train_log_likelihood > report.gaussian_train_log_likelihood
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_what_is_no_better_on_all_rows_is_the_gaussian_of_all(seed):
-    X = np.random.default_rng(seed).normal(size=(400, 2))
+@pytest.mark.parametrize("N", [120, 400])
+def test_what_is_no_better_on_all_rows_is_the_gaussian_of_all(N):
+    X = np.random.default_rng(N).normal(size=(N, 2)) @ np.array([[1.0, 0.6], [0.0, 1.0]])
+    # A far row leaves the whitened rows correlated, along other axes in every split.
+    X[0] *= 100.0
     flow = ConvexPotentialFlow(**SMALL, decay=1e4).fit(X)
     report = flow.report_
     assert report.train_log_likelihood >= report.gaussian_train_log_likelihood - ROUNDING

@@ -96,12 +96,13 @@ def _table(some: bytes) -> np.ndarray:
 def is_regular(text: bytes, n: int, separator: str) -> bool:
     """Whether every line has n fields, quoted ones among them."""
     between = separator.encode()
+    text += b"\n" * (not text.endswith(b"\n"))
     if QUOTE in text:
         # What is quoted begins and ends with its field; other quotes are no part of the format.
         field = rb'"(?<=[\n%b]")[^"]*(?:""[^"]*)*"(?=[\r\n%b])' % ((re.escape(between),) * 2)
-        text = re.sub(field, b"", b"\n" + text + b"\n")[1:].removesuffix(b"\n")
+        text = re.sub(field, b"", b"\n" + text)[1:]
     marks = between + b"\n" + QUOTE
     others = bytes(byte for byte in range(BYTES) if byte not in marks)
-    found = text.translate(None, others) + b"\n" * (not text.endswith(b"\n"))
+    found = text.translate(None, others)
     line = between * (n - 1) + b"\n"
     return found == line * (len(found) // n)

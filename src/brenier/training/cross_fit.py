@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from brenier.potential.merge import combine
 from brenier.training.candidate import Trained
-from brenier.training.ensemble import gaussian_candidate
+from brenier.training.ensemble import gaussian_alone, gaussian_candidate
 from brenier.training.families import AbstractFamily
 from brenier.training.folds import Fold
 from brenier.training.report import MeanAndError
@@ -119,7 +119,7 @@ def _gaussian_of(
     """Return the Gaussian of all rows, in place of what was trained on the folds."""
     runs = [run for one in trained for run in one.runs]
     winner = min(runs, key=lambda run: run.criterion)
-    gaussian = gaussian_candidate(whole, winner, family, settings)
+    gaussian = gaussian_alone(whole, family, settings, session)
     return Trained.of(whole, gaussian, runs, winner, session)
 
 

@@ -213,6 +213,14 @@ def gaussian_candidate(
     return Candidate(potential, *fold.gaussian_losses, 0, is_gaussian=True)
 
 
+def gaussian_alone(
+    fold: Fold, family: AbstractFamily, settings: Settings, session: Session
+) -> Candidate:
+    """Return the baseline of a fold that no run was made on, along its own axes."""
+    first = _starts(fold, family, settings)[0]
+    return gaussian_candidate(fold, _no_run(first, family, settings, session), family, settings)
+
+
 def _unfinished(run: Run) -> Candidate:
     """Return the potential at the initial weights, for want of any other."""
     problem = run.job.problem

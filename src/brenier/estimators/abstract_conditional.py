@@ -16,7 +16,7 @@ from brenier.data.rows import WeightedRows
 from brenier.estimators.abstract_density import AbstractDensity
 from brenier.estimators.normal import check_n_samples, found_preimages, generator, normal_nodes
 from brenier.estimators.observations import Observations
-from brenier.estimators.parameters import CONSTRAINTS, settings_of
+from brenier.estimators.parameters import CONSTRAINTS
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.flow.column_order import context_scaling
@@ -154,10 +154,6 @@ class AbstractConditional(AbstractDensity):
         bounds = self.flow_.preprocessing.column_bounds
         below, above = rows[:, 0] <= bounds.low[0], rows[:, 0] >= bounds.high[0]
         return np.where(below, 0.0, np.where(above, 1.0, p))
-
-    def _settings(self) -> Settings:
-        """Return all numbers of a fit."""
-        return settings_of(self, conditional=True)
 
     def _observations(self, X, Y, weights, groups) -> Observations:
         """Return rows of a fit, after a check that 64 bits can be computed with them."""

@@ -14,6 +14,7 @@ from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.following import Following
 from brenier.estimators.normal import normal_points, warn_of_no_image
 from brenier.estimators.observations import Observations
+from brenier.estimators.parameters import settings_of
 from brenier.estimators.tables import as_asked, checked_rows
 from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.estimators.weights import checked_weights, mean_score, training_weights
@@ -173,7 +174,7 @@ class ConditionalConvexPotentialFlow(TransformerMixin, DensityMixin, AbstractCon
         """
         following = Following.of(callback, int(self.verbose))
         self._validate_params()
-        settings = self._settings()
+        settings = settings_of(self, conditional=True)
         if y is None:
             # In the middle are scikit-learn's words, which its checks ask for.
             raise ValueError(

@@ -9,6 +9,7 @@ from brenier.data.checks import check_finite, check_unmasked, raise_if_categoric
 from brenier.data.tables import columns_of, names_of
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.following import Following
+from brenier.estimators.parameters import settings_of
 from brenier.estimators.tables import column_names, own_columns, validated
 from brenier.estimators.targets import checked_targets
 from brenier.estimators.weights import checked_weights, training_weights
@@ -75,7 +76,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         """
         following = Following.of(None, int(self.verbose))
         self._validate_params()
-        settings = self._settings()
+        settings = settings_of(self, conditional=True)
         names = names_of(y) or ["y"]
         check_unmasked(X, "X")
         check_unmasked(y, "y")

@@ -55,13 +55,13 @@ def test_a_quoted_header_may_hold_separators_and_line_breaks(tmp_path):
 @pytest.fixture
 def readings(monkeypatch):
     """Return a list that gets the types of the columns each time that polars reads a file."""
-    read_csv, types = pl.read_csv, []
+    scan_csv, types = pl.scan_csv, []
 
     def record(*arguments, schema, **options):
         types.append(set(schema.values()))
-        return read_csv(*arguments, schema=schema, **options)
+        return scan_csv(*arguments, schema=schema, **options)
 
-    monkeypatch.setattr(pl, "read_csv", record)
+    monkeypatch.setattr(pl, "scan_csv", record)
     return types
 
 

@@ -2,6 +2,7 @@
 
 # polars is imported inside the functions: see `brenier.io.table`.
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,17 +20,17 @@ def to_frame(table: Table) -> "pl.DataFrame":
     return pl.from_numpy(table.values, schema=list(table.columns or ()))
 
 
-def frame_values(frame: "pl.DataFrame") -> np.ndarray:
-    """Return a data frame of numbers, booleans and nulls as float64 in C order."""
-    values = np.empty(frame.shape)
-    put_values(frame, values)
+def values_of(columns: "Sequence[pl.Series]") -> np.ndarray:
+    """Return columns of numbers, booleans and nulls as float64 in C order."""
+    values = np.empty((len(columns[0]), len(columns)))
+    put_values(columns, values)
     return values
 
 
-def put_values(frame: "pl.DataFrame", values: np.ndarray) -> None:
-    """Write a data frame of numbers, booleans and nulls into an array of its shape."""
+def put_values(columns: "Iterable[pl.Series]", values: np.ndarray) -> None:
+    """Write columns of numbers, booleans and nulls into those of an array."""
     import polars as pl
 
     # Column by column: the numbers of one are there without a copy.
-    for j, column in enumerate(frame):
+    for j, column in enumerate(columns):
         values[:, j] = column.cast(pl.Float64).to_numpy()

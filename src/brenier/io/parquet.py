@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PARQUET = b"PAR1"
 ARROW = b"ARROW1"
-# So many are read together, which are in memory twice for a while, and mapped from the file. Of
-# fewer rows the same would be unpacked several times: other programs write groups of 2^20 rows.
-ROWS, COLUMNS = 1 << 19, 4
+# So many are read together, which are in memory twice for a while. Other programs write groups of
+# 2^20 rows, which are unpacked whole.
+ROWS, COLUMNS = 1 << 20, 4
 
 
 def decode_parquet(source: AbstractSource, columns: Columns) -> Table:
@@ -82,8 +82,9 @@ def _decode(
     try:
         values = np.empty((rows, len(names)))
         for start, j in product(range(0, rows, ROWS), range(0, len(names), COLUMNS)):
-            part = lazy.select(names[j : j + COLUMNS]).slice(start, ROWS).collect()
-            put_values(part, values[start : start + ROWS, j : j + COLUMNS])
+            part = lazy.select(names[j : j + COLUMNS]).slice(start, ROWS)
+            # Not kept while the next one is read.
+            put_values(part.collect(), values[start : start + ROWS, j : j + COLUMNS])
     except failures as error:
         raise damaged(kind, where, error) from error
     return as_table(chosen, values, columns, where)

@@ -13,7 +13,7 @@ from brenier.io.base import TableError
 from brenier.io.regular import open_regular, size_of
 
 # So much of a file's beginning and end is looked at (bytes).
-END_BYTES = 1 << 17
+END_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)

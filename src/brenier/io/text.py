@@ -12,7 +12,6 @@ import codecs
 import csv
 import io
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +20,10 @@ from brenier.io.base import SHOWN, Table, TableError, counted, damaged, first_fe
 from brenier.io.chains import roles_of, without_warm_up
 from brenier.io.columns import Columns, as_table, choose
 from brenier.io.dialect import BLANKS, COMMAS, MISSING, Dialect
-from brenier.io.fields import Lines, count_unquoted, is_regular
-from brenier.io.frame import frame_values, to_frame
+from brenier.io.fields import Lines, is_regular
+from brenier.io.frame import to_frame, values_of
 from brenier.io.layout import FORMULA, Layout, layout_of
+from brenier.io.numbers import Numbers, Shape, read_columns
 from brenier.io.pieces import pieces_of, together
 from brenier.io.source import AbstractSource, unreadable
 
@@ -34,20 +34,6 @@ if TYPE_CHECKING:
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # How much of a footer's lines a message shows.
 FOOTER_SHOWN = 60
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What polars has to know: how many columns there are, which are read, and what is between."""
-
-    n: int
-    places: tuple[int, ...]
-    dialect: Dialect
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all columns are read."""
-        return len(self.places) == self.n
 
 
 def decode_text(source: AbstractSource, columns: Columns) -> Table:
@@ -68,7 +54,7 @@ def decode_text(source: AbstractSource, columns: Columns) -> Table:
         body, more = _rows(source, layout, shape)
         notes += more
         # What polars has refused as numbers it does not take the second time.
-        values = None if _is_plain(source, layout) else _parse_numbers(Lines.of(body), shape)
+        values = None if _is_plain(source, layout) else Numbers(shape).read(Lines.of(body))
         if values is None:
             values = _parse_cells(body, shape, chosen.names, where)
     return as_table(chosen, values, columns, where, notes)
@@ -96,8 +82,10 @@ def _parse_file(source: AbstractSource, layout: Layout, shape: Shape) -> np.ndar
     if not source.first.isascii():
         _check_utf8(source.first[: source.first.find(b"\n")], source.where)
 
+    numbers = Numbers(shape)
+
     def parsed(lines: Lines) -> tuple[np.ndarray | None, float]:
-        return _parse_numbers(lines, shape), len(lines.text) / source.size
+        return numbers.read(lines), len(lines.text) / source.size
 
     try:
         return together(map(parsed, pieces_of(source.path, layout.start)))
@@ -168,70 +156,6 @@ def _body(data: bytes, layout: Layout, where: str) -> bytes:
     return data[stream.tell() :]
 
 
-def _read_csv(
-    body: bytes, shape: Shape, dtype: "type[pl.DataType]", also: tuple[int, ...] = ()
-) -> "pl.DataFrame":
-    """Return the chosen columns, in the file's order; others at the places `also` as text."""
-    import polars as pl
-
-    schema = {str(j): dtype if j in shape.places else pl.String for j in range(shape.n)}
-    return pl.read_csv(
-        body,
-        has_header=False,
-        schema=schema,
-        columns=None if shape.is_whole else sorted({*shape.places, *also}),
-        separator=shape.dialect.reads,
-        decimal_comma=shape.dialect.decimal_comma and dtype is pl.Float64,
-    )
-
-
-def _parse_numbers(lines: Lines, shape: Shape) -> np.ndarray | None:
-    """Return the rows if every chosen cell is a number, else None."""
-    separators = None if shape.is_whole else count_unquoted(lines, shape.dialect.reads)
-    if separators is None and not _is_regular(lines, shape):
-        return None
-    last = shape.n - 1
-    frame = _read_numbers(lines.text, shape, (last,))
-    if frame is None and last not in shape.places:
-        # Text that is not read may be in any encoding.
-        frame = _read_numbers(lines.text, shape)
-    if frame is None or not frame.height:
-        return None
-    numbers = frame[[str(j) for j in shape.places]]
-    # A short row reads as one with empty cells, and so does a blank line.
-    complete = all(count == 0 for count in numbers.null_count().row(0))
-    regular = separators is None or _are_just_enough(separators, frame, shape)
-    return frame_values(numbers) if complete and (regular or _is_regular(lines, shape)) else None
-
-
-def _is_regular(lines: Lines, shape: Shape) -> bool:
-    """Whether every line has as many fields as there are columns."""
-    # Only where columns are left out, polars takes lines of any length.
-    return shape.is_whole or is_regular(lines.text, shape.n, shape.dialect.reads)
-
-
-def _are_just_enough(separators: int, frame: "pl.DataFrame", shape: Shape) -> bool:
-    """Whether lines with so many separators are seen to have as many fields as there are columns.
-
-    If all lines have something in the last column, none is short; and if there are just as many
-    separators as that takes, none is long.
-    """
-    last = str(shape.n - 1)
-    none_short = last in frame.columns and frame[last].null_count() == 0
-    return none_short and separators == (shape.n - 1) * frame.height
-
-
-def _read_numbers(body: bytes, shape: Shape, also: tuple[int, ...] = ()) -> "pl.DataFrame | None":
-    """Return the chosen columns as numbers, None where they hold something else."""
-    import polars as pl
-
-    try:
-        return _read_csv(body, shape, pl.Float64, also)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        # polars 2.1 panics at a cell that is a lone quote.
-        return None
-
-
 def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) -> np.ndarray:
     """Return the rows of a file with blank lines, spaces, missing values or booleans."""
     import polars as pl
@@ -239,7 +163,7 @@ def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) 
     body = _without_blank_lines(body, shape.n)
     _check_fields(body, shape, where)
     try:
-        cells = _read_csv(body, shape, pl.String)
+        cells = read_columns(body, shape, pl.String)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged("separated text", where, error) from error
     parsed = [
@@ -249,7 +173,7 @@ def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) 
     if faults:
         _check_footer(body, {int(row) for _, _, bad in faults for row in bad.arg_true()}, where)
         raise TableError(_text_message(faults, where, shape.dialect))
-    return frame_values(pl.DataFrame([numbers for numbers, _ in parsed]))
+    return values_of([numbers for numbers, _ in parsed])
 
 
 def _without_blank_lines(body: bytes, n: int) -> bytes:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
+        ConvexPotentialMixture,
         ConvexPotentialRegressor,
         TriangularConvexPotentialFlow,
         load,
@@ -23,6 +24,7 @@ _HOME = {
     "Algorithm": "brenier.training.algorithm",
     "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
+    "ConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
     "TriangularConvexPotentialFlow": "brenier.estimators",
     "from_arviz": "brenier.data.draws",
@@ -37,6 +39,7 @@ __all__ = [
     "Algorithm",
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
+    "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
     "__version__",

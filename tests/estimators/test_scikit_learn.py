@@ -3,8 +3,8 @@
 The checks fit tables of some thirty shapes, and compilation is what they cost. The estimators have
 the same settings, so that they share their programs, and train without elimination: the solver's
 program is the longest to compile, and other tests' business. A block-triangular density is a flow a
-column: of it the checks see what a fit without time returns, Gaussians and regressions, which go
-through all the same methods.
+column: of it, and of a mixture, the checks see what a fit without time returns, Gaussians and
+regressions, which go through all the same methods.
 """
 
 import pytest
@@ -14,6 +14,7 @@ from brenier import (
     Algorithm,
     ConditionalConvexPotentialFlow,
     ConvexPotentialFlow,
+    ConvexPotentialMixture,
     ConvexPotentialRegressor,
     TriangularConvexPotentialFlow,
 )
@@ -38,6 +39,7 @@ CONDITIONAL = SMALL | {"context_widths": (2,), "n_gates": 0, "decay": 1e-2}
 @parametrize_with_checks(
     [
         ConvexPotentialFlow(**JOINT),
+        ConvexPotentialMixture(max_seconds=0.0),
         ConvexPotentialRegressor(**CONDITIONAL),
         ConditionalConvexPotentialFlow(**CONDITIONAL),
         TriangularConvexPotentialFlow(

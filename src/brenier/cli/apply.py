@@ -15,6 +15,7 @@ from brenier.cli.files import (
     context_names,
     density_names,
     is_conditional,
+    is_mixture,
     load_density,
     read_rows,
     variable_names,
@@ -23,6 +24,9 @@ from brenier.data.names import default_names
 
 if TYPE_CHECKING:
     import numpy as np
+
+# The column that says which component of a mixture a row was carried by.
+COMPONENT = "component"
 
 
 def sample(
@@ -94,15 +98,19 @@ def transform(
 ) -> None:
     """Map rows to normal space.
 
-    The columns z0, z1, ... are independent and standard normal if the fit is right.
+    The columns z0, z1, ... are independent and standard normal if the fit is right. Of a mixture
+    the column "component" says by whose map: one of each row's, drawn by how likely they are.
     """
     reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = load_density(model)
         X = read_rows(data, variable_names(flow), reading)
-        Z = flow.transform(*as_arguments(flow, X))
-        _write(output, Z, _normal_names(flow))
+        if is_mixture(flow):
+            Z, labels = flow.transform(X, return_labels=True)
+            _write(output, with_labels(Z, labels), [*_normal_names(flow), COMPONENT])
+        else:
+            _write(output, flow.transform(*as_arguments(flow, X)), _normal_names(flow))
 
 
 def inverse(
@@ -118,20 +126,35 @@ def inverse(
     """Map rows of normal space back to the data's columns.
 
     The columns of DATA are z0, z1, ..., as `brenier transform` writes them, and before them the
-    context's of a conditional model.
+    context's of a conditional model; of a mixture also the column "component".
     """
     reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = load_density(model)
-        context = context_names(flow)
-        rows = read_rows(data, [*context, *_normal_names(flow)], reading)
+        context, mixture = context_names(flow), is_mixture(flow)
+        names = [*context, *_normal_names(flow), *[COMPONENT] * mixture]
+        rows = read_rows(data, names, reading)
         X, Z = rows[:, : len(context)], rows[:, len(context) :]
-        if context:
+        if mixture:
+            Y = flow.inverse_transform(Z[:, :-1], as_labels(Z[:, -1]))
+        elif context:
             Y = flow.inverse_transform(as_context(flow, X.copy()), Z)
         else:
             Y = flow.inverse_transform(Z)
         _write(output, *_with_constants(flow, Y, density_names(flow)))
+
+
+def with_labels(Z: "np.ndarray", labels: "np.ndarray") -> "np.ndarray":
+    """Return images with the components by whose maps they are."""
+    import numpy as np
+
+    return np.column_stack([Z, labels])
+
+
+def as_labels(column: "np.ndarray") -> "np.ndarray":
+    """Return the components in a column of numbers; others than whole ones as they are."""
+    return column.astype(int) if (column == column.round()).all() else column
 
 
 def _normal_names(flow: Any) -> list[str]:

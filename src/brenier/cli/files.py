@@ -101,6 +101,13 @@ def is_conditional(flow: Any) -> bool:
     return isinstance(flow, ConditionalConvexPotentialFlow)
 
 
+def is_mixture(flow: Any) -> bool:
+    """Whether a density is a mixture, which has no single map."""
+    from brenier.estimators import ConvexPotentialMixture
+
+    return isinstance(flow, ConvexPotentialMixture)
+
+
 def _names(flow: Any) -> list[str]:
     """Return the names of a model's columns, x0, x1, ... where it was fitted without."""
     names = stored_names(flow)

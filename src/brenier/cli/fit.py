@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
         ConvexPotentialFlow,
+        ConvexPotentialMixture,
         TriangularConvexPotentialFlow,
     )
     from brenier.training.report import FitReport
@@ -54,6 +55,7 @@ def fit(
     chains: o.ChainsOption = None,
     given: o.GivenOption = None,
     blocks: o.BlocksOption = None,
+    kind: o.KindOption = o.Kind.FLOW,
     n_maps: o.NMapsOption = None,
     bounds: o.BoundsOption = None,
     whiten: o.WhitenOption = None,
@@ -103,6 +105,8 @@ def fit(
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
+    if kind is o.Kind.MIXTURE:
+        _check_mixture(settings | algorithm, given=given, blocks=blocks, thesis=thesis)
     weights_column = WeightsColumn.of(weights, log_weights)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
@@ -122,7 +126,13 @@ def fit(
             # Until the model is written.
             stack.enter_context(held_back())
             flow = _fitted(
-                inputs, settings, given=given, blocks=blocks, thesis=thesis, listener=listener
+                inputs,
+                settings,
+                given=given,
+                blocks=blocks,
+                kind=kind,
+                thesis=thesis,
+                listener=listener,
             )
         remember(flow, inputs.constants)
         reports = _reports(flow)
@@ -154,12 +164,25 @@ def _check_together(
         raise typer.BadParameter("--n-estimators does not go with --n-maps.")
 
 
+def _check_mixture(
+    settings: dict[str, Any], *, given: str | None, blocks: str | None, thesis: bool
+) -> None:
+    """Refuse options that a mixture has not."""
+    others = {"--given": given is not None, "--blocks": blocks is not None, "--thesis": thesis}
+    names = ("n_maps", "whiten", "n_init", "activation", "optimizer", "inner")
+    others |= {f"--{name.replace('_', '-')}": name in settings for name in names}
+    asked = [option for option, is_asked in others.items() if is_asked]
+    if asked:
+        raise typer.BadParameter(f"--kind mixture does not go with {' or '.join(asked)}.")
+
+
 def _fitted(
     inputs: "Inputs",
     settings: dict[str, Any],
     *,
     given: str | None,
     blocks: str | None,
+    kind: o.Kind,
     thesis: bool,
     listener: Listener,
 ) -> Any:
@@ -168,12 +191,14 @@ def _fitted(
         return _fit_given(inputs, settings, items(given, "--given"), listener)
     if blocks is not None:
         return _fit_blocks(inputs, settings, blocks.split("/"), listener)
+    if kind is o.Kind.MIXTURE:
+        return _fit_mixture(inputs, settings, listener)
     return _fit(inputs, settings, listener, thesis=thesis)
 
 
 def has_model(report: "FitReport") -> bool:
-    """Whether the fit has a density to give: an iterate of a run, or the Gaussian."""
-    return report.is_gaussian or report.best_iteration > 0
+    """Whether the fit has a density to give: an iterate of a run, the Gaussian, or a mixture."""
+    return report.is_gaussian or report.best_iteration > 0 or report.n_components > 1
 
 
 def _is_worth_writing(reports: "dict[str, FitReport]", model: str) -> bool:
@@ -242,6 +267,18 @@ def _fit(
     rows = with_names(inputs.values, inputs.names)
     _run(flow, inputs, (rows,), inputs.validation_data, listener)
     return flow
+
+
+def _fit_mixture(
+    inputs: Inputs, settings: dict[str, Any], listener: Listener
+) -> "ConvexPotentialMixture":
+    """Return the fitted mixture of all columns."""
+    from brenier.estimators import ConvexPotentialMixture
+
+    mixture = ConvexPotentialMixture(**settings)
+    rows = with_names(inputs.values, inputs.names)
+    _run(mixture, inputs, (rows,), inputs.validation_data, listener)
+    return mixture
 
 
 def _fit_blocks(

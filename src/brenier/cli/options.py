@@ -16,6 +16,13 @@ class Whiten(Enum):
     NONE = "none"
 
 
+class Kind(Enum):
+    """What kind of density is fitted."""
+
+    FLOW = "flow"
+    MIXTURE = "mixture"
+
+
 class Activation(Enum):
     """Activation functions by their names in `brenier.potential.activations`."""
 
@@ -401,6 +408,13 @@ NMapsOption = Annotated[
         help="Compose so many maps, for thin curved shapes and several pieces; also with "
         "--given. [default: 1]",
         show_default=False,
+    ),
+]
+KindOption = Annotated[
+    Kind,
+    typer.Option(
+        "--kind",
+        help="One flow, or a mixture of it and of Gaussians, for data in pieces or on thin shapes.",
     ),
 ]
 ChainsOption = Annotated[

@@ -115,6 +115,8 @@ def report_lines(report: "FitReport") -> Lines:
         yield "maps", f"{report.n_maps}, composed"
     elif report.n_members > 1:
         yield "potentials", f"the weighted sum of {report.n_members}"
+    if report.n_components > 1:
+        yield "mixture", f"{report.n_components} components: {report.pool}"
     if report.tail:
         yield "tails", f"heavier than a normal's: they fall like the power {1 / report.tail:.3g}"
     yield from _time(report.seconds)
@@ -172,6 +174,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "gain": None if report.discrete else full["gain"],
         "effective_size": report.effective_size,
         "discrete": list(report.discrete),
+        "n_components": report.n_components,
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],

@@ -8,12 +8,14 @@ settings are never touched.
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.load import load
+from brenier.estimators.mixture import ConvexPotentialMixture
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
     "ConditionalConvexPotentialFlow",
     "ConvexPotentialFlow",
+    "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
     "load",

@@ -3,9 +3,11 @@
 import warnings
 from abc import ABC, abstractmethod
 from os import PathLike
+from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -19,8 +21,10 @@ from brenier.estimators.following import Following
 from brenier.estimators.observations import Observations
 from brenier.estimators.parameters import seed_of
 from brenier.estimators.row_warnings import told_of_far_rows, told_of_rows
+from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
+from brenier.flow.shelf import Shelf
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.status import FitStatus
 from brenier.training.families import AbstractFamily
@@ -94,7 +98,7 @@ class AbstractDensity(BaseEstimator, ABC):
             check_independent_beyond_rounding(own, names)
             self._check_distinct(rows, settings)
             discrete = told_of_rows(observations, rows, stacklevel=3)
-            model = fit(
+            model = self._recipe(
                 rows,
                 None if heldout is None else heldout.distinct(bounds, seed, "validation_data"),
                 family,
@@ -106,13 +110,31 @@ class AbstractDensity(BaseEstimator, ABC):
                 listener=following.listener,
                 began=following.began,
             )
-            self.flow_, self.baseline_ = model.flow, model.gaussian
+            self._keep(model)
             preprocessing, report = model.flow.preprocessing, model.report
             self.report_ = told_of_far_rows(
                 report, observations, preprocessing, settings, stacklevel=3
             )
             self.n_iter_ = max(1, self.report_.n_iter)
             _end_fit(self.report_, stacklevel=3)
+
+    # What makes a model of rows, its call that of `brenier.training.fit.fit`.
+    _recipe = staticmethod(fit)
+
+    def _keep(self, model: Any) -> None:
+        """Set the fitted attributes that are made of a model; how it went follows."""
+        self.flow_, self.baseline_ = model.flow, model.gaussian
+
+    def _density(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
+        """Return log p of checked rows (nats)."""
+        return in_batches(log_density, self.flow_, X)
+
+    def _more_arrays(self) -> dict[str, np.ndarray]:
+        """Return what a model file holds besides the flow and the baseline."""
+        return {}
+
+    def _take_more(self, shelf: Shelf) -> None:
+        """Set the attributes that are made of these arrays."""
 
     @abstractmethod
     def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:

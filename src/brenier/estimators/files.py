@@ -11,7 +11,6 @@ from jaxtyping import Float
 from brenier.estimators.constants import constants_to_file
 from brenier.estimators.parameters import seed_of
 from brenier.flow.column_order import context_scaling
-from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.storage import flow_to_arrays, gaussian_to_arrays
 from brenier.io.model_file import write_model
@@ -38,7 +37,7 @@ def save_estimator(estimator: Any, path: str | PathLike, *, with_probes: bool = 
 def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any], Arrays]:
     """Return metadata and arrays of a fitted estimator of one flow; without probes, no rows."""
     arrays, structure = flow_to_arrays(estimator.flow_)
-    arrays |= gaussian_to_arrays(estimator.baseline_)
+    arrays |= gaussian_to_arrays(estimator.baseline_) | estimator._more_arrays()
     probes = _probes(estimator.flow_) if with_probes else _no_probes(estimator.flow_)
     arrays |= {"probes": probes, "probe_log_density": _log_density(estimator, probes)}
     names = {key: names_in(estimator, attribute) for attribute, key in NAMES}
@@ -61,7 +60,7 @@ def _log_density(estimator: Any, probes: Float[np.ndarray, "N d"]) -> Float[np.n
         return np.zeros(0)
     if estimator.report_.is_gaussian and flow.tail is None:
         return gaussian_log_density(estimator.baseline_, flow.preprocessing, probes)
-    return in_batches(log_density, flow, probes)
+    return estimator._density(probes)
 
 
 def parts_to_file(

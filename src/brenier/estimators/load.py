@@ -12,6 +12,7 @@ from brenier.data.names import checked_columns, checked_names, default_names
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.constants import constants_from_file, remember
 from brenier.estimators.joint import ConvexPotentialFlow
+from brenier.estimators.mixture import ConvexPotentialMixture
 from brenier.estimators.rebuild import from_file, part_arrays, unfit
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.tables import column_names
@@ -23,7 +24,12 @@ from brenier.training.stored_report import MALFORMED
 KINDS: Mapping[str, type] = MappingProxyType(
     {
         kind.__name__: kind
-        for kind in (ConvexPotentialFlow, ConditionalConvexPotentialFlow, ConvexPotentialRegressor)
+        for kind in (
+            ConvexPotentialFlow,
+            ConvexPotentialMixture,
+            ConditionalConvexPotentialFlow,
+            ConvexPotentialRegressor,
+        )
     }
 )
 """The estimators of one flow by the kinds of their files."""

@@ -17,7 +17,6 @@ from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.files import NAMES, WIDTHS, Arrays, n_columns
 from brenier.estimators.parameters import settings_of
 from brenier.estimators.tables import column_names
-from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.rebuild import entry, is_conditional, take_flow, take_gaussian
 from brenier.flow.shelf import NUMBERS, Shelf
 from brenier.io.model_file import ModelFileError
@@ -36,7 +35,7 @@ def from_file(
     """Return the estimator of a model file, its probes re-checked."""
     try:
         estimator, probes, expected = _rebuilt(kind, metadata, arrays)
-        got = in_batches(log_density, estimator.flow_, probes)
+        got = estimator._density(probes)
     except MALFORMED as error:
         raise unfit(path, error) from error
     if not np.allclose(got, expected, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
@@ -78,6 +77,7 @@ def _rebuilt(
     estimator = kind(**_settings(entry(metadata, "parameters", Mapping)))
     estimator.flow_ = flow = take_flow(shelf, structure)
     estimator.baseline_ = take_gaussian(shelf, flow)
+    estimator._take_more(shelf)
     n_probes, d = shelf.length("probes", least=0), n_columns(flow)
     probes = shelf.take("probes", n_probes, d)
     expected = shelf.take("probe_log_density", n_probes, law=NUMBERS)
@@ -119,7 +119,7 @@ def _settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for name in WIDTHS:
         if settings.get(name) is not None:
             settings[name] = tuple(settings[name])
-    if settings["algorithm"] is not None:
+    if settings.get("algorithm") is not None:
         settings["algorithm"] = Algorithm(**settings["algorithm"])
     if settings["bounds"] is not None:
         settings["bounds"] = [tuple(pair) for pair in settings["bounds"]]

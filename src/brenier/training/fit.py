@@ -110,8 +110,23 @@ def fit(
         From when on seconds, and those of the limit, are counted, by `time.perf_counter`; None:
         from now on.
     """
-    check_process()
-    session = Session.begin(
+    session = begin(settings, seed, callback, listener, began)
+    potentials = train(rows, validation, family, settings, session, bounds=bounds)
+    flow, measured = _measured(potentials, session)
+    report = potentials.report(flow, measured, session, discrete)
+    session.phases.close()
+    return Model(flow, potentials.whole.gaussian, report)
+
+
+def begin(
+    settings: Settings,
+    seed: int,
+    callback: ProgressCallback | None,
+    listener: Listener | None,
+    began: float | None,
+) -> Session:
+    """Return the session of a fit that begins now; parameters as of `fit`."""
+    return Session.begin(
         settings.max_seconds,
         seed,
         callback,
@@ -119,24 +134,72 @@ def fit(
         listener=listener,
         began=began,
     )
+
+
+@dataclass(frozen=True)
+class Potentials:
+    """What has been trained.
+
+    Attributes
+    ----------
+    preprocessing : AbstractPreprocessing
+        What comes before the potentials.
+    kept : list of Trained
+        What the flow's map is the average of.
+    everyone : list of Trained
+        Of every fold what was trained on it, as far as there was time.
+    whole : Fold
+        The one fold; of several, all rows, none held out.
+    table : Table
+        All rows, in data units.
+    settings : Settings
+        Of the fit, with what depends on the rows decided.
+    """
+
+    preprocessing: AbstractPreprocessing
+    kept: list[Trained]
+    everyone: list[Trained]
+    whole: Fold
+    table: Table
+    settings: Settings
+
+    @property
+    def flow(self) -> ConvexFlow:
+        """The flow, without a tail."""
+        return ConvexFlow(self.preprocessing, average([trained.map for trained in self.kept]))
+
+    def report(
+        self, flow: ConvexFlow, measured: Measured, session: Session, discrete: Sequence[str]
+    ) -> FitReport:
+        """Return how it went, of a flow with its tail and how likely rows are."""
+        return build_report(self.kept, self.everyone, self.whole, flow, measured, session, discrete)
+
+
+def train(
+    rows: WeightedRows,
+    validation: WeightedRows | None,
+    family: AbstractFamily,
+    settings: Settings,
+    session: Session,
+    *,
+    bounds: Bounds,
+) -> Potentials:
+    """Return trained potentials, before they become one flow; parameters as of `fit`."""
+    check_process()
     lone = lone_rows(_bounded(bounds)(rows.X), rows.weights, settings.distances)
     share = settings.judge_share(rows.effective_size)
     table = set_apart(rows, share, settings.least_judged, lone)
     rows, settings = table.rows, _of_rows(settings, table.rows, own=validation is None)
     if session.is_late:
         settings = _hurried(settings)
-    prepared = _prepared(rows, validation, family, settings, bounds, seed)
+    prepared = _prepared(rows, validation, family, settings, bounds, session.seed)
     everyone = _train(prepared.folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     if len(prepared.folds) > 1:
         few = are_crossed(settings, rows.effective_size)
         together = cross_fitted if few else averaged
         kept = together(kept, prepared.whole, family, settings, session)
-    flow = ConvexFlow(prepared.preprocessing, average([trained.map for trained in kept]))
-    flow, measured = _measured(flow, kept, prepared.whole, table, settings, session)
-    report = build_report(kept, everyone, prepared.whole, flow, measured, session, discrete)
-    session.phases.close()
-    return Model(flow, prepared.whole.gaussian, report)
+    return Potentials(prepared.preprocessing, kept, everyone, prepared.whole, table, settings)
 
 
 @dataclass(frozen=True)
@@ -184,26 +247,21 @@ def _prepared(
     return _Prepared(preprocessing, folds, whole)
 
 
-def _measured(
-    flow: ConvexFlow,
-    kept: list[Trained],
-    whole: Fold,
-    table: Table,
-    settings: Settings,
-    session: Session,
-) -> tuple[ConvexFlow, Measured]:
+def _measured(potentials: Potentials, session: Session) -> tuple[ConvexFlow, Measured]:
     """Return the flow with its tail, and how likely rows are; without a tail for want of time."""
+    flow, parts = potentials.flow, (potentials.kept, potentials.whole)
+    table, settings = potentials.table, potentials.settings
 
     def finished() -> tuple[ConvexFlow, Measured]:
-        with_its_tail = with_tail(flow, kept, settings)
-        return with_its_tail, measure(kept, whole, with_its_tail, table, settings)
+        with_its_tail = with_tail(flow, potentials.kept, settings)
+        return with_its_tail, measure(*parts, with_its_tail, table, settings)
 
     session.phases.part("")
     session.phases.begin(SUMMING)
     results = session.results(finished, session.limits.report)
     if results:
         return results[0]
-    return flow, measure_as_seen(kept, whole, flow.preprocessing, table, settings)
+    return flow, measure_as_seen(*parts, flow.preprocessing, table, settings)
 
 
 def _of_rows(settings: Settings, rows: WeightedRows, *, own: bool) -> Settings:

@@ -62,11 +62,32 @@ def judge_model(
     settings : Settings
         Of the fit.
     """
-    gaussian = gaussian_log_density(whole.gaussian, flow.preprocessing, judge.X)
-    model = gaussian
+    model = None
     if kept[0].fold is not whole or not kept[0].chosen.is_gaussian:
         model = model_log_density(flow, judge, kept[0].fold.split, settings)
-    squares = _squares(whole, flow.preprocessing, judge)
+    return judge_density(model, whole, flow.preprocessing, judge)
+
+
+def judge_density(
+    log_density: Float[np.ndarray, " M"] | None,
+    whole: Fold,
+    preprocessing: AbstractPreprocessing,
+    judge: WeightedRows,
+) -> Judgement:
+    """Return what judge rows say of any density, in nats in data units; None is the Gaussian's.
+
+    Parameters
+    ----------
+    log_density : (M,), or None
+        Of the judge rows.
+    whole, judge
+        As of `judge_model`.
+    preprocessing : AbstractPreprocessing
+        To the Gaussian's coordinates.
+    """
+    gaussian = gaussian_log_density(whole.gaussian, preprocessing, judge.X)
+    model = gaussian if log_density is None else log_density
+    squares = _squares(whole, preprocessing, judge)
     return Judgement(
         judged_mean(model, judge, squares), judged_mean(model - gaussian, judge, squares)
     )

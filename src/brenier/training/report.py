@@ -161,6 +161,10 @@ class FitReport:
         optimizers that train w. Of a composition it is that of the last potential's w.
     discrete : tuple of str
         Columns whose values repeat: no gain is claimed then.
+    n_components : int
+        Of a mixture.
+    pool : str
+        How much of a mixture is what, in a clause; nothing of a single flow.
     """
 
     status: FitStatus
@@ -199,6 +203,8 @@ class FitReport:
     seconds: dict[str, float]
     certificate: Certificate | None
     discrete: tuple[str, ...] = ()
+    n_components: int = 1
+    pool: str = ""
 
     def __repr__(self) -> str:
         lines = {

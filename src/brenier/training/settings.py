@@ -310,6 +310,30 @@ class Settings:
         1e-3, "weight in the sum below which a potential is left out"
     )
 
+    # Mixtures.
+    mixture_sizes: tuple[int, ...] = _number(
+        (1, 2, 3, 4, 6, 8, 12, 16, 24, 32),
+        "components of the Gaussian mixtures beside a flow",
+        "Mixtures",
+    )
+    mixture_starts: int = _number(
+        3, "mixtures of each size where all have the same held-out rows", "Mixtures"
+    )
+    mixture_starts_few: int = _number(
+        2, "the same for each of several splits, of few rows", "Mixtures"
+    )
+    mixture_rows: float = _number(
+        1.0,
+        "rows of a mixture that there must be for each component, and a column more",
+        "Mixtures",
+    )
+    mixture_iterations: int = _number(100, "most iterations of such a mixture")
+    mixture_tol: float = _number(1e-4, "gain (nats) below which they end")
+    least_variance: float = _number(
+        1e-6, "added to a component's variances, in those of the whitened data; scikit-learn's"
+    )
+    negligible_component: float = _number(1e-4, "weight below which a component is left out")
+
     # Tails.
     tails: bool = _number(
         default=False,

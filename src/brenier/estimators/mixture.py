@@ -1,0 +1,353 @@
+"""The density of all columns as a mixture: where data come in pieces, or on thin shapes."""
+
+import warnings
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from brenier.estimators.abstract_joint import AbstractJoint
+from brenier.estimators.normal import check_n_samples, generator, normal_points, warn_of_no_image
+from brenier.estimators.parameters import CONSTRAINTS
+from brenier.estimators.tables import as_asked, column_names
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.gaussians import Gaussians
+from brenier.flow.mixture import FlowMixture
+from brenier.flow.shelf import NONNEGATIVE, TRIANGULAR, Shelf
+from brenier.status import InversionWarning
+from brenier.training.mixture import MixtureModel, fit_mixture
+from brenier.training.settings import default_settings
+
+_DEFAULT = default_settings()
+# Parameters of a flow that a mixture has not.
+NOT_OF_MIXTURES = ("n_maps", "n_init", "algorithm")
+# Rounding of a sum of weights.
+WHOLE = 1e-9
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component of a mixture.
+
+    Attributes
+    ----------
+    mixture : FlowMixture
+        The mixture.
+    k : int
+        Which of its components, in the order of their weights.
+    """
+
+    mixture: FlowMixture
+    k: int
+
+    @property
+    def weight(self) -> float:
+        """Its weight."""
+        return float(self.mixture.weights[self.k])
+
+    @property
+    def flow(self) -> ConvexFlow | None:
+        """The flow that it is; None for a Gaussian."""
+        place = self.mixture.order[self.k]
+        return self.mixture.flows[place] if place < len(self.mixture.flows) else None
+
+    def score_samples(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        """Return its log-density of every row (nats)."""
+        return self.mixture.log_densities(np.asarray(X, float))[:, self.k]
+
+    def transform(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
+        """Return the rows' images under its map."""
+        X = np.asarray(X, float)
+        return self.mixture.images(X, np.full(len(X), self.k))
+
+    def inverse_transform(self, Z: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
+        """Return the rows whose images are given; NaN where none was found."""
+        Z = np.asarray(Z, float)
+        X, found = self.mixture.preimages(Z, np.full(len(Z), self.k))
+        return np.where(found[:, None], X, np.nan)
+
+
+class ConvexPotentialMixture(AbstractJoint):
+    """Density of a table of samples that come in pieces, or lie on thin shapes.
+
+    A convex potential flow, and Gaussian mixtures of 1 to 32 components from several starts, pooled
+    with the weights that are the best on held-out rows (stacking of densities [1]_). A single flow
+    cannot tear, and puts a bridge between separate pieces; Gaussians can, and of many mixtures each
+    errs elsewhere. Where the data are smooth and whole, the flow has nearly all the weight.
+
+    Parameters
+    ----------
+    columns : list of str, optional
+        As of `ConvexPotentialFlow`, like all parameters here.
+    widths : tuple of int, optional
+        Of the flow's potentials.
+    n_radial : int, default=8
+        Of the flow's potentials.
+    bounds : mapping or sequence, optional
+        Column bounds in data units; no component has density outside.
+    tau, decay, noise, max_iter, tol, n_iter_no_change, n_estimators
+        Of the flow.
+    max_seconds : float, optional
+        Time limit of `fit`; where it leaves no time for the mixtures, the flow is returned alone.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, which decide the weights too; 0: the flow is returned alone.
+    judge_fraction : float, default=0.05
+        Share of the rows set apart to judge the fit.
+    random_state : int, RandomState or None, default=0
+        Seed of initial weights, starts, the split, and of what is drawn by default.
+    verbose : int, default=0
+        1 prints a line a phase.
+
+    Attributes
+    ----------
+    mixture_ : FlowMixture
+        The density.
+    weights_ : (K,)
+        The components' weights, falling.
+    components_ : list of K Component
+        The components: each has a map of its own.
+    pieces_ : (K,)
+        Which connected piece of the density every component belongs to: what `predict` tells.
+        Between two pieces the density dips to half of the lower peak. -1 for the flow, which may
+        lie over several.
+    flow_ : ConvexFlow
+        The flow alone.
+    baseline_ : AbstractGaussian
+        The Gaussian fitted to the same training rows.
+    report_ : FitReport
+        Of the mixture; iterations, certificate and runs are the flow's.
+    n_iter_, n_features_in_, feature_names_in_
+        As of `ConvexPotentialFlow`.
+
+    Notes
+    -----
+    A mixture has no single map. `transform` carries each row by the map of one component, drawn
+    from its responsibilities: if the model is right, z is standard normal whichever that was.
+
+    References
+    ----------
+    .. [1] P. Smyth, D. Wolpert, "Linearly Combining Density Estimators via Stacking", Machine
+           Learning 36, 1999.
+
+    Examples
+    --------
+    >>> from brenier import ConvexPotentialMixture
+    >>> from brenier.data.datasets import EightGaussians
+    >>> X = EightGaussians().sample(300, random_state=0)
+    >>> mixture = ConvexPotentialMixture(widths=(8,), max_iter=20).fit(X)
+    >>> mixture.score_samples(X).shape
+    (300,)
+    >>> rows, labels = mixture.sample(5, return_labels=True)
+    >>> rows.shape, labels.shape
+    ((5, 2), (5,))
+    """
+
+    _parameter_constraints = {
+        **{name: CONSTRAINTS[name] for name in CONSTRAINTS if name not in NOT_OF_MIXTURES},
+        "n_radial": [Interval(Integral, 0, None, closed="left")],
+        "noise": [None, Interval(Real, 0, None, closed="left")],
+    }
+    _recipe = staticmethod(fit_mixture)
+
+    # Settings of a flow that a mixture leaves at their defaults.
+    n_maps = 1
+    algorithm = None
+
+    mixture_: FlowMixture
+
+    def __init__(
+        self,
+        *,
+        columns=None,
+        widths=None,
+        n_radial=_DEFAULT.n_radial,
+        bounds=None,
+        tau=_DEFAULT.tau,
+        decay=None,
+        noise=None,
+        max_iter=_DEFAULT.max_iter,
+        tol=_DEFAULT.tol,
+        max_seconds=None,
+        n_iter_no_change=None,
+        validation_fraction=_DEFAULT.validation_fraction,
+        judge_fraction=_DEFAULT.judge_fraction,
+        n_estimators=None,
+        random_state=0,
+        verbose=0,
+    ):
+        self.columns = columns
+        self.widths = widths
+        self.n_radial = n_radial
+        self.bounds = bounds
+        self.tau = tau
+        self.decay = decay
+        self.noise = noise
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_seconds = max_seconds
+        self.n_iter_no_change = n_iter_no_change
+        self.validation_fraction = validation_fraction
+        self.judge_fraction = judge_fraction
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def weights_(self) -> Float[np.ndarray, " K"]:
+        """The components' weights, falling."""
+        return self.mixture_.weights
+
+    @property
+    def pieces_(self) -> Int[np.ndarray, " K"]:
+        """Which connected piece of the density every component belongs to; -1 for the flow."""
+        return self.mixture_.pieces
+
+    @property
+    def components_(self) -> list[Component]:
+        """The components, in the order of their weights."""
+        return [Component(self.mixture_, k) for k in range(len(self.weights_))]
+
+    def fit_predict(self, X, y=None, **parameters) -> Int[np.ndarray, " N"]:
+        """Fit, and return the connected piece that every row is of; parameters as of `fit`."""
+        return self.fit(X, y, **parameters).predict(X)
+
+    def predict_proba(self, X) -> Float[np.ndarray, "N P"]:
+        """Return how likely every row is of every connected piece of the density.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+
+        Returns
+        -------
+        (N, P)
+            Summing to one; the heaviest piece comes first. The Gaussians decide.
+        """
+        check_is_fitted(self)
+        return self.mixture_.piece_responsibilities(self._rows(X))
+
+    def predict(self, X) -> Int[np.ndarray, " N"]:
+        """Return the connected piece that every row is most likely of, the heaviest being 0."""
+        return np.argmax(self.predict_proba(X), axis=1)
+
+    def transform(self, X, *, return_labels=False, random_state=None) -> Any:
+        """Return z, every row's image under the map of a component drawn for it.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+        return_labels : bool, default=False
+            Whether to return the components too.
+        random_state : int, RandomState or None
+            Seed of the draw; None takes the estimator's own.
+
+        Returns
+        -------
+        Z : (N, n)
+            Standard normal if the fit is right, whichever the component.
+        labels : (N,)
+            The components, if asked for.
+        """
+        check_is_fitted(self)
+        X = self._rows(X)
+        labels = self.mixture_.drawn(X, generator(random_state, self.random_state))
+        Z = self.mixture_.images(X, labels)
+        warn_of_no_image(Z, "rows lie on or beyond their column's bounds", stacklevel=2)
+        return (Z, labels) if return_labels else Z
+
+    def inverse_transform(self, X, labels) -> Any:
+        """Return the rows that the maps of given components carry to given points.
+
+        Parameters
+        ----------
+        X : (N, n)
+            Points z of the normal space (named as scikit-learn names it).
+        labels : (N,)
+            Their components, as `transform` returns them.
+
+        Returns
+        -------
+        (N, n)
+            Rows in data units; NaN, with an `InversionWarning`, where a z has no preimage.
+        """
+        check_is_fitted(self)
+        Z = normal_points(X, self.n_features_in_)
+        rows, found = self.mixture_.preimages(Z, self._checked_labels(labels, len(Z)))
+        if not found.all():
+            rows[~found] = np.nan
+            warnings.warn(
+                f"{np.sum(~found)} of {len(found)} points have no preimage that could be found "
+                f"(first: row {np.argmin(found)}); they are NaN.",
+                InversionWarning,
+                stacklevel=2,
+            )
+        return as_asked(self, rows, column_names(self), X)
+
+    def sample(self, n_samples=1, random_state=None, *, return_labels=False) -> Any:
+        """Return new rows drawn from the density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState or None
+            Seed; None takes the estimator's own, so that the same call gives the same rows.
+        return_labels : bool, default=False
+            Whether to return the components they were drawn from too.
+        """
+        check_is_fitted(self)
+        check_n_samples(n_samples)
+        rng = generator(random_state, self.random_state)
+        labels = rng.choice(len(self.weights_), size=int(n_samples), p=self.weights_)
+        rows, missing = np.empty((len(labels), self.n_features_in_)), np.ones(len(labels), bool)
+        while missing.any():
+            Z = rng.normal(size=(missing.sum(), self.n_features_in_))
+            rows[missing], found = self.mixture_.preimages(Z, labels[missing])
+            missing[missing] = ~found
+        rows = as_asked(self, rows, column_names(self))
+        return (rows, labels) if return_labels else rows
+
+    def _checked_labels(self, labels: Any, N: int) -> Int[np.ndarray, " N"]:
+        K, labels = len(self.weights_), np.asarray(labels)
+        whole = labels.dtype.kind in "iu" and labels.shape == (N,)
+        if not whole or (N and not 0 <= labels.min() <= labels.max() < K):
+            raise ValueError(
+                f"Expected {N} labels of components from 0 to {K - 1}, as transform returns them "
+                f"with return_labels=True; got {np.array2string(labels, threshold=5)}."
+            )
+        return labels
+
+    def _keep(self, model: MixtureModel) -> None:
+        super()._keep(model)
+        self.mixture_ = model.mixture
+
+    def _density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        return self.mixture_.log_density(X)
+
+    def _more_arrays(self) -> dict[str, np.ndarray]:
+        mixture = self.mixture_
+        of_flow = [] if mixture.flows else [0.0]
+        return {
+            "mixture.weights": np.concatenate([of_flow, mixture.raw_weights]),
+            "mixture.means": mixture.gaussians.means,
+            "mixture.factors": mixture.gaussians.factors,
+        }
+
+    def _take_more(self, shelf: Shelf) -> None:
+        K, n = shelf.length("mixture.weights"), self.flow_.n
+        weights = shelf.take("mixture.weights", K, law=NONNEGATIVE)
+        means = shelf.take("mixture.means", K - 1, n)
+        factors = shelf.take("mixture.factors", K - 1, n, n)
+        if not all(map(TRIANGULAR.holds, factors)):
+            raise ValueError(f"Expected {TRIANGULAR.words} as each of mixture.factors; got others.")
+        if abs(weights.sum() - 1.0) > WHOLE or not (weights[1:] > 0).all():
+            raise ValueError("Expected positive mixture.weights that sum to one; got others.")
+        flows, raw = ((self.flow_,), weights) if weights[0] else ((), weights[1:])
+        gaussians = Gaussians(means, factors)
+        self.mixture_ = FlowMixture(flows, self.flow_.preprocessing, gaussians, raw)

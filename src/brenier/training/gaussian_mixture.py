@@ -1,0 +1,91 @@
+"""Gaussian mixtures of weighted rows, by expectation maximisation.
+
+scikit-learn's takes no weights; its k-means, from which this one starts, does.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp
+from sklearn.cluster import KMeans
+
+from brenier.data.rows import WeightedRows
+from brenier.flow.gaussians import Gaussians
+from brenier.training.settings import Settings
+
+
+class GaussianMixture(NamedTuple):
+    """Gaussians and their weights.
+
+    Attributes
+    ----------
+    weights : (G,)
+        Summing to one.
+    gaussians : Gaussians
+        In the rows' coordinates.
+    """
+
+    weights: Float[np.ndarray, " G"]
+    gaussians: Gaussians
+
+    def log_density(self, Y: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        """Return log p of every row."""
+        return logsumexp(self.gaussians.log_density(Y) + np.log(self.weights), axis=1)
+
+
+def fit_gaussian_mixture(
+    rows: WeightedRows, size: int, seed: int, settings: Settings
+) -> GaussianMixture:
+    """Return the mixture of at most so many Gaussians that the rows are likeliest under.
+
+    A component that no row is left to is left out.
+
+    Parameters
+    ----------
+    rows : WeightedRows
+        In whitened coordinates: the least variance of a component is `settings.least_variance`.
+    size : int
+        Components at first.
+    seed : int
+        Of the starts of k-means.
+    settings : Settings
+        Of the fit.
+    """
+    omega = rows.weights / np.sum(rows.weights)
+    responsibilities = _nearest(rows, size, seed)
+    mixture, before = _maximised(rows.X, omega, responsibilities, settings), -np.inf
+    for _ in range(settings.mixture_iterations):
+        terms = mixture.gaussians.log_density(rows.X) + np.log(mixture.weights)
+        log_density = logsumexp(terms, axis=1, keepdims=True)
+        reached = float(omega @ log_density[:, 0])
+        if reached - before < settings.mixture_tol:
+            break
+        before = reached
+        mixture = _maximised(rows.X, omega, np.exp(terms - log_density), settings)
+    return mixture
+
+
+def _nearest(rows: WeightedRows, size: int, seed: int) -> Float[np.ndarray, "N size"]:
+    """Return 1 for the nearest of so many centres, by k-means, and 0 for all others."""
+    found = KMeans(size, n_init=1, random_state=seed).fit(rows.X, sample_weight=rows.weights)
+    return np.eye(size)[found.labels_]
+
+
+def _maximised(
+    Y: Float[np.ndarray, "N n"],
+    omega: Float[np.ndarray, " N"],
+    responsibilities: Float[np.ndarray, "N G"],
+    settings: Settings,
+) -> GaussianMixture:
+    """Return the Gaussians of weighted rows, each of its share of every row (the M-step)."""
+    shares = omega[:, None] * responsibilities
+    shares = shares[:, shares.sum(axis=0) > 0]
+    weights = shares.sum(axis=0)
+    shares = (shares / weights).T
+    means, (N, n) = shares @ Y, Y.shape
+    # The second moments of all components in one product of matrices.
+    moments = (shares[:, None] * Y.T).reshape(-1, N) @ Y
+    covariances = moments.reshape(-1, n, n) - means[:, :, None] * means[:, None]
+    factors = np.linalg.cholesky(covariances + settings.least_variance * np.eye(n))
+    return GaussianMixture(weights / np.sum(weights), Gaussians(means, factors))

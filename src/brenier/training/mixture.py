@@ -1,0 +1,227 @@
+"""The recipe of a mixture: the flow of a fit, and Gaussian mixtures of several sizes beside it.
+
+One convex potential cannot tear: between separate pieces it puts a bridge. Gaussian mixtures can,
+and of several sizes and starts each errs elsewhere. Each is fitted where the flow's potentials are,
+on the training rows of every fold, in the same coordinates. How much of each is decided by what
+they say of held-out rows (`brenier.training.pool`): of few rows every potential holds out others,
+so that all rows decide, and every mixture has a member of each fold. The flow is that of
+`brenier.training.fit`, the Gaussian of one component is among the mixtures, and nothing is worse
+there than the better of both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp
+
+from brenier.data.bounds import Bounds
+from brenier.data.rows import Split, WeightedRows
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.gaussians import Gaussians
+from brenier.flow.mixture import FlowMixture
+from brenier.optimizers.progress import ProgressCallback
+from brenier.potential.gaussian import AbstractGaussian
+from brenier.training.build_report import Measured
+from brenier.training.candidate import Trained
+from brenier.training.families import AbstractFamily
+from brenier.training.fit import Potentials, begin, train
+from brenier.training.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
+from brenier.training.judge import Judgement, judge_density
+from brenier.training.likelihood import model_log_density
+from brenier.training.parallel import run_parallel
+from brenier.training.phases import SUMMING, Listener
+from brenier.training.pool import pool_weights
+from brenier.training.report import FitReport
+from brenier.training.session import Session
+from brenier.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class MixtureModel:
+    """What a fit of a mixture gives.
+
+    Attributes
+    ----------
+    mixture : FlowMixture
+        The density.
+    flow : ConvexFlow
+        The flow alone.
+    gaussian : AbstractGaussian
+        The baseline, in the coordinates of the flow's potentials.
+    report : FitReport
+        How it went.
+    """
+
+    mixture: FlowMixture
+    flow: ConvexFlow
+    gaussian: AbstractGaussian
+    report: FitReport
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Densities to be pooled, the same kinds of every fold: the flow, then Gaussian mixtures.
+
+    Attributes
+    ----------
+    mixtures : sequence of F sequences of C - 1 GaussianMixture
+        Of every fold.
+    shares : (C,)
+        How much of each kind there is.
+    heldout_log_likelihood : float
+        Of all together on the rows that decided it (nats per row).
+    """
+
+    mixtures: Sequence[Sequence[GaussianMixture]]
+    shares: Float[np.ndarray, " C"]
+    heldout_log_likelihood: float
+
+    @property
+    def words(self) -> str:
+        """How much of it is what, in a clause: kinds of which there is next to nothing left out."""
+        sizes = [len(mixture.weights) for mixture in self.mixtures[0]]
+        of_sizes = {size: 0.0 for size in sorted(sizes)}
+        for size, share in zip(sizes, self.shares[1:], strict=True):
+            of_sizes[size] += float(share)
+        parts = [f"{self.shares[0]:.0%} the flow"]
+        parts += [
+            f"{share:.0%} {'a Gaussian' if size == 1 else f'mixtures of {size} Gaussians'}"
+            for size, share in of_sizes.items()
+        ]
+        return ", ".join(part for part in parts if not part.startswith("0%"))
+
+
+def fit_mixture(
+    rows: WeightedRows,
+    validation: WeightedRows | None,
+    family: AbstractFamily,
+    settings: Settings,
+    *,
+    bounds: Bounds,
+    seed: int,
+    discrete: Sequence[str] = (),
+    callback: ProgressCallback | None = None,
+    listener: Listener | None = None,
+    began: float | None = None,
+) -> MixtureModel:
+    """Return the mixture of weighted rows; parameters as of `brenier.training.fit.fit`."""
+    session = begin(settings, seed, callback, listener, began)
+    potentials = train(rows, validation, family, settings, session, bounds=bounds)
+    session.phases.begin(SUMMING)
+    pools = session.results(lambda: _pooled(potentials, session), session.limits.conclusion)
+    pool = pools[0] if pools else None
+    mixture = _mixture(potentials, pool)
+    measured = _measured(potentials, mixture)
+    flow, gaussian = potentials.flow, potentials.whole.gaussian
+    report = potentials.report(flow, measured, session, discrete)
+    session.phases.close()
+    return MixtureModel(mixture, flow, gaussian, _of_mixture(report, mixture, pool))
+
+
+def _pooled(potentials: Potentials, session: Session) -> Pool | None:
+    """Return the pool; None where no rows are held out to decide it, or no time was left."""
+    trained = [one for one in potentials.everyone if one.fold.data.heldout is not None]
+    mixtures = _mixtures(trained, potentials.settings, session) if trained else []
+    if not mixtures:
+        return None
+    tables, weights = [], []
+    for one, of_fold in zip(trained, mixtures, strict=True):
+        tables.append(_heldout(one, of_fold, potentials))
+        weights.append(heldout_of(one.fold.split).weights)
+    log_densities, omega = np.concatenate(tables), np.concatenate(weights)
+    shares = pool_weights(log_densities, omega)
+    reached = logsumexp(log_densities + np.log(shares), axis=1)
+    return Pool(mixtures, shares, float(np.average(reached, weights=omega)))
+
+
+def _mixtures(
+    trained: Sequence[Trained], settings: Settings, session: Session
+) -> list[list[GaussianMixture]]:
+    """Return Gaussian mixtures of every fold, of the same sizes and numbers of starts.
+
+    None at all where Ctrl-C came between.
+    """
+    starts = settings.mixture_starts if len(trained) == 1 else settings.mixture_starts_few
+    rows = [one.fold.split.train[: settings.whole_rows] for one in trained]
+    N, n = min(len(part.X) for part in rows), rows[0].X.shape[1]
+    kinds = [*product(_sizes(N, n, settings), range(starts))]
+    jobs = [
+        partial(fit_gaussian_mixture, part, size, one.fold.seed + start, settings)
+        for one, part in zip(trained, rows, strict=True)
+        for size, start in kinds
+    ]
+    made = run_parallel(jobs, session.clock.stop)
+    if len(made) < len(jobs):
+        return []
+    return [made[k : k + len(kinds)] for k in range(0, len(made), len(kinds))]
+
+
+def _sizes(N: int, n: int, settings: Settings) -> list[int]:
+    """Return how many components there may be, given N rows of n columns."""
+    least = settings.mixture_rows * (n + 1)
+    return [size for size in settings.mixture_sizes if size == 1 or size * least <= N]
+
+
+def _heldout(
+    one: Trained, mixtures: Sequence[GaussianMixture], potentials: Potentials
+) -> Float[np.ndarray, "M C"]:
+    """Return the log-densities of a fold's held-out rows, in data units, under every kind."""
+    split, rows = one.fold.split, heldout_of(one.fold.data)
+    flow = ConvexFlow(potentials.preprocessing, one.map)
+    of_flow = model_log_density(flow, rows, split, potentials.settings)
+    log_det = np.asarray(potentials.preprocessing.forward(rows.X)[1])
+    Y = heldout_of(split).X
+    return np.column_stack([of_flow, *(log_det + mixture.log_density(Y) for mixture in mixtures)])
+
+
+def _mixture(potentials: Potentials, pool: Pool | None) -> FlowMixture:
+    """Return the flow and the Gaussians with their weights, negligible ones left out."""
+    flow, preprocessing, n = potentials.flow, potentials.preprocessing, potentials.preprocessing.n
+    if pool is None:
+        none = Gaussians(np.zeros((0, n)), np.zeros((0, n, n)))
+        return FlowMixture((flow,), preprocessing, none, np.ones(1))
+    gaussians, weights = [], [pool.shares[:1]]
+    for of_fold in pool.mixtures:
+        for mixture, share in zip(of_fold, pool.shares[1:], strict=True):
+            gaussians.append(mixture.gaussians)
+            weights.append(share / len(pool.mixtures) * mixture.weights)
+    raw = np.concatenate(weights)
+    kept = raw > potentials.settings.negligible_component
+    raw = np.where(kept, raw, 0.0) / np.sum(raw[kept])
+    flows = (flow,) if kept[0] else ()
+    return FlowMixture(flows, preprocessing, Gaussians.together(gaussians)[kept[1:]], raw[kept])
+
+
+def _measured(potentials: Potentials, mixture: FlowMixture) -> Measured:
+    """Return how likely rows are under the mixture."""
+    table, judgement = potentials.table, Judgement(why_not=potentials.table.why_not)
+    if table.judge is not None:
+        own = mixture.log_density(table.judge.X)
+        judgement = judge_density(own, potentials.whole, mixture.preprocessing, table.judge)
+    train = table.rows.mean(mixture.log_density(table.rows.X))
+    return Measured.of(potentials.kept, table, train, judgement)
+
+
+def _of_mixture(report: FitReport, mixture: FlowMixture, pool: Pool | None) -> FitReport:
+    """Return the report of the flow's fit as that of the mixture."""
+    n_components = len(mixture.raw_weights)
+    if pool is None:
+        return report
+    return replace(
+        report,
+        n_components=n_components,
+        is_gaussian=report.is_gaussian and n_components == 1,
+        heldout_log_likelihood=pool.heldout_log_likelihood,
+        pool=pool.words,
+    )
+
+
+def heldout_of(split: Split) -> WeightedRows:
+    """Return held-out rows; there must be some."""
+    if split.heldout is None:
+        raise ValueError("Expected held-out rows; got none.")
+    return split.heldout

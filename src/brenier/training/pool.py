@@ -1,0 +1,47 @@
+r"""Pooling: how much of each density, the convex problem of a mixture's weights.
+
+    a = argmax_{a >= 0, sum a = 1}  sum_j omega_j log sum_c a_c p_c(x_j) + 1/(M C) sum_c log a_c
+
+over M rows that none of the densities p_c was fitted to ([1]_, stacking of densities). The second
+term is a prior: one row's worth of evidence, evenly for all of them. By expectation maximisation,
+which climbs to the only maximum.
+
+References
+----------
+.. [1] P. Smyth, D. Wolpert, "Linearly Combining Density Estimators via Stacking", Machine Learning
+       36, 1999.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp
+
+# Gain (nats a row) below which the climb ends, and most steps.
+TOLERANCE, MOST_STEPS = 1e-9, 10_000
+
+
+def pool_weights(
+    log_densities: Float[np.ndarray, "M C"], weights: Float[np.ndarray, " M"]
+) -> Float[np.ndarray, " C"]:
+    """Return the densities' weights, summing to one.
+
+    Parameters
+    ----------
+    log_densities : (M, C)
+        Of rows that the densities were not fitted to; minus infinity is allowed, not for all C.
+    weights : (M,)
+        The rows'.
+    """
+    M, C = log_densities.shape
+    omega = weights / np.sum(weights)
+    a, before = np.full(C, 1.0 / C), -np.inf
+    for _ in range(MOST_STEPS):
+        terms = log_densities + np.log(a)
+        log_density = logsumexp(terms, axis=1)
+        reached = float(omega @ log_density + np.mean(np.log(a)) / M)
+        if reached - before < TOLERANCE:
+            break
+        before = reached
+        shares = omega @ np.exp(terms - log_density[:, None])
+        a = (shares + 1.0 / (M * C)) / (1.0 + 1.0 / M)
+    return a

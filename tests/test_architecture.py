@@ -49,7 +49,7 @@ ALLOWED = {
 
 # Third parties kept to a few places.
 ONLY_IN = {
-    "sklearn": {"estimators", "data.datasets"},
+    "sklearn": {"estimators", "data.datasets", "training.gaussian_mixture"},
     "matplotlib": {"plots", "reproduce"},
     "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"},
     "equinox": {"arrays", "program", "potential", "inner", "varpro", "flow", "training"},

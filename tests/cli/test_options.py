@@ -92,7 +92,7 @@ def test_help_shows_the_defaults():
         for name in (*"n_maps whiten n_radial tau max_iter tol".split(), *FRACTIONS)
     }
     plain |= {name: getattr(joint.algorithm, name) for name in ("activation", "optimizer", "inner")}
-    plain |= {"max_seconds": "none", "seed": ConvexPotentialFlow().random_state}
+    plain |= {"kind": "flow", "max_seconds": "none", "seed": ConvexPotentialFlow().random_state}
     # Where the default depends on the kind of density, the help says how.
     assert composed.widths == conditional.widths == both.widths
     assert joint.n_init == conditional.n_init

@@ -220,6 +220,23 @@ def test_a_line_of_units_is_named(tmp_path, units):
     assert "column 'a' (row 1 'm')" in refusal(save(tmp_path, "a,b\nm,1\n" + lines(ROWS)))
 
 
+def test_lines_of_names_between_rows_are_named(tmp_path):
+    part = "a,b\n" + lines(ROWS)
+    assert "got the line of names again: row 31; row 62." in refusal(save(tmp_path, 3 * part))
+    # Not all of it.
+    assert "text in 1 column" in refusal(save(tmp_path, part + "a,1\n" + lines(ROWS)))
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ","])
+def test_names_of_rows_without_a_name_of_their_column_are_said(tmp_path, separator):
+    names = separator.join(['"a"', '"b"'])
+    rows = [f'"{i}"{separator}{line}' for i, line in enumerate(lines(ROWS, separator).split("\n"))]
+    message = refusal(save(tmp_path, "\n".join([names, *rows[:-1]]) + "\n"))
+    assert "Expected 2 fields in every row" in message
+    assert "got 3 fields in row 1; 3 fields in row 2" in message
+    assert "row.names = FALSE" in message
+
+
 @pytest.mark.parametrize("mark", ["sep=;\n", "\ufeffsep=;\r\n", '"sep=;"\n'])
 def test_excels_line_of_the_separator_is_no_header(tmp_path, mark):
     text = mark + "a;b\n" + lines(ROWS, ";").replace(".", ",")

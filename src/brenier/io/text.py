@@ -175,6 +175,13 @@ def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) 
     if faults:
         rows = {int(row) for _, _, bad in faults for row in bad.arg_true()}
         _check_footer(body, rows, where)
+        if all(cells[row, j] == name for j, name in enumerate(names) for row in rows):
+            places = [f"row {row + 1}" for row in sorted(rows)]
+            raise TableError(
+                f"Expected rows of numbers in {where}; got the line of names again: "
+                f"{first_few(places, len(places))}. Remove it there, or give each of several "
+                "chains a file of its own."
+            )
         if rows == {0} and cells.height > 1 and all(found[0] is None for found, _ in parsed):
             raise TableError(_units_message([column[0] for column in cells], where))
         raise TableError(_text_message(faults, where, shape.dialect))
@@ -204,12 +211,24 @@ def _check_fields(body: bytes, shape: Shape, where: str) -> None:
         raise damaged("separated text", where, error) from error
     if ragged:
         _check_footer(body, {row - 1 for row, _ in ragged}, where)
+        # Two fields for a single column are a decimal comma.
+        one_more = shape.n > 1 and {got for _, got in ragged} == {shape.n + 1}
+        one_more = one_more and len(ragged) == reader.line_num
         places = [f"{counted(got, 'field')} in row {row}" for row, got in ragged]
         raise TableError(
             f"Expected {counted(shape.n, 'field')} in every row of {where}, one for each column; "
-            f"got {first_few(places, len(places))}. Complete or remove these rows, and write "
-            "decimals with a point."
+            f"got {first_few(places, len(places))}. {_ragged_remedy(one_more=one_more)}"
         )
+
+
+def _ragged_remedy(*, one_more: bool) -> str:
+    """Return what to do about rows of another length; `one_more` if all have a field too many."""
+    if one_more:
+        return (
+            "Remove separators at the ends of rows; or if rows begin with names, as R writes them, "
+            "save the table without these (row.names = FALSE)."
+        )
+    return "Complete or remove these rows, and write decimals with a point."
 
 
 def _check_footer(body: bytes, bad: set[int], where: str) -> None:

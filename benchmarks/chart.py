@@ -106,14 +106,15 @@ def _marker(ax: Axes, peer: str, seconds: float, losses: tuple[float, ...]) -> N
 
 
 def _above(ax: Axes, peer: str, seconds: float, loss: float, ceiling: float) -> None:
-    """Draw a marker at the ceiling with the loss that is above it."""
+    """Draw a marker at the ceiling; the loss above it stands left, most other markers right."""
     colour, marker = STYLES[peer]
     ax.plot(seconds, ceiling, color=colour, marker=marker, markersize=_size(marker))
     ax.annotate(
         f"at {loss:.2f}",
         (seconds, ceiling),
-        xytext=(7, 0),
+        xytext=(-7, 0),
         textcoords="offset points",
+        ha="right",
         va="center",
         fontsize="small",
     )

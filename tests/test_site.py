@@ -93,6 +93,21 @@ def test_formulas_are_drawn(site):
     assert "arithmatex" not in text
 
 
+def test_options_stay_whole(site):
+    guide = (site / "guide.html").read_text()
+    codes = re.findall(r"(?<!<pre>)(?<!</span>)<code>(.*?)</code>", guide, re.DOTALL)
+    named = [code for code in codes if "--drop-missing" in code]
+    assert named
+    assert all('<span class="option">--drop-missing</span>' in code for code in named)
+    assert ".option" in (site / "assets" / "site.css").read_text()
+
+
+def test_references_of_docstrings_are_lists(site):
+    text = (site / "api.html").read_text()
+    assert ".. [" not in text
+    assert re.search(r"<ol><li>Y\. Chen, .*?</li><li>C\.-W\. Huang", text, re.DOTALL)
+
+
 def test_a_formula_that_the_converter_does_not_know_is_refused():
     pytest.importorskip("latex2mathml", reason="latex2mathml is not installed: brenier[docs]")
     sys.path.insert(0, str(ROOT / "docs" / "hooks"))

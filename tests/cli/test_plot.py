@@ -173,6 +173,15 @@ def test_data_must_have_the_models_columns(model, tmp_path):
     assert "mass" in result.stderr
 
 
+def test_rows_with_missing_values_are_left_out_if_asked_for(model, data, tmp_path):
+    with data.open("a") as file:
+        file.write("1.0,\n")
+    call = ("plot", model, data, "-o", tmp_path / "p.png")
+    assert_one_error(invoke(*call), "row 31", "--drop-missing")
+    assert "1 of 31 rows left out" in done(*call, "--drop-missing").stderr
+    assert (tmp_path / "p.png").is_file()
+
+
 def test_without_matplotlib_the_extra_is_named(model, tmp_path, monkeypatch):
     monkeypatch.setattr("brenier.cli.extras.find_spec", lambda name: None)
     assert importlib.util.find_spec("matplotlib") is not None

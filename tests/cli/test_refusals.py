@@ -82,14 +82,15 @@ def test_log_weights_are_checked_and_stand_in_for_weights(tmp_path):
     values = np.column_stack([rows(), np.where(np.arange(200) == 4, np.inf, -1.0)])
     write_table(tmp_path / "x.csv", values, (*NAMES, "w"))
     fit = ("fit", tmp_path / "x.csv", "-o", tmp_path / "m", *SMALL)
-    assert_one_error(invoke(*fit, "--log-weights", "w"), "'w' of ", "x.csv", "got inf in 1 of 200")
+    wrong = invoke(*fit, "--log-weights", "w")
+    assert_one_error(wrong, "'w' of ", "x.csv", "got inf in 1 of 200", "(first: row 5;")
     # Other columns are to be finite all the same.
     assert_one_error(invoke(*fit, "--log-weights", "speed"), "1 infinite", "column 'w'")
     result = invoke(*fit, "--log-weights", "w", "--weights", "speed")
     assert result.exit_code == ExitCode.USAGE
     assert "give one" in " ".join(result.stderr.split())
     write_table(tmp_path / "x.csv", values[:, [0, 1, 0]] - 9.0, (*NAMES, "w"))
-    assert_one_error(invoke(*fit, "--weights", "w"), "row 0", "--log-weights")
+    assert_one_error(invoke(*fit, "--weights", "w"), "row 1", "rows count from 1", "--log-weights")
 
 
 def test_weights_need_names(tmp_path):

@@ -213,6 +213,8 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
     ("content", "kind"),
     [
         (b"\x80\x04\x95", "a pickle, which is never opened"),
+        (b"<!DOCTYPE html><html><body>Not found</body></html>\n", "a web page (HTML)"),
+        (b'[{"a": 1, "b": 2}]\n', "JSON"),
         (b"\x89HDF\r\n", "an HDF5 file"),
         (b"%PDF-1.4", "a PDF document"),
         (b"a.csv".ljust(257, b"\0") + b"ustar", "an archive of tar"),

@@ -196,7 +196,9 @@ def test_semicolons_and_commas_that_both_separate(tmp_path):
 def test_a_first_line_of_numbers_is_said_to_be_a_row(tmp_path):
     table = read_table(save(tmp_path, "2019,2020\n1.5,2.5\n3.5,4.5\n"))
     assert len(table.values) == 3
-    assert table.notes == ("its first line holds numbers and was taken as a row, not as names",)
+    (note,) = table.notes
+    assert note.startswith("its first line holds numbers and was taken as a row, not as names")
+    assert note.endswith("begin with a letter")
     assert read_table(save(tmp_path, "1,2\n3,4\n")).notes == ()
 
 
@@ -207,6 +209,40 @@ def test_footers_are_named(tmp_path, footer):
     assert footer.splitlines()[0] in message
     # A row that broke off is none.
     assert "1 field in row 31" in refusal(save(tmp_path, "a,b\n" + lines(ROWS) + "3.5"))
+
+
+@pytest.mark.parametrize("units", ["m,s", "m,", "(kg),(1/s)"])
+def test_a_line_of_units_is_named(tmp_path, units):
+    message = refusal(save(tmp_path, f"a,b\n{units}\n" + lines(ROWS)))
+    assert "got a second line of text, perhaps of units: " in message
+    assert "Remove it" in message
+    # A cell of text is none.
+    assert "column 'a' (row 1 'm')" in refusal(save(tmp_path, "a,b\nm,1\n" + lines(ROWS)))
+
+
+def test_lines_of_names_between_rows_are_named(tmp_path):
+    part = "a,b\n" + lines(ROWS)
+    assert "got the line of names again: row 31; row 62." in refusal(save(tmp_path, 3 * part))
+    # Not all of it.
+    assert "text in 1 column" in refusal(save(tmp_path, part + "a,1\n" + lines(ROWS)))
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ","])
+def test_names_of_rows_without_a_name_of_their_column_are_said(tmp_path, separator):
+    names = separator.join(['"a"', '"b"'])
+    rows = [f'"{i}"{separator}{line}' for i, line in enumerate(lines(ROWS, separator).split("\n"))]
+    message = refusal(save(tmp_path, "\n".join([names, *rows[:-1]]) + "\n"))
+    assert "Expected 2 fields in every row" in message
+    assert "got 3 fields in row 1; 3 fields in row 2" in message
+    assert "row.names = FALSE" in message
+
+
+@pytest.mark.parametrize("mark", ["sep=;\n", "\ufeffsep=;\r\n", '"sep=;"\n'])
+def test_excels_line_of_the_separator_is_no_header(tmp_path, mark):
+    text = mark + "a;b\n" + lines(ROWS, ";").replace(".", ",")
+    table = read_table(save(tmp_path, text))
+    assert table.columns == ("a", "b")
+    np.testing.assert_array_equal(table.values, ROWS)
 
 
 SAME = [

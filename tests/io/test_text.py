@@ -139,6 +139,9 @@ def test_text_remedies_name_the_usual_causes(tmp_path):
     assert "separate values by tabs throughout" in refusal(save(tmp_path, "a\tb\n1\t2\n1|2\t3\n"))
     assert "decimals with a point" in refusal(save(tmp_path, 'a\n"1,5"\n'))
     assert "point" not in refusal(save(tmp_path, "a\nx\n"))
+    assert "decimals with a point" in refusal(save(tmp_path, "a\n1,5\n2,5\n"))
+    assert "commas between thousands" in refusal(save(tmp_path, 'a\n"-12,345"\n'))
+    assert "thousands" not in refusal(save(tmp_path, 'a\n"0,345"\n'))
 
 
 @pytest.mark.parametrize(

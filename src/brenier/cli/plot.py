@@ -51,7 +51,7 @@ DataArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[DATA]",
-        help="Rows to draw with it: a data file, or - for CSV from standard input.",
+        help="Rows to draw with it: a data file, or - for standard input.",
         show_default=False,
     ),
 ]
@@ -95,6 +95,7 @@ def plot(
     output: PictureOption = None,
     kind: KindOption = None,
     columns: ColumnsOption = None,
+    drop_missing: o.DropMissingOption = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
@@ -112,7 +113,8 @@ def plot(
         kind = _usual(flow) if kind is None else kind
         _check(flow, kind, model, data)
         shown = None if columns is None else _columns(columns, kind)
-        rows = None if data is None else read_rows(data, variable_names(flow), Reading(quiet=quiet))
+        reading = Reading(drop_missing=drop_missing, quiet=quiet)
+        rows = None if data is None else read_rows(data, variable_names(flow), reading)
         figure = _drawn(flow, rows, kind, shown)
         from brenier.io.atomic import write_atomically
         from brenier.plots.picture import encoded

@@ -86,7 +86,7 @@ class WeightsColumn:
         from brenier.data.weights import check_weights
 
         if table.weights is not None:
-            check_weights(table.weights, f"the weights of {display_name(path)}")
+            check_weights(table.weights, f"the weights of {display_name(path)}", count_from=1)
         return table.weights
 
     def _weights(self, values: "np.ndarray", path: str) -> "np.ndarray":
@@ -94,6 +94,6 @@ class WeightsColumn:
 
         what = f"the column {self.name!r} of {display_name(path)}"
         if self.log is not None:
-            return weights_of_logs(values, what)
-        check_weights(values, what)
+            return weights_of_logs(values, what, count_from=1)
+        check_weights(values, what, count_from=1)
         return values

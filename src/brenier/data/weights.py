@@ -13,8 +13,13 @@ REMEDY = (
 )
 
 
-def check_weights(weights: Float[np.ndarray, " N"], what: str = "sample_weight") -> None:
-    """Raise `ValueError` that counts weights which are none, and names the first row."""
+def check_weights(
+    weights: Float[np.ndarray, " N"], what: str = "sample_weight", *, count_from: int = 0
+) -> None:
+    """Raise `ValueError` that counts weights which are none, and names the first row.
+
+    Rows of arrays count from 0, those of files from 1.
+    """
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if not len(bad):
         return
@@ -22,13 +27,13 @@ def check_weights(weights: Float[np.ndarray, " N"], what: str = "sample_weight")
     remedy = REMEDY if negative else "Drop these rows, or give them a weight of zero."
     raise ValueError(
         f"Expected weights that are finite and at least zero in {what}; got {_kinds(weights)} in "
-        f"{len(bad)} of {len(weights)} rows (first: row {bad[0]}: {weights[bad[0]]:g}; rows count "
-        f"from 0). {remedy}"
+        f"{len(bad)} of {len(weights)} rows (first: row {bad[0] + count_from}: "
+        f"{weights[bad[0]]:g}; rows count from {count_from}). {remedy}"
     )
 
 
 def weights_of_logs(
-    log_weights: Float[np.ndarray, " N"], what: str = "log_weights"
+    log_weights: Float[np.ndarray, " N"], what: str = "log_weights", *, count_from: int = 0
 ) -> Float[np.ndarray, " N"]:
     """Return exp(l - max l); minus infinity is weight zero.
 
@@ -38,6 +43,8 @@ def weights_of_logs(
         Logarithms l, up to a constant.
     what : str
         What to call them.
+    count_from : int
+        The number of the first row: 0 of arrays, 1 of files.
 
     Raises
     ------
@@ -48,8 +55,8 @@ def weights_of_logs(
     if len(bad):
         raise ValueError(
             f"Expected logarithms of weights in {what}; got {log_weights[bad[0]]:g} in "
-            f"{len(bad)} of {len(log_weights)} rows (first: row {bad[0]}; rows count from 0). Drop "
-            "these rows; minus infinity is a weight of zero."
+            f"{len(bad)} of {len(log_weights)} rows (first: row {bad[0] + count_from}; rows count "
+            f"from {count_from}). Drop these rows; minus infinity is a weight of zero."
         )
     largest = np.max(log_weights, initial=-np.inf)
     if largest == -np.inf:

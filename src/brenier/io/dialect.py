@@ -108,12 +108,14 @@ def _judged(separator: str, records: list[list[str]]) -> tuple[float, Dialect]:
     n = len(records[0])
     rows = records[1:] or records
     fitting = [record for record in rows if len(record) == n]
+    # Rows that begin with names of their own, which the message says, unless something else fits.
+    named = [] if fitting else [record for record in rows if len(record) == n + 1]
     cells = [cell for record in fitting for cell in record]
     comma = separator != "," and any(map(_COMMA.fullmatch, cells))
     dialect = Dialect(separator, comma and not any(map(_POINT.fullmatch, cells)))
     numbers = sum(dialect.number(cell) is not None or cell.lower() in MISSING for cell in cells)
     share = numbers / len(cells) if cells else 0.0
-    return len(fitting) / len(rows) * (1 + share), dialect
+    return (len(fitting) * (1 + share) + len(named) / 2) / len(rows), dialect
 
 
 def split(lines: Sequence[str], separator: str, most: int) -> list[list[str]]:

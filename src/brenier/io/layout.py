@@ -16,6 +16,8 @@ from brenier.io.dialect import BLANKS, COMMAS, COMMENT, Dialect, dialect_of, spl
 from brenier.io.regular import open_regular
 from brenier.io.source import AbstractSource
 
+# Excel's line before the names, which tells it what separates values.
+EXCEL = re.compile(rb'\A"?sep=[^\n]"?\r?\n')
 # So many lines at least are looked at.
 LEAST_LINES = 3
 # No list of parameters is longer (bytes).
@@ -55,7 +57,7 @@ class Layout:
 def layout_of(source: AbstractSource) -> Layout:
     """Return how to read a text file, from its ends."""
     head = _head(source)
-    text = head.removeprefix(codecs.BOM_UTF8).decode(errors="replace")
+    text = content(head).decode(errors="replace")
     lines = list(io.StringIO(text, newline="\n"))
     table = [line for line in lines if line.strip() and not _is_comment(line)]
     dialect = dialect_of(table)
@@ -72,10 +74,15 @@ def layout_of(source: AbstractSource) -> Layout:
     # A header of one line, quoted or not.
     plain = split(table[:1], dialect.separator, 1) == [first]
     plain = plain and dialect.separator != BLANKS and not comments
-    plain = plain and not head.startswith(codecs.BOM_UTF8)
+    plain = plain and content(head) == head
     start = lines.index(table[0]) + has_header if plain else None
     notes = (*dialect.notes, *notes)
     return Layout(dialect, names, has_header, start, comments, notes)
+
+
+def content(data: bytes) -> bytes:
+    """Return the bytes of a text file without the marks at its beginning."""
+    return EXCEL.sub(b"", data.removeprefix(codecs.BOM_UTF8))
 
 
 def _head(source: AbstractSource) -> bytes:
@@ -156,7 +163,10 @@ def _could_be_names(
     like_names = all(map(integer.fullmatch, first)) and len(set(first)) == len(first)
     if len(first) == 1 or not like_names or not rest or all(map(integer.fullmatch, rest)):
         return ()
-    return ("its first line holds numbers and was taken as a row, not as names",)
+    return (
+        "its first line holds numbers and was taken as a row, not as names, which begin with a "
+        "letter",
+    )
 
 
 def _commented(comment: str, n: int, dialect: Dialect) -> tuple[str, ...] | None:

@@ -44,6 +44,8 @@ _FOREIGN = (
     (b"%PDF", "a PDF document"),
     (b"RDX", "a file of R's"),
     (b"MATLAB", "a file of MATLAB's"),
+    *((mark, "a web page (HTML)") for mark in (b"<!DOCTYPE html", b"<!doctype html", b"<html")),
+    *((mark, "JSON") for mark in (b"[{", b"[\n", b'{"', b"{\n")),
 )
 TAR, TAR_PLACE = b"ustar", 257
 

@@ -8,10 +8,10 @@ missing values, booleans, and the places of errors.
 
 # polars is imported inside the functions: see `brenier.io.table`.
 
-import codecs
 import csv
 import io
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ from brenier.io.columns import Columns, as_table, choose
 from brenier.io.dialect import BLANKS, COMMAS, MISSING, Dialect
 from brenier.io.fields import Lines, is_regular
 from brenier.io.frame import to_frame, values_of
-from brenier.io.layout import FORMULA, Layout, layout_of
+from brenier.io.layout import FORMULA, Layout, content, layout_of
 from brenier.io.numbers import Numbers, Shape, read_columns
 from brenier.io.pieces import pieces_of, together
 from brenier.io.source import AbstractSource, unreadable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # What no name in a text file may have: it would end a line, or steer a terminal.
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+# What may be a number with commas between its thousands.
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 # How much of a footer's lines a message shows.
 FOOTER_SHOWN = 60
 
@@ -101,7 +103,7 @@ def _rows(source: AbstractSource, layout: Layout, shape: Shape) -> tuple[bytes, 
     elif not data.isascii():
         # Text that is not read may be in any encoding.
         data = data.decode(errors="replace").encode()
-    data, notes = without_warm_up(data.removeprefix(codecs.BOM_UTF8), layout.comments)
+    data, notes = without_warm_up(content(data), layout.comments)
     data = _without_comments(data)
     if layout.dialect.separator == BLANKS:
         data = b"\n".join(b"\t".join(line.split()) for line in data.splitlines() if line.strip())
@@ -171,7 +173,17 @@ def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) 
     ]
     faults = [(names[j], cells[:, j], bad) for j, (_, bad) in enumerate(parsed) if bad.any()]
     if faults:
-        _check_footer(body, {int(row) for _, _, bad in faults for row in bad.arg_true()}, where)
+        rows = {int(row) for _, _, bad in faults for row in bad.arg_true()}
+        _check_footer(body, rows, where)
+        if all(cells[row, j] == name for j, name in enumerate(names) for row in rows):
+            places = [f"row {row + 1}" for row in sorted(rows)]
+            raise TableError(
+                f"Expected rows of numbers in {where}; got the line of names again: "
+                f"{first_few(places, len(places))}. Remove it there, or give each of several "
+                "chains a file of its own."
+            )
+        if rows == {0} and cells.height > 1 and all(found[0] is None for found, _ in parsed):
+            raise TableError(_units_message([column[0] for column in cells], where))
         raise TableError(_text_message(faults, where, shape.dialect))
     return values_of([numbers for numbers, _ in parsed])
 
@@ -199,12 +211,24 @@ def _check_fields(body: bytes, shape: Shape, where: str) -> None:
         raise damaged("separated text", where, error) from error
     if ragged:
         _check_footer(body, {row - 1 for row, _ in ragged}, where)
+        # Two fields for a single column are a decimal comma.
+        one_more = shape.n > 1 and {got for _, got in ragged} == {shape.n + 1}
+        one_more = one_more and len(ragged) == reader.line_num
         places = [f"{counted(got, 'field')} in row {row}" for row, got in ragged]
         raise TableError(
             f"Expected {counted(shape.n, 'field')} in every row of {where}, one for each column; "
-            f"got {first_few(places, len(places))}. Complete or remove these rows, and write "
-            "decimals with a point."
+            f"got {first_few(places, len(places))}. {_ragged_remedy(one_more=one_more)}"
         )
+
+
+def _ragged_remedy(*, one_more: bool) -> str:
+    """Return what to do about rows of another length; `one_more` if all have a field too many."""
+    if one_more:
+        return (
+            "Remove separators at the ends of rows; or if rows begin with names, as R writes them, "
+            "save the table without these (row.names = FALSE)."
+        )
+    return "Complete or remove these rows, and write decimals with a point."
 
 
 def _check_footer(body: bytes, bad: set[int], where: str) -> None:
@@ -240,6 +264,14 @@ def _numbers_and_faults(
     return numbers, numbers.is_null() & ~missing
 
 
+def _units_message(cells: Sequence[str | None], where: str) -> str:
+    """Return what to say of a line without a number below that of the names."""
+    return (
+        f"Expected rows of numbers in {where}; got a second line of text, perhaps of units: "
+        f"{listed([cell or '' for cell in cells])}. Remove it, or begin it with # as a comment."
+    )
+
+
 def _text_message(
     faults: "list[tuple[str, pl.Series, pl.Series]]", where: str, dialect: Dialect
 ) -> str:
@@ -260,6 +292,8 @@ def _text_hint(text: str, dialect: Dialect) -> str:
     """Name the usual causes of text that was meant as numbers."""
     if {";", "\t", "|"} & set(text):
         return f", and separate values by {dialect.name} throughout"
+    if THOUSANDS.fullmatch(text):
+        return ", without commas between thousands, and write decimals with a point"
     return ", and write decimals with a point" if re.search(r"\d,\d", text) else ""
 
 

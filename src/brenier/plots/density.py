@@ -47,8 +47,8 @@ def plot_density(
 ) -> Axes:
     """Draw the density of a flow of one or two columns.
 
-    Two columns: the density as an image, with the outlines of its HDRs. One: the density as a curve
-    over a histogram of the data.
+    Two columns: the density as an image, with the outlines of its highest-density regions (HDRs).
+    One: the density as a curve over a histogram of the data.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from brenier.plots.style import BLUE, HDR_STYLES, legend_above, new_axes, scatte
 def plot_normal(
     flow: FittedFlow, X: Any, *, columns: Sequence[str | int] = (0, 1), ax: Axes | None = None
 ) -> Axes:
-    """Draw the image z of rows under the map, and the HDRs of the standard normal.
+    """Draw the image z of rows under the map, and circles that hold most of a standard normal.
 
     If the flow is right the points are a round cloud, and the shares in the legend (of rows inside
     each circle) are those of the circles.

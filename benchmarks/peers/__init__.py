@@ -68,6 +68,13 @@ PEERS = {
         "`ConvexPotentialFlow(n_maps=2, random_state=seed).fit(train, validation_data=valid)`: two "
         "maps, the defaults; seconds as above.",
     ),
+    "brenier-mixture": Peer(
+        "convex_mixture",
+        "mixture",
+        (),
+        "`ConvexPotentialMixture(random_state=seed).fit(train, validation_data=valid)`: the "
+        "defaults, the number of components too; seconds as above.",
+    ),
     "gaussian": Peer(
         "classical", "gaussian", (), "One Gaussian with the training rows' mean and covariance."
     ),

@@ -45,7 +45,7 @@ def main_suite(suite: Suite, choice: Choice, folder: Path) -> None:
     absent = [name for name, dataset in suite.datasets.items() if not dataset.present()]
     if absent:
         what = f"{suite.name}: {', '.join(absent)}"
-        report.say(f"skipped {what}: no data at {data.POSTERIORS}")
+        report.say(f"skipped {what}: no data at {data.SHARED}")
     if len(absent) == len(suite.datasets):
         return
     machine = report.machine()
@@ -152,8 +152,9 @@ def _line(record: dict[str, Any]) -> str:
     if record["status"] != FITTED:
         return f"{what:48s} {record['status']}: {record['message']}"
     gap = f"gap {record['gap']:.4f}  " if "gap" in record else ""
+    outside = f"outside {record['outside']:.4f}  " if "outside" in record else ""
     return (
-        f"{what:48s} NLL {record['nll']:.4f} +- {record['nll_error']:.4f}  {gap}"
+        f"{what:48s} NLL {record['nll']:.4f} +- {record['nll_error']:.4f}  {gap}{outside}"
         f"best at {record['best_at']:.1f} of {record['seconds']:.1f} s  "
         f"{record['peak_mib']:.0f} MiB  {record['chosen'] or ''}"
     )

@@ -16,6 +16,7 @@ from benchmarks.summary import LOSSES, Records, cell, peers_in
 STYLES = {
     "brenier": ("#D55E00", "*"),
     "brenier-composed": ("#8B0000", "P"),
+    "brenier-mixture": ("#332288", "p"),
     "gaussian": ("#000000", "_"),
     "mixture": ("#0072B2", "o"),
     "kde": ("#56B4E9", "D"),

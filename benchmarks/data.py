@@ -14,8 +14,10 @@ from benchmarks.whitening import Whitening
 if TYPE_CHECKING:
     from brenier.data.datasets import AbstractDistribution
 
-# Real posterior draws; not part of the project (see the README there).
-POSTERIORS = Path(__file__).parents[2] / "shared" / "data" / "posteriors"
+# What is not part of the project.
+SHARED = Path(__file__).parents[2] / "shared"
+# Real posterior draws (see the README there).
+POSTERIORS = SHARED / "data" / "posteriors"
 POSTERIOR_NAMES = (
     "garch11",
     "lotka_volterra",
@@ -26,7 +28,9 @@ POSTERIOR_NAMES = (
     "diamonds",
 )
 # Regression tables with their usual splits; the same.
-UCI = Path(__file__).parents[2] / "shared" / "data" / "uci"
+UCI = SHARED / "data" / "uci"
+# Generators of inputs that are hard (see the README there).
+CASES = SHARED / "cases" / "make.py"
 
 
 class Split(NamedTuple):

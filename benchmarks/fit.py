@@ -18,10 +18,12 @@ import numpy as np
 
 from benchmarks.memory import peak_mib
 from benchmarks.peers import PEERS
-from benchmarks.peers.protocol import CORES
-from benchmarks.suites import SUITES
+from benchmarks.peers.protocol import CORES, Fitted
+from benchmarks.suites import SUITES, DataSet
 from brenier.training.report import MeanAndError
 
+# Of which those outside a distribution in pieces are counted.
+N_DRAWS = 5000
 FITTED, NOT_FINITE = "fitted", "not finite"
 
 
@@ -58,7 +60,15 @@ def measure(task: Task) -> dict[str, Any]:
         message = f"{bad} of {len(log_density)} test rows without a finite log-density"
         return {**record, "status": NOT_FINITE, "message": message}
     truth = None if dataset.truth is None else dataset.truth.log_density(rows.test)
-    return {**record, "status": FITTED, **_losses(log_density, truth, rows.test.shape[1])}
+    losses = _losses(log_density, truth, rows.test.shape[1])
+    return {**record, "status": FITTED, **losses, **_outside(dataset, fitted)}
+
+
+def _outside(dataset: DataSet, fitted: Fitted) -> dict[str, float]:
+    """Return the share of draws outside every piece, where there are pieces."""
+    if dataset.outside is None:
+        return {}
+    return {"outside": float(np.mean(dataset.outside(fitted.draw(N_DRAWS))))}
 
 
 def _losses(log_density: np.ndarray, truth: np.ndarray | None, n: int) -> dict[str, float]:

@@ -30,6 +30,7 @@ LOSSES = (
     Quantity("nll", "Test NLL (nats per row)", 3, ranked=True),
     Quantity("J", "J (nats per row)", 3, ranked=True),
     Quantity("gap", "KL gap (nats per row)", 4, ranked=True),
+    Quantity("outside", "Share of draws outside every piece", 4, ranked=True),
 )
 COSTS = (
     Quantity("best_at", "Seconds to the best model", 1, ranked=False),

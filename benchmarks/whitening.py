@@ -21,6 +21,10 @@ class Whitening:
         """Return the rows z of the rows x."""
         return np.linalg.solve(self.factor, (X - self.mean).T).T
 
+    def back(self, Z: np.ndarray) -> np.ndarray:
+        """Return the rows x of the rows z."""
+        return self.mean + Z @ self.factor.T
+
     @property
     def log_det(self) -> float:
         """Log det L: a log-density in z, less this, is one in x."""

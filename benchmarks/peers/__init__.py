@@ -40,7 +40,7 @@ class Peer:
 
         In `PEERS` a function of rows, seed and clock, for a posterior one of simulations and seed
         (`benchmarks.peers.protocol`); in `REGRESSORS` one of rows and split
-        (`benchmarks.peers.regressors`).
+        (`benchmarks.peers.regressors`); in `CLUSTERERS` one of rows and seed, which returns labels.
         """
         return getattr(import_module(f"benchmarks.peers.{self.module}"), self.function)
 
@@ -67,6 +67,13 @@ PEERS = {
         (),
         "`ConvexPotentialFlow(n_maps=2, random_state=seed).fit(train, validation_data=valid)`: two "
         "maps, the defaults; seconds as above.",
+    ),
+    "brenier-mixture": Peer(
+        "convex_mixture",
+        "mixture",
+        (),
+        "`ConvexPotentialMixture(random_state=seed).fit(train, validation_data=valid)`: the "
+        "defaults, the number of components too; seconds as above.",
     ),
     "gaussian": Peer(
         "classical", "gaussian", (), "One Gaussian with the training rows' mean and covariance."
@@ -134,5 +141,29 @@ REGRESSORS = {
         ("ngboost",),
         "`NGBRegressor(random_state=split, verbose=False).fit(X, y)`: the defaults, 500 boosted "
         "trees for the mean and the logarithm of the standard deviation of a normal distribution.",
+    ),
+}
+
+# Labels of rows, found without any.
+CLUSTERERS = {
+    "brenier-mixture": Peer(
+        "convex_mixture",
+        "labels",
+        (),
+        "`ConvexPotentialMixture(random_state=seed).fit(X).predict(X)`: the defaults.",
+    ),
+    "mixture": Peer(
+        "clusterers",
+        "mixture",
+        (),
+        "scikit-learn's `GaussianMixture`, full covariances, 3 starts each, 1 to 12 components by "
+        "the BIC; standardised columns.",
+    ),
+    "hdbscan": Peer(
+        "clusterers",
+        "hdbscan",
+        (),
+        "scikit-learn's `HDBSCAN(min_cluster_size=15, min_samples=3)`, as in its comparison of "
+        "clusterings; standardised columns; the rows that it calls noise are one more cluster.",
     ),
 }

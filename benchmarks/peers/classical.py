@@ -11,7 +11,13 @@ from sklearn.neighbors import KernelDensity
 from threadpoolctl import threadpool_limits
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted, in_data_units, whitened
+from benchmarks.peers.protocol import (
+    Clock,
+    Fitted,
+    drawn_in_data_units,
+    in_data_units,
+    whitened,
+)
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40)
 # Rungs without improvement after which the ladder ends.
@@ -21,11 +27,13 @@ FOLDS = 5
 
 
 def gaussian(rows: Split, seed: int, clock: Clock) -> Fitted:
-    """Fit one Gaussian; nothing is random."""
+    """Fit one Gaussian; nothing but its draws is random."""
     whiten, (train, _, _) = whitened(rows)
     constant = 0.5 * train.shape[1] * np.log(2 * np.pi)
     log_density = in_data_units(lambda Z: -0.5 * np.sum(Z**2, axis=1) - constant, whiten)
-    return Fitted(log_density, clock(), {})
+    rng, n = np.random.default_rng(seed), train.shape[1]
+    draw = drawn_in_data_units(lambda N: rng.normal(size=(N, n)), whiten)
+    return Fitted(log_density, draw, clock(), {})
 
 
 def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -45,7 +53,8 @@ def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
         if fruitless == PATIENCE:
             break
     log_density = in_data_units(best.score_samples, whiten)
-    return Fitted(log_density, best_at, {"components": best.n_components})
+    draw = drawn_in_data_units(lambda N: best.sample(N)[0], whiten)
+    return Fitted(log_density, draw, best_at, {"components": best.n_components})
 
 
 def kernel(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -68,7 +77,8 @@ def kernel(rows: Split, seed: int, clock: Clock) -> Fitted:
     minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.02})
     _, best_at, model = min(tried, key=lambda trial: trial[0])
     log_density = in_data_units(model.score_samples, whiten)
-    return Fitted(log_density, best_at, {"bandwidth": model.bandwidth})
+    draw = drawn_in_data_units(lambda N: model.sample(N, random_state=seed), whiten)
+    return Fitted(log_density, draw, best_at, {"bandwidth": model.bandwidth})
 
 
 def _loss(model: KernelDensity, rows: np.ndarray) -> float:

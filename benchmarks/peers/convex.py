@@ -22,9 +22,8 @@ def composed(rows: Split, seed: int, clock: Clock) -> Fitted:
 def _fitted(flow: ConvexPotentialFlow, rows: Split, clock: Clock) -> Fitted:
     valid = rows.valid if len(rows.valid) else None
     report = flow.fit(rows.train, validation_data=valid).report_
-    return Fitted(
-        flow.score_samples, clock(), {"decay": report.decay, "status": report.status.value}
-    )
+    chosen = {"decay": report.decay, "status": report.status.value}
+    return Fitted(flow.score_samples, flow.sample, clock(), chosen)
 
 
 def posterior(simulations: Simulations, seed: int, max_seconds: float | None = None) -> Posterior:

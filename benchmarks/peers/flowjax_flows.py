@@ -13,7 +13,14 @@ from flowjax.flows import masked_autoregressive_flow
 from flowjax.train import fit_to_data
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted, check_found, in_data_units, whitened
+from benchmarks.peers.protocol import (
+    Clock,
+    Fitted,
+    check_found,
+    drawn_in_data_units,
+    in_data_units,
+    whitened,
+)
 
 RATES = (1e-3, 3e-3, 1e-2)
 # fit_to_data drops an incomplete last batch, of the validation rows too: 250 divides their numbers.
@@ -39,7 +46,10 @@ def nsf(rows: Split, seed: int, clock: Clock) -> Fitted:
     check_found(best.loss)
     score = eqx.filter_jit(best.flow.log_prob)
     log_density = in_data_units(lambda Z: np.asarray(score(jnp.asarray(Z)), dtype=float), whiten)
-    return Fitted(log_density, best.found_at, {"learning rate": best.rate})
+    draw = drawn_in_data_units(
+        lambda N: np.asarray(best.flow.sample(jr.key(seed), (N,)), dtype=float), whiten
+    )
+    return Fitted(log_density, draw, best.found_at, {"learning rate": best.rate})
 
 
 def _train_at(

@@ -17,16 +17,20 @@ ROUNDS = 1000
 # Seconds since the fit began.
 Clock = Callable[[], float]
 LogDensity = Callable[[np.ndarray], np.ndarray]
+# So many new rows.
+Draw = Callable[[int], np.ndarray]
 
 
 class Fitted(NamedTuple):
     """A fitted density.
 
-    `best_at` is the second at which the model that is returned existed, though the fit may have
-    gone on in search of a better one; `chosen` are settings that the validation rows chose.
+    `draw` returns so many new rows; `best_at` is the second at which the model that is returned
+    existed, though the fit may have gone on in search of a better one; `chosen` are settings that
+    the validation rows chose.
     """
 
     log_density: LogDensity
+    draw: Draw
     best_at: float
     chosen: dict[str, Any]
 
@@ -87,6 +91,11 @@ def whitened(rows: Split) -> tuple[Whitening, Split]:
 def in_data_units(log_density: LogDensity, whiten: Whitening) -> LogDensity:
     """Return the log-density of rows x from that of whitened rows z."""
     return lambda X: log_density(whiten(X)) - whiten.log_det
+
+
+def drawn_in_data_units(draw: Draw, whiten: Whitening) -> Draw:
+    """Return what draws rows x from what draws whitened rows z."""
+    return lambda N: whiten.back(draw(N))
 
 
 def check_found(loss: float) -> None:

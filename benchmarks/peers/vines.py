@@ -9,6 +9,7 @@ from benchmarks.peers.protocol import (
     CORES,
     Clock,
     Fitted,
+    drawn_in_data_units,
     in_data_units,
     whitened,
     with_rows_to_choose_by,
@@ -28,9 +29,10 @@ def vine(rows: Split, seed: int, clock: Clock) -> Fitted:
     for name in ("whitened", "as they are"):
         train = standard.train if name == "whitened" else rows.train
         model = VineDensity(controls=controls, random_state=seed).fit(train)
-        log_density = model.score_samples
+        log_density, draw = model.score_samples, model.sample
         if name == "whitened":
             log_density = in_data_units(log_density, whiten)
-        found.append((float(np.mean(log_density(rows.valid))), clock(), name, log_density))
-    _, best_at, name, log_density = max(found, key=lambda trial: trial[0])
-    return Fitted(log_density, best_at, {"rows": name})
+            draw = drawn_in_data_units(draw, whiten)
+        found.append((float(np.mean(log_density(rows.valid))), clock(), name, log_density, draw))
+    _, best_at, name, log_density, draw = max(found, key=lambda trial: trial[0])
+    return Fitted(log_density, draw, best_at, {"rows": name})

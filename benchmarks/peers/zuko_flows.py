@@ -22,6 +22,7 @@ from benchmarks.peers.protocol import (
     Clock,
     Fitted,
     check_found,
+    drawn_in_data_units,
     in_data_units,
     whitened,
     with_rows_to_choose_by,
@@ -85,7 +86,8 @@ def _fit(recipe: Recipe, rows: Split, seed: int, clock: Clock) -> Fitted:
     check_found(best.loss)
     flow.load_state_dict(best.weights)
     log_density = in_data_units(partial(_log_density, flow), whiten)
-    return Fitted(log_density, best.found_at, {"learning rate": best.rate})
+    draw = drawn_in_data_units(partial(_draw, flow), whiten)
+    return Fitted(log_density, draw, best.found_at, {"learning rate": best.rate})
 
 
 def train_at(
@@ -138,3 +140,8 @@ def _loss(recipe: Recipe, flow: Flow, valid: torch.Tensor) -> float:
 @torch.no_grad()
 def _log_density(flow: Flow, Z: np.ndarray) -> np.ndarray:
     return log_prob(flow, torch.tensor(Z, dtype=torch.float32)).double().numpy()
+
+
+@torch.no_grad()
+def _draw(flow: Flow, N: int) -> np.ndarray:
+    return flow().sample((N,)).double().numpy()

@@ -124,6 +124,7 @@ def test_whitening_is_a_change_of_variables():
     whiten = Whitening.of(ROWS.train)
     Z = whiten(ROWS.train)
     assert np.allclose(np.cov(Z.T), np.eye(3), atol=1e-10)
+    assert np.allclose(whiten.back(Z), ROWS.train, atol=1e-10)
     gaussian = multivariate_normal(ROWS.train.mean(axis=0), np.cov(ROWS.train.T))
     log_density = multivariate_normal(np.zeros(3)).logpdf(whiten(ROWS.test)) - whiten.log_det
     assert np.allclose(log_density, gaussian.logpdf(ROWS.test), atol=1e-10)
@@ -135,6 +136,12 @@ def test_peers_of_this_environment_fit(name):
     gap = np.mean(TRUTH.log_density(ROWS.test) - fitted.log_density(ROWS.test))
     # 300 rows: a parametric fit loses some (number of parameters) / 600, a kernel more.
     assert -0.02 < gap < (0.5 if name == "kde" else 0.1)
+    # Of the rows' own scatter: a kernel widens it by the square of its bandwidth.
+    draws = fitted.draw(20_000)
+    assert draws.shape == (20_000, 3)
+    wider = 1 + fitted.chosen.get("bandwidth", 0.0) ** 2
+    assert np.allclose(np.cov(draws.T), wider * np.cov(ROWS.train.T), atol=0.1)
+    assert np.allclose(draws.mean(axis=0), ROWS.train.mean(axis=0), atol=0.1)
 
 
 @pytest.mark.parametrize("name", ["zuko-nsf", "zuko-maf", "flowjax-nsf"])
@@ -147,6 +154,9 @@ def test_peers_of_the_extra_fit(name, monkeypatch):
     monkeypatch.setattr(module, "RATES", (3e-3,))
     fitted = fit(ROWS, 0, lambda: 1.0)
     assert math.isfinite(fitted.log_density(ROWS.test).mean())
+    draws = fitted.draw(100)
+    assert draws.shape == (100, 3)
+    assert np.isfinite(draws).all()
 
 
 def test_a_search_that_found_nothing_is_an_error():
@@ -194,7 +204,9 @@ def test_a_density_that_is_not_finite_is_said_to_be_so(monkeypatch):
 
     class Broken:
         def load(self):
-            return lambda rows, seed, clock: Fitted(lambda X: np.full(len(X), np.nan), 0.0, {})
+            return lambda rows, seed, clock: Fitted(
+                lambda X: np.full(len(X), np.nan), np.zeros, 0.0, {}
+            )
 
     monkeypatch.setitem(module.PEERS, "kde", Broken())
     measured = module.measure(Task("toys", "rings", "kde", 0))

@@ -1,0 +1,20 @@
+"""brenier's mixtures, apart from its flows: older versions have none."""
+
+import numpy as np
+
+from benchmarks.data import Split
+from benchmarks.peers.protocol import Clock, Fitted
+from brenier import ConvexPotentialMixture
+
+
+def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
+    """Fit with the defaults; how many components are the best is known only at the end."""
+    valid = rows.valid if len(rows.valid) else None
+    model = ConvexPotentialMixture(random_state=seed).fit(rows.train, validation_data=valid)
+    chosen = {"components": len(model.weights_)}
+    return Fitted(model.score_samples, model.sample, clock(), chosen)
+
+
+def labels(X: np.ndarray, seed: int) -> np.ndarray:
+    """Return the most probable component of every row, of a fit with the defaults."""
+    return ConvexPotentialMixture(random_state=seed).fit(X).predict(X)

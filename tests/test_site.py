@@ -35,11 +35,12 @@ WARNERS = {
     "_warn_of_few": "effective rows or more",
     "_discrete_columns": "Expected columns with a density",
     "AbstractConditional._check_distinct": "Expected columns of X that vary",
-    "ConvexPotentialFlow._check_distinct": "Expected more distinct rows than columns",
+    "AbstractJoint._check_distinct": "Expected more distinct rows than columns",
     "_warn_if_far": "rows of X lie far outside",
     "warn_of_no_image": "lie on or beyond",
     "found_preimages": "points have no preimage",
-    "sample": "normal points had no preimage",
+    "ConvexPotentialMixture.inverse_transform": "points have no preimage",
+    "ConvexPotentialFlow.sample": "normal points had no preimage",
 }
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
-from sklearn.cluster import KMeans
 
 from brenier.data.rows import WeightedRows
 from brenier.flow.gaussians import Gaussians
@@ -68,6 +67,9 @@ def fit_gaussian_mixture(
 
 def _nearest(rows: WeightedRows, size: int, seed: int) -> Float[np.ndarray, "N size"]:
     """Return 1 for the nearest of so many centres, by k-means, and 0 for all others."""
+    # With it comes half of scikit-learn, which other fits do without.
+    from sklearn.cluster import KMeans
+
     found = KMeans(size, n_init=1, random_state=seed).fit(rows.X, sample_weight=rows.weights)
     return np.eye(size)[found.labels_]
 

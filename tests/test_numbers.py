@@ -37,7 +37,10 @@ REASONS = {
     "varpro/reduced.py": ({2048, 1e12}, "probes of the Hessian in w at least; what is zero"),
     "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),
     "flow/gaussians.py": ({22}, "numbers in memory at once: no number depends on it"),
-    "flow/pieces.py": ({7, 16}, "neighbours and places that are looked at to tell pieces apart"),
+    "flow/pieces.py": (
+        {5, 32, 0.25},
+        "neighbours and places that are looked at to tell pieces apart",
+    ),
     "training/pool.py": ({1e-9, 10_000}, "where the climb to the only maximum ends"),
     "estimators/mixture.py": ({5, 1e-9}, "labels that an error shows; rounding of a sum"),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),

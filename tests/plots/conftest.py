@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from pictures import table
 from sklearn.exceptions import ConvergenceWarning
 
-from brenier import ConvexPotentialFlow
+from brenier import ConvexPotentialFlow, ConvexPotentialMixture
 from brenier.data.datasets import CorrelatedGaussian, MAFMoon
 
 mpl.use("Agg")
@@ -32,6 +32,15 @@ def moon():
     """Two named columns, their flow."""
     X = table(MAFMoon().sample(300, random_state=0), ["length", "width"])
     return fitted(small(max_iter=20), X), X
+
+
+@pytest.fixture(scope="session")
+def islands():
+    """Two named columns of rows in two pieces, and their mixture."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 2)) + np.where(np.arange(300) < 200, 0.0, 20.0)[:, None]
+    X = table(rng.permutation(rows), ["length", "width"])
+    return fitted(ConvexPotentialMixture(max_iter=1, widths=(8,), decay=1e-3, n_radial=2), X), X
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,17 @@ def test_the_image_is_the_density(moon, columns):
     assert bar.get_ylabel() == "density (1 / data unit^2)"
 
 
+@pytest.mark.parametrize("columns", [None, ["width", "length"]])
+def test_pieces_of_a_mixture_have_colours_of_their_own(islands, columns):
+    mixture, X = islands
+    ax = plot_density(mixture, X, columns=columns, n_grid=20, ax=blank())
+    parts = [labelled(ax, f"piece {k}") for k in (0, 1)]
+    assert [len(part) for part in parts] == [200, 100]
+    assert parts[0].max() < 10 < parts[1].min()
+    colors = [line.get_color() for line in ax.get_lines() if "piece" in str(line.get_label())]
+    assert len({to_rgb(color) for color in colors}) == 2
+
+
 def test_the_window_holds_all_rows_and_the_largest_region(moon):
     flow, X = moon
     ax = plot_density(flow, X, ax=blank())

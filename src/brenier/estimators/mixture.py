@@ -112,7 +112,7 @@ class ConvexPotentialMixture(AbstractJoint):
         The components: each has a map of its own.
     pieces_ : (K,)
         Which connected piece of the density every component belongs to: what `predict` tells.
-        Between two pieces the density dips to half of the lower peak. -1 for the flow, which may
+        Between two pieces the density dips to a quarter of the lower peak. -1 for the flow, which may
         lie over several.
     flow_ : ConvexFlow
         The flow alone.

@@ -19,9 +19,9 @@ from scipy.special import logsumexp
 from brenier.flow.gaussians import Gaussians
 
 # How deep the density must dip between two pieces, of the lower peak.
-DIP = 0.5
+DIP = 0.25
 # Neighbours of every centre, and places between two of them that are looked at.
-NEIGHBOURS, PLACES = 16, 7
+NEIGHBOURS, PLACES = 32, 5
 
 
 def connected_pieces(

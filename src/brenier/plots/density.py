@@ -17,11 +17,19 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from brenier.plots.flow import FittedFlow, checked_rows, log_density, names_of, positions
+from brenier.plots.flow import (
+    FittedFlow,
+    FittedMixture,
+    checked_rows,
+    log_density,
+    names_of,
+    positions,
+)
 from brenier.plots.style import (
     BLUE,
     COLORMAP,
     HDR_STYLES,
+    OKABE_ITO,
     as_label,
     legend_above,
     new_axes,
@@ -32,6 +40,7 @@ from brenier.plots.style import (
 HDR_ROWS = 4000
 # White for the dark end of the colours of the image, black edges for the bright end.
 POINTS = {"color": "white", "ms": 2.4, "mec": "black", "mew": 0.4}
+OF_PIECES = ("white", *OKABE_ITO[1:])
 OUTLINES = {"colors": "white", "linewidths": 1.2}
 EDGE = withStroke(linewidth=2.4, foreground="black")
 
@@ -52,10 +61,11 @@ def plot_density(
 
     Parameters
     ----------
-    flow : ConvexPotentialFlow
+    flow : ConvexPotentialFlow or ConvexPotentialMixture
         Fitted to one or two columns.
     X : array or table, (N, n), optional
-        Rows in data units, drawn as points or as a histogram.
+        Rows in data units, drawn as points or as a histogram; those of the connected pieces of a
+        mixture in different colours.
     columns : sequence of str or int, optional
         Names or positions of the columns, horizontal axis first. None: in the table's order.
     ax : Axes, optional
@@ -148,9 +158,25 @@ def _draw_plane(
     _draw_image(x, y, log_p, ax)
     _draw_outlines(x, y, log_p, thresholds, ax)
     if rows is not None:
-        scatter(ax, rows, label="data", **POINTS)
+        _scatter(ax, flow, rows, shown)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     legend_above(ax, frameon=True, facecolor=COLORMAP(0.0), labelcolor="white", framealpha=1)
+
+
+def _scatter(
+    ax: Axes, flow: FittedFlow, rows: Float[np.ndarray, "N 2"], shown: Sequence[int]
+) -> None:
+    """Draw the data as points, of a mixture's pieces in colours of their own where they are few."""
+    pieces = np.zeros(len(rows), int)
+    if isinstance(flow, FittedMixture):
+        pieces = pieces_of(flow, rows[:, shown])
+    n_pieces = int(pieces.max()) + 1
+    if not 1 < n_pieces <= len(OF_PIECES):
+        scatter(ax, rows, label="data", **POINTS)
+        return
+    for piece, color in zip(range(n_pieces), OF_PIECES, strict=False):
+        own = {**POINTS, "color": color}
+        scatter(ax, rows[pieces == piece], label=f"piece {piece}", **own)
 
 
 def _draw_image(x: np.ndarray, y: np.ndarray, log_p: Float[np.ndarray, "M M"], ax: Axes) -> None:

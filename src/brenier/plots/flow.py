@@ -42,6 +42,15 @@ class InvertibleFlow(FittedFlow, Protocol):
         ...
 
 
+@runtime_checkable
+class FittedMixture(FittedFlow, Protocol):
+    """What tells connected pieces apart, as `brenier.ConvexPotentialMixture`."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the piece of every row, the heaviest being 0."""
+        ...
+
+
 def names_of(flow: FittedFlow) -> list[str]:
     """Return the names of the flow's columns; raises `NotFittedError` before `fit`."""
     n = len(flow.get_feature_names_out())
@@ -100,9 +109,18 @@ def _numbers(table: Any) -> Float[np.ndarray, "..."]:
 
 def log_density(flow: FittedFlow, rows: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
     """Return log-densities of rows of ours, under the names that the flow was fitted with."""
+    return flow.score_samples(_as_fitted(flow, rows))
+
+
+def pieces_of(flow: FittedMixture, rows: Float[np.ndarray, "N n"]) -> np.ndarray:
+    """Return the connected piece that each of our rows is most likely of."""
+    return flow.predict(_as_fitted(flow, rows))
+
+
+def _as_fitted(flow: FittedFlow, rows: Float[np.ndarray, "N n"]) -> Any:
+    """Return rows of ours under the names that the flow was fitted with, if there are any."""
     names = getattr(flow, "feature_names_in_", None)
-    table = rows if names is None else pl.DataFrame(rows, schema=[str(name) for name in names])
-    return flow.score_samples(table)
+    return rows if names is None else pl.DataFrame(rows, schema=[str(name) for name in names])
 
 
 def distances(Z: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:

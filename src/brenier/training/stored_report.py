@@ -16,7 +16,7 @@ MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, Val
 # Of parts of a fit's time that every report has; phases may be missing.
 SECONDS = ("total", "runs", "compile", "inner", "gradient", "heldout")
 COUNTS = ("n_maps", "n_members", "n_train", "n_heldout", "best_iteration", "n_evaluations")
-COUNTS += ("inner_failures", "work_units", "n_radial", "n_judge", "n_rows", "n_far")
+COUNTS += ("inner_failures", "work_units", "n_radial", "n_judge", "n_rows", "n_far", "n_components")
 # Integers of 64 bits.
 MOST = np.iinfo(np.int64).max
 SIZES = ("decay", "noise", "tail", "effective_size")

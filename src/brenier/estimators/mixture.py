@@ -74,7 +74,7 @@ class Component:
 class ConvexPotentialMixture(AbstractJoint):
     """Density of a table of samples that come in pieces, or lie on thin shapes.
 
-    A convex potential flow, and Gaussian mixtures of 1 to 32 components from several starts, pooled
+    A convex potential flow, and Gaussian mixtures of 1 to 64 components from several starts, pooled
     with the weights that are the best on held-out rows (stacking of densities [1]_). A single flow
     cannot tear, and puts a bridge between separate pieces; Gaussians can, and of many mixtures each
     errs elsewhere. Where the data are smooth and whole, the flow has nearly all the weight.

@@ -82,7 +82,7 @@ class FlowMixture:
 
     def log_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         """Return log p of every row (nats)."""
-        return logsumexp(self.log_densities(X) + np.log(self.weights), axis=1)
+        return np.asarray(logsumexp(self.log_densities(X) + np.log(self.weights), axis=1))
 
     def responsibilities(
         self, X: Float[np.ndarray, "N n"], *, of_flows: bool = True
@@ -91,7 +91,7 @@ class FlowMixture:
         terms = self.log_densities(X) + np.log(self.weights)
         if not of_flows:
             terms[:, self.order < len(self.flows)] = -np.inf
-        total = logsumexp(terms, axis=1, keepdims=True)
+        total = np.asarray(logsumexp(terms, axis=1, keepdims=True))
         shares = np.exp(terms - np.where(np.isfinite(total), total, 0.0))
         return np.where(np.isfinite(total), shares, self.weights)
 

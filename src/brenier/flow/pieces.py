@@ -71,4 +71,4 @@ def _lowest_between(
 def _log_density(
     gaussians: Gaussians, weights: Float[np.ndarray, " G"], Y: Float[np.ndarray, "N n"]
 ) -> Float[np.ndarray, " N"]:
-    return logsumexp(gaussians.log_density(Y) + np.log(weights), axis=1)
+    return np.asarray(logsumexp(gaussians.log_density(Y) + np.log(weights), axis=1))

@@ -23,6 +23,7 @@ from brenier.plots.flow import (
     checked_rows,
     log_density,
     names_of,
+    pieces_of,
     positions,
 )
 from brenier.plots.style import (

@@ -30,7 +30,8 @@ class GaussianMixture(NamedTuple):
 
     def log_density(self, Y: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         """Return log p of every row."""
-        return logsumexp(self.gaussians.log_density(Y) + np.log(self.weights), axis=1)
+        terms = self.gaussians.log_density(Y) + np.log(self.weights)
+        return np.asarray(logsumexp(terms, axis=1))
 
 
 def fit_gaussian_mixture(
@@ -56,7 +57,7 @@ def fit_gaussian_mixture(
     mixture, before = _maximised(rows.X, omega, responsibilities, settings), -np.inf
     for _ in range(settings.mixture_iterations):
         terms = mixture.gaussians.log_density(rows.X) + np.log(mixture.weights)
-        log_density = logsumexp(terms, axis=1, keepdims=True)
+        log_density = np.asarray(logsumexp(terms, axis=1, keepdims=True))
         reached = float(omega @ log_density[:, 0])
         if reached - before < settings.mixture_tol:
             break
@@ -70,8 +71,9 @@ def _nearest(rows: WeightedRows, size: int, seed: int) -> Float[np.ndarray, "N s
     # With it comes half of scikit-learn, which other fits do without.
     from sklearn.cluster import KMeans
 
-    found = KMeans(size, n_init=1, random_state=seed).fit(rows.X, sample_weight=rows.weights)
-    return np.eye(size)[found.labels_]
+    # scikit-learn's annotations know n_init as a word alone.
+    kmeans = KMeans(size, random_state=seed).set_params(n_init=1)
+    return np.eye(size)[kmeans.fit_predict(rows.X, sample_weight=rows.weights)]
 
 
 def _maximised(

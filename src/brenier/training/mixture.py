@@ -134,7 +134,7 @@ def _pooled(potentials: Potentials, session: Session) -> Pool | None:
         weights.append(heldout_of(one.fold.split).weights)
     log_densities, omega = np.concatenate(tables), np.concatenate(weights)
     shares = pool_weights(log_densities, omega)
-    reached = logsumexp(log_densities + np.log(shares), axis=1)
+    reached = np.asarray(logsumexp(log_densities + np.log(shares), axis=1))
     return Pool(mixtures, shares, float(np.average(reached, weights=omega)))
 
 

@@ -37,7 +37,7 @@ def pool_weights(
     a, before = np.full(C, 1.0 / C), -np.inf
     for _ in range(MOST_STEPS):
         terms = log_densities + np.log(a)
-        log_density = logsumexp(terms, axis=1)
+        log_density = np.asarray(logsumexp(terms, axis=1))
         reached = float(omega @ log_density + np.mean(np.log(a)) / M)
         if reached - before < TOLERANCE:
             break

@@ -312,7 +312,7 @@ class Settings:
 
     # Mixtures.
     mixture_sizes: tuple[int, ...] = _number(
-        (1, 2, 3, 4, 6, 8, 12, 16, 24, 32),
+        (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
         "components of the Gaussian mixtures beside a flow",
         "Mixtures",
     )

@@ -3,7 +3,9 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from small_fits import assert_same_fit, ends_early, rows, same
 from terminal import done
 
@@ -145,6 +147,53 @@ def test_without_held_out_rows_or_time_it_is_the_flow_alone(X):
     np.testing.assert_array_equal(alone.predict(X), np.zeros(300))
 
 
+def test_time_that_is_up_leaves_the_flow_alone(X):
+    with pytest.warns(ConvergenceWarning, match="time limit"):
+        hurried = ConvexPotentialMixture(max_seconds=0.0).fit(X)
+    assert len(hurried.weights_) == 1
+    assert hurried.report_.is_gaussian
+    np.testing.assert_allclose(hurried.score_samples(X), hurried.baseline_score_samples(X))
+
+
+def test_images_of_drawn_rows_do_not_know_their_components(mixture):
+    drawn, of_rows = mixture.sample(2000, return_labels=True)
+    Z, of_images = mixture.transform(drawn, return_labels=True)
+    # The same component is as likely as for two draws from the responsibilities.
+    other = mixture.transform(drawn, return_labels=True, random_state=7)[1]
+    expected = np.mean(of_images == other)
+    assert np.mean(of_rows == of_images) == pytest.approx(expected, abs=0.05)
+    assert np.abs(np.cov(Z.T) - np.eye(2)).max() < 0.15
+
+
+def test_columns_in_another_order_make_no_difference(mixture, X):
+    turned = small().fit(X[:, ::-1])
+    np.testing.assert_allclose(turned.score_samples(X[:, ::-1]), mixture.score_samples(X))
+    np.testing.assert_allclose(turned.sample(20)[:, ::-1], mixture.sample(20), rtol=1e-6)
+
+
+def test_rows_of_density_zero_have_probabilities_too(X):
+    bounded = small(bounds=[(-20, None), None]).fit(X)
+    outside = bounded.predict_proba([[-30.0, 0.0], [1e200, 0.0]])
+    np.testing.assert_allclose(outside.sum(axis=1), 1.0)
+
+
+def test_names_tables_chains_and_states_as_everywhere(X):
+    table = pd.DataFrame({"a": X[:, 0], "text": "x", "b": X[:, 1]})
+    state = np.random.RandomState(0)
+    named = small(columns=["a", "b"], random_state=state).set_output(transform="pandas")
+    groups = np.arange(300) // 75
+    assert named.fit_predict(table, groups=groups).shape == (300,)
+    assert list(named.sample(3).columns) == ["a", "b"]
+    Z, labels = named.transform(table, return_labels=True)
+    back = named.inverse_transform(Z, labels)
+    np.testing.assert_allclose(back, X, atol=1e-6)
+    assert list(back.columns) == ["a", "b"]
+
+
+def test_the_largest_seed_is_one(X):
+    assert len(small(random_state=2**32 - 1, max_iter=1).fit(X).weights_) > 1
+
+
 def test_labels_are_checked(mixture, X):
     Z, labels = mixture.transform(X, return_labels=True)
     for wrong in (labels[:-1], labels + len(mixture.weights_), labels.astype(float), -1 - labels):
@@ -169,7 +218,7 @@ def test_command_line_fits_scores_and_carries_a_mixture(tmp_path, X):
     said = done("fit", table, "-o", model, *options.split()).stdout
     assert "components: " in said
     assert "mean log-likelihood" in done("score", model, table).stdout
-    done("transform", model, table, "-o", images)
+    assert done("transform", model, table, "-o", images).stderr == ""
     assert images.read_text().startswith("z0,z1,component\n")
     done("inverse", model, images, "-o", back)
     np.testing.assert_allclose(np.loadtxt(back, delimiter=",", skiprows=1), X, atol=1e-6)

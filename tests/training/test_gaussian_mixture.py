@@ -19,7 +19,9 @@ Y = np.concatenate([RNG.normal(size=(200, 2)), 0.5 * RNG.normal(size=(100, 2)) +
 
 
 def of_rows(Y, weights=None, **changes):
-    return fit_gaussian_mixture(canonical_rows(Y, weights, 0), 2, 0, replace(SETTINGS, **changes))
+    return fit_gaussian_mixture(
+        canonical_rows(Y, weights, 0), 2, (0,), replace(SETTINGS, **changes)
+    )
 
 
 def test_two_pieces_are_found():
@@ -50,7 +52,7 @@ def test_the_likelihood_climbs(size):
     for iterations in range(6):
         settings = replace(SETTINGS, mixture_iterations=iterations, mixture_tol=0.0)
         rows = canonical_rows(Y, None, 0)
-        mixture = fit_gaussian_mixture(rows, size, 0, settings)
+        mixture = fit_gaussian_mixture(rows, size, (0,), settings)
         reached.append(rows.mean(mixture.log_density(rows.X)))
     # Up to what is added to the variances.
     assert np.all(np.diff(reached) > -1e-6)
@@ -58,7 +60,7 @@ def test_the_likelihood_climbs(size):
 
 def test_rows_on_a_point_have_the_least_variance():
     rows = WeightedRows(np.array([[0.0], [1e-9], [1.0], [2.0]]), np.ones(4), np.arange(4) / 4)
-    mixture = fit_gaussian_mixture(rows, 2, 0, SETTINGS)
+    mixture = fit_gaussian_mixture(rows, 2, (0,), SETTINGS)
     assert np.min(mixture.gaussians.factors) >= SETTINGS.least_variance**0.5
 
 

@@ -107,8 +107,8 @@ def transform(
         flow = load_density(model)
         X = read_rows(data, variable_names(flow), reading)
         if is_mixture(flow):
-            Z, labels = flow.transform(X, return_labels=True)
-            _write(output, with_labels(Z, labels), [*_normal_names(flow), COMPONENT])
+            Z, labels = flow.transform(*as_arguments(flow, X), return_labels=True)
+            _write(output, _with_labels(Z, labels), [*_normal_names(flow), COMPONENT])
         else:
             _write(output, flow.transform(*as_arguments(flow, X)), _normal_names(flow))
 
@@ -137,7 +137,7 @@ def inverse(
         rows = read_rows(data, names, reading)
         X, Z = rows[:, : len(context)], rows[:, len(context) :]
         if mixture:
-            Y = flow.inverse_transform(Z[:, :-1], as_labels(Z[:, -1]))
+            Y = flow.inverse_transform(Z[:, :-1], _as_labels(Z[:, -1]))
         elif context:
             Y = flow.inverse_transform(as_context(flow, X.copy()), Z)
         else:
@@ -145,14 +145,14 @@ def inverse(
         _write(output, *_with_constants(flow, Y, density_names(flow)))
 
 
-def with_labels(Z: "np.ndarray", labels: "np.ndarray") -> "np.ndarray":
+def _with_labels(Z: "np.ndarray", labels: "np.ndarray") -> "np.ndarray":
     """Return images with the components by whose maps they are."""
     import numpy as np
 
     return np.column_stack([Z, labels])
 
 
-def as_labels(column: "np.ndarray") -> "np.ndarray":
+def _as_labels(column: "np.ndarray") -> "np.ndarray":
     """Return the components in a column of numbers; others than whole ones as they are."""
     return column.astype(int) if (column == column.round()).all() else column
 

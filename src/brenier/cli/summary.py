@@ -175,6 +175,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "effective_size": report.effective_size,
         "discrete": list(report.discrete),
         "n_components": report.n_components,
+        "pool": report.pool,
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],

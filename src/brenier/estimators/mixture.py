@@ -25,6 +25,8 @@ from brenier.training.settings import default_settings
 _DEFAULT = default_settings()
 # Parameters of a flow that a mixture has not.
 NOT_OF_MIXTURES = ("n_maps", "n_init", "algorithm")
+# Times that normal points without a preimage are drawn again.
+MOST_DRAWS = 100
 # Rounding of a sum of weights.
 WHOLE = 1e-9
 
@@ -77,7 +79,7 @@ class ConvexPotentialMixture(AbstractJoint):
     A convex potential flow, and Gaussian mixtures of 1 to 64 components from several starts, pooled
     with the weights that are the best on held-out rows (stacking of densities [1]_). A single flow
     cannot tear, and puts a bridge between separate pieces; Gaussians can, and of many mixtures each
-    errs elsewhere. Where the data are smooth and whole, the flow has nearly all the weight.
+    errs elsewhere. Where the data are smooth and whole, the flow has most of the weight.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ class ConvexPotentialMixture(AbstractJoint):
         The components: each has a map of its own.
     pieces_ : (K,)
         Which connected piece of the density every component belongs to: what `predict` tells.
-        Between two pieces the density dips to a quarter of the lower peak. -1 for the flow, which may
+        Between two pieces the density dips to a third of the lower peak. -1 for the flow, which may
         lie over several.
     flow_ : ConvexFlow
         The flow alone.
@@ -256,7 +258,9 @@ class ConvexPotentialMixture(AbstractJoint):
         """
         check_is_fitted(self)
         X = self._rows(X)
-        labels = self.mixture_.drawn(X, generator(random_state, self.random_state))
+        # Not the numbers that `sample` with the same seed draws its components by.
+        rng = generator(random_state, self.random_state).spawn(1)[0]
+        labels = self.mixture_.drawn(X, rng)
         Z = self.mixture_.images(X, labels)
         warn_of_no_image(Z, "rows lie on or beyond their column's bounds", stacklevel=2)
         return (Z, labels) if return_labels else Z
@@ -306,10 +310,19 @@ class ConvexPotentialMixture(AbstractJoint):
         rng = generator(random_state, self.random_state)
         labels = rng.choice(len(self.weights_), size=int(n_samples), p=self.weights_)
         rows, missing = np.empty((len(labels), self.n_features_in_)), np.ones(len(labels), bool)
-        while missing.any():
+        for _ in range(MOST_DRAWS):
             Z = rng.normal(size=(missing.sum(), self.n_features_in_))
+            # In the order in which columns are held, so that theirs makes no difference.
+            Z = np.asarray(self.mixture_.preprocessing.images(Z))
             rows[missing], found = self.mixture_.preimages(Z, labels[missing])
             missing[missing] = ~found
+            if not missing.any():
+                break
+        else:
+            raise RuntimeError(
+                f"Expected normal points to have preimages; got none for {missing.sum()} of "
+                f"{len(missing)} rows in {MOST_DRAWS} draws."
+            )
         rows = as_asked(self, rows, column_names(self))
         return (rows, labels) if return_labels else rows
 

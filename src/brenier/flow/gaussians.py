@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import logsumexp
 
 from brenier.arrays import LOG_2_PI
 
@@ -54,11 +55,19 @@ class Gaussians:
         log_dets = np.sum(np.log(np.diagonal(inverses, axis1=1, axis2=2)), axis=1)
         shifts = np.einsum("gij,gj->gi", inverses, self.means)
         squares = np.empty((len(Y), len(self)))
-        step = max(1, MOST_NUMBERS // (len(self) * n))
-        for k in range(0, len(Y), step):
-            z = np.tensordot(Y[k : k + step], inverses, axes=(1, 2)) - shifts
-            squares[k : k + step] = np.einsum("jgi,jgi->jg", z, z)
+        for part in blocks(len(Y), len(self) * n):
+            z = np.tensordot(Y[part], inverses, axes=(1, 2)) - shifts
+            squares[part] = np.einsum("jgi,jgi->jg", z, z)
         return log_dets - 0.5 * squares - 0.5 * n * LOG_2_PI
+
+    def log_density_of_sum(
+        self, Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " G"]
+    ) -> Float[np.ndarray, " N"]:
+        """Return log sum_g weights_g p_g of every row."""
+        found = np.empty(len(Y))
+        for part in blocks(len(Y), len(self)):
+            found[part] = logsumexp(self.log_density(Y[part]) + np.log(weights), axis=1)
+        return found
 
     def images(
         self, Y: Float[np.ndarray, "N n"], which: Int[np.ndarray, " N"]
@@ -67,11 +76,22 @@ class Gaussians:
 
         The gradient of a convex function, as a potential's map is.
         """
-        roots = np.linalg.inv(self._roots)
-        return np.einsum("jik,jk->ji", roots[which], Y - self.means[which])
+        roots, Z = np.linalg.inv(self._roots), np.empty(Y.shape)
+        for k in np.unique(which):
+            Z[which == k] = (Y[which == k] - self.means[k]) @ roots[k]
+        return Z
 
     def preimages(
         self, Z: Float[np.ndarray, "N n"], which: Int[np.ndarray, " N"]
     ) -> Float[np.ndarray, "N n"]:
         """Return the rows whose images are given."""
-        return np.einsum("jik,jk->ji", self._roots[which], Z) + self.means[which]
+        roots, Y = self._roots, np.empty(Z.shape)
+        for k in np.unique(which):
+            Y[which == k] = Z[which == k] @ roots[k] + self.means[k]
+        return Y
+
+
+def blocks(N: int, numbers: int) -> list[slice]:
+    """Return rows in blocks, in which so many numbers a row are not too many in memory."""
+    step = max(1, MOST_NUMBERS // max(numbers, 1))
+    return [slice(k, k + step) for k in range(0, N, step)]

@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 
 from brenier.flow.evaluation import in_batches, inverse, log_density, transform
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.gaussians import Gaussians
+from brenier.flow.gaussians import Gaussians, blocks
 from brenier.flow.pieces import connected_pieces
 from brenier.flow.preprocessing import AbstractPreprocessing
 
@@ -82,18 +82,22 @@ class FlowMixture:
 
     def log_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         """Return log p of every row (nats)."""
-        return np.asarray(logsumexp(self.log_densities(X) + np.log(self.weights), axis=1))
+        found = np.empty(len(X))
+        for part in blocks(len(X), len(self.raw_weights)):
+            terms = self.log_densities(X[part]) + np.log(self.weights)
+            found[part] = logsumexp(terms, axis=1)
+        return found
 
     def responsibilities(
         self, X: Float[np.ndarray, "N n"], *, of_flows: bool = True
     ) -> Float[np.ndarray, "N K"]:
         """Return pi_k p_k(x) / p(x), or that among the Gaussians; weights where p is zero."""
-        terms = self.log_densities(X) + np.log(self.weights)
-        if not of_flows:
-            terms[:, self.order < len(self.flows)] = -np.inf
+        counted = np.ones(len(self.order), bool) if of_flows else self.order >= len(self.flows)
+        weights = np.where(counted, self.weights, 0.0) / np.sum(self.weights[counted])
+        terms = np.where(counted, self.log_densities(X) + np.log(self.weights), -np.inf)
         total = np.asarray(logsumexp(terms, axis=1, keepdims=True))
         shares = np.exp(terms - np.where(np.isfinite(total), total, 0.0))
-        return np.where(np.isfinite(total), shares, self.weights)
+        return np.where(np.isfinite(total), shares, weights)
 
     def images(
         self, X: Float[np.ndarray, "N n"], labels: Int[np.ndarray, " N"]
@@ -120,8 +124,8 @@ class FlowMixture:
             X[own], inversion = in_batches(inverse, self.flows[k], Z[own])
             found[own] = inversion.converged
         others = places >= len(self.flows)
-        own = np.asarray(self.preprocessing.of_images(Z[others]))
-        Y = self.gaussians.preimages(own, places[others] - len(self.flows))
+        images = np.asarray(self.preprocessing.of_images(Z[others]))
+        Y = self.gaussians.preimages(images, places[others] - len(self.flows))
         with jax.enable_x64(True):
             X[others] = np.asarray(self.preprocessing.inverse(Y))
         return X, found

@@ -14,14 +14,14 @@ References
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import logsumexp
+from scipy.spatial.distance import cdist
 
 from brenier.flow.gaussians import Gaussians
 
 # How deep the density must dip between two pieces, of the lower peak.
-DIP = 0.25
+DIP = 0.35
 # Neighbours of every centre, and places between two of them that are looked at.
-NEIGHBOURS, PLACES = 32, 5
+NEIGHBOURS, PLACES = 48, 5
 
 
 def connected_pieces(
@@ -30,7 +30,7 @@ def connected_pieces(
     """Return which piece every Gaussian belongs to, the heaviest piece being 0."""
     if len(gaussians) == 0:
         return np.zeros(0, int)
-    peaks = _log_density(gaussians, weights, gaussians.means)
+    peaks = gaussians.log_density_of_sum(gaussians.means, weights)
     edges = _edges(gaussians.means)
     heights = _lowest_between(gaussians, weights, edges)
     piece = np.arange(len(gaussians))
@@ -49,8 +49,7 @@ def connected_pieces(
 
 def _edges(means: Float[np.ndarray, "G n"]) -> Int[np.ndarray, "E 2"]:
     """Return pairs of neighbours, every pair once."""
-    squares = np.sum((means[:, None] - means) ** 2, axis=-1)
-    nearest = np.argsort(squares, axis=1, kind="stable")[:, 1 : NEIGHBOURS + 1]
+    nearest = np.argsort(cdist(means, means), axis=1, kind="stable")[:, 1 : NEIGHBOURS + 1]
     pairs = np.stack([np.repeat(np.arange(len(means)), nearest.shape[1]), nearest.ravel()], axis=1)
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
@@ -65,10 +64,4 @@ def _lowest_between(
     first, second = (gaussians.means[ends] for ends in edges.T)
     between = (1.0 - shares) * first + shares * second
     rows = between.reshape(-1, between.shape[-1])
-    return _log_density(gaussians, weights, rows).reshape(len(shares), -1).min(axis=0)
-
-
-def _log_density(
-    gaussians: Gaussians, weights: Float[np.ndarray, " G"], Y: Float[np.ndarray, "N n"]
-) -> Float[np.ndarray, " N"]:
-    return np.asarray(logsumexp(gaussians.log_density(Y) + np.log(weights), axis=1))
+    return gaussians.log_density_of_sum(rows, weights).reshape(len(shares), -1).min(axis=0)

@@ -169,9 +169,9 @@ def _scatter(
 ) -> None:
     """Draw the data as points, of a mixture's pieces in colours of their own where they are few."""
     pieces = np.zeros(len(rows), int)
-    if isinstance(flow, FittedMixture):
+    if isinstance(flow, FittedMixture) and len(rows):
         pieces = pieces_of(flow, rows[:, shown])
-    n_pieces = int(pieces.max()) + 1
+    n_pieces = int(np.max(pieces, initial=0)) + 1
     if not 1 < n_pieces <= len(OF_PIECES):
         scatter(ax, rows, label="data", **POINTS)
         return

@@ -131,7 +131,7 @@ class Measured:
     @staticmethod
     def of(kept: Sequence[Trained], table: Table, train: float, judgement: Judgement) -> "Measured":
         """Return what is known, with the table's numbers of rows."""
-        n_train, n_judge = len(_training(kept, table.rows).X), table.n_judge
+        n_train, n_judge = len(training_rows(kept, table.rows).X), table.n_judge
         n_rows = len(table.rows.X) + n_judge
         return Measured(n_train, n_judge, n_rows, table.effective_size, train, judgement)
 
@@ -158,7 +158,7 @@ def measure(
         # Known already.
         train = kept[0].train_log_likelihood
     else:
-        rows = _training(kept, table.rows)
+        rows = training_rows(kept, table.rows)
         train = rows.mean(model_log_density(flow, rows, kept[0].fold.split, settings))
     judgement = Judgement(why_not=table.why_not)
     if table.judge is not None:
@@ -195,7 +195,7 @@ def measure_as_seen(
     return Measured.of(kept, table, train, judgement)
 
 
-def _training(kept: Sequence[Trained], rows: WeightedRows) -> WeightedRows:
+def training_rows(kept: Sequence[Trained], rows: WeightedRows) -> WeightedRows:
     """Return what was trained on: of an average, all rows."""
     return rows if len(kept) > 1 else kept[0].fold.data.train
 

@@ -168,6 +168,11 @@ class Potentials:
         """The flow, without a tail."""
         return ConvexFlow(self.preprocessing, average([trained.map for trained in self.kept]))
 
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether the flow is the Gaussian of all rows, in place of what the folds have learnt."""
+        return self.kept[0].fold is self.whole and self.kept[0].chosen.is_gaussian
+
     def report(
         self, flow: ConvexFlow, measured: Measured, session: Session, discrete: Sequence[str]
     ) -> FitReport:

@@ -3,6 +3,7 @@
 scikit-learn's takes no weights; its k-means, from which this one starts, does.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from brenier.data.rows import WeightedRows
-from brenier.flow.gaussians import Gaussians
+from brenier.flow.gaussians import Gaussians, blocks
 from brenier.training.settings import Settings
 
 
@@ -30,12 +31,11 @@ class GaussianMixture(NamedTuple):
 
     def log_density(self, Y: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         """Return log p of every row."""
-        terms = self.gaussians.log_density(Y) + np.log(self.weights)
-        return np.asarray(logsumexp(terms, axis=1))
+        return self.gaussians.log_density_of_sum(Y, self.weights)
 
 
 def fit_gaussian_mixture(
-    rows: WeightedRows, size: int, seed: int, settings: Settings
+    rows: WeightedRows, size: int, seed: Sequence[int], settings: Settings
 ) -> GaussianMixture:
     """Return the mixture of at most so many Gaussians that the rows are likeliest under.
 
@@ -47,7 +47,7 @@ def fit_gaussian_mixture(
         In whitened coordinates: the least variance of a component is `settings.least_variance`.
     size : int
         Components at first.
-    seed : int
+    seed : sequence of int
         Of the starts of k-means.
     settings : Settings
         Of the fit.
@@ -66,13 +66,14 @@ def fit_gaussian_mixture(
     return mixture
 
 
-def _nearest(rows: WeightedRows, size: int, seed: int) -> Float[np.ndarray, "N size"]:
+def _nearest(rows: WeightedRows, size: int, seed: Sequence[int]) -> Float[np.ndarray, "N size"]:
     """Return 1 for the nearest of so many centres, by k-means, and 0 for all others."""
     # With it comes half of scikit-learn, which other fits do without.
     from sklearn.cluster import KMeans
 
+    (state,) = np.random.SeedSequence(seed).generate_state(1)
     # scikit-learn's annotations know n_init as a word alone.
-    kmeans = KMeans(size, random_state=seed).set_params(n_init=1)
+    kmeans = KMeans(size, random_state=int(state)).set_params(n_init=1)
     return np.eye(size)[kmeans.fit_predict(rows.X, sample_weight=rows.weights)]
 
 
@@ -88,8 +89,11 @@ def _maximised(
     weights = shares.sum(axis=0)
     shares = (shares / weights).T
     means, (N, n) = shares @ Y, Y.shape
-    # The second moments of all components in one product of matrices.
-    moments = (shares[:, None] * Y.T).reshape(-1, N) @ Y
+    # The second moments of many components in one product of matrices.
+    products = [
+        (shares[part, None] * Y.T).reshape(-1, N) @ Y for part in blocks(len(shares), N * n)
+    ]
+    moments = np.concatenate(products)
     covariances = moments.reshape(-1, n, n) - means[:, :, None] * means[:, None]
     factors = np.linalg.cholesky(covariances + settings.least_variance * np.eye(n))
     return GaussianMixture(weights / np.sum(weights), Gaussians(means, factors))

@@ -4,9 +4,9 @@ One convex potential cannot tear: between separate pieces it puts a bridge. Gaus
 and of several sizes and starts each errs elsewhere. Each is fitted where the flow's potentials are,
 on the training rows of every fold, in the same coordinates. How much of each is decided by what
 they say of held-out rows (`brenier.training.pool`): of few rows every potential holds out others,
-so that all rows decide, and every mixture has a member of each fold. The flow is that of
-`brenier.training.fit`, the Gaussian of one component is among the mixtures, and nothing is worse
-there than the better of both.
+so that all rows decide, and every mixture has a member of each fold. The flow that decides is each
+fold's own; the one in the mixture is their average, no worse than they are on average
+(`brenier.training.fit`). The Gaussian of one component is among the mixtures.
 """
 
 from collections.abc import Sequence
@@ -25,19 +25,22 @@ from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.training.build_report import Measured
+from brenier.training.build_report import Measured, measure_as_seen, training_rows
 from brenier.training.candidate import Trained
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Potentials, begin, train
 from brenier.training.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
 from brenier.training.judge import Judgement, judge_density
-from brenier.training.likelihood import model_log_density
+from brenier.training.likelihood import gaussian_log_density, model_log_density
 from brenier.training.parallel import run_parallel
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.pool import pool_weights
 from brenier.training.report import FitReport
 from brenier.training.session import Session
 from brenier.training.settings import Settings
+
+# Share below which a kind is one of the others.
+TOLD = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,25 +77,29 @@ class Pool:
         How much of each kind there is.
     heldout_log_likelihood : float
         Of all together on the rows that decided it (nats per row).
+    n_heldout : int
+        How many these are.
     """
 
     mixtures: Sequence[Sequence[GaussianMixture]]
     shares: Float[np.ndarray, " C"]
     heldout_log_likelihood: float
+    n_heldout: int
 
     @property
     def words(self) -> str:
-        """How much of it is what, in a clause: kinds of which there is next to nothing left out."""
+        """How much of it is what, in a clause; kinds of which there is little are others."""
         sizes = [len(mixture.weights) for mixture in self.mixtures[0]]
-        of_sizes = {size: 0.0 for size in sorted(sizes)}
+        of_sizes = dict.fromkeys(sorted(sizes), 0.0)
         for size, share in zip(sizes, self.shares[1:], strict=True):
             of_sizes[size] += float(share)
-        parts = [f"{self.shares[0]:.0%} the flow"]
-        parts += [
-            f"{share:.0%} {'a Gaussian' if size == 1 else f'mixtures of {size} Gaussians'}"
-            for size, share in of_sizes.items()
-        ]
-        return ", ".join(part for part in parts if not part.startswith("0%"))
+        shares = {"the flow": float(self.shares[0])}
+        for size, share in of_sizes.items():
+            shares["a Gaussian" if size == 1 else f"mixtures of {size} Gaussians"] = share
+        told = {name: share for name, share in shares.items() if share >= TOLD}
+        parts = [f"{share:.0%} {name}" for name, share in told.items()]
+        others = 1.0 - sum(told.values())
+        return ", ".join([*parts, f"{others:.0%} others"])
 
 
 def fit_mixture(
@@ -112,14 +119,28 @@ def fit_mixture(
     session = begin(settings, seed, callback, listener, began)
     potentials = train(rows, validation, family, settings, session, bounds=bounds)
     session.phases.begin(SUMMING)
-    pools = session.results(lambda: _pooled(potentials, session), session.limits.conclusion)
-    pool = pools[0] if pools else None
-    mixture = _mixture(potentials, pool)
-    measured = _measured(potentials, mixture)
-    flow, gaussian = potentials.flow, potentials.whole.gaussian
+    results = session.results(lambda: _finished(potentials, session), session.limits.report)
+    flow, kept, whole = potentials.flow, potentials.kept, potentials.whole
+    if results:
+        mixture, pool, measured = results[0]
+    else:
+        # What is still at work ends with its next job.
+        session.clock.stop.set()
+        mixture, pool = _mixture(potentials, None), None
+        table, settings = potentials.table, potentials.settings
+        measured = measure_as_seen(kept, whole, flow.preprocessing, table, settings)
     report = potentials.report(flow, measured, session, discrete)
     session.phases.close()
-    return MixtureModel(mixture, flow, gaussian, _of_mixture(report, mixture, pool))
+    return MixtureModel(mixture, flow, whole.gaussian, _of_mixture(report, mixture, pool))
+
+
+def _finished(
+    potentials: Potentials, session: Session
+) -> tuple[FlowMixture, Pool | None, Measured]:
+    """Return the mixture, what it is made of, and how likely rows are under it."""
+    pool = _pooled(potentials, session)
+    mixture = _mixture(potentials, pool)
+    return mixture, pool, _measured(potentials, mixture)
 
 
 def _pooled(potentials: Potentials, session: Session) -> Pool | None:
@@ -135,7 +156,7 @@ def _pooled(potentials: Potentials, session: Session) -> Pool | None:
     log_densities, omega = np.concatenate(tables), np.concatenate(weights)
     shares = pool_weights(log_densities, omega)
     reached = np.asarray(logsumexp(log_densities + np.log(shares), axis=1))
-    return Pool(mixtures, shares, float(np.average(reached, weights=omega)))
+    return Pool(mixtures, shares, float(np.average(reached, weights=omega)), len(omega))
 
 
 def _mixtures(
@@ -148,9 +169,10 @@ def _mixtures(
     starts = settings.mixture_starts if len(trained) == 1 else settings.mixture_starts_few
     rows = [one.fold.split.train[: settings.whole_rows] for one in trained]
     N, n = min(len(part.X) for part in rows), rows[0].X.shape[1]
-    kinds = [*product(_sizes(N, n, settings), range(starts))]
+    # Of one component there is but one.
+    kinds = [(s, k) for s, k in product(_sizes(N, n, settings), range(starts)) if s > 1 or k == 0]
     jobs = [
-        partial(fit_gaussian_mixture, part, size, one.fold.seed + start, settings)
+        partial(fit_gaussian_mixture, part, size, (one.fold.seed, start), settings)
         for one, part in zip(trained, rows, strict=True)
         for size, start in kinds
     ]
@@ -171,8 +193,11 @@ def _heldout(
 ) -> Float[np.ndarray, "M C"]:
     """Return the log-densities of a fold's held-out rows, in data units, under every kind."""
     split, rows = one.fold.split, heldout_of(one.fold.data)
-    flow = ConvexFlow(potentials.preprocessing, one.map)
-    of_flow = model_log_density(flow, rows, split, potentials.settings)
+    if potentials.is_gaussian:
+        of_flow = gaussian_log_density(one.fold.gaussian, potentials.preprocessing, rows.X)
+    else:
+        flow = ConvexFlow(potentials.preprocessing, one.map)
+        of_flow = model_log_density(flow, rows, split, potentials.settings)
     log_det = np.asarray(potentials.preprocessing.forward(rows.X)[1])
     Y = heldout_of(split).X
     return np.column_stack([of_flow, *(log_det + mixture.log_density(Y) for mixture in mixtures)])
@@ -202,7 +227,8 @@ def _measured(potentials: Potentials, mixture: FlowMixture) -> Measured:
     if table.judge is not None:
         own = mixture.log_density(table.judge.X)
         judgement = judge_density(own, potentials.whole, mixture.preprocessing, table.judge)
-    train = table.rows.mean(mixture.log_density(table.rows.X))
+    rows = training_rows(potentials.kept, table.rows)
+    train = rows.mean(mixture.log_density(rows.X))
     return Measured.of(potentials.kept, table, train, judgement)
 
 
@@ -214,7 +240,10 @@ def _of_mixture(report: FitReport, mixture: FlowMixture, pool: Pool | None) -> F
     return replace(
         report,
         n_components=n_components,
-        is_gaussian=report.is_gaussian and n_components == 1,
+        message=f"{report.message} So ended the fit of the flow; the mixture has {n_components} "
+        f"components: {pool.words}.",
+        is_gaussian=report.is_gaussian and len(mixture.gaussians) == 0,
+        n_heldout=pool.n_heldout,
         heldout_log_likelihood=pool.heldout_log_likelihood,
         pool=pool.words,
     )

@@ -80,3 +80,10 @@ def test_two_gaussians_are_two_pieces_from_some_distance_on():
     for distance, n_pieces in ((2.0, 1), (3.0, 1), (5.0, 2)):
         gaussians = spheres([[0.0], [distance]])
         assert connected_pieces(gaussians, np.array([0.5, 0.5])).max() + 1 == n_pieces
+
+
+def test_a_faint_peak_of_its_own_is_no_piece():
+    gaussians = spheres([[0.0, 0.0], [20.0, 0.0], [0.0, 9.0]])
+    faint = connected_pieces(gaussians, np.array([0.6, 0.395, 0.005]))
+    np.testing.assert_array_equal(faint, [0, 1, 0])
+    assert connected_pieces(gaussians, np.array([0.6, 0.3, 0.1])).max() == 2

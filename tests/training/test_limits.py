@@ -194,7 +194,7 @@ def test_a_gaussian_is_reported_and_saved_without_compiling_its_density(tmp_path
 
     monkeypatch.setattr("brenier.training.likelihood.log_density", fail)
     monkeypatch.setattr("brenier.training.likelihood.potential_losses", fail)
-    monkeypatch.setattr("brenier.estimators.files.log_density", fail)
+    monkeypatch.setattr("brenier.estimators.abstract_density.log_density", fail)
     flow = ConvexPotentialFlow(**JOINT | {"max_seconds": 0.0}).fit(rows())
     assert flow.report_.gain.mean == 0.0
     flow.save(tmp_path / "m.brenier")

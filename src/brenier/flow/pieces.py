@@ -3,8 +3,8 @@ r"""Connected pieces of a mixture of Gaussians: between two of them the density 
 Centres are the vertices of a graph, an edge is as high as the density is at its lowest on the
 straight line between two neighbours. From the highest edge down, two pieces become one where the
 edge is at least `DIP` of the lower of their peaks: peaks less prominent are none (persistence,
-[1]_). Pieces of any shape come together so, and a faint component between two pieces joins one of
-them without joining them.
+[1]_), nor is a faint piece, which few rows of a tail may make. Pieces of any shape come together
+so, and a faint component between two pieces joins one of them without joining them.
 
 References
 ----------
@@ -20,6 +20,8 @@ from brenier.flow.gaussians import Gaussians
 
 # How deep the density must dip between two pieces, of the lower peak.
 DIP = 0.35
+# Share of all weight below which a piece is none: it joins the one that it is nearest to.
+FAINT = 0.01
 # Neighbours of every centre, and places between two of them that are looked at.
 NEIGHBOURS, PLACES = 48, 5
 
@@ -33,10 +35,11 @@ def connected_pieces(
     peaks = gaussians.log_density_of_sum(gaussians.means, weights)
     edges = _edges(gaussians.means)
     heights = _lowest_between(gaussians, weights, edges)
-    piece = np.arange(len(gaussians))
+    piece, total = np.arange(len(gaussians)), np.sum(weights)
     for k in np.argsort(-heights, kind="stable"):
         a, b = piece[edges[k]]
-        if a != b and heights[k] >= np.log(DIP) + min(peaks[a], peaks[b]):
+        is_faint = min(weights[piece == a].sum(), weights[piece == b].sum()) < FAINT * total
+        if a != b and (is_faint or heights[k] >= np.log(DIP) + min(peaks[a], peaks[b])):
             # A piece is called after its highest centre.
             high, low = (a, b) if peaks[a] >= peaks[b] else (b, a)
             piece[piece == low] = high

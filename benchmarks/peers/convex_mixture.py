@@ -11,7 +11,8 @@ def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
     """Fit with the defaults; how many components are the best is known only at the end."""
     valid = rows.valid if len(rows.valid) else None
     model = ConvexPotentialMixture(random_state=seed).fit(rows.train, validation_data=valid)
-    chosen = {"components": len(model.weights_)}
+    of_flow = sum(one.weight for one in model.components_ if one.flow is not None)
+    chosen = {"components": len(model.weights_), "weight of the flow": round(of_flow, 3)}
     return Fitted(model.score_samples, model.sample, clock(), chosen)
 
 

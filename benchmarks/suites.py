@@ -139,6 +139,7 @@ PIECES = Suite(
     },
     3,
     "gap",
+    costs=False,
 )
 THIN = Suite(
     "thin",

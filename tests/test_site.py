@@ -39,7 +39,6 @@ WARNERS = {
     "_warn_if_far": "rows of X lie far outside",
     "warn_of_no_image": "lie on or beyond",
     "found_preimages": "points have no preimage",
-    "ConvexPotentialMixture.inverse_transform": "points have no preimage",
     "ConvexPotentialFlow.sample": "normal points had no preimage",
 }
 

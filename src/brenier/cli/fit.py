@@ -191,9 +191,7 @@ def _fitted(
         return _fit_given(inputs, settings, items(given, "--given"), listener)
     if blocks is not None:
         return _fit_blocks(inputs, settings, blocks.split("/"), listener)
-    if kind is o.Kind.MIXTURE:
-        return _fit_mixture(inputs, settings, listener)
-    return _fit(inputs, settings, listener, thesis=thesis)
+    return _fit(inputs, settings, listener, kind=kind, thesis=thesis)
 
 
 def has_model(report: "FitReport") -> bool:
@@ -258,27 +256,16 @@ def _algorithm(given: dict[str, Any], *, thesis: bool) -> dict[str, Any]:
 
 
 def _fit(
-    inputs: Inputs, settings: dict[str, Any], listener: Listener, *, thesis: bool
-) -> "ConvexPotentialFlow":
+    inputs: Inputs, settings: dict[str, Any], listener: Listener, *, kind: o.Kind, thesis: bool
+) -> "ConvexPotentialFlow | ConvexPotentialMixture":
     """Return the fitted density of all columns."""
-    from brenier.estimators import ConvexPotentialFlow
+    from brenier.estimators import ConvexPotentialFlow, ConvexPotentialMixture
 
-    flow = ConvexPotentialFlow.thesis(**settings) if thesis else ConvexPotentialFlow(**settings)
+    made = ConvexPotentialMixture if kind is o.Kind.MIXTURE else ConvexPotentialFlow
+    flow = ConvexPotentialFlow.thesis(**settings) if thesis else made(**settings)
     rows = with_names(inputs.values, inputs.names)
     _run(flow, inputs, (rows,), inputs.validation_data, listener)
     return flow
-
-
-def _fit_mixture(
-    inputs: Inputs, settings: dict[str, Any], listener: Listener
-) -> "ConvexPotentialMixture":
-    """Return the fitted mixture of all columns."""
-    from brenier.estimators import ConvexPotentialMixture
-
-    mixture = ConvexPotentialMixture(**settings)
-    rows = with_names(inputs.values, inputs.names)
-    _run(mixture, inputs, (rows,), inputs.validation_data, listener)
-    return mixture
 
 
 def _fit_blocks(

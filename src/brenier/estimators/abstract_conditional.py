@@ -208,7 +208,8 @@ class AbstractConditional(AbstractDensity):
         N, k, n = Z.shape
         rows = np.concatenate([Z.reshape(N * k, n), np.repeat(X, k, axis=0)], axis=1)
         Y, inversion = in_batches(inverse, self.flow_, rows)
-        return found_preimages(Y, inversion, stacklevel=3).reshape(N, k, n)
+        certified = inversion.converged, inversion.residual
+        return found_preimages(Y, *certified, stacklevel=3).reshape(N, k, n)
 
     def _one_target(self, what: str) -> None:
         if self.flow_.n > 1:

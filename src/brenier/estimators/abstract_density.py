@@ -1,4 +1,4 @@
-"""What the estimators of one flow share: the fit to checked rows, and the model file."""
+"""What estimators of a flow, or of one among others, share: the fit and the model file."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -35,7 +35,7 @@ from brenier.training.signals import held_back
 
 
 class AbstractDensity(BaseEstimator, ABC):
-    """What the estimators of one flow share: the fit to checked rows, and the model file."""
+    """What estimators of a flow, or of one among others, share: the fit and the model file."""
 
     bounds: object
     random_state: object

@@ -253,7 +253,8 @@ class ConvexPotentialFlow(AbstractJoint):
         """
         check_is_fitted(self)
         Z = normal_points(X, self.n_features_in_)
-        rows = found_preimages(*self.invert(Z), stacklevel=2)
+        rows, inversion = self.invert(Z)
+        rows = found_preimages(rows, inversion.converged, inversion.residual, stacklevel=2)
         return as_asked(self, rows, column_names(self), X)
 
     def invert(self, Z) -> tuple[Float[np.ndarray, "N n"], Inversion]:

@@ -32,7 +32,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         )
     }
 )
-"""The estimators of one flow by the kinds of their files."""
+"""The estimators whose file is one flow's, with more in it or not, by its kind."""
 
 
 def load(path: str | PathLike) -> Any:

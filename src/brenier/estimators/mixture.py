@@ -1,6 +1,5 @@
 """The density of all columns as a mixture: where data come in pieces, or on thin shapes."""
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -11,14 +10,19 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from brenier.estimators.abstract_joint import AbstractJoint
-from brenier.estimators.normal import check_n_samples, generator, normal_points, warn_of_no_image
+from brenier.estimators.normal import (
+    check_n_samples,
+    found_preimages,
+    generator,
+    normal_points,
+    warn_of_no_image,
+)
 from brenier.estimators.parameters import CONSTRAINTS
 from brenier.estimators.tables import as_asked, column_names
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
 from brenier.flow.shelf import NONNEGATIVE, TRIANGULAR, Shelf
-from brenier.status import InversionWarning
 from brenier.training.mixture import MixtureModel, fit_mixture
 from brenier.training.settings import default_settings
 
@@ -69,8 +73,8 @@ class Component:
     def inverse_transform(self, Z: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
         """Return the rows whose images are given; NaN where none was found."""
         Z = np.asarray(Z, float)
-        X, found = self.mixture.preimages(Z, np.full(len(Z), self.k))
-        return np.where(found[:, None], X, np.nan)
+        X, converged, _ = self.mixture.preimages(Z, np.full(len(Z), self.k))
+        return np.where(converged[:, None], X, np.nan)
 
 
 class ConvexPotentialMixture(AbstractJoint):
@@ -282,15 +286,8 @@ class ConvexPotentialMixture(AbstractJoint):
         """
         check_is_fitted(self)
         Z = normal_points(X, self.n_features_in_)
-        rows, found = self.mixture_.preimages(Z, self._checked_labels(labels, len(Z)))
-        if not found.all():
-            rows[~found] = np.nan
-            warnings.warn(
-                f"{np.sum(~found)} of {len(found)} points have no preimage that could be found "
-                f"(first: row {np.argmin(found)}); they are NaN.",
-                InversionWarning,
-                stacklevel=2,
-            )
+        found = self.mixture_.preimages(Z, self._checked_labels(labels, len(Z)))
+        rows = found_preimages(*found, stacklevel=2)
         return as_asked(self, rows, column_names(self), X)
 
     def sample(self, n_samples=1, random_state=None, *, return_labels=False) -> Any:
@@ -314,8 +311,8 @@ class ConvexPotentialMixture(AbstractJoint):
             Z = rng.normal(size=(missing.sum(), self.n_features_in_))
             # In the order in which columns are held, so that theirs makes no difference.
             Z = np.asarray(self.mixture_.preprocessing.images(Z))
-            rows[missing], found = self.mixture_.preimages(Z, labels[missing])
-            missing[missing] = ~found
+            rows[missing], converged, _ = self.mixture_.preimages(Z, labels[missing])
+            missing[missing] = ~converged
             if not missing.any():
                 break
         else:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.special
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.stats import qmc
 
 from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names, quoted
 from brenier.data.tables import frame_of
 from brenier.estimators.parameters import seed_of
-from brenier.flow.inverse import Inversion
 from brenier.status import InputWarning, InversionWarning
 
 # Nodes of a mean over the normal: of Gauss-Hermite quadrature, and Sobol' points.
@@ -82,7 +82,7 @@ def warn_of_no_image(Z: Float[np.ndarray, "N n"], what: str, *, stacklevel: int)
 
 
 def found_preimages(
-    rows: Float[np.ndarray, "N n"], inversion: Inversion, *, stacklevel: int
+    rows: Float[np.ndarray, "N n"], converged: ArrayLike, residual: ArrayLike, *, stacklevel: int
 ) -> Float[np.ndarray, "N n"]:
     """Return the preimages that were found; NaN, with a warning, in place of the others.
 
@@ -90,19 +90,19 @@ def found_preimages(
     ----------
     rows : (N, n)
         The best that was found for every point.
-    inversion : Inversion
-        Their certificates.
+    converged, residual : (N,)
+        Which of them are preimages, and how far off their images are.
     stacklevel : int
         Of the warning, counted from the caller.
     """
-    failed = np.flatnonzero(~inversion.converged)
+    failed = np.flatnonzero(~np.asarray(converged))
     if len(failed):
         rows[failed] = np.nan
+        first = np.asarray(residual)[failed[0]]
         warnings.warn(
-            f"{len(failed)} of {len(inversion.converged)} points have no preimage that could be "
-            f"found (first: row {failed[0]}, residual {inversion.residual[failed[0]]:.1e}); they "
-            "are NaN. Without quadratic terms the map's image is bounded; with them, such a point "
-            "lies absurdly far out.",
+            f"{len(failed)} of {len(rows)} points have no preimage that could be found (first: row "
+            f"{failed[0]}, residual {first:.1e}); they are NaN. Without quadratic terms the map's "
+            "image is bounded; with them, such a point lies absurdly far out.",
             InversionWarning,
             stacklevel=stacklevel + 1,
         )

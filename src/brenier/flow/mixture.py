@@ -115,20 +115,23 @@ class FlowMixture:
 
     def preimages(
         self, Z: Float[np.ndarray, "N n"], labels: Int[np.ndarray, " N"]
-    ) -> tuple[Float[np.ndarray, "N n"], Bool[np.ndarray, " N"]]:
-        """Return the rows that the maps of their components carry to Z, and which were found."""
+    ) -> tuple[Float[np.ndarray, "N n"], Bool[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+        """Return the rows that the maps of their components carry to Z, if found, and residuals.
+
+        Those of Gaussians are always found.
+        """
         places, X = self.order[labels], np.empty((len(Z), self.n))
-        found = np.ones(len(Z), bool)
+        converged, residual = np.ones(len(Z), bool), np.zeros(len(Z))
         for k in np.unique(places[places < len(self.flows)]):
             own = places == k
             X[own], inversion = in_batches(inverse, self.flows[k], Z[own])
-            found[own] = inversion.converged
+            converged[own], residual[own] = inversion.converged, inversion.residual
         others = places >= len(self.flows)
         images = np.asarray(self.preprocessing.of_images(Z[others]))
         Y = self.gaussians.preimages(images, places[others] - len(self.flows))
         with jax.enable_x64(True):
             X[others] = np.asarray(self.preprocessing.inverse(Y))
-        return X, found
+        return X, converged, residual
 
     def drawn(self, X: Float[np.ndarray, "N n"], rng: np.random.Generator) -> Int[np.ndarray, " N"]:
         """Return a component for every row, drawn from its responsibilities."""

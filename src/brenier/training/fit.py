@@ -23,6 +23,7 @@ All numbers are in `brenier.training.settings`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -163,7 +164,7 @@ class Potentials:
     table: Table
     settings: Settings
 
-    @property
+    @cached_property
     def flow(self) -> ConvexFlow:
         """The flow, without a tail."""
         return ConvexFlow(self.preprocessing, average([trained.map for trained in self.kept]))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ConvexPotentialMixture,
         ConvexPotentialRegressor,
         TriangularConvexPotentialFlow,
+        fit_auto,
         load,
     )
     from brenier.training.algorithm import Algorithm
@@ -27,6 +28,7 @@ _HOME = {
     "ConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
     "TriangularConvexPotentialFlow": "brenier.estimators",
+    "fit_auto": "brenier.estimators",
     "from_arviz": "brenier.data.draws",
     "load": "brenier.estimators",
     "taylor_check": "brenier.varpro.taylor",
@@ -43,6 +45,7 @@ __all__ = [
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
     "__version__",
+    "fit_auto",
     "from_arviz",
     "load",
     "taylor_check",

@@ -45,6 +45,10 @@ FRACTIONS = ("validation_fraction", "judge_fraction")
         "fit x.csv --kind mixture --n-maps 2",
         "fit x.csv --kind mixture --whiten none",
         "fit x.csv --kind mixture --thesis",
+        "fit x.csv --kind auto --n-maps 2",
+        "fit x.csv --kind auto --given a",
+        "fit x.csv --n-maps 0",
+        "fit x.csv --n-maps some",
         "sample m -n 0",
     ],
 )

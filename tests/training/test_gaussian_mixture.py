@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture as OfScikitLearn
 
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.training.gaussian_mixture import fit_gaussian_mixture
-from brenier.training.pool import pool_weights
+from brenier.training.pool import PARTS, pool_weights, unseen_log_density
 from brenier.training.settings import default_settings
 
 SETTINGS = default_settings()
@@ -77,6 +77,15 @@ def test_pool_weights_are_the_best_there_are():
     best = minimize(loss, np.zeros(4), tol=1e-14).x
     assert a.sum() == pytest.approx(1.0, abs=1e-12)
     np.testing.assert_allclose(a, np.exp(best - logsumexp(best)), atol=1e-4)
+
+
+def test_no_row_decides_the_weights_that_judge_it():
+    log_densities = RNG.normal(size=(30, 3))
+    unseen = unseen_log_density(log_densities, np.ones(30))
+    for j in range(30):
+        others = np.arange(30) % PARTS != j % PARTS
+        a = pool_weights(log_densities[others], np.ones(others.sum()))
+        assert unseen[j] == pytest.approx(logsumexp(log_densities[j] + np.log(a)), abs=1e-12)
 
 
 def test_a_density_that_misses_rows_gets_hardly_anything():

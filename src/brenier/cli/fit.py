@@ -100,13 +100,13 @@ def fit(
         n_init=n_init,
         n_estimators=n_estimators,
         random_state=seed,
-        n_maps=n_maps,
+        n_maps=None if n_maps is None else n_maps.value,
     )
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
-    if kind is o.Kind.MIXTURE:
-        _check_mixture(settings | algorithm, given=given, blocks=blocks, thesis=thesis)
+    if kind is not o.Kind.FLOW:
+        _check_kind(kind, settings | algorithm, given=given, blocks=blocks, thesis=thesis)
     weights_column = WeightsColumn.of(weights, log_weights)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
@@ -152,7 +152,7 @@ def _check_together(
     settings: dict[str, Any], *, given: str | None, blocks: str | None, thesis: bool
 ) -> None:
     """Refuse options that ask for different models, or that a model has not."""
-    composed = settings.get("n_maps", 1) > 1
+    composed = settings.get("n_maps", 1) != 1
     kinds = {"--given": given is not None, "--blocks": blocks is not None}
     kinds |= {"--n-maps": composed, "--thesis": thesis}
     asked = [name for name, wanted in kinds.items() if wanted]
@@ -160,20 +160,25 @@ def _check_together(
         raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
     if given is not None and {"n_radial", "noise"} & settings.keys():
         raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
-    if composed and settings.get("n_estimators", 1) > 1:
+    if composed and settings["n_maps"] != "auto" and settings.get("n_estimators", 1) > 1:
         raise typer.BadParameter("--n-estimators does not go with --n-maps.")
 
 
-def _check_mixture(
-    settings: dict[str, Any], *, given: str | None, blocks: str | None, thesis: bool
+def _check_kind(
+    kind: o.Kind,
+    settings: dict[str, Any],
+    *,
+    given: str | None,
+    blocks: str | None,
+    thesis: bool,
 ) -> None:
-    """Refuse options that a mixture has not."""
+    """Refuse options that a mixture has not, nor what chooses between it and flows."""
     others = {"--given": given is not None, "--blocks": blocks is not None, "--thesis": thesis}
     names = ("n_maps", "whiten", "n_init", "activation", "optimizer", "inner")
     others |= {f"--{name.replace('_', '-')}": name in settings for name in names}
     asked = [option for option, is_asked in others.items() if is_asked]
     if asked:
-        raise typer.BadParameter(f"--kind mixture does not go with {' or '.join(asked)}.")
+        raise typer.BadParameter(f"--kind {kind.value} does not go with {' or '.join(asked)}.")
 
 
 def _fitted(
@@ -260,12 +265,14 @@ def _fit(
 ) -> "ConvexPotentialFlow | ConvexPotentialMixture":
     """Return the fitted density of all columns."""
     from brenier.estimators import ConvexPotentialFlow, ConvexPotentialMixture
+    from brenier.estimators.auto import AutoDensity
 
-    made = ConvexPotentialMixture if kind is o.Kind.MIXTURE else ConvexPotentialFlow
+    kinds = {o.Kind.FLOW: ConvexPotentialFlow, o.Kind.MIXTURE: ConvexPotentialMixture}
+    made = kinds.get(kind, AutoDensity)
     flow = ConvexPotentialFlow.thesis(**settings) if thesis else made(**settings)
     rows = with_names(inputs.values, inputs.names)
     _run(flow, inputs, (rows,), inputs.validation_data, listener)
-    return flow
+    return flow.chosen_ if isinstance(flow, AutoDensity) else flow
 
 
 def _fit_blocks(

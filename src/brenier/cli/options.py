@@ -21,6 +21,7 @@ class Kind(Enum):
 
     FLOW = "flow"
     MIXTURE = "mixture"
+    AUTO = "auto"
 
 
 class Activation(Enum):
@@ -61,12 +62,32 @@ class Widths:
 
 
 @dataclass(frozen=True)
+class Maps:
+    """How many maps are composed, or "auto"."""
+
+    value: int | str
+
+
+@dataclass(frozen=True)
 class Bounds:
     """Bounds of one column; None where there is none."""
 
     name: str
     low: float | None
     high: float | None
+
+
+def parse_maps(text: str) -> Maps:
+    """Return the number of maps in a text, or that held-out rows choose it."""
+    if text.strip() == "auto":
+        return Maps("auto")
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise typer.BadParameter(f"expected a positive integer, or auto; got {text!r}.")
+    return Maps(number)
 
 
 def parse_widths(text: str) -> Widths:
@@ -400,13 +421,13 @@ BlocksOption = Annotated[
     ),
 ]
 NMapsOption = Annotated[
-    int | None,
+    Maps | None,
     typer.Option(
         "--n-maps",
-        min=1,
-        metavar="INT",
+        parser=parse_maps,
+        metavar="INT|auto",
         help="Compose so many maps, for thin curved shapes and several pieces; also with "
-        "--given. [default: 1]",
+        "--given. auto: up to three, as held-out rows ask for. [default: 1]",
         show_default=False,
     ),
 ]
@@ -414,7 +435,8 @@ KindOption = Annotated[
     Kind,
     typer.Option(
         "--kind",
-        help="One flow, or a mixture of it and of Gaussians, for data in pieces or on thin shapes.",
+        help="One flow, a mixture of it and of Gaussians, for data in pieces or on thin shapes, "
+        "or what held-out rows take of flows of one to three maps and the mixture.",
     ),
 ]
 ChainsOption = Annotated[

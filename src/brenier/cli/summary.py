@@ -117,6 +117,8 @@ def report_lines(report: "FitReport") -> Lines:
         yield "potentials", f"the weighted sum of {report.n_members}"
     if report.n_components > 1:
         yield "mixture", f"{report.n_components} components: {report.pool}"
+    if report.choice:
+        yield "choice", report.choice
     if report.tail:
         yield "tails", f"heavier than a normal's: they fall like the power {1 / report.tail:.3g}"
     yield from _time(report.seconds)
@@ -176,6 +178,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "discrete": list(report.discrete),
         "n_components": report.n_components,
         "pool": report.pool,
+        "choice": report.choice,
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],

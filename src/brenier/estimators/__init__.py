@@ -5,6 +5,7 @@ JAX computes in float32 unless told otherwise; every public method here enters
 settings are never touched.
 """
 
+from brenier.estimators.auto import fit_auto
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.load import load
@@ -18,5 +19,6 @@ __all__ = [
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
+    "fit_auto",
     "load",
 ]

@@ -37,6 +37,8 @@ class AbstractConditional(AbstractDensity):
         "whiten": [StrOptions({"full", "standardize"})],
     }
 
+    _is_conditional = True
+
     target_names_: np.ndarray
 
     def __init__(

@@ -2,6 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -19,7 +21,7 @@ from brenier.data.rows import WeightedRows
 from brenier.estimators.files import save_estimator
 from brenier.estimators.following import Following
 from brenier.estimators.observations import Observations
-from brenier.estimators.parameters import seed_of
+from brenier.estimators.parameters import AUTO, composed_settings_of, seed_of
 from brenier.estimators.row_warnings import told_of_far_rows, told_of_rows
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
@@ -27,6 +29,7 @@ from brenier.flow.preprocessing import ColumnBounds
 from brenier.flow.shelf import Shelf
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.status import FitStatus
+from brenier.training.choice import fit_maps
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import fit
 from brenier.training.report import FitReport
@@ -37,7 +40,11 @@ from brenier.training.signals import held_back
 class AbstractDensity(BaseEstimator, ABC):
     """What estimators of a flow, or of one among others, share: the fit and the model file."""
 
+    # Whether the density is of some columns given others.
+    _is_conditional = False
+
     bounds: object
+    n_maps: object
     random_state: object
     # Set by scikit-learn's `validate_data`.
     n_features_in_: int
@@ -118,8 +125,13 @@ class AbstractDensity(BaseEstimator, ABC):
             self.n_iter_ = max(1, self.report_.n_iter)
             _end_fit(self.report_, stacklevel=3)
 
-    # What makes a model of rows, its call that of `brenier.training.fit.fit`.
-    _recipe = staticmethod(fit)
+    @property
+    def _recipe(self) -> Callable[..., Any]:
+        """What makes a model of rows, its call that of `brenier.training.fit.fit`."""
+        if self.n_maps != AUTO:
+            return fit
+        composed = composed_settings_of(self, conditional=self._is_conditional)
+        return partial(fit_maps, composed=composed)
 
     def _keep(self, model: Any) -> None:
         """Set the fitted attributes that are made of a model; how it went follows."""

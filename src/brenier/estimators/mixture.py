@@ -1,5 +1,6 @@
 """The density of all columns as a mixture: where data come in pieces, or on thin shapes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -157,10 +158,8 @@ class ConvexPotentialMixture(AbstractJoint):
         "n_radial": [Interval(Integral, 0, None, closed="left")],
         "noise": [None, Interval(Real, 0, None, closed="left")],
     }
-    _recipe = staticmethod(fit_mixture)
-
     # Settings of a flow that a mixture leaves at their defaults.
-    n_maps = 1
+    n_maps: object = 1
     algorithm = None
 
     mixture_: FlowMixture
@@ -332,6 +331,10 @@ class ConvexPotentialMixture(AbstractJoint):
                 f"with return_labels=True; got {np.array2string(labels, threshold=5)}."
             )
         return labels
+
+    @property
+    def _recipe(self) -> Callable[..., Any]:
+        return fit_mixture
 
     def _keep(self, model: MixtureModel) -> None:
         super()._keep(model)

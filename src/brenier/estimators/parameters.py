@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from brenier.training.algorithm import Algorithm
 from brenier.training.settings import Settings, default_settings
 
+# As `n_maps`: held-out rows choose.
+AUTO = "auto"
 _COUNT = Interval(Integral, 1, None, closed="left")
 # What the settings that all fits have may be, as scikit-learn checks it.
 CONSTRAINTS: Mapping[str, list[Any]] = MappingProxyType(
     {
         "columns": [list, tuple, None],
-        "n_maps": [_COUNT],
+        "n_maps": [_COUNT, StrOptions({AUTO})],
         "algorithm": [Algorithm, None],
         "tau": [Interval(Real, 0, None, closed="neither")],
         "decay": [None, Interval(Real, 0, None, closed="left")],
@@ -40,26 +42,44 @@ def settings_of(estimator: Any, *, conditional: bool) -> Settings:
     """Return all numbers of a fit: the estimator's own settings, and the defaults of its kind.
 
     A setting that is None has the default of the kind: of one map or several, of all columns or
-    given some. This is the one place where they are resolved.
+    given some. This is the one place where they are resolved. Where held-out rows choose the number
+    of maps, they are those of one.
 
     Raises
     ------
     ValueError
         Where widths are no widths, or the thesis's form is asked of a model that has none.
     """
+    n_maps = 1 if estimator.n_maps == AUTO else estimator.n_maps
+    return _settings_of(estimator, n_maps, conditional=conditional)
+
+
+def composed_settings_of(estimator: Any, *, conditional: bool) -> Settings:
+    """Return those of several maps, of an estimator whose number of maps held-out rows choose.
+
+    Its number of potentials is that of a single map.
+    """
+    return _settings_of(estimator, 2, conditional=conditional, n_estimators=1)
+
+
+def _settings_of(
+    estimator: Any, n_maps: int, *, conditional: bool, n_estimators: int | None = None
+) -> Settings:
+    """Return all numbers of a fit of so many maps, and of so many potentials if that is said."""
     check_widths(estimator.widths)
     if conditional:
         check_widths(estimator.context_widths, "context_widths")
-    defaults = default_settings(composed=estimator.n_maps > 1, conditional=conditional)
+    defaults = default_settings(composed=n_maps > 1, conditional=conditional)
     known = {field.name: field.type for field in fields(Settings)}
     given = {
         name: _plain(value, known[name])
         for name, value in estimator.get_params(deep=False).items()
         if name in known and value is not None
     }
-    if estimator.n_estimators is not None:
-        given["n_estimators_few"] = given["n_estimators"]
-    settings = replace(defaults, **given)
+    n_estimators = estimator.n_estimators if n_estimators is None else n_estimators
+    if n_estimators is not None:
+        given["n_estimators"] = given["n_estimators_few"] = int(n_estimators)
+    settings = replace(defaults, **{**given, "n_maps": int(n_maps)})
     _check_algorithm(settings, conditional=conditional)
     if settings.n_maps > 1 and settings.n_estimators > 1:
         raise ValueError(

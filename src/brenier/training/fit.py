@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float
 
 from brenier.data.bounds import Bounds
 from brenier.data.rows import Split, WeightedRows
@@ -43,6 +44,7 @@ from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.far_rows import lone_rows
 from brenier.training.folds import Fold, preprocessed
+from brenier.training.likelihood import gaussian_log_density, model_log_density
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.report import FitReport
 from brenier.training.session import Session
@@ -113,6 +115,11 @@ def fit(
     """
     session = begin(settings, seed, callback, listener, began)
     potentials = train(rows, validation, family, settings, session, bounds=bounds)
+    return concluded(potentials, session, discrete)
+
+
+def concluded(potentials: "Potentials", session: Session, discrete: Sequence[str]) -> Model:
+    """Return the flow of trained potentials, its tail and its report; the session ends."""
     flow, measured = _measured(potentials, session)
     report = potentials.report(flow, measured, session, discrete)
     session.phases.close()
@@ -174,11 +181,31 @@ class Potentials:
         """Whether the flow is the Gaussian of all rows, in place of what the folds have learnt."""
         return self.kept[0].fold is self.whole and self.kept[0].chosen.is_gaussian
 
+    @property
+    def deciding(self) -> list[Trained]:
+        """What was trained on folds that have held-out rows."""
+        return [one for one in self.everyone if one.fold.data.heldout is not None]
+
+    def heldout_log_density(self, one: Trained) -> Float[np.ndarray, " M"]:
+        """Return log p of a fold's held-out rows, in data units, under what was trained on it."""
+        rows = heldout_of(one.fold.data)
+        if self.is_gaussian:
+            return gaussian_log_density(one.fold.gaussian, self.preprocessing, rows.X)
+        flow = ConvexFlow(self.preprocessing, one.map)
+        return model_log_density(flow, rows, one.fold.split, self.settings)
+
     def report(
         self, flow: ConvexFlow, measured: Measured, session: Session, discrete: Sequence[str]
     ) -> FitReport:
         """Return how it went, of a flow with its tail and how likely rows are."""
         return build_report(self.kept, self.everyone, self.whole, flow, measured, session, discrete)
+
+
+def heldout_of(split: Split) -> WeightedRows:
+    """Return held-out rows; there must be some."""
+    if split.heldout is None:
+        raise ValueError("Expected held-out rows; got none.")
+    return split.heldout
 
 
 def train(

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from brenier.data.bounds import Bounds
-from brenier.data.rows import Split, WeightedRows
+from brenier.data.rows import WeightedRows
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
@@ -28,10 +28,9 @@ from brenier.potential.gaussian import AbstractGaussian
 from brenier.training.build_report import Measured, measure_as_seen, training_rows
 from brenier.training.candidate import Trained
 from brenier.training.families import AbstractFamily
-from brenier.training.fit import Potentials, begin, train
+from brenier.training.fit import Potentials, begin, heldout_of, train
 from brenier.training.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
 from brenier.training.judge import Judgement, judge_density
-from brenier.training.likelihood import gaussian_log_density, model_log_density
 from brenier.training.parallel import run_parallel
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.pool import pool_weights
@@ -75,16 +74,27 @@ class Pool:
         Of every fold.
     shares : (C,)
         How much of each kind there is.
-    heldout_log_likelihood : float
-        Of all together on the rows that decided it (nats per row).
-    n_heldout : int
-        How many these are.
+    log_densities : (M, C)
+        Of the rows that decided it, fold after fold, under every kind (nats).
+    weights : (M,)
+        Of these rows.
     """
 
     mixtures: Sequence[Sequence[GaussianMixture]]
     shares: Float[np.ndarray, " C"]
-    heldout_log_likelihood: float
-    n_heldout: int
+    log_densities: Float[np.ndarray, "M C"]
+    weights: Float[np.ndarray, " M"]
+
+    @property
+    def n_heldout(self) -> int:
+        """How many rows decided it."""
+        return len(self.weights)
+
+    @property
+    def heldout_log_likelihood(self) -> float:
+        """Of all together on these rows (nats per row)."""
+        reached = np.asarray(logsumexp(self.log_densities + np.log(self.shares), axis=1))
+        return float(np.average(reached, weights=self.weights))
 
     @property
     def words(self) -> str:
@@ -119,14 +129,23 @@ def fit_mixture(
     session = begin(settings, seed, callback, listener, began)
     potentials = train(rows, validation, family, settings, session, bounds=bounds)
     session.phases.begin(SUMMING)
-    results = session.results(lambda: _finished(potentials, session), session.limits.report)
-    flow, kept, whole = potentials.flow, potentials.kept, potentials.whole
-    if results:
-        mixture, pool, measured = results[0]
-    else:
+    pools = session.results(lambda: pooled(potentials, session), session.limits.conclusion)
+    if not pools:
         # What is still at work ends with its next job.
         session.clock.stop.set()
-        mixture, pool = _mixture(potentials, None), None
+    return concluded_mixture(potentials, pools[0] if pools else None, session, discrete)
+
+
+def concluded_mixture(
+    potentials: Potentials, pool: Pool | None, session: Session, discrete: Sequence[str]
+) -> MixtureModel:
+    """Return the mixture of a pool and its report, or the flow alone; the session ends."""
+    flow, kept, whole = potentials.flow, potentials.kept, potentials.whole
+    mixture = _mixture(potentials, pool)
+    results = session.results(lambda: _measured(potentials, mixture), session.limits.report)
+    if results:
+        measured = results[0]
+    else:
         table, settings = potentials.table, potentials.settings
         measured = measure_as_seen(kept, whole, flow.preprocessing, table, settings)
     report = potentials.report(flow, measured, session, discrete)
@@ -134,18 +153,9 @@ def fit_mixture(
     return MixtureModel(mixture, flow, whole.gaussian, _of_mixture(report, mixture, pool))
 
 
-def _finished(
-    potentials: Potentials, session: Session
-) -> tuple[FlowMixture, Pool | None, Measured]:
-    """Return the mixture, what it is made of, and how likely rows are under it."""
-    pool = _pooled(potentials, session)
-    mixture = _mixture(potentials, pool)
-    return mixture, pool, _measured(potentials, mixture)
-
-
-def _pooled(potentials: Potentials, session: Session) -> Pool | None:
+def pooled(potentials: Potentials, session: Session) -> Pool | None:
     """Return the pool; None where no rows are held out to decide it, or no time was left."""
-    trained = [one for one in potentials.everyone if one.fold.data.heldout is not None]
+    trained = potentials.deciding
     mixtures = _mixtures(trained, potentials.settings, session) if trained else []
     if not mixtures:
         return None
@@ -154,9 +164,7 @@ def _pooled(potentials: Potentials, session: Session) -> Pool | None:
         tables.append(_heldout(one, of_fold, potentials))
         weights.append(heldout_of(one.fold.split).weights)
     log_densities, omega = np.concatenate(tables), np.concatenate(weights)
-    shares = pool_weights(log_densities, omega)
-    reached = np.asarray(logsumexp(log_densities + np.log(shares), axis=1))
-    return Pool(mixtures, shares, float(np.average(reached, weights=omega)), len(omega))
+    return Pool(mixtures, pool_weights(log_densities, omega), log_densities, omega)
 
 
 def _mixtures(
@@ -192,14 +200,8 @@ def _heldout(
     one: Trained, mixtures: Sequence[GaussianMixture], potentials: Potentials
 ) -> Float[np.ndarray, "M C"]:
     """Return the log-densities of a fold's held-out rows, in data units, under every kind."""
-    split, rows = one.fold.split, heldout_of(one.fold.data)
-    if potentials.is_gaussian:
-        of_flow = gaussian_log_density(one.fold.gaussian, potentials.preprocessing, rows.X)
-    else:
-        flow = ConvexFlow(potentials.preprocessing, one.map)
-        of_flow = model_log_density(flow, rows, split, potentials.settings)
-    log_det = np.asarray(potentials.preprocessing.forward(rows.X)[1])
-    Y = heldout_of(split).X
+    of_flow, X = potentials.heldout_log_density(one), heldout_of(one.fold.data).X
+    log_det, Y = np.asarray(potentials.preprocessing.forward(X)[1]), heldout_of(one.fold.split).X
     return np.column_stack([of_flow, *(log_det + mixture.log_density(Y) for mixture in mixtures)])
 
 
@@ -247,10 +249,3 @@ def _of_mixture(report: FitReport, mixture: FlowMixture, pool: Pool | None) -> F
         heldout_log_likelihood=pool.heldout_log_likelihood,
         pool=pool.words,
     )
-
-
-def heldout_of(split: Split) -> WeightedRows:
-    """Return held-out rows; there must be some."""
-    if split.heldout is None:
-        raise ValueError("Expected held-out rows; got none.")
-    return split.heldout

@@ -165,6 +165,9 @@ class FitReport:
         Of a mixture.
     pool : str
         How much of a mixture is what, in a clause; nothing of a single flow.
+    choice : str
+        What kind of density was taken, of those that held-out rows chose between, and why, in a
+        sentence; nothing where none was to be chosen.
     """
 
     status: FitStatus
@@ -205,6 +208,7 @@ class FitReport:
     discrete: tuple[str, ...] = ()
     n_components: int = 1
     pool: str = ""
+    choice: str = ""
 
     def __repr__(self) -> str:
         lines = {

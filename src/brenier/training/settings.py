@@ -334,6 +334,13 @@ class Settings:
     )
     negligible_component: float = _number(1e-4, "weight below which a component is left out")
 
+    # What kind of density, where held-out rows choose.
+    choice_lead: float = _number(
+        1.0,
+        "standard errors by which more maps, or a mixture, must lead fewer or a flow",
+        "What kind of density",
+    )
+
     # Tails.
     tails: bool = _number(
         default=False,

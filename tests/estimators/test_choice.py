@@ -1,0 +1,134 @@
+"""What kind of density held-out rows choose: how many maps, or a mixture."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from small_fits import assert_same_fit, ends_early
+from terminal import done
+
+from brenier import ConvexPotentialFlow, ConvexPotentialMixture, fit_auto, load
+
+pytestmark = ends_early
+# More than few, of which no kind but the single map is tried.
+N = 500
+SMALL = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2}
+
+
+def smooth(seed=0):
+    return np.random.default_rng(seed).normal(size=(N, 2))
+
+
+def in_pieces(seed=0):
+    places = np.array([[0.0, 0.0], [30.0, 0.0]])
+    return smooth(seed) + places[np.arange(N) % 2]
+
+
+def thin(seed=0):
+    """Return rows close to a curve that bends back: values of a chaotic series and the next."""
+    rng = np.random.default_rng(seed)
+    x = rng.beta(0.5, 0.5, size=N)
+    return np.column_stack([x, 4.0 * x * (1.0 - x)]) + 0.01 * rng.normal(size=(N, 2))
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "taken"),
+    [(smooth, ConvexPotentialFlow, "one map"), (in_pieces, ConvexPotentialMixture, "the mixture")],
+)
+def test_kind_that_is_taken(rows, kind, taken):
+    density = fit_auto(rows(), **SMALL)
+    assert type(density) is kind
+    choice = density.report_.choice
+    assert choice.startswith(f"Taken: {taken}, two maps above one map by ")
+    assert "the mixture above" in choice
+    assert choice.endswith("rows that choose.")
+    likeliest = max(
+        one.fit(rows()).score(rows(seed=1))
+        for one in (ConvexPotentialFlow(**SMALL), ConvexPotentialMixture(**SMALL))
+    )
+    assert density.score(rows(seed=1)) > likeliest - 0.02
+
+
+def test_what_is_taken_is_what_a_fit_of_that_kind_gives():
+    pairs = ((in_pieces, ConvexPotentialMixture), (smooth, ConvexPotentialFlow))
+    for rows, kind in pairs:
+        density, alone = fit_auto(rows(), **SMALL), kind(**SMALL).fit(rows())
+        assert_same_fit(density, alone, rows(seed=1))
+        assert density.get_params() == alone.get_params()
+        assert density.report_.gain == alone.report_.gain
+
+
+def test_thin_shapes_have_several_maps():
+    density = ConvexPotentialFlow(n_maps="auto", **SMALL).fit(thin())
+    n_maps = density.report_.n_maps
+    assert n_maps in (2, 3)
+    assert density.report_.choice.startswith("Taken: two maps" if n_maps == 2 else "Taken: three")
+    assert_same_fit(
+        density, ConvexPotentialFlow(**SMALL | {"n_maps": n_maps}).fit(thin()), thin(seed=1)
+    )
+    assert density.score(thin(seed=1)) > ConvexPotentialFlow(**SMALL).fit(thin()).score(thin(1))
+
+
+def test_few_rows_and_none_held_out_have_one_map():
+    for rows, changes in ((thin()[:200], {}), (thin(), {"validation_fraction": 0.0})):
+        density = ConvexPotentialFlow(n_maps="auto", **SMALL | changes).fit(rows)
+        assert density.report_.n_maps == 1
+        assert density.report_.choice == "Taken: one map, as nothing else was tried."
+
+
+def test_no_time_leaves_one_map():
+    with pytest.warns(ConvergenceWarning, match="time limit"):
+        density = fit_auto(in_pieces(), **SMALL, max_seconds=1e-3)
+    assert type(density) is ConvexPotentialFlow
+    assert density.report_.choice == "Taken: one map, as nothing else was tried."
+
+
+def test_file(tmp_path):
+    for density in (
+        fit_auto(in_pieces(), **SMALL),
+        ConvexPotentialFlow(n_maps="auto", **SMALL).fit(smooth()),
+    ):
+        density.save(tmp_path / "m.brenier")
+        loaded = load(tmp_path / "m.brenier")
+        assert type(loaded) is type(density)
+        assert loaded.get_params() == density.get_params()
+        assert loaded.report_.choice == density.report_.choice
+        np.testing.assert_array_equal(
+            loaded.score_samples(in_pieces(1)), density.score_samples(in_pieces(1))
+        )
+
+
+def test_number_of_maps_is_one_of_these():
+    for n_maps in ("two", 0, 1.5):
+        with pytest.raises(ValueError, match="The 'n_maps' parameter"):
+            ConvexPotentialFlow(n_maps=n_maps).fit(smooth())
+
+
+def test_potentials_are_those_of_a_single_map():
+    density = ConvexPotentialFlow(n_maps="auto", n_estimators=2, **SMALL).fit(smooth())
+    single = ConvexPotentialFlow(n_estimators=2, **SMALL).fit(smooth())
+    assert len(density.report_.run_decay) == len(single.report_.run_decay) == 2
+
+
+def test_command_line_says_what_was_taken(tmp_path):
+    data = tmp_path / "x.csv"
+    pd.DataFrame(in_pieces(), columns=["a", "b"]).to_csv(data, index=False)
+    options = (
+        "-o",
+        tmp_path / "x.brenier",
+        "--widths",
+        "8",
+        "--n-radial",
+        0,
+        "--noise",
+        0,
+        "--max-iter",
+        15,
+        "--decay",
+        0.01,
+    )
+    told = done("fit", data, "--kind", "auto", *options).stdout
+    assert "Taken: the mixture, two maps above one map by" in " ".join(told.split())
+    told = done("fit", data, "--n-maps", "auto", *options).stdout
+    assert "Taken: t" in told
+    assert load(tmp_path / "x.brenier").n_maps == "auto"

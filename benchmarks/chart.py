@@ -17,6 +17,7 @@ STYLES = {
     "brenier": ("#D55E00", "*"),
     "brenier-composed": ("#8B0000", "P"),
     "brenier-mixture": ("#332288", "p"),
+    "brenier-auto": ("#AA4499", "X"),
     "gaussian": ("#000000", "_"),
     "mixture": ("#0072B2", "o"),
     "kde": ("#56B4E9", "D"),

@@ -151,7 +151,16 @@ THIN = Suite(
     {name: DataSet(partial(thin.rows, name), present=thin.present) for name in thin.FIRST_SEED},
     10,
     "nll",
-    ("brenier", "brenier-mixture", "gaussian", "mixture", "kde", "zuko-nsf", "zuko-maf"),
+    (
+        "brenier",
+        "brenier-mixture",
+        "brenier-auto",
+        "gaussian",
+        "mixture",
+        "kde",
+        "zuko-nsf",
+        "zuko-maf",
+    ),
     costs=False,
 )
 SUITES = {suite.name: suite for suite in (MOONS, TOYS, REAL, PIECES, THIN, SMALL)}

@@ -42,7 +42,10 @@ REASONS = {
         "neighbours and places that are looked at to tell pieces apart",
     ),
     "training/mixture.py": ({0.05}, "shares too little to tell"),
-    "training/pool.py": ({1e-9, 10_000}, "where the climb to the only maximum ends"),
+    "training/pool.py": (
+        {5, 1e-9, 10_000},
+        "parts of a cross-validation; where the climb to the only maximum ends",
+    ),
     "estimators/mixture.py": (
         {5, 100, 1e-9},
         "labels an error shows; draws until sampling gives up; rounding",

@@ -75,6 +75,13 @@ PEERS = {
         "`ConvexPotentialMixture(random_state=seed).fit(train, validation_data=valid)`: the "
         "defaults, the number of components too; seconds as above.",
     ),
+    "brenier-auto": Peer(
+        "convex_mixture",
+        "auto",
+        (),
+        "`fit_auto(train, validation_data=valid, random_state=seed)`: a flow of one, two or three "
+        "maps, or the mixture, as the validation rows choose; seconds as above.",
+    ),
     "gaussian": Peer(
         "classical", "gaussian", (), "One Gaussian with the training rows' mean and covariance."
     ),

@@ -1,10 +1,10 @@
-"""brenier's mixtures, apart from its flows: older versions have none."""
+"""brenier's mixtures, and its choice, apart from its flows: older versions have none."""
 
 import numpy as np
 
 from benchmarks.data import Split
 from benchmarks.peers.protocol import Clock, Fitted
-from brenier import ConvexPotentialMixture
+from brenier import ConvexPotentialMixture, fit_auto
 
 
 def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -13,6 +13,14 @@ def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
     model = ConvexPotentialMixture(random_state=seed).fit(rows.train, validation_data=valid)
     of_flow = sum(one.weight for one in model.components_ if one.flow is not None)
     chosen = {"components": len(model.weights_), "weight of the flow": round(of_flow, 3)}
+    return Fitted(model.score_samples, model.sample, clock(), chosen)
+
+
+def auto(rows: Split, seed: int, clock: Clock) -> Fitted:
+    """Fit what the validation rows choose; what that is is known only at the end."""
+    valid = rows.valid if len(rows.valid) else None
+    model = fit_auto(rows.train, validation_data=valid, random_state=seed)
+    chosen = {"kind": type(model).__name__, "maps": model.report_.n_maps}
     return Fitted(model.score_samples, model.sample, clock(), chosen)
 
 

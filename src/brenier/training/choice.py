@@ -1,11 +1,11 @@
 """What kind of density: one map, two or three composed, or a mixture; held-out rows choose.
 
-One map is fitted first. Two composed maps, from one start and after few iterations, take its place
-where they lead it on held-out rows by more than a standard error of the paired difference; then
-three where they lead two. The number that is taken is fitted as it would be had it been asked for.
-Last the mixture, its density of every row by weights that the row did not decide, must lead so what
-was taken. So the simplest kind is returned that no less simple one beats. With no rows held out,
-and of few rows, it is the single map.
+One map is fitted first. Two composed maps, from one start, take its place where they lead it on
+held-out rows by more than a standard error of the paired difference; then three where they lead
+two. The number that is taken is fitted as it would be had it been asked for. Last the mixture, its
+density of every row by weights that the row did not decide, must lead so what was taken. So the
+simplest kind is returned that no less simple one beats. With no rows held out, and of few rows, it
+is the single map.
 """
 
 from collections.abc import Callable, Sequence
@@ -197,19 +197,13 @@ def _maps(
     for n_maps in range(2, len(KINDS) + 1):
         if _is_over(table.session):
             break
-        tried = table.trained(_short(composed, n_maps))
+        tried = table.trained(replace(composed, n_maps=n_maps, n_init=1))
         leads = _results(partial(_of_maps, tried, choice.potentials), table.session)
         choice = replace(choice, leads=(*choice.leads, *leads))
         if not leads or not leads[0].is_clear(settings):
             break
-        choice = replace(choice, potentials=tried, is_final=False)
+        choice = replace(choice, potentials=tried, is_final=composed.n_init == 1)
     return choice
-
-
-def _short(composed: Settings, n_maps: int) -> Settings:
-    """Return the settings of a trial of so many maps."""
-    iterations = min(composed.rung, composed.max_iter)
-    return replace(composed, n_maps=n_maps, n_init=1, max_iter=iterations)
 
 
 def _can_choose(potentials: Potentials) -> bool:

@@ -44,6 +44,10 @@ REASONS = {
     "training/mixture.py": ({0.05}, "shares too little to tell"),
     "training/pool.py": ({1e-9, 10_000}, "where the climb to the only maximum ends"),
     "estimators/mixture.py": ({100, 1e-9}, "draws until sampling gives up; rounding"),
+    "estimators/conditional_mixture.py": (
+        {3, 512, 1e-9},
+        "levels of the stack; points of the conditional mean; rounding",
+    ),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),
     "data/checks.py": (
         {4, 5, 1e-290, 1e300},

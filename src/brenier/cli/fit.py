@@ -30,6 +30,7 @@ from brenier.training.signals import held_back
 if TYPE_CHECKING:
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
+        ConditionalConvexPotentialMixture,
         ConvexPotentialFlow,
         ConvexPotentialMixture,
         TriangularConvexPotentialFlow,
@@ -106,7 +107,8 @@ def fit(
     model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
     if kind is o.Kind.MIXTURE:
-        _check_mixture(settings | algorithm, given=given, blocks=blocks, thesis=thesis)
+        asked = settings | algorithm if given is None else {}
+        _check_mixture(asked, blocks=blocks, thesis=thesis)
     weights_column = WeightsColumn.of(weights, log_weights)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
@@ -164,11 +166,9 @@ def _check_together(
         raise typer.BadParameter("--n-estimators does not go with --n-maps.")
 
 
-def _check_mixture(
-    settings: dict[str, Any], *, given: str | None, blocks: str | None, thesis: bool
-) -> None:
-    """Refuse options that a mixture has not."""
-    others = {"--given": given is not None, "--blocks": blocks is not None, "--thesis": thesis}
+def _check_mixture(settings: dict[str, Any], *, blocks: str | None, thesis: bool) -> None:
+    """Refuse options that a mixture has not; one given a context has those of its flow."""
+    others = {"--blocks": blocks is not None, "--thesis": thesis}
     names = ("n_maps", "whiten", "n_init", "activation", "optimizer", "inner")
     others |= {f"--{name.replace('_', '-')}": name in settings for name in names}
     asked = [option for option, is_asked in others.items() if is_asked]
@@ -188,7 +188,7 @@ def _fitted(
 ) -> Any:
     """Return the fitted density that is asked for."""
     if given is not None:
-        return _fit_given(inputs, settings, items(given, "--given"), listener)
+        return _fit_given(inputs, settings, items(given, "--given"), listener, kind=kind)
     if blocks is not None:
         return _fit_blocks(inputs, settings, blocks.split("/"), listener)
     return _fit(inputs, settings, listener, kind=kind, thesis=thesis)
@@ -305,12 +305,20 @@ def _reports(flow: Any) -> "dict[str, FitReport]":
 
 
 def _fit_given(
-    inputs: Inputs, settings: dict[str, Any], context: Sequence[str], listener: Listener
-) -> "ConditionalConvexPotentialFlow":
+    inputs: Inputs,
+    settings: dict[str, Any],
+    context: Sequence[str],
+    listener: Listener,
+    *,
+    kind: o.Kind,
+) -> "ConditionalConvexPotentialFlow | ConditionalConvexPotentialMixture":
     """Return the fitted density of the other columns given those of the context."""
     import numpy as np
 
-    from brenier.estimators import ConditionalConvexPotentialFlow
+    from brenier.estimators import (
+        ConditionalConvexPotentialFlow,
+        ConditionalConvexPotentialMixture,
+    )
 
     names = list(inputs.shown_names)
     missing = [name for name in context if name not in names]
@@ -334,7 +342,9 @@ def _fit_given(
         validation = (*parts(rows), weights)
     elif inputs.validation_data is not None:
         validation = parts(inputs.validation_data)
-    flow = ConditionalConvexPotentialFlow(**settings)
+    is_mixture = kind is o.Kind.MIXTURE
+    made = ConditionalConvexPotentialMixture if is_mixture else ConditionalConvexPotentialFlow
+    flow = made(**settings)
     _run(flow, inputs, parts(inputs.values), validation, listener)
     return flow
 

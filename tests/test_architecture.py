@@ -51,7 +51,8 @@ ALLOWED = {
 ONLY_IN = {
     "sklearn": {"estimators", "data.datasets", "training.gaussian_mixture"},
     "matplotlib": {"plots", "reproduce"},
-    "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"},
+    "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"}
+    | {"flow.conditional_mixture"},
     "equinox": {"arrays", "program", "potential", "inner", "varpro", "flow", "training"},
     "optax": {"optimizers"},
     "typer": {"cli"},

@@ -46,9 +46,10 @@ REASONS = {
         {5, 1e-9, 10_000},
         "parts of a cross-validation; where the climb to the only maximum ends",
     ),
-    "estimators/mixture.py": (
-        {5, 100, 1e-9},
-        "labels an error shows; draws until sampling gives up; rounding",
+    "estimators/mixture.py": ({100, 1e-9}, "draws until sampling gives up; rounding"),
+    "estimators/conditional_mixture.py": (
+        {3, 512, 1e-9},
+        "levels of the stack; points of the conditional mean; rounding",
     ),
     "data/rows.py": ({16, 64}, "bytes and bits of a hash"),
     "data/checks.py": (
@@ -100,11 +101,14 @@ REASONS = {
     "data/split.py": ({10}, "blocks without which there is no standard error"),
     "flow/context.py": ({0.6744897501960817}, "the median absolute deviation of a normal"),
     "estimators/row_warnings.py": ({50}, "effective rows below which a warning is due"),
-    "estimators/normal.py": ({32, 256}, "nodes of the conditional mean"),
+    "estimators/normal.py": (
+        {5, 32, 256},
+        "labels an error shows; nodes of the conditional mean",
+    ),
     "estimators/abstract_density.py": ({3}, "levels of the stack"),
     "estimators/abstract_joint.py": ({4}, "levels of the stack"),
     "estimators/joint.py": ({32, 100}, "the thesis's widths; draws until sampling gives up"),
-    "estimators/conditional.py": ({3}, "lengths of tuples"),
+    "estimators/abstract_conditional_density.py": ({3}, "lengths of tuples"),
     "estimators/abstract_conditional.py": (
         {3, 4, 0.9},
         "the default level of intervals, levels of the stack",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from brenier.data.draws import from_arviz, to_arviz, to_chains
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
+        ConditionalConvexPotentialMixture,
         ConvexPotentialFlow,
         ConvexPotentialMixture,
         ConvexPotentialRegressor,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Algorithm": "brenier.training.algorithm",
     "ConditionalConvexPotentialFlow": "brenier.estimators",
+    "ConditionalConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
@@ -40,6 +42,7 @@ _HOME = {
 __all__ = [
     "Algorithm",
     "ConditionalConvexPotentialFlow",
+    "ConditionalConvexPotentialMixture",
     "ConvexPotentialFlow",
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",

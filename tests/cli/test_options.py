@@ -40,7 +40,7 @@ FRACTIONS = ("validation_fraction", "judge_fraction")
         "fit - -o m --validation -",
         "score m x.csv --json -o -",
         "fit x.csv --kind some",
-        "fit x.csv --kind mixture --given a",
+        "fit x.csv --kind mixture --given a --noise 0",
         "fit x.csv --kind mixture --blocks a",
         "fit x.csv --kind mixture --n-maps 2",
         "fit x.csv --kind mixture --whiten none",

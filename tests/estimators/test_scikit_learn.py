@@ -3,7 +3,7 @@
 The checks fit tables of some thirty shapes, and compilation is what they cost. The estimators have
 the same settings, so that they share their programs, and train without elimination: the solver's
 program is the longest to compile, and other tests' business. A block-triangular density is a flow a
-column: of it, and of a mixture, the checks see what a fit without time returns, Gaussians and
+column: of it, and of mixtures, the checks see what a fit without time returns, Gaussians and
 regressions, which go through all the same methods.
 """
 
@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from brenier import (
     Algorithm,
     ConditionalConvexPotentialFlow,
+    ConditionalConvexPotentialMixture,
     ConvexPotentialFlow,
     ConvexPotentialMixture,
     ConvexPotentialRegressor,
@@ -42,6 +43,7 @@ CONDITIONAL = SMALL | {"context_widths": (2,), "n_gates": 0, "decay": 1e-2}
         ConvexPotentialMixture(max_seconds=0.0),
         ConvexPotentialRegressor(**CONDITIONAL),
         ConditionalConvexPotentialFlow(**CONDITIONAL),
+        ConditionalConvexPotentialMixture(max_seconds=0.0),
         TriangularConvexPotentialFlow(
             leading=ConvexPotentialFlow(**JOINT),
             following=ConditionalConvexPotentialFlow(**CONDITIONAL),

@@ -37,3 +37,6 @@ def test_no_rows_give_no_numbers():
     flow, X = flow_of("two columns")
     assert in_batches(log_density, flow, X[:0]).shape == (0,)
     assert in_batches(transform, flow, X[:0]).shape == (0, 2)
+    points, inversion = in_batches(inverse, flow, X[:0])
+    assert points.shape == (0, 2)
+    assert inversion.converged.shape == (0,)

@@ -136,12 +136,9 @@ def inverse(
         names = [*context, *_normal_names(flow), *[COMPONENT] * mixture]
         rows = read_rows(data, names, reading)
         X, Z = rows[:, : len(context)], rows[:, len(context) :]
-        if mixture:
-            Y = flow.inverse_transform(Z[:, :-1], _as_labels(Z[:, -1]))
-        elif context:
-            Y = flow.inverse_transform(as_context(flow, X.copy()), Z)
-        else:
-            Y = flow.inverse_transform(Z)
+        points = (Z[:, :-1], _as_labels(Z[:, -1])) if mixture else (Z,)
+        given = (as_context(flow, X.copy()),) if context else ()
+        Y = flow.inverse_transform(*given, *points)
         _write(output, *_with_constants(flow, Y, density_names(flow)))
 
 

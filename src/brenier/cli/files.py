@@ -96,16 +96,19 @@ def variable_names(flow: Any) -> list[str]:
 
 def is_conditional(flow: Any) -> bool:
     """Whether a model is the density of some columns given others."""
-    from brenier.estimators import ConditionalConvexPotentialFlow
+    from brenier.estimators import (
+        ConditionalConvexPotentialFlow,
+        ConditionalConvexPotentialMixture,
+    )
 
-    return isinstance(flow, ConditionalConvexPotentialFlow)
+    return isinstance(flow, ConditionalConvexPotentialFlow | ConditionalConvexPotentialMixture)
 
 
 def is_mixture(flow: Any) -> bool:
     """Whether a density is a mixture, which has no single map."""
-    from brenier.estimators import ConvexPotentialMixture
+    from brenier.estimators import ConditionalConvexPotentialMixture, ConvexPotentialMixture
 
-    return isinstance(flow, ConvexPotentialMixture)
+    return isinstance(flow, ConvexPotentialMixture | ConditionalConvexPotentialMixture)
 
 
 def _names(flow: Any) -> list[str]:

@@ -30,6 +30,7 @@ from brenier.training.signals import held_back
 if TYPE_CHECKING:
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
+        ConditionalConvexPotentialMixture,
         ConvexPotentialFlow,
         ConvexPotentialMixture,
         TriangularConvexPotentialFlow,
@@ -106,7 +107,8 @@ def fit(
     model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
     if kind is not o.Kind.FLOW:
-        _check_kind(kind, settings | algorithm, given=given, blocks=blocks, thesis=thesis)
+        asked = settings | algorithm
+        _check_kind(kind, asked, given=given, blocks=blocks, thesis=thesis)
     weights_column = WeightsColumn.of(weights, log_weights)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
@@ -172,8 +174,14 @@ def _check_kind(
     blocks: str | None,
     thesis: bool,
 ) -> None:
-    """Refuse options that a mixture has not, nor what chooses between it and flows."""
-    others = {"--given": given is not None, "--blocks": blocks is not None, "--thesis": thesis}
+    """Refuse options that a mixture has not, nor what chooses between it and flows.
+
+    A mixture given a context has those of its flow.
+    """
+    others = {"--blocks": blocks is not None, "--thesis": thesis}
+    others |= {"--given": given is not None and kind is o.Kind.AUTO}
+    if kind is o.Kind.MIXTURE and given is not None:
+        settings = {}
     names = ("n_maps", "whiten", "n_init", "activation", "optimizer", "inner")
     others |= {f"--{name.replace('_', '-')}": name in settings for name in names}
     asked = [option for option, is_asked in others.items() if is_asked]
@@ -193,7 +201,7 @@ def _fitted(
 ) -> Any:
     """Return the fitted density that is asked for."""
     if given is not None:
-        return _fit_given(inputs, settings, items(given, "--given"), listener)
+        return _fit_given(inputs, settings, items(given, "--given"), listener, kind=kind)
     if blocks is not None:
         return _fit_blocks(inputs, settings, blocks.split("/"), listener)
     return _fit(inputs, settings, listener, kind=kind, thesis=thesis)
@@ -312,12 +320,20 @@ def _reports(flow: Any) -> "dict[str, FitReport]":
 
 
 def _fit_given(
-    inputs: Inputs, settings: dict[str, Any], context: Sequence[str], listener: Listener
-) -> "ConditionalConvexPotentialFlow":
+    inputs: Inputs,
+    settings: dict[str, Any],
+    context: Sequence[str],
+    listener: Listener,
+    *,
+    kind: o.Kind,
+) -> "ConditionalConvexPotentialFlow | ConditionalConvexPotentialMixture":
     """Return the fitted density of the other columns given those of the context."""
     import numpy as np
 
-    from brenier.estimators import ConditionalConvexPotentialFlow
+    from brenier.estimators import (
+        ConditionalConvexPotentialFlow,
+        ConditionalConvexPotentialMixture,
+    )
 
     names = list(inputs.shown_names)
     missing = [name for name in context if name not in names]
@@ -341,7 +357,9 @@ def _fit_given(
         validation = (*parts(rows), weights)
     elif inputs.validation_data is not None:
         validation = parts(inputs.validation_data)
-    flow = ConditionalConvexPotentialFlow(**settings)
+    is_mixture = kind is o.Kind.MIXTURE
+    made = ConditionalConvexPotentialMixture if is_mixture else ConditionalConvexPotentialFlow
+    flow = made(**settings)
     _run(flow, inputs, parts(inputs.values), validation, listener)
     return flow
 

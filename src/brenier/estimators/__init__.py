@@ -7,6 +7,7 @@ settings are never touched.
 
 from brenier.estimators.auto import fit_auto
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
+from brenier.estimators.conditional_mixture import ConditionalConvexPotentialMixture
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.load import load
 from brenier.estimators.mixture import ConvexPotentialMixture
@@ -15,6 +16,7 @@ from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
     "ConditionalConvexPotentialFlow",
+    "ConditionalConvexPotentialMixture",
     "ConvexPotentialFlow",
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",

@@ -101,7 +101,7 @@ class AbstractConditional(AbstractDensity):
         return self._mean(self._context(X))
 
     def quantile(self, X, p) -> np.ndarray:
-        """Return conditional quantiles of the one target, exactly: images of normal quantiles.
+        """Return conditional quantiles of the one target, exactly.
 
         Parameters
         ----------
@@ -121,9 +121,7 @@ class AbstractConditional(AbstractDensity):
             raise ValueError(
                 f"Expected probabilities strictly between 0 and 1, one or a list; got {p.tolist()}."
             )
-        z = scipy.special.ndtri(np.atleast_1d(p))
-        Z = np.broadcast_to(z[:, None], (len(X), len(z), 1))
-        Y = self._preimages(X, Z)[..., 0]
+        Y = self._quantiles(X, np.atleast_1d(p))
         return Y if p.ndim else Y[:, 0]
 
     def interval(self, X, level=0.9) -> Float[np.ndarray, "N 2"]:
@@ -152,7 +150,7 @@ class AbstractConditional(AbstractDensity):
         """
         rows = self._pairs(X, y)
         self._one_target("cdf")
-        p = scipy.special.ndtr(in_batches(transform, self.flow_, rows)[:, 0])
+        p = self._probabilities(rows)
         bounds = self.flow_.preprocessing.column_bounds
         below, above = rows[:, 0] <= bounds.low[0], rows[:, 0] >= bounds.high[0]
         return np.where(below, 0.0, np.where(above, 1.0, p))
@@ -190,8 +188,23 @@ class AbstractConditional(AbstractDensity):
         X = self._context(X)
         check_n_samples(n_samples)
         rng = generator(random_state, self.random_state)
-        Z = rng.normal(size=(len(X), int(n_samples), self.flow_.n))
+        return self._random_targets(X, int(n_samples), rng)
+
+    def _random_targets(
+        self, X: Float[np.ndarray, "N q"], k: int, rng: np.random.Generator
+    ) -> Float[np.ndarray, "N k n"]:
+        Z = rng.normal(size=(len(X), k, self.flow_.n))
         return self._preimages(X, self._in_order(Z))
+
+    def _quantiles(
+        self, X: Float[np.ndarray, "N q"], p: Float[np.ndarray, " k"]
+    ) -> Float[np.ndarray, "N k"]:
+        z = scipy.special.ndtri(p)
+        return self._preimages(X, np.broadcast_to(z[:, None], (len(X), len(z), 1)))[..., 0]
+
+    def _probabilities(self, rows: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
+        """Return the probability of at most y, row by row; of any value outside the bounds."""
+        return scipy.special.ndtr(in_batches(transform, self.flow_, rows)[:, 0])
 
     def _mean(self, X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N n"]:
         nodes, weights = normal_nodes(self.flow_.n)

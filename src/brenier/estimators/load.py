@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from brenier.data.names import checked_columns, checked_names, default_names
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
+from brenier.estimators.conditional_mixture import ConditionalConvexPotentialMixture
 from brenier.estimators.constants import constants_from_file, remember
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.mixture import ConvexPotentialMixture
@@ -28,6 +29,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
             ConvexPotentialFlow,
             ConvexPotentialMixture,
             ConditionalConvexPotentialFlow,
+            ConditionalConvexPotentialMixture,
             ConvexPotentialRegressor,
         )
     }

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from brenier.estimators.abstract_joint import AbstractJoint
 from brenier.estimators.normal import (
     check_n_samples,
+    checked_labels,
     found_preimages,
     generator,
     normal_points,
@@ -23,7 +24,7 @@ from brenier.estimators.tables import as_asked, column_names
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
-from brenier.flow.shelf import NONNEGATIVE, TRIANGULAR, Shelf
+from brenier.flow.shelf import NONNEGATIVE, Shelf, check_triangular
 from brenier.training.mixture import MixtureModel, fit_mixture
 from brenier.training.settings import default_settings
 
@@ -285,7 +286,7 @@ class ConvexPotentialMixture(AbstractJoint):
         """
         check_is_fitted(self)
         Z = normal_points(X, self.n_features_in_)
-        found = self.mixture_.preimages(Z, self._checked_labels(labels, len(Z)))
+        found = self.mixture_.preimages(Z, checked_labels(labels, len(Z), len(self.weights_)))
         rows = found_preimages(*found, stacklevel=2)
         return as_asked(self, rows, column_names(self), X)
 
@@ -322,16 +323,6 @@ class ConvexPotentialMixture(AbstractJoint):
         rows = as_asked(self, rows, column_names(self))
         return (rows, labels) if return_labels else rows
 
-    def _checked_labels(self, labels: Any, N: int) -> Int[np.ndarray, " N"]:
-        K, labels = len(self.weights_), np.asarray(labels)
-        whole = labels.dtype.kind in "iu" and labels.shape == (N,)
-        if not whole or (N and not 0 <= labels.min() <= labels.max() < K):
-            raise ValueError(
-                f"Expected {N} labels of components from 0 to {K - 1}, as transform returns them "
-                f"with return_labels=True; got {np.array2string(labels, threshold=5)}."
-            )
-        return labels
-
     @property
     def _recipe(self) -> Callable[..., Any]:
         return fit_mixture
@@ -357,8 +348,7 @@ class ConvexPotentialMixture(AbstractJoint):
         weights = shelf.take("mixture.weights", K, law=NONNEGATIVE)
         means = shelf.take("mixture.means", K - 1, n)
         factors = shelf.take("mixture.factors", K - 1, n, n)
-        if not all(map(TRIANGULAR.holds, factors)):
-            raise ValueError(f"Expected {TRIANGULAR.words} as each of mixture.factors; got others.")
+        check_triangular(factors, "mixture.factors")
         if abs(weights.sum() - 1.0) > WHOLE or not (weights[1:] > 0).all():
             raise ValueError("Expected positive mixture.weights that sum to one; got others.")
         flows, raw = ((self.flow_,), weights) if weights[0] else ((), weights[1:])

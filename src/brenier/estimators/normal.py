@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.special
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from scipy.stats import qmc
 
@@ -48,6 +48,18 @@ def check_n_samples(n_samples: Any) -> None:
     """Raise `ValueError` unless this is a positive integer."""
     if not isinstance(n_samples, Integral) or n_samples < 1:
         raise ValueError(f"Expected n_samples to be a positive integer; got {n_samples!r}.")
+
+
+def checked_labels(labels: Any, N: int, K: int) -> Int[np.ndarray, " N"]:
+    """Return labels of N rows' components, of K in a mixture."""
+    labels = np.asarray(labels)
+    whole = labels.dtype.kind in "iu" and labels.shape == (N,)
+    if not whole or (N and not 0 <= labels.min() <= labels.max() < K):
+        raise ValueError(
+            f"Expected {N} labels of components from 0 to {K - 1}, as transform returns them "
+            f"with return_labels=True; got {np.array2string(labels, threshold=5)}."
+        )
+    return labels
 
 
 def normal_nodes(n: int) -> tuple[Float[np.ndarray, "k n"], Float[np.ndarray, " k"]]:

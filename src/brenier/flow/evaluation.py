@@ -49,9 +49,7 @@ def in_batches(
     """
     N = len(X)
     if N == 0:
-        return jax.tree.map(
-            lambda leaf: leaf[:0], in_batches(function, flow, np.zeros((1, X.shape[1])))
-        )
+        return _first_rows(in_batches(function, flow, np.zeros((1, X.shape[1]))), 0)
 
     def of_batch(start: int) -> PyTree:
         batch = X[start : start + BATCH]

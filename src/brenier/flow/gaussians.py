@@ -76,19 +76,23 @@ class Gaussians:
 
         The gradient of a convex function, as a potential's map is.
         """
-        roots, Z = np.linalg.inv(self._roots), np.empty(Y.shape)
-        for k in np.unique(which):
-            Z[which == k] = (Y[which == k] - self.means[k]) @ roots[k]
-        return Z
+        return _products(np.linalg.inv(self._roots), Y - self.means[which], which)
 
     def preimages(
         self, Z: Float[np.ndarray, "N n"], which: Int[np.ndarray, " N"]
     ) -> Float[np.ndarray, "N n"]:
         """Return the rows whose images are given."""
-        roots, Y = self._roots, np.empty(Z.shape)
-        for k in np.unique(which):
-            Y[which == k] = Z[which == k] @ roots[k] + self.means[k]
-        return Y
+        return _products(self._roots, Z, which) + self.means[which]
+
+
+def _products(
+    matrices: Float[np.ndarray, "G n n"], Y: Float[np.ndarray, "N n"], which: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, "N n"]:
+    """Return the product of every row's own matrix with it."""
+    found = np.empty(Y.shape)
+    for part in blocks(len(Y), Y.shape[1] ** 2):
+        found[part] = np.einsum("jik,jk->ji", matrices[which[part]], Y[part])
+    return found
 
 
 def blocks(N: int, numbers: int) -> list[slice]:

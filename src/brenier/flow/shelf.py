@@ -39,6 +39,7 @@ NUMBERS = Law("no NaN", lambda a: not np.isnan(a).any())
 FINITE = Law("finite numbers", lambda a: np.isfinite(a).all())
 POSITIVE = Law("finite positive numbers", lambda a: np.isfinite(a).all() and (a > 0).all())
 NONNEGATIVE = Law("finite numbers >= 0", lambda a: np.isfinite(a).all() and (a >= 0).all())
+COUNTS = Law("positive whole numbers", lambda a: ((a >= 1) & (a == np.floor(a))).all())
 SCALES = Law("positive numbers, or infinity", lambda a: (a > 0).all())
 SIGNS = Law("1, -1 or 0", lambda a: np.isin(a, (-1.0, 0.0, 1.0)).all())
 ASCENDING = Law("columns that ascend, or hold NaN alone", lambda a: _ascend(a))
@@ -47,6 +48,12 @@ TRIANGULAR = Law(
     "a lower triangular matrix with a positive diagonal",
     lambda a: np.isfinite(a).all() and _is_triangular(a),
 )
+
+
+def check_triangular(matrices: np.ndarray, name: str) -> None:
+    """Raise `ValueError` unless every matrix is lower triangular with a positive diagonal."""
+    if not all(map(TRIANGULAR.holds, matrices)):
+        raise ValueError(f"Expected {TRIANGULAR.words} as each of {name}; got others.")
 
 
 class Shelf:

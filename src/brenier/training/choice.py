@@ -23,7 +23,7 @@ from brenier.status import FitStatus
 from brenier.training.cross_fit import are_crossed
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Model, Potentials, begin, concluded, heldout_of, train
-from brenier.training.mixture import MixtureModel, Pool, concluded_mixture, pooled
+from brenier.training.mixture import MixtureModel, Pool, concluded_mixture, gaussian_pool
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.pool import unseen_log_density
 from brenier.training.report import MeanAndError
@@ -169,7 +169,7 @@ def fit_any(
     table = _Table(rows, validation, family, bounds, session)
     single = table.trained(settings)
     choice = _maps(table, settings, composed, single)
-    pools = [] if _is_over(session) else _results(partial(pooled, single, session), session)
+    pools = [] if _is_over(session) else _results(partial(gaussian_pool, single, session), session)
     if not pools or pools[0] is None:
         return _flow(_final(choice, table, composed), session, discrete)
     lead = _of_mixture(choice, single, pools[0])

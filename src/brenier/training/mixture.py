@@ -9,7 +9,7 @@ fold's own; the one in the mixture is their average, no worse than they are on a
 (`brenier.training.fit`). The Gaussian of one component is among the mixtures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -23,6 +23,7 @@ from brenier.data.rows import WeightedRows
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
+from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.training.build_report import Measured, measure_as_seen, training_rows
@@ -129,7 +130,7 @@ def fit_mixture(
     session = begin(settings, seed, callback, listener, began)
     potentials = train(rows, validation, family, settings, session, bounds=bounds)
     session.phases.begin(SUMMING)
-    pools = session.results(lambda: pooled(potentials, session), session.limits.conclusion)
+    pools = session.results(lambda: gaussian_pool(potentials, session), session.limits.conclusion)
     if not pools:
         # What is still at work ends with its next job.
         session.clock.stop.set()
@@ -142,7 +143,8 @@ def concluded_mixture(
     """Return the mixture of a pool and its report, or the flow alone; the session ends."""
     flow, kept, whole = potentials.flow, potentials.kept, potentials.whole
     mixture = _mixture(potentials, pool)
-    results = session.results(lambda: _measured(potentials, mixture), session.limits.report)
+    measure = partial(measured_under, mixture.log_density, mixture.preprocessing, potentials)
+    results = session.results(measure, session.limits.report)
     if results:
         measured = results[0]
     else:
@@ -150,25 +152,53 @@ def concluded_mixture(
         measured = measure_as_seen(kept, whole, flow.preprocessing, table, settings)
     report = potentials.report(flow, measured, session, discrete)
     session.phases.close()
-    return MixtureModel(mixture, flow, whole.gaussian, _of_mixture(report, mixture, pool))
+    if pool is not None:
+        is_flow = len(mixture.gaussians) == 0
+        report = report_of_pool(report, pool, len(mixture.raw_weights), is_flow=is_flow)
+    return MixtureModel(mixture, flow, whole.gaussian, report)
 
 
-def pooled(potentials: Potentials, session: Session) -> Pool | None:
-    """Return the pool; None where no rows are held out to decide it, or no time was left."""
+def gaussian_pool(potentials: Potentials, session: Session) -> Pool | None:
+    """Return the pool of the flow and Gaussian mixtures of all columns; None as of `pooled`."""
+    return pooled(potentials, session, fit_gaussian_mixture, partial(_heldout, potentials))
+
+
+def pooled(
+    potentials: Potentials,
+    session: Session,
+    fit_one: Callable[..., GaussianMixture],
+    of_heldout: Callable[[Trained, Sequence[GaussianMixture]], Float[np.ndarray, "M C"]],
+) -> Pool | None:
+    """Return the pool; None where no rows are held out to decide it, or no time was left.
+
+    Parameters
+    ----------
+    potentials : Potentials
+        What has been trained.
+    session : Session
+        The fit's.
+    fit_one : callable
+        What fits a Gaussian mixture to rows, its call that of `fit_gaussian_mixture`.
+    of_heldout : callable
+        Gives the log-densities of a fold's held-out rows under the flow and all its mixtures.
+    """
     trained = potentials.deciding
-    mixtures = _mixtures(trained, potentials.settings, session) if trained else []
+    mixtures = _mixtures(trained, potentials.settings, session, fit_one) if trained else []
     if not mixtures:
         return None
     tables, weights = [], []
     for one, of_fold in zip(trained, mixtures, strict=True):
-        tables.append(_heldout(one, of_fold, potentials))
+        tables.append(of_heldout(one, of_fold))
         weights.append(heldout_of(one.fold.split).weights)
     log_densities, omega = np.concatenate(tables), np.concatenate(weights)
     return Pool(mixtures, pool_weights(log_densities, omega), log_densities, omega)
 
 
 def _mixtures(
-    trained: Sequence[Trained], settings: Settings, session: Session
+    trained: Sequence[Trained],
+    settings: Settings,
+    session: Session,
+    fit_one: Callable[..., GaussianMixture],
 ) -> list[list[GaussianMixture]]:
     """Return Gaussian mixtures of every fold, of the same sizes and numbers of starts.
 
@@ -180,7 +210,7 @@ def _mixtures(
     # Of one component there is but one.
     kinds = [(s, k) for s, k in product(_sizes(N, n, settings), range(starts)) if s > 1 or k == 0]
     jobs = [
-        partial(fit_gaussian_mixture, part, size, (one.fold.seed, start), settings)
+        partial(fit_one, part, size, (one.fold.seed, start), settings)
         for one, part in zip(trained, rows, strict=True)
         for size, start in kinds
     ]
@@ -197,7 +227,7 @@ def _sizes(N: int, n: int, settings: Settings) -> list[int]:
 
 
 def _heldout(
-    one: Trained, mixtures: Sequence[GaussianMixture], potentials: Potentials
+    potentials: Potentials, one: Trained, mixtures: Sequence[GaussianMixture]
 ) -> Float[np.ndarray, "M C"]:
     """Return the log-densities of a fold's held-out rows, in data units, under every kind."""
     of_flow, X = potentials.heldout_log_density(one), heldout_of(one.fold.data).X
@@ -223,28 +253,29 @@ def _mixture(potentials: Potentials, pool: Pool | None) -> FlowMixture:
     return FlowMixture(flows, preprocessing, Gaussians.together(gaussians)[kept[1:]], raw[kept])
 
 
-def _measured(potentials: Potentials, mixture: FlowMixture) -> Measured:
-    """Return how likely rows are under the mixture."""
+def measured_under(
+    log_density: Callable[[np.ndarray], np.ndarray],
+    preprocessing: AbstractPreprocessing,
+    potentials: Potentials,
+) -> Measured:
+    """Return how likely rows are under a mixture."""
     table, judgement = potentials.table, Judgement(why_not=potentials.table.why_not)
     if table.judge is not None:
-        own = mixture.log_density(table.judge.X)
-        judgement = judge_density(own, potentials.whole, mixture.preprocessing, table.judge)
+        own = log_density(table.judge.X)
+        judgement = judge_density(own, potentials.whole, preprocessing, table.judge)
     rows = training_rows(potentials.kept, table.rows)
-    train = rows.mean(mixture.log_density(rows.X))
+    train = rows.mean(log_density(rows.X))
     return Measured.of(potentials.kept, table, train, judgement)
 
 
-def _of_mixture(report: FitReport, mixture: FlowMixture, pool: Pool | None) -> FitReport:
-    """Return the report of the flow's fit as that of the mixture."""
-    n_components = len(mixture.raw_weights)
-    if pool is None:
-        return report
+def report_of_pool(report: FitReport, pool: Pool, n_components: int, *, is_flow: bool) -> FitReport:
+    """Return the report of the flow's fit as that of the mixture; `is_flow`: it is that alone."""
     return replace(
         report,
         n_components=n_components,
         message=f"{report.message} So ended the fit of the flow; the mixture has {n_components} "
         f"components: {pool.words}.",
-        is_gaussian=report.is_gaussian and len(mixture.gaussians) == 0,
+        is_gaussian=report.is_gaussian and is_flow,
         n_heldout=pool.n_heldout,
         heldout_log_likelihood=pool.heldout_log_likelihood,
         pool=pool.words,

@@ -307,7 +307,7 @@ class Settings:
     )
     few_rows: int = _number(2000, "rows up to which they are few")
     negligible_weight: float = _number(
-        1e-3, "weight in the sum below which a potential is left out"
+        1e-3, "weight below which a potential in the sum, or a mixture given a context, is left out"
     )
 
     # Mixtures.

@@ -38,8 +38,8 @@ REASONS = {
     "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),
     "flow/gaussians.py": ({22}, "numbers in memory at once: no number depends on it"),
     "flow/pieces.py": (
-        {5, 48, 0.01, 0.35},
-        "neighbours and places that are looked at to tell pieces apart",
+        {5, 6.0, 48, 0.01},
+        "neighbours and places that are looked at to tell pieces apart, and what is chance",
     ),
     "training/mixture.py": ({0.05}, "shares too little to tell"),
     "training/pool.py": (

@@ -106,6 +106,7 @@ def test_files_hold_it(mixture, X, tmp_path):
         ("mixture.factors", np.negative, "lower triangular"),
         ("mixture.factors", lambda a: a.transpose(0, 2, 1), "lower triangular"),
         ("mixture.means", lambda a: a * np.nan, "finite numbers"),
+        ("mixture.pieces", lambda a: a + 1, "from 0 on"),
     ],
 )
 def test_altered_files_are_refused(mixture, tmp_path, name, change, said):

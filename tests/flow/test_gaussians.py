@@ -51,7 +51,12 @@ def test_maps_are_gradients_of_convex_functions(gaussians):
 def test_no_gaussians_have_no_density():
     none = Gaussians(np.zeros((0, n)), np.zeros((0, n, n)))
     assert none.log_density(np.zeros((4, n))).shape == (4, 0)
-    assert connected_pieces(none, np.zeros(0)).shape == (0,)
+    assert connected_pieces(none, np.zeros(0), np.zeros(0)).shape == (0,)
+
+
+def pieces_of(gaussians, weights, n_rows=1e4):
+    """Return the pieces of components that many rows were seen of."""
+    return connected_pieces(gaussians, np.array(weights), np.full(len(weights), float(n_rows)))
 
 
 def spheres(means):
@@ -63,15 +68,15 @@ def test_pieces_are_where_the_density_dips():
     chain = [[2.0 * k, 0.0] for k in range(5)]
     gaussians = spheres([*chain, [0.0, 20.0], [1.5, 20.0]])
     weights = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.3])
-    np.testing.assert_array_equal(connected_pieces(gaussians, weights), [0, 0, 0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(pieces_of(gaussians, weights), [0, 0, 0, 0, 0, 1, 1])
     # The heavier piece is called 0.
     weights = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.4, 0.35])
-    np.testing.assert_array_equal(connected_pieces(gaussians, weights), [1, 1, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(pieces_of(gaussians, weights), [1, 1, 1, 1, 1, 0, 0])
 
 
 def test_a_faint_component_between_pieces_joins_one_and_not_both():
-    gaussians = spheres([[-5.0, 0.0], [5.0, 0.0], [0.0, 0.0]])
-    pieces = connected_pieces(gaussians, np.array([0.5, 0.49, 0.01]))
+    gaussians = spheres([[-4.0, 0.0], [4.0, 0.0], [0.0, 0.0]])
+    pieces = pieces_of(gaussians, [0.5, 0.49, 0.01])
     assert pieces[0] != pieces[1]
     assert pieces.max() == 1
 
@@ -79,11 +84,22 @@ def test_a_faint_component_between_pieces_joins_one_and_not_both():
 def test_two_gaussians_are_two_pieces_from_some_distance_on():
     for distance, n_pieces in ((2.0, 1), (3.0, 1), (5.0, 2)):
         gaussians = spheres([[0.0], [distance]])
-        assert connected_pieces(gaussians, np.array([0.5, 0.5])).max() + 1 == n_pieces
+        assert pieces_of(gaussians, [0.5, 0.5]).max() + 1 == n_pieces
+
+
+def test_a_dip_that_chance_makes_is_none():
+    # To 0.27 of the peaks: a logarithm of -1.3, and of 200 rows six errors are 0.6, of 20 1.9.
+    gaussians = spheres([[0.0], [4.0]])
+    found = [pieces_of(gaussians, [0.5, 0.5], n_rows).max() + 1 for n_rows in (200, 20)]
+    assert found == [2, 1]
+    # What counts are the rows of those that are there.
+    n_rows = np.array([200.0, 200.0, 1.0])
+    far = spheres([[0.0], [4.0], [100.0]])
+    assert connected_pieces(far, np.array([0.4, 0.4, 0.2]), n_rows).max() == 2
 
 
 def test_a_faint_peak_of_its_own_is_no_piece():
     gaussians = spheres([[0.0, 0.0], [20.0, 0.0], [0.0, 9.0]])
-    faint = connected_pieces(gaussians, np.array([0.6, 0.395, 0.005]))
+    faint = pieces_of(gaussians, [0.6, 0.395, 0.005])
     np.testing.assert_array_equal(faint, [0, 1, 0])
-    assert connected_pieces(gaussians, np.array([0.6, 0.3, 0.1])).max() == 2
+    assert pieces_of(gaussians, [0.6, 0.3, 0.1]).max() == 2

@@ -120,8 +120,8 @@ class ConvexPotentialMixture(AbstractJoint):
         The components: each has a map of its own.
     pieces_ : (K,)
         Which connected piece of the density every component belongs to: what `predict` tells.
-        Between two pieces the density dips to a third of the lower peak. -1 for the flow, which may
-        lie over several.
+        Between two pieces the density dips to half of the lower peak or less, and lower where it
+        is learnt from few rows. -1 for the flow, which may lie over several.
     flow_ : ConvexFlow
         The flow alone.
     baseline_ : AbstractGaussian
@@ -341,6 +341,7 @@ class ConvexPotentialMixture(AbstractJoint):
             "mixture.weights": np.concatenate([of_flow, mixture.raw_weights]),
             "mixture.means": mixture.gaussians.means,
             "mixture.factors": mixture.gaussians.factors,
+            "mixture.pieces": mixture.raw_pieces[len(mixture.flows) :].astype(float),
         }
 
     def _take_more(self, shelf: Shelf) -> None:
@@ -348,9 +349,19 @@ class ConvexPotentialMixture(AbstractJoint):
         weights = shelf.take("mixture.weights", K, law=NONNEGATIVE)
         means = shelf.take("mixture.means", K - 1, n)
         factors = shelf.take("mixture.factors", K - 1, n, n)
+        pieces = _pieces(shelf.take("mixture.pieces", K - 1))
         check_triangular(factors, "mixture.factors")
         if abs(weights.sum() - 1.0) > WHOLE or not (weights[1:] > 0).all():
             raise ValueError("Expected positive mixture.weights that sum to one; got others.")
         flows, raw = ((self.flow_,), weights) if weights[0] else ((), weights[1:])
         gaussians = Gaussians(means, factors)
-        self.mixture_ = FlowMixture(flows, self.flow_.preprocessing, gaussians, raw)
+        pieces = np.concatenate([np.full(len(flows), -1), pieces])
+        self.mixture_ = FlowMixture(flows, self.flow_.preprocessing, gaussians, raw, pieces)
+
+
+def _pieces(numbers: Float[np.ndarray, " G"]) -> Int[np.ndarray, " G"]:
+    """Return numbers of pieces that a file holds: from 0 on, none left out."""
+    found = np.unique(numbers)
+    if not np.array_equal(found, np.arange(len(found))):
+        raise ValueError(f"Expected mixture.pieces from 0 on, none left out; got {found!r:.80}.")
+    return numbers.astype(int)

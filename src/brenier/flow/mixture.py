@@ -17,7 +17,6 @@ from scipy.special import logsumexp
 from brenier.flow.evaluation import in_batches, inverse, log_density, transform
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians, blocks
-from brenier.flow.pieces import connected_pieces
 from brenier.flow.preprocessing import AbstractPreprocessing
 
 
@@ -35,12 +34,16 @@ class FlowMixture:
         G components in its coordinates.
     raw_weights : (F + G,)
         Those of the flows, then those of the Gaussians, summing to one.
+    raw_pieces : (F + G,)
+        Which connected piece of the density each is of, the heaviest being 0; -1 where it may lie
+        over several.
     """
 
     flows: tuple[ConvexFlow, ...]
     preprocessing: AbstractPreprocessing
     gaussians: Gaussians
     raw_weights: Float[np.ndarray, " K"]
+    raw_pieces: Int[np.ndarray, " K"]
 
     @property
     def n(self) -> int:
@@ -52,20 +55,23 @@ class FlowMixture:
         """The components' weights, falling."""
         return self.raw_weights[self.order]
 
-    @cached_property
+    @property
     def pieces(self) -> Int[np.ndarray, " K"]:
-        """Which connected piece of the density every component belongs to; -1 for a flow."""
-        own = self.raw_weights[len(self.flows) :]
-        of_gaussians = connected_pieces(self.gaussians, own)
-        return np.concatenate([np.full(len(self.flows), -1), of_gaussians])[self.order]
+        """Which connected piece of the density every component is of; -1: it may be of several."""
+        return self.raw_pieces[self.order]
+
+    @property
+    def n_pieces(self) -> int:
+        """How many pieces there are; one where no component is of any."""
+        return max(1, int(np.max(self.raw_pieces)) + 1)
 
     def piece_responsibilities(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N P"]:
-        """Return how likely every row is of every piece, by the Gaussians; of one without any."""
+        """Return how likely every row is of every piece, by the components that are of one."""
         pieces = self.pieces
         if pieces.max() < 0:
             return np.ones((len(X), 1))
-        shares = self.responsibilities(X, of_flows=False)
-        return np.stack([shares[:, pieces == p].sum(axis=1) for p in range(pieces.max() + 1)], 1)
+        shares = self.responsibilities(X, pieces >= 0)
+        return np.stack([shares[:, pieces == p].sum(axis=1) for p in range(self.n_pieces)], 1)
 
     @cached_property
     def order(self) -> Int[np.ndarray, " K"]:
@@ -89,10 +95,10 @@ class FlowMixture:
         return found
 
     def responsibilities(
-        self, X: Float[np.ndarray, "N n"], *, of_flows: bool = True
+        self, X: Float[np.ndarray, "N n"], counted: Bool[np.ndarray, " K"] | None = None
     ) -> Float[np.ndarray, "N K"]:
-        """Return pi_k p_k(x) / p(x), or that among the Gaussians; weights where p is zero."""
-        counted = np.ones(len(self.order), bool) if of_flows else self.order >= len(self.flows)
+        """Return pi_k p_k(x) / p(x), among all components or some; weights where p is zero."""
+        counted = np.ones(len(self.order), bool) if counted is None else counted
         weights = np.where(counted, self.weights, 0.0) / np.sum(self.weights[counted])
         terms = np.where(counted, self.log_densities(X) + np.log(self.weights), -np.inf)
         total = np.asarray(logsumexp(terms, axis=1, keepdims=True))

@@ -1,10 +1,15 @@
 r"""Connected pieces of a mixture of Gaussians: between two of them the density dips.
 
 Centres are the vertices of a graph, an edge is as high as the density is at its lowest on the
-straight line between two neighbours. From the highest edge down, two pieces become one where the
-edge is at least `DIP` of the lower of their peaks: peaks less prominent are none (persistence,
-[1]_), nor is a faint piece, which few rows of a tail may make. Pieces of any shape come together
-so, and a faint component between two pieces joins one of them without joining them.
+straight line between two neighbours. From the highest edge down, two pieces become one unless the
+dip from the lower of their peaks is deep: peaks less prominent are none (persistence, [1]_), nor is
+a faint piece, which few rows of a tail may make. Pieces of any shape come together so, and a faint
+component between two pieces joins one of them without joining them.
+
+A dip is deep below `DIP` of the peak, and beyond chance. A logarithm of a density that was learnt
+from m rows errs by about 1 / sqrt(m): a component's are its share of the rows in the mixture that
+it is from, and at a place components count by their responsibilities. So a density of a few broad
+components needs no more than the former, one of many small ones deeper dips.
 
 References
 ----------
@@ -12,36 +17,69 @@ References
        Manifolds", Journal of the ACM 60, 2013.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
 
-from brenier.flow.gaussians import Gaussians
+from brenier.flow.gaussians import Gaussians, blocks
 
-# How deep the density must dip between two pieces, of the lower peak.
-DIP = 0.35
+# How deep the density must dip between two pieces, of the lower peak, ...
+DIP = 0.5
+# ... and by how many standard errors of the dip's logarithm.
+ERRORS = 6.0
 # Share of all weight below which a piece is none: it joins the one that it is nearest to.
 FAINT = 0.01
 # Neighbours of every centre, and places between two of them that are looked at.
 NEIGHBOURS, PLACES = 48, 5
 
 
+class Places(NamedTuple):
+    """Places, and what is known of the density there.
+
+    Attributes
+    ----------
+    log_density : (M,)
+        There.
+    n_rows : (M,)
+        Rows that it was learnt from.
+    """
+
+    log_density: Float[np.ndarray, " M"]
+    n_rows: Float[np.ndarray, " M"]
+
+
 def connected_pieces(
-    gaussians: Gaussians, weights: Float[np.ndarray, " G"]
+    gaussians: Gaussians, weights: Float[np.ndarray, " G"], n_rows: Float[np.ndarray, " G"]
 ) -> Int[np.ndarray, " G"]:
-    """Return which piece every Gaussian belongs to, the heaviest piece being 0."""
+    """Return which piece every Gaussian belongs to, the heaviest piece being 0.
+
+    Parameters
+    ----------
+    gaussians : Gaussians
+        All of them.
+    weights : (G,)
+        Positive.
+    n_rows : (G,)
+        How many rows each was fitted to.
+    """
     if len(gaussians) == 0:
         return np.zeros(0, int)
-    peaks = gaussians.log_density_of_sum(gaussians.means, weights)
-    edges = _edges(gaussians.means)
-    heights = _lowest_between(gaussians, weights, edges)
+    density = partial(_places, gaussians, weights, n_rows)
+    peaks, edges = density(gaussians.means), _edges(gaussians.means)
+    lowest = _lowest_between(gaussians.means, edges, density)
     piece, total = np.arange(len(gaussians)), np.sum(weights)
-    for k in np.argsort(-heights, kind="stable"):
-        a, b = piece[edges[k]]
-        is_faint = min(weights[piece == a].sum(), weights[piece == b].sum()) < FAINT * total
-        if a != b and (is_faint or heights[k] >= np.log(DIP) + min(peaks[a], peaks[b])):
-            # A piece is called after its highest centre.
-            high, low = (a, b) if peaks[a] >= peaks[b] else (b, a)
+    for k in np.argsort(-lowest.log_density, kind="stable"):
+        # A piece is called after its highest centre.
+        low, high = sorted(piece[edges[k]], key=lambda p: (peaks.log_density[p], -p))
+        is_faint = min(weights[piece == low].sum(), weights[piece == high].sum()) < FAINT * total
+        depth = peaks.log_density[low] - lowest.log_density[k]
+        error = np.sqrt(1.0 / peaks.n_rows[low] + 1.0 / lowest.n_rows[k])
+        if low != high and (is_faint or depth <= max(-np.log(DIP), ERRORS * error)):
             piece[piece == low] = high
     found = np.unique(piece)
     heaviest = np.argsort([-weights[piece == p].sum() for p in found], kind="stable")
@@ -57,14 +95,33 @@ def _edges(means: Float[np.ndarray, "G n"]) -> Int[np.ndarray, "E 2"]:
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
+def _places(
+    gaussians: Gaussians,
+    weights: Float[np.ndarray, " G"],
+    n_rows: Float[np.ndarray, " G"],
+    Y: Float[np.ndarray, "M n"],
+) -> Places:
+    """Return what is known of the density at places Y."""
+    log_density, known = np.empty(len(Y)), np.empty(len(Y))
+    for part in blocks(len(Y), len(gaussians)):
+        terms = gaussians.log_density(Y[part]) + np.log(weights)
+        log_density[part] = logsumexp(terms, axis=1)
+        known[part] = np.exp(terms - log_density[part, None]) @ n_rows
+    return Places(log_density, known)
+
+
 def _lowest_between(
-    gaussians: Gaussians, weights: Float[np.ndarray, " G"], edges: Int[np.ndarray, "E 2"]
-) -> Float[np.ndarray, " E"]:
-    """Return the least log-density between the centres of every edge."""
+    means: Float[np.ndarray, "G n"],
+    edges: Int[np.ndarray, "E 2"],
+    density: Callable[[Float[np.ndarray, "M n"]], Places],
+) -> Places:
+    """Return the lowest place between the centres of every edge."""
     if len(edges) == 0:
-        return np.zeros(0)
+        return Places(np.zeros(0), np.zeros(0))
     shares = np.linspace(0.0, 1.0, PLACES + 2)[:, None, None]
-    first, second = (gaussians.means[ends] for ends in edges.T)
+    first, second = (means[ends] for ends in edges.T)
     between = (1.0 - shares) * first + shares * second
-    rows = between.reshape(-1, between.shape[-1])
-    return gaussians.log_density_of_sum(rows, weights).reshape(len(shares), -1).min(axis=0)
+    found = density(between.reshape(-1, means.shape[1]))
+    log_density, n_rows = (part.reshape(len(shares), -1) for part in found)
+    lowest = np.argmin(log_density, axis=0), np.arange(len(edges))
+    return Places(log_density[lowest], n_rows[lowest])

@@ -24,10 +24,13 @@ class GaussianMixture(NamedTuple):
         Summing to one.
     gaussians : Gaussians
         In the rows' coordinates.
+    n_rows : float
+        How many independent rows they were fitted to.
     """
 
     weights: Float[np.ndarray, " G"]
     gaussians: Gaussians
+    n_rows: float
 
     def log_density(self, Y: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         """Return log p of every row."""
@@ -54,7 +57,7 @@ def fit_gaussian_mixture(
     """
     omega = rows.weights / np.sum(rows.weights)
     responsibilities = _nearest(rows, size, seed)
-    mixture, before = _maximised(rows.X, omega, responsibilities, settings), -np.inf
+    mixture, before = _maximised(rows, responsibilities, settings), -np.inf
     for _ in range(settings.mixture_iterations):
         terms = mixture.gaussians.log_density(rows.X) + np.log(mixture.weights)
         log_density = np.asarray(logsumexp(terms, axis=1, keepdims=True))
@@ -62,7 +65,7 @@ def fit_gaussian_mixture(
         if reached - before < settings.mixture_tol:
             break
         before = reached
-        mixture = _maximised(rows.X, omega, np.exp(terms - log_density), settings)
+        mixture = _maximised(rows, np.exp(terms - log_density), settings)
     return mixture
 
 
@@ -78,12 +81,10 @@ def _nearest(rows: WeightedRows, size: int, seed: Sequence[int]) -> Float[np.nda
 
 
 def _maximised(
-    Y: Float[np.ndarray, "N n"],
-    omega: Float[np.ndarray, " N"],
-    responsibilities: Float[np.ndarray, "N G"],
-    settings: Settings,
+    rows: WeightedRows, responsibilities: Float[np.ndarray, "N G"], settings: Settings
 ) -> GaussianMixture:
     """Return the Gaussians of weighted rows, each of its share of every row (the M-step)."""
+    Y, omega = rows.X, rows.weights / np.sum(rows.weights)
     shares = omega[:, None] * responsibilities
     shares = shares[:, shares.sum(axis=0) > 0]
     weights = shares.sum(axis=0)
@@ -96,4 +97,5 @@ def _maximised(
     moments = np.concatenate(products)
     covariances = moments.reshape(-1, n, n) - means[:, :, None] * means[:, None]
     factors = np.linalg.cholesky(covariances + settings.least_variance * np.eye(n))
-    return GaussianMixture(weights / np.sum(weights), Gaussians(means, factors))
+    gaussians = Gaussians(means, factors)
+    return GaussianMixture(weights / np.sum(weights), gaussians, rows.effective_size)

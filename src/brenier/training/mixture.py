@@ -23,6 +23,7 @@ from brenier.data.rows import WeightedRows
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
+from brenier.flow.pieces import connected_pieces
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
@@ -240,17 +241,21 @@ def _mixture(potentials: Potentials, pool: Pool | None) -> FlowMixture:
     flow, preprocessing, n = potentials.flow, potentials.preprocessing, potentials.preprocessing.n
     if pool is None:
         none = Gaussians(np.zeros((0, n)), np.zeros((0, n, n)))
-        return FlowMixture((flow,), preprocessing, none, np.ones(1))
-    gaussians, weights = [], [pool.shares[:1]]
+        return FlowMixture((flow,), preprocessing, none, np.ones(1), np.array([-1]))
+    gaussians, weights, n_rows = [], [pool.shares[:1]], []
     for of_fold in pool.mixtures:
         for mixture, share in zip(of_fold, pool.shares[1:], strict=True):
             gaussians.append(mixture.gaussians)
             weights.append(share / len(pool.mixtures) * mixture.weights)
+            n_rows.append(mixture.n_rows * mixture.weights)
     raw = np.concatenate(weights)
     kept = raw > potentials.settings.negligible_component
     raw = np.where(kept, raw, 0.0) / np.sum(raw[kept])
     flows = (flow,) if kept[0] else ()
-    return FlowMixture(flows, preprocessing, Gaussians.together(gaussians)[kept[1:]], raw[kept])
+    kept_gaussians, own = Gaussians.together(gaussians)[kept[1:]], raw[1:][kept[1:]]
+    pieces = connected_pieces(kept_gaussians, own, np.concatenate(n_rows)[kept[1:]])
+    pieces = np.concatenate([np.full(len(flows), -1), pieces])
+    return FlowMixture(flows, preprocessing, kept_gaussians, raw[kept], pieces)
 
 
 def measured_under(

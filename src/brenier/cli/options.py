@@ -414,7 +414,8 @@ KindOption = Annotated[
     Kind,
     typer.Option(
         "--kind",
-        help="One flow, or a mixture of it and of Gaussians, for data in pieces or on thin shapes.",
+        help="One flow, or a mixture of it and of Gaussians, for data in pieces or on thin shapes; "
+        "also with --given.",
     ),
 ]
 ChainsOption = Annotated[

@@ -435,8 +435,8 @@ KindOption = Annotated[
     Kind,
     typer.Option(
         "--kind",
-        help="One flow, a mixture of it and of Gaussians, for data in pieces or on thin shapes, "
-        "or what held-out rows take of flows of one to three maps and the mixture.",
+        help="One flow; a mixture of it and of Gaussians, for data in pieces or on thin shapes, also "
+        "with --given; or what held-out rows take of flows of one to three maps and the mixture.",
     ),
 ]
 ChainsOption = Annotated[

@@ -151,7 +151,7 @@ def _mixture(flow: ConvexFlow, pool: Pool | None, potentials: Potentials) -> Con
     if pool is None:
         none = ConditionalGaussians.of([], d, flow.n)
         return ConditionalMixture((flow,), flow.preprocessing, none, np.ones(1))
-    kept = pool.shares > potentials.settings.negligible_weight
+    kept = pool.shares > potentials.settings.negligible_mixture
     shares = np.where(kept, pool.shares, 0.0) / np.sum(pool.shares[kept])
     kinds, n_folds = np.flatnonzero(kept[1:]).tolist(), len(pool.mixtures)
     parts = [of_fold[k] for of_fold in pool.mixtures for k in kinds]

@@ -307,7 +307,7 @@ class Settings:
     )
     few_rows: int = _number(2000, "rows up to which they are few")
     negligible_weight: float = _number(
-        1e-3, "weight below which a potential in the sum, or a mixture given a context, is left out"
+        1e-3, "weight in the sum below which a potential is left out"
     )
 
     # Mixtures.
@@ -333,6 +333,12 @@ class Settings:
         1e-6, "added to a component's variances, in those of the whitened data; scikit-learn's"
     )
     negligible_component: float = _number(1e-4, "weight below which a component is left out")
+    negligible_mixture: float = _number(
+        1e-2,
+        "given a context, weight below which the mixtures of one size and start, or the flow, are "
+        "left out",
+        "Conditional mixtures",
+    )
 
     # What kind of density, where held-out rows choose.
     choice_lead: float = _number(

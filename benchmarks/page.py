@@ -19,7 +19,7 @@ VERSIONS = ("python", *report.PACKAGES, *report.PEERS)
 # What has a table of its own form.
 OTHERS = {
     uci.NAME: uci.markdown,
-    "sbi": sbi.section,
+    **{source.name: sbi.section(source) for source in sbi.OBSERVATIONS.values()},
     elimination.NAME: elimination.markdown,
 }
 # Of what is measured figure by figure: heading and text.

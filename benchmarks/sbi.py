@@ -1,18 +1,19 @@
 """Posteriors from simulations: `python -m benchmarks.sbi`, from the repository's root.
 
-brenier and neural posterior estimation (NPE) learn p(theta | x) from the same simulations. Then, at
-ten observations, a classifier tries to tell their draws from as many of the exact posterior: its
-accuracy (C2ST) is 0.5 for a perfect posterior, 1 for one that is wrong everywhere. Observations are
-drawn once for each task, from the prior and the simulator; none is left out.
+brenier and neural posterior estimation (NPE) learn p(theta | x) from the same simulations, or
+p(x | theta), from which a sampler draws. Then, at ten observations, a classifier tries to tell
+their draws from as many of the exact posterior: its accuracy (C2ST) is 0.5 for a perfect posterior,
+1 for one that is wrong everywhere. The observations are drawn here, or with
+`--observations official` those of sbibm (`benchmarks.observations`).
 
-Figures are kept after every fit, and an interrupted run goes on where it was; delete sbi.json to
-measure anew.
+Figures are kept after every fit, and an interrupted run goes on where it was; delete sbi.json or
+sbi_official.json to measure anew.
 """
 
 import argparse
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,13 @@ from examples.simulators import SIMULATORS
 
 from benchmarks import report, summary
 from benchmarks.fit import FITTED
+from benchmarks.observations import AbstractObservations, Figures, Observation, Official, Own
 from benchmarks.peers import Peer
 from benchmarks.peers.protocol import Posterior, Simulations
 from brenier.status import FitStatus
 
 ROWS = (1000, 10_000)
-N_OBSERVATIONS, N_DRAWS = 10, 1000
-OBSERVATION_SEED = 2021
-
-DESCRIPTION = (
-    "Draws of p(theta | x) at ten observations, learnt from simulations, against as many of the "
-    "exact posterior: the accuracy of a classifier (C2ST), 0.5 for a perfect posterior; mean and "
-    "standard deviation over the observations. A cell without a figure was not measured; seconds "
-    "are from a core shared with other jobs. The published figures are on other observations."
-)
-
+OBSERVATIONS: dict[str, AbstractObservations] = {"own": Own(), "official": Official()}
 PEERS = {
     "brenier": Peer(
         "convex",
@@ -52,6 +45,22 @@ PEERS = {
         (),
         "`ConditionalConvexPotentialFlow(n_maps=2, random_state=seed).fit(x, theta)`: two maps, "
         "the defaults; draws outside of the prior's box are thrown away and made anew.",
+    ),
+    "brenier-likelihood": Peer(
+        "convex",
+        "likelihood",
+        (),
+        "`ConditionalConvexPotentialFlow(random_state=seed).fit(theta, x)`: the density of the "
+        "data given the parameters, the defaults; draws by sequential Monte Carlo from the prior's "
+        "box (`examples/likelihood.py`).",
+    ),
+    "brenier-pairs": Peer(
+        "convex",
+        "likelihood_of_parts",
+        (),
+        "As brenier-likelihood, but told that slcp's data are four pairs, independent and alike "
+        "given the parameters: it learns the density of one pair, from four times as many rows, "
+        "and adds four log-densities. No other column knows this.",
     ),
     "npe": Peer(
         "npe",
@@ -68,13 +77,6 @@ PEERS = {
 
 C2ST = summary.Quantity("c2st", "C2ST", 3, ranked=True)
 SECONDS = summary.Quantity("seconds", "Seconds of the whole fit", 0, ranked=False)
-# NPE's mean C2ST in sbibm (Lueckmann et al. 2021), on observations of its own.
-PUBLISHED = {
-    ("two_moons", 1000): 0.73,
-    ("two_moons", 10_000): 0.61,
-    ("slcp", 1000): 0.98,
-    ("slcp", 10_000): 0.90,
-}
 
 
 @dataclass(frozen=True)
@@ -105,29 +107,17 @@ class Choice:
                     yield from (Fit(task, rows, seed, peer) for peer in self.peers)
 
 
-@dataclass(frozen=True)
-class Observation:
-    """Data x, (q,), and draws of the exact posterior given them, (N_DRAWS, n)."""
-
-    x: np.ndarray
-    exact: np.ndarray
-
-
 def simulations(task: str, rows: int, seed: int) -> Simulations:
     """Return simulations of a task, the same for every peer."""
     simulator, generator = SIMULATORS[task], np.random.default_rng([seed, rows])
     theta = simulator.prior(rows, generator)
-    return Simulations(theta, simulator.simulate(theta, generator), simulator.bounds)
+    data = simulator.simulate(theta, generator)
+    return Simulations(theta, data, simulator.bounds, simulator.n_independent)
 
 
-def observations(task: str) -> list[Observation]:
-    """Return the observations of a task, always the same."""
-    simulator, generator = SIMULATORS[task], np.random.default_rng(OBSERVATION_SEED)
-    X = simulator.simulate(simulator.prior(N_OBSERVATIONS, generator), generator)
-    return [Observation(x, simulator.posterior(x, N_DRAWS, generator)) for x in X]
-
-
-def measure(fit: Fit, max_seconds: float | None = None) -> list[dict[str, Any]]:
+def measure(
+    fit: Fit, observations: list[Observation], max_seconds: float | None = None
+) -> list[dict[str, Any]]:
     """Fit, and return a record of every observation."""
     given = simulations(fit.task, fit.rows, fit.seed)
     learn = PEERS[fit.peer].load()
@@ -143,22 +133,24 @@ def measure(fit: Fit, max_seconds: float | None = None) -> list[dict[str, Any]]:
         "chosen": posterior.chosen,
     }
     return [
-        {**shared, "observation": k, "c2st": _c2st(posterior, observation)}
-        for k, observation in enumerate(observations(fit.task))
+        {**shared, "observation": k, **_compared(posterior, one)}
+        for k, one in enumerate(observations)
     ]
 
 
-def _c2st(posterior: Posterior, observation: Observation) -> float:
-    return c2st(observation.exact, posterior.draw(observation.x, len(observation.exact)))
+def _compared(posterior: Posterior, observation: Observation) -> dict[str, Any]:
+    draws = posterior.draw(observation.x, len(observation.exact))
+    return {"draws": len(draws), "c2st": c2st(observation.exact, draws)}
 
 
 def _name(task: str, rows: int) -> str:
     return f"{task}, N = {rows:,}"
 
 
-def run(choice: Choice, folder: Path) -> None:
-    """Measure what is not in the folder's sbi.json yet, keep it there and print the tables."""
-    records = report.read("sbi", folder)
+def run(choice: Choice, source: AbstractObservations, folder: Path) -> None:
+    """Measure what is not in the folder's results yet, keep it there and print the tables."""
+    observations = {task: source.of(task) for task in choice.tasks}
+    records = report.read(source.name, folder)
     done = {Fit(*(one[name] for name in Fit.__dataclass_fields__)) for one in records}
     for fit in choice.fits():
         missing = PEERS[fit.peer].missing
@@ -166,10 +158,10 @@ def run(choice: Choice, folder: Path) -> None:
             report.say(f"skipped {fit.peer}: install {' and '.join(missing)}, or brenier[bench]")
             continue
         if fit not in done:
-            records = [*records, *measure(fit, choice.max_seconds)]
-            report.write("sbi", records, folder)
+            records = [*records, *measure(fit, observations[fit.task], choice.max_seconds)]
+            report.write(source.name, records, folder)
         report.say(_line(fit, records))
-    for line in markdown(records) if records else ["nothing measured"]:
+    for line in markdown(records, source.published) if records else ["nothing measured"]:
         report.say(line)
 
 
@@ -183,32 +175,38 @@ def _line(fit: Fit, records: summary.Records) -> str:
     )
 
 
-def section(records: summary.Records) -> list[str]:
-    """Return the lines of a section of the documentation's page of figures."""
-    return ["## Posteriors from simulations", "", DESCRIPTION, "", *markdown(records)]
+def section(source: AbstractObservations) -> Callable[[summary.Records], list[str]]:
+    """Return what makes of records the lines of a section of the page of figures."""
+    head = [f"## {source.title}", "", source.description, ""]
+    return lambda records: [*head, *markdown(records, source.published)]
 
 
-def markdown(records: summary.Records) -> list[str]:
+def markdown(records: summary.Records, published: Mapping[str, Figures]) -> list[str]:
     """Return the lines of two Markdown tables: C2ST, mean and deviation over observations; seconds.
 
     Where there are several seeds, the deviation is over these too.
     """
     head, rule, *rows = summary.markdown(records, C2ST)
-    published = {_name(*what): f"{value:.2f}" for what, value in PUBLISHED.items()}
     names = [line.data for line in summary.lines(records, C2ST)]
     seconds = [one for one in records if one["observation"] == 0]
     return [
         f"### {C2ST.title}",
         "",
-        f"{head} NPE as published |",
-        f"{rule}---|",
-        *(f"{row} {published.get(name, '')} |" for name, row in zip(names, rows, strict=True)),
+        f"{head} {' | '.join(published)} |",
+        f"{rule}{'---|' * len(published)}",
+        *(f"{row} {_published(name, published)} |" for name, row in zip(names, rows, strict=True)),
         "",
         f"### {SECONDS.title}",
         "",
         *summary.markdown(seconds, SECONDS),
         *_cut_short(seconds),
     ]
+
+
+def _published(name: str, published: Mapping[str, Figures]) -> str:
+    """Return the cells of what was published on simulations of this name."""
+    by_name = [{_name(*what): text for what, text in one.items()} for one in published.values()]
+    return " | ".join(one.get(name, "") for one in by_name)
 
 
 def _cut_short(records: summary.Records) -> list[str]:
@@ -228,6 +226,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(SIMULATORS), default=list(SIMULATORS))
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--observations", choices=list(OBSERVATIONS), default="own")
     parser.add_argument("--max-seconds", type=float, help="brenier's (default: no limit)")
     parser.add_argument("-o", "--output", type=Path, default=report.RESULTS, metavar="FOLDER")
     arguments = parser.parse_args()
@@ -240,7 +239,10 @@ def main() -> None:
         arguments.max_seconds,
     )
     report.say(" ".join(f"{key}={value}" for key, value in report.machine().items()))
-    run(choice, arguments.output)
+    try:
+        run(choice, OBSERVATIONS[arguments.observations], arguments.output)
+    except ModuleNotFoundError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -40,12 +40,15 @@ class AbstractSimulator(ABC):
         Numbers of columns n of theta and q of x.
     bound : float
         Half the width of the prior's box.
+    n_independent : int
+        Of how many draws, independent and alike given theta, the columns of x consist.
     """
 
     name: ClassVar[str]
     n_parameters: ClassVar[int]
     n_data: ClassVar[int]
     bound: ClassVar[float]
+    n_independent: ClassVar[int] = 1
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
@@ -192,6 +195,7 @@ class SLCP(AbstractSimulator):
     n_parameters: ClassVar[int] = 5
     n_data: ClassVar[int] = 8
     bound: ClassVar[float] = 3.0
+    n_independent: ClassVar[int] = 4
 
     def simulate(self, theta: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Return one simulation x of every row of theta, (N, q)."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from examples.likelihood import posterior as draws_of_posterior
 
 from benchmarks.data import Split
 from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations, draws_inside
@@ -52,6 +53,39 @@ def composed_posterior(
         )
 
     return Posterior(draw, _chosen(flow, max_seconds))
+
+
+def likelihood(simulations: Simulations, seed: int, max_seconds: float | None = None) -> Posterior:
+    """Fit the data given theta, with the defaults; draw by a sampler in the box."""
+    return likelihood_of_parts(simulations._replace(n_independent=1), seed, max_seconds)
+
+
+def likelihood_of_parts(
+    simulations: Simulations, seed: int, max_seconds: float | None = None
+) -> Posterior:
+    """Fit one of the data's independent parts given theta; draw by a sampler in the box."""
+    theta, data, bounds, parts = simulations
+    flow = ConditionalConvexPotentialFlow(max_seconds=max_seconds, random_state=seed).fit(
+        np.repeat(theta, parts, axis=0),
+        _parts(data, parts),
+        # Parts of one simulation are held out together.
+        groups=None if parts == 1 else np.repeat(np.arange(len(theta)), parts),
+    )
+    generator = np.random.default_rng(seed)
+
+    def draw(x: np.ndarray, N: int) -> np.ndarray:
+        def log_likelihood(theta: np.ndarray) -> np.ndarray:
+            alike = (np.tile(part, (len(theta), 1)) for part in _parts(x[None], parts))
+            return sum((flow.score_samples(theta, X) for X in alike), np.zeros(len(theta)))
+
+        return draws_of_posterior(log_likelihood, bounds, N, generator)
+
+    return Posterior(draw, _chosen(flow, max_seconds))
+
+
+def _parts(data: np.ndarray, number: int) -> np.ndarray:
+    """Return the independent parts of data, (N, q), as rows, (N number, q / number)."""
+    return data.reshape(len(data) * number, -1)
 
 
 def _chosen(flow: ConditionalConvexPotentialFlow, max_seconds: float | None) -> dict[str, Any]:

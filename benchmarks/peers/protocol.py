@@ -38,12 +38,14 @@ class Fitted(NamedTuple):
 class Simulations(NamedTuple):
     """What a posterior is learnt from: parameters theta in a box, (N, n), and their data, (N, q).
 
-    `bounds` is the box, a pair (low, high) for each parameter.
+    `bounds` is the box, a pair (low, high) for each parameter. The columns of data are those of
+    `n_independent` draws one after the other, which are independent and alike given theta.
     """
 
     theta: np.ndarray
     data: np.ndarray
     bounds: list[tuple[float, float]]
+    n_independent: int = 1
 
 
 class Posterior(NamedTuple):

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 try:
     from benchmarks import sbi
+    from benchmarks.observations import Official, Own
     from benchmarks.peers import Peer
     from benchmarks.peers.protocol import Posterior, draws_inside
     from examples import simulators
@@ -195,22 +196,22 @@ class Exact:
 
 
 def test_a_run_keeps_records_and_goes_on_from_them(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sbi, "N_OBSERVATIONS", 2)
-    monkeypatch.setattr(sbi, "N_DRAWS", 200)
     monkeypatch.setitem(sbi.PEERS, "exact", Exact())
     choice = sbi.Choice(("two_moons",), (1000,), (0,), ("exact",))
-    sbi.run(choice, tmp_path)
-    sbi.run(choice, tmp_path)
+    sbi.run(choice, Own(number=2, draws=200), tmp_path)
+    sbi.run(choice, Own(number=2, draws=200), tmp_path)
     assert Exact.fits == 1
     records = sbi.report.read("sbi", tmp_path)
     assert [record["observation"] for record in records] == [0, 1]
+    assert [record["draws"] for record in records] == [200, 200]
     assert all(record["c2st"] == pytest.approx(0.5, abs=0.1) for record in records)
     assert "two_moons, N = 1,000, seed 0, exact: C2ST 0." in capsys.readouterr().out
 
 
 def test_what_is_not_installed_is_said_and_skipped(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sbi.PEERS, "npe", Peer("npe", "npe", ("no_such_package",), ""))
-    sbi.run(sbi.Choice(("two_moons",), (1000,), (0,), ("npe",)), tmp_path)
+    choice = sbi.Choice(("two_moons",), (1000,), (0,), ("npe",))
+    sbi.run(choice, Own(number=1, draws=10), tmp_path)
     assert "skipped npe: install no_such_package" in capsys.readouterr().out
 
 
@@ -221,9 +222,14 @@ def test_the_table_marks_the_best_and_shows_what_was_published():
         for peer, value in (("brenier", 0.6), ("npe", 0.7))
         for k in range(2)
     ]
-    lines = sbi.markdown(records)
+    lines = sbi.markdown(records, Own.published)
     assert "| | brenier | npe | NPE as published |" in lines
     assert "| slcp, N = 1,000 | **0.650 ± 0.071** | 0.750 ± 0.071 | 0.98 |" in lines
+    lines = sbi.section(Official())(records)
+    assert lines[0] == "## Posteriors from simulations, on the observations of sbibm"
+    assert "| | brenier | npe | NPE | 5 NPE | TabPFN | NLE | transformer |" in lines
+    cells = "0.968 | 0.965 | 0.895 | 0.904 |  |"
+    assert f"| slcp, N = 1,000 | **0.650 ± 0.071** | 0.750 ± 0.071 | {cells}" in lines
     assert "| slcp, N = 1,000 | 3 | 3 |" in lines
     assert not any("max_seconds" in line for line in lines)
 
@@ -234,7 +240,9 @@ def test_fits_without_time_are_named():
     records = [
         {**shared, "peer": peer, "observation": 0, "chosen": own} for peer, own in chosen.items()
     ]
-    assert sbi.markdown(records)[-1] == "Ended by `max_seconds`: slcp, N = 1,000, brenier (3 s)."
+    assert (
+        sbi.markdown(records, {})[-1] == "Ended by `max_seconds`: slcp, N = 1,000, brenier (3 s)."
+    )
 
 
 def test_draws_outside_of_the_box_are_made_anew():

@@ -42,6 +42,7 @@ REASONS = {
         "neighbours and places that are looked at to tell pieces apart, and what is chance",
     ),
     "training/mixture.py": ({0.05}, "shares too little to tell"),
+    "training/piece_flows.py": ({1e-3}, "responsibility of next to nothing: a row is none of it"),
     "training/pool.py": ({1e-9, 10_000}, "where the climb to the only maximum ends"),
     "estimators/mixture.py": (
         {5, 100, 1e-9},

@@ -41,7 +41,8 @@ REASONS = {
         {5, 6.0, 48, 0.01},
         "neighbours and places that are looked at to tell pieces apart, and what is chance",
     ),
-    "training/mixture.py": ({0.05}, "shares too little to tell"),
+    "training/pooling.py": ({0.05}, "shares too little to tell"),
+    "training/piece_flows.py": ({1e-3}, "responsibility of next to nothing: a row is none of it"),
     "training/pool.py": (
         {5, 1e-9, 10_000},
         "parts of a cross-validation; where the climb to the only maximum ends",

@@ -435,7 +435,7 @@ KindOption = Annotated[
     Kind,
     typer.Option(
         "--kind",
-        help="One flow; a mixture of it and of Gaussians, for data in pieces or on thin shapes, also "
+        help="One flow; a mixture of it and others, for data in pieces or on thin shapes, also "
         "with --given; or what held-out rows take of flows of one to three maps and the mixture.",
     ),
 ]

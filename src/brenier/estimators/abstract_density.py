@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -141,12 +141,12 @@ class AbstractDensity(BaseEstimator, ABC):
         """Return log p of checked rows (nats)."""
         return in_batches(log_density, self.flow_, X)
 
-    def _more_arrays(self) -> dict[str, np.ndarray]:
-        """Return what a model file holds besides the flow and the baseline."""
-        return {}
+    def _more_to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what metadata and arrays a model file holds besides the flow and the baseline."""
+        return {}, {}
 
-    def _take_more(self, shelf: Shelf) -> None:
-        """Set the attributes that are made of these arrays."""
+    def _take_more(self, metadata: Mapping[str, Any], shelf: Shelf) -> None:
+        """Set the attributes that are made of these."""
 
     @abstractmethod
     def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:

@@ -9,7 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.mixture import ConvexPotentialMixture
 from brenier.estimators.parameters import composed_settings_of
-from brenier.flow.mixture import FlowMixture
 from brenier.training.choice import fit_any
 from brenier.training.fit import Model
 from brenier.training.mixture import MixtureModel
@@ -30,7 +29,7 @@ n_iter_no_change, validation_fraction, judge_fraction, n_estimators, random_stat
         Fitted.
     """
 
-    chosen_mixture_: FlowMixture | None
+    _model: Model | MixtureModel
 
     @property
     def _recipe(self) -> Callable[..., Any]:
@@ -41,20 +40,20 @@ n_iter_no_change, validation_fraction, judge_fraction, n_estimators, random_stat
         """The estimator of the kind that was chosen, fitted."""
         check_is_fitted(self)
         own = self.get_params(deep=False)
-        if self.chosen_mixture_ is None:
-            chosen = ConvexPotentialFlow(**own, n_maps=self.report_.n_maps)
-        else:
+        if isinstance(self._model, MixtureModel):
             chosen = ConvexPotentialMixture(**own)
-            chosen.mixture_ = self.chosen_mixture_
-        for name in ("flow_", "baseline_", "report_", "n_iter_", "n_features_in_"):
+            chosen._keep(self._model)
+        else:
+            chosen = ConvexPotentialFlow(**own, n_maps=self.report_.n_maps)
+            chosen._keep(self._model)
+        for name in ("report_", "n_iter_", "n_features_in_"):
             setattr(chosen, name, getattr(self, name))
         if hasattr(self, "feature_names_in_"):
             chosen.feature_names_in_ = self.feature_names_in_
         return chosen
 
     def _keep(self, model: Model | MixtureModel) -> None:
-        self.flow_, self.baseline_ = model.flow, model.gaussian
-        self.chosen_mixture_ = model.mixture if isinstance(model, MixtureModel) else None
+        self.flow_, self.baseline_, self._model = model.flow, model.gaussian, model
 
 
 def fit_auto(

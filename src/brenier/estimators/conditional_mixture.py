@@ -1,6 +1,6 @@
 """The density of targets given a context as a mixture: in pieces, bent, or on thin shapes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -231,10 +231,10 @@ class ConditionalConvexPotentialMixture(AbstractConditionalDensity):
     def _density(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
         return self.mixture_.log_density(X)
 
-    def _more_arrays(self) -> dict[str, np.ndarray]:
+    def _more_to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         mixture, gaussians = self.mixture_, self.mixture_.gaussians
         of_flow = [] if mixture.flows else [0.0]
-        return {
+        return {}, {
             "mixture.shares": np.concatenate([of_flow, mixture.shares]),
             "mixture.sizes": gaussians.sizes.astype(float),
             "mixture.weights": gaussians.weights,
@@ -242,7 +242,7 @@ class ConditionalConvexPotentialMixture(AbstractConditionalDensity):
             "mixture.factors": gaussians.joint.factors,
         }
 
-    def _take_more(self, shelf: Shelf) -> None:
+    def _take_more(self, metadata: Mapping[str, Any], shelf: Shelf) -> None:
         flow, n = self.flow_, self.flow_.n
         M, d = shelf.length("mixture.sizes", least=0), n_columns(flow)
         sizes = shelf.take("mixture.sizes", M, law=COUNTS).astype(int)

@@ -37,7 +37,8 @@ def save_estimator(estimator: Any, path: str | PathLike, *, with_probes: bool = 
 def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any], Arrays]:
     """Return metadata and arrays of a fitted estimator of one flow; without probes, no rows."""
     arrays, structure = flow_to_arrays(estimator.flow_)
-    arrays |= gaussian_to_arrays(estimator.baseline_) | estimator._more_arrays()
+    more, more_arrays = estimator._more_to_file()
+    arrays |= gaussian_to_arrays(estimator.baseline_) | more_arrays
     probes = _probes(estimator.flow_) if with_probes else _no_probes(estimator.flow_)
     arrays |= {"probes": probes, "probe_log_density": _log_density(estimator, probes)}
     names = {key: names_in(estimator, attribute) for attribute, key in NAMES}
@@ -48,6 +49,7 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
         "structure": structure,
         "report": _shortened(estimator.report_),
         **names,
+        **more,
         **constants_to_file(estimator),
     }
     return metadata, arrays

@@ -1,7 +1,7 @@
 """The density of all columns as a mixture: where data come in pieces, or on thin shapes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from brenier.estimators.abstract_joint import AbstractJoint
+from brenier.estimators.component import Component
 from brenier.estimators.normal import (
     check_n_samples,
     checked_labels,
@@ -24,8 +25,11 @@ from brenier.estimators.tables import as_asked, column_names
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
-from brenier.flow.shelf import NONNEGATIVE, Shelf, check_triangular
+from brenier.flow.rebuild import entry, is_conditional, take_flow
+from brenier.flow.shelf import NONNEGATIVE, NUMBERS, Shelf, check_triangular
+from brenier.flow.storage import flow_to_arrays
 from brenier.training.mixture import MixtureModel, fit_mixture
+from brenier.training.report import Certificate
 from brenier.training.settings import default_settings
 
 _DEFAULT = default_settings()
@@ -33,59 +37,20 @@ _DEFAULT = default_settings()
 NOT_OF_MIXTURES = ("n_maps", "n_init", "algorithm")
 # Times that normal points without a preimage are drawn again.
 MOST_DRAWS = 100
+# What a model file calls the structures of flows besides the one that all models have.
+COMPONENTS = "components"
 # Rounding of a sum of weights.
 WHOLE = 1e-9
-
-
-@dataclass(frozen=True)
-class Component:
-    """One component of a mixture.
-
-    Attributes
-    ----------
-    mixture : FlowMixture
-        The mixture.
-    k : int
-        Which of its components, in the order of their weights.
-    """
-
-    mixture: FlowMixture
-    k: int
-
-    @property
-    def weight(self) -> float:
-        """Its weight."""
-        return float(self.mixture.weights[self.k])
-
-    @property
-    def flow(self) -> ConvexFlow | None:
-        """The flow that it is; None for a Gaussian."""
-        place = self.mixture.order[self.k]
-        return self.mixture.flows[place] if place < len(self.mixture.flows) else None
-
-    def score_samples(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
-        """Return its log-density of every row (nats)."""
-        return self.mixture.log_densities(np.asarray(X, float))[:, self.k]
-
-    def transform(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
-        """Return the rows' images under its map."""
-        X = np.asarray(X, float)
-        return self.mixture.images(X, np.full(len(X), self.k))
-
-    def inverse_transform(self, Z: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
-        """Return the rows whose images are given; NaN where none was found."""
-        Z = np.asarray(Z, float)
-        X, converged, _ = self.mixture.preimages(Z, np.full(len(Z), self.k))
-        return np.where(converged[:, None], X, np.nan)
 
 
 class ConvexPotentialMixture(AbstractJoint):
     """Density of a table of samples that come in pieces, or lie on thin shapes.
 
     A convex potential flow, and Gaussian mixtures of 1 to 64 components from several starts, pooled
-    with the weights that are the best on held-out rows (stacking of densities [1]_). A single flow
-    cannot tear, and puts a bridge between separate pieces; Gaussians can, and of many mixtures each
-    errs elsewhere. Where the data are smooth and whole, the flow has most of the weight.
+    with the weights that are the best on held-out rows (stacking of densities [1]_). Where this
+    density has 2 to 8 connected pieces, a mixture with a flow for each of them is pooled too. A
+    single flow cannot tear, and puts a bridge between separate pieces; mixtures can, and each errs
+    elsewhere. Where the data are smooth and whole, the flow has most of the weight.
 
     Parameters
     ----------
@@ -121,7 +86,7 @@ class ConvexPotentialMixture(AbstractJoint):
     pieces_ : (K,)
         Which connected piece of the density every component belongs to: what `predict` tells.
         Between two pieces the density dips to half of the lower peak or less, and lower where it
-        is learnt from few rows. -1 for the flow, which may lie over several.
+        is learnt from few rows. -1 for `flow_`, which may lie over several.
     flow_ : ConvexFlow
         The flow alone.
     baseline_ : AbstractGaussian
@@ -209,13 +174,23 @@ class ConvexPotentialMixture(AbstractJoint):
 
     @property
     def pieces_(self) -> Int[np.ndarray, " K"]:
-        """Which connected piece of the density every component belongs to; -1 for the flow."""
+        """Which connected piece of the density every component belongs to; -1 for `flow_`."""
         return self.mixture_.pieces
 
     @property
     def components_(self) -> list[Component]:
         """The components, in the order of their weights."""
-        return [Component(self.mixture_, k) for k in range(len(self.weights_))]
+        return [
+            Component(self.mixture_, k, self._certificate(k)) for k in range(len(self.weights_))
+        ]
+
+    def _certificate(self, k: int) -> Certificate | None:
+        place = self.mixture_.order[k]
+        if place >= len(self.mixture_.flows):
+            return None
+        if self.mixture_.flows[place] is self.flow_:
+            return self.report_.certificate
+        return self._certificates[place]
 
     def fit_predict(self, X, y=None, **parameters) -> Int[np.ndarray, " N"]:
         """Fit, and return the connected piece that every row is of; parameters as of `fit`."""
@@ -232,7 +207,7 @@ class ConvexPotentialMixture(AbstractJoint):
         Returns
         -------
         (N, P)
-            Summing to one; the heaviest piece comes first. The Gaussians decide.
+            Summing to one; the heaviest piece comes first. All components but `flow_` decide.
         """
         check_is_fitted(self)
         return self.mixture_.piece_responsibilities(self._rows(X))
@@ -330,33 +305,73 @@ class ConvexPotentialMixture(AbstractJoint):
     def _keep(self, model: MixtureModel) -> None:
         super()._keep(model)
         self.mixture_ = model.mixture
+        self._certificates = model.certificates
 
     def _density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         return self.mixture_.log_density(X)
 
-    def _more_arrays(self) -> dict[str, np.ndarray]:
+    def _more_to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         mixture = self.mixture_
-        of_flow = [] if mixture.flows else [0.0]
-        return {
-            "mixture.weights": np.concatenate([of_flow, mixture.raw_weights]),
+        # The flow alone comes first, with weight zero where it is left out.
+        has_flow = bool(mixture.flows) and mixture.flows[0] is self.flow_
+        left_out = [] if has_flow else [0.0]
+        arrays = {
+            "mixture.weights": np.concatenate([left_out, mixture.raw_weights]),
             "mixture.means": mixture.gaussians.means,
             "mixture.factors": mixture.gaussians.factors,
-            "mixture.pieces": mixture.raw_pieces[len(mixture.flows) :].astype(float),
+            "mixture.pieces": mixture.raw_pieces[has_flow:].astype(float),
         }
+        structures = []
+        for k, flow in enumerate(mixture.flows[has_flow:]):
+            own, structure = flow_to_arrays(flow)
+            structures.append(structure)
+            certificate = self._certificates[has_flow + k]
+            if certificate is not None:
+                own["certificate"] = np.array(astuple(certificate))
+            arrays |= {f"mixture.{k}.{name}": array for name, array in own.items()}
+        return {COMPONENTS: structures}, arrays
 
-    def _take_more(self, shelf: Shelf) -> None:
-        K, n = shelf.length("mixture.weights"), self.flow_.n
+    def _take_more(self, metadata: Mapping[str, Any], shelf: Shelf) -> None:
+        taken = [
+            self._taken(shelf.part(f"mixture.{k}."), structure)
+            for k, structure in enumerate(entry(metadata, COMPONENTS, list))
+        ]
+        others, certificates = [flow for flow, _ in taken], [found for _, found in taken]
+        K, n, n_flows = shelf.length("mixture.weights"), self.flow_.n, 1 + len(others)
         weights = shelf.take("mixture.weights", K, law=NONNEGATIVE)
-        means = shelf.take("mixture.means", K - 1, n)
-        factors = shelf.take("mixture.factors", K - 1, n, n)
+        means = shelf.take("mixture.means", K - n_flows, n)
+        factors = shelf.take("mixture.factors", K - n_flows, n, n)
         pieces = _pieces(shelf.take("mixture.pieces", K - 1))
         check_triangular(factors, "mixture.factors")
         if abs(weights.sum() - 1.0) > WHOLE or not (weights[1:] > 0).all():
             raise ValueError("Expected positive mixture.weights that sum to one; got others.")
-        flows, raw = ((self.flow_,), weights) if weights[0] else ((), weights[1:])
-        gaussians = Gaussians(means, factors)
-        pieces = np.concatenate([np.full(len(flows), -1), pieces])
-        self.mixture_ = FlowMixture(flows, self.flow_.preprocessing, gaussians, raw, pieces)
+        flows, pieces = (self.flow_, *others), np.concatenate([[-1], pieces])
+        # Where the flow is left out it comes first, with weight zero.
+        kept = slice(int(weights[0] == 0), None)
+        self._certificates = (None, *certificates)[kept]
+        self.mixture_ = FlowMixture(
+            flows[kept],
+            self.flow_.preprocessing,
+            Gaussians(means, factors),
+            weights[kept],
+            pieces[kept],
+        )
+
+    def _taken(self, shelf: Shelf, structure: Any) -> tuple[ConvexFlow, Certificate | None]:
+        """Return one of the flows in a file, of as many columns as the first; its certificate."""
+        if not isinstance(structure, Mapping) or is_conditional(structure):
+            raise ValueError(
+                f"Expected components that are joint densities; got {structure!r:.80}."
+            )
+        certificate = None
+        if "certificate" in shelf:
+            numbers = shelf.take("certificate", len(fields(Certificate)), law=NUMBERS)
+            certificate = Certificate(*numbers.tolist())
+        flow = take_flow(shelf, structure)
+        shelf.end()
+        if flow.n != self.flow_.n:
+            raise ValueError(f"Expected components of {self.flow_.n} columns; got {flow.n}.")
+        return flow, certificate
 
 
 def _pieces(numbers: Float[np.ndarray, " G"]) -> Int[np.ndarray, " G"]:

@@ -77,7 +77,7 @@ def _rebuilt(
     estimator = kind(**_settings(entry(metadata, "parameters", Mapping)))
     estimator.flow_ = flow = take_flow(shelf, structure)
     estimator.baseline_ = take_gaussian(shelf, flow)
-    estimator._take_more(shelf)
+    estimator._take_more(metadata, shelf)
     n_probes, d = shelf.length("probes", least=0), n_columns(flow)
     probes = shelf.take("probes", n_probes, d)
     expected = shelf.take("probe_log_density", n_probes, law=NUMBERS)

@@ -105,6 +105,11 @@ class Shelf:
         del self._left[name]
         return array
 
+    def part(self, prefix: str) -> "Shelf":
+        """Take off all arrays whose names begin so, as a shelf of their own without that."""
+        names = [name for name in self._left if name.startswith(prefix)]
+        return Shelf({name.removeprefix(prefix): self._left.pop(name) for name in names})
+
     def end(self) -> None:
         """Raise `ValueError` if arrays are left that nobody took."""
         if self._left:

@@ -23,9 +23,10 @@ from brenier.status import FitStatus
 from brenier.training.cross_fit import are_crossed
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Model, Potentials, begin, concluded, heldout_of, train
-from brenier.training.mixture import MixtureModel, Pool, concluded_mixture, gaussian_pool
+from brenier.training.mixture import MixtureModel, concluded_mixture, mixture_pool
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.pool import unseen_log_density
+from brenier.training.pooling import Pool
 from brenier.training.report import MeanAndError
 from brenier.training.session import Session
 from brenier.training.settings import Settings
@@ -169,14 +170,14 @@ def fit_any(
     table = _Table(rows, validation, family, bounds, session)
     single = table.trained(settings)
     choice = _maps(table, settings, composed, single)
-    pools = [] if _is_over(session) else _results(partial(gaussian_pool, single, session), session)
-    if not pools or pools[0] is None:
+    pool = None if _is_over(session) else mixture_pool(single, family, bounds, session)
+    if pool is None:
         return _flow(_final(choice, table, composed), session, discrete)
-    lead = _of_mixture(choice, single, pools[0])
+    lead = _of_mixture(choice, single, pool)
     choice = replace(choice, leads=(*choice.leads, lead))
     if not lead.is_clear(settings):
         return _flow(_final(choice, table, composed), session, discrete)
-    model = concluded_mixture(single, pools[0], session, discrete)
+    model = concluded_mixture(single, pool, session, discrete)
     return replace(model, report=replace(model.report, choice=choice.words(MIXTURE)))
 
 

@@ -28,8 +28,8 @@ from brenier.training.families import AbstractFamily
 from brenier.training.fit import Potentials, begin, heldout_of, train
 from brenier.training.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
 from brenier.training.likelihood import gaussian_log_density, model_log_density
-from brenier.training.mixture import Pool, measured_under, pooled, report_of_pool
 from brenier.training.phases import SUMMING, Listener
+from brenier.training.pooling import Pool, measured_under, pooled, report_of_pool
 from brenier.training.report import FitReport
 from brenier.training.session import Session
 from brenier.training.settings import Settings

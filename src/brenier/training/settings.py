@@ -333,6 +333,11 @@ class Settings:
         1e-6, "added to a component's variances, in those of the whitened data; scikit-learn's"
     )
     negligible_component: float = _number(1e-4, "weight below which a component is left out")
+    most_pieces: int = _number(8, "connected pieces up to which each has a flow", "Flows of pieces")
+    piece_decay: float = _number(1e-2, "weight decay of such a flow", "Flows of pieces")
+    piece_iterations: int = _number(
+        30, "iterations of its run, which no held-out rows end", "Flows of pieces"
+    )
     negligible_mixture: float = _number(
         1e-2,
         "given a context, weight below which the mixtures of one size and start, or the flow, are "

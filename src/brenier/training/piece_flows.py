@@ -1,0 +1,178 @@
+r"""Flows of pieces: a mixture of one flow for each connected piece of a density, to be pooled.
+
+    p(x) = sum_k pi_k p_k(x),    pi_k = sum_j omega_j r_jk / sum_j omega_j.
+
+A single flow has to bridge what lies apart, and of Gaussians it takes many to bend. Where the
+density so far has several pieces, rows count for each of them by their responsibilities r_jk in it,
+and a flow is fitted to rows of these weights: on the same folds, with coordinates of the piece's
+own, and of each fold one run of one decay, whose potentials are averaged. It is the first step of
+expectation maximisation: where pieces are apart, further ones change nothing. Runs have a fixed
+length and know nothing of the held-out rows, of which a piece has few, so that these judge rightly
+how much of the mixture there should be. Pieces of too few rows are left to the Gaussians.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp
+
+from brenier.data.bounds import Bounds
+from brenier.data.rows import Split, WeightedRows
+from brenier.flow.evaluation import in_batches, log_density
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.mixture import FlowMixture
+from brenier.flow.preprocessing import AbstractPreprocessing
+from brenier.training.candidate import Trained
+from brenier.training.ensemble import average, train_potentials
+from brenier.training.families import AbstractFamily
+from brenier.training.fit import Potentials
+from brenier.training.folds import Fold, preprocessed
+from brenier.training.report import Certificate
+from brenier.training.session import Session
+from brenier.training.settings import Settings
+
+# Responsibility up to which a row is none of a piece's.
+LEAST_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class PieceFlow:
+    """The flow of one piece.
+
+    Attributes
+    ----------
+    piece : int
+        Which.
+    flow : ConvexFlow
+        Its density: the average of what the folds have learnt.
+    of_folds : tuple of F ConvexFlow
+        What each of them has learnt.
+    shares : (F,)
+        Its share of every fold's training rows.
+    certificate : Certificate or None
+        Of the fold that has learnt most; None of a Gaussian.
+    """
+
+    piece: int
+    flow: ConvexFlow
+    of_folds: tuple[ConvexFlow, ...]
+    shares: Float[np.ndarray, " F"]
+    certificate: Certificate | None
+
+    @staticmethod
+    def of(
+        piece: int,
+        trained: Sequence[Trained],
+        preprocessing: AbstractPreprocessing,
+        folds: Sequence[Fold],
+    ) -> "PieceFlow":
+        """Return that of what was trained on the piece's rows of the folds of all rows."""
+        leader = max(trained, key=lambda one: one.train_log_likelihood)
+        of_folds = tuple(ConvexFlow(preprocessing, one.map) for one in trained)
+        flow = ConvexFlow(preprocessing, average([one.map for one in trained]))
+        own = [np.sum(one.fold.data.train.weights) for one in trained]
+        whole = [np.sum(fold.data.train.weights) for fold in folds]
+        return PieceFlow(piece, flow, of_folds, np.divide(own, whole), leader.certificate)
+
+
+@dataclass(frozen=True)
+class FlowsOfPieces:
+    """The mixture of the flows of pieces.
+
+    Attributes
+    ----------
+    parts : tuple of PieceFlow
+        One of each piece that has rows enough.
+    """
+
+    parts: tuple[PieceFlow, ...]
+
+    @property
+    def weights(self) -> Float[np.ndarray, " K"]:
+        """The flows' weights, summing to one."""
+        shares = np.array([np.mean(part.shares) for part in self.parts])
+        return shares / np.sum(shares)
+
+    def log_density(self, X: Float[np.ndarray, "N n"], fold: int) -> Float[np.ndarray, " N"]:
+        """Return log p of rows, data units, under what one of the folds has learnt (nats)."""
+        shares = np.array([part.shares[fold] for part in self.parts])
+        flows = (part.of_folds[fold] for part in self.parts)
+        terms = np.stack([in_batches(log_density, flow, X) for flow in flows], axis=1)
+        return np.asarray(logsumexp(terms + np.log(shares / np.sum(shares)), axis=1))
+
+
+def fit_flows_of_pieces(
+    mixture: FlowMixture,
+    potentials: Potentials,
+    family: AbstractFamily,
+    bounds: Bounds,
+    session: Session,
+) -> FlowsOfPieces | None:
+    """Return a flow for each of several pieces; None where there is but one, or no time.
+
+    Call it where float64 is enabled.
+
+    Parameters
+    ----------
+    mixture : FlowMixture
+        The density so far.
+    potentials : Potentials
+        Of the flow of all rows, whose folds with held-out rows are trained on.
+    family : AbstractFamily
+        What kind of density a flow is.
+    bounds : Bounds
+        Of the columns.
+    session : Session
+        The fit's.
+    """
+    settings, parts = _of_a_piece(potentials.settings), []
+    if not 1 < mixture.n_pieces <= settings.most_pieces:
+        return None
+    whole = [one.fold for one in potentials.deciding]
+    for piece in range(mixture.n_pieces):
+        counts = partial(_counted, mixture, piece)
+        folds = [counts(fold.data.train[: settings.whole_rows]) for fold in whole]
+        if not all(settings.are_enough(rows.effective_size, mixture.n) for rows in folds):
+            continue
+        if session.is_late or session.clock.stop.is_set():
+            return None
+        preprocessing = family.preprocessing(counts(potentials.table.rows), bounds, settings)
+        trained = _trained(folds, preprocessing, family, settings, session)
+        if len(trained) < len(folds) or any(one.out_of_time for one in trained):
+            return None
+        parts.append(PieceFlow.of(piece, trained, preprocessing, whole))
+    return FlowsOfPieces(tuple(parts)) if parts else None
+
+
+def _of_a_piece(settings: Settings) -> Settings:
+    """Return the settings of a piece's flow."""
+    iterations = min(settings.piece_iterations, settings.max_iter)
+    return replace(
+        settings, decay=settings.piece_decay, max_iter=iterations, n_estimators=1, n_init=1
+    )
+
+
+def _counted(mixture: FlowMixture, piece: int, rows: WeightedRows) -> WeightedRows:
+    """Return the rows of a piece, weighted by their responsibilities."""
+    shares = mixture.piece_responsibilities(rows.X)[:, piece]
+    own = shares > LEAST_SHARE
+    return rows[own]._replace(weights=rows.weights[own] * shares[own])
+
+
+def _trained(
+    folds: Sequence[WeightedRows],
+    preprocessing: AbstractPreprocessing,
+    family: AbstractFamily,
+    settings: Settings,
+    session: Session,
+) -> list[Trained]:
+    """Return what is learnt from a piece's rows in every fold, as far as there was time."""
+    made = []
+    for k, rows in enumerate(folds):
+        split = Split(rows)
+        parts = preprocessed(preprocessing, split)
+        made.append(Fold.of(split, *parts, family, settings, session.seed + k))
+    return train_potentials(made, family, settings, session)

@@ -60,7 +60,7 @@ PEERS = {
         (),
         "As brenier-likelihood, but told that slcp's data are four pairs, independent and alike "
         "given the parameters: it learns the density of one pair, from four times as many rows, "
-        "and adds four log-densities. No other column knows this.",
+        "and adds four log-densities. Neither the other columns nor the published ones know this.",
     ),
     "npe": Peer(
         "npe",
@@ -177,8 +177,13 @@ def _line(fit: Fit, records: summary.Records) -> str:
 
 def section(source: AbstractObservations) -> Callable[[summary.Records], list[str]]:
     """Return what makes of records the lines of a section of the page of figures."""
-    head = [f"## {source.title}", "", source.description, ""]
-    return lambda records: [*head, *markdown(records, source.published)]
+
+    def lines(records: summary.Records) -> list[str]:
+        treated = [f"- **{peer}**: {PEERS[peer].treatment}" for peer in summary.peers_in(records)]
+        head = [f"## {source.title}", "", source.description, "", *treated, ""]
+        return [*head, *markdown(records, source.published)]
+
+    return lines
 
 
 def markdown(records: summary.Records, published: Mapping[str, Figures]) -> list[str]:

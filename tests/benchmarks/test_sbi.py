@@ -227,6 +227,7 @@ def test_the_table_marks_the_best_and_shows_what_was_published():
     assert "| slcp, N = 1,000 | **0.650 ± 0.071** | 0.750 ± 0.071 | 0.98 |" in lines
     lines = sbi.section(Official())(records)
     assert lines[0] == "## Posteriors from simulations, on the observations of sbibm"
+    assert lines[4].startswith("- **brenier**: `ConditionalConvexPotentialFlow(")
     assert "| | brenier | npe | NPE | 5 NPE | TabPFN | NLE | transformer |" in lines
     cells = "0.968 | 0.965 | 0.895 | 0.904 |  |"
     assert f"| slcp, N = 1,000 | **0.650 ± 0.071** | 0.750 ± 0.071 | {cells}" in lines

@@ -46,6 +46,15 @@ def test_pieces_are_told_apart_and_nothing_lies_between(mixture, X):
     assert np.mean(drawn[:, 0] > 15) == pytest.approx(1 / 3, abs=0.05)
 
 
+def test_report_says_how_well_pieces_are_told_apart(mixture, X):
+    shares = mixture.predict_proba(X)
+    largest = shares.max(axis=1).mean()
+    said = mixture.report_.pieces
+    assert said.startswith("2; rows are of the likeliest with probability ")
+    assert float(said.split("probability ")[1].split()[0]) == pytest.approx(largest, abs=2e-3)
+    assert float(said.split("entropy ")[1].split()[0]) < 0.01
+
+
 def test_density_is_the_sum_of_the_components(mixture, X):
     parts = [component.score_samples(X) for component in mixture.components_]
     terms = np.stack(parts, axis=1) + np.log(mixture.weights_)

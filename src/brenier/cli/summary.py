@@ -117,6 +117,8 @@ def report_lines(report: "FitReport") -> Lines:
         yield "potentials", f"the weighted sum of {report.n_members}"
     if report.n_components > 1:
         yield "mixture", f"{report.n_components} components: {report.pool}"
+    if report.pieces:
+        yield "pieces", report.pieces
     if report.choice:
         yield "choice", report.choice
     if report.tail:
@@ -178,6 +180,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "discrete": list(report.discrete),
         "n_components": report.n_components,
         "pool": report.pool,
+        "pieces": report.pieces,
         "choice": report.choice,
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,

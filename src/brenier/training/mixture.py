@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import entr
 
 from brenier.data.bounds import Bounds
 from brenier.data.rows import WeightedRows
@@ -24,7 +25,7 @@ from brenier.flow.mixture import FlowMixture
 from brenier.flow.pieces import connected_pieces
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.training.build_report import measure_as_seen
+from brenier.training.build_report import Measured, measure_as_seen, training_rows
 from brenier.training.candidate import Trained
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Potentials, begin, heldout_of, train
@@ -106,11 +107,11 @@ def concluded_mixture(
     session.phases.begin(SUMMING)
     flow, kept, whole = potentials.flow, potentials.kept, potentials.whole
     mixture = _mixture(potentials, pool)
-    measure = partial(measured_under, mixture.log_density, mixture.preprocessing, potentials)
-    results = session.results(measure, session.limits.report)
+    results = session.results(partial(_measured, mixture, potentials), session.limits.report)
     if results:
-        measured = results[0]
+        measured, pieces = results[0]
     else:
+        pieces = ""
         table, settings = potentials.table, potentials.settings
         measured = measure_as_seen(kept, whole, flow.preprocessing, table, settings)
     report = potentials.report(flow, measured, session, discrete)
@@ -119,6 +120,7 @@ def concluded_mixture(
     if pool is not None:
         is_flow = len(mixture.gaussians) == 0
         report = report_of_pool(report, pool, len(mixture.raw_weights), is_flow=is_flow)
+        report = replace(report, pieces=pieces)
     return MixtureModel(mixture, flow, whole.gaussian, report, certificates)
 
 
@@ -179,6 +181,21 @@ def _mixture(potentials: Potentials, pool: Pool | None) -> FlowMixture:
 def _numbered(pieces: Int[np.ndarray, " K"]) -> Int[np.ndarray, " K"]:
     """Return pieces numbered from 0 on, those of which nothing is left out; -1 stays."""
     return np.searchsorted(np.unique(pieces[pieces >= 0]), pieces) - (pieces < 0)
+
+
+def _measured(mixture: FlowMixture, potentials: Potentials) -> tuple[Measured, str]:
+    """Return how likely rows are under the mixture, and how well its pieces are told apart."""
+    measured = measured_under(mixture.log_density, mixture.preprocessing, potentials)
+    if mixture.n_pieces == 1:
+        return measured, "one"
+    rows = training_rows(potentials.kept, potentials.table.rows)
+    rows = rows[: potentials.settings.whole_rows]
+    shares = mixture.piece_responsibilities(rows.X)
+    largest, entropy = rows.mean(shares.max(axis=1)), rows.mean(entr(shares).sum(axis=1))
+    return measured, (
+        f"{mixture.n_pieces}; rows are of the likeliest with probability {largest:.3f} on average, "
+        f"entropy {entropy:.3f} nats"
+    )
 
 
 def _certificates(

@@ -165,6 +165,10 @@ class FitReport:
         Of a mixture.
     pool : str
         How much of a mixture is what, in a clause; nothing of a single flow.
+    pieces : str
+        How many connected pieces a mixture's density has, and how well rows are told apart by
+        them: the mean of a row's largest responsibility, and of their entropy. Nothing of a single
+        flow, or given a context.
     choice : str
         What kind of density was taken, of those that held-out rows chose between, and why, in a
         sentence; nothing where none was to be chosen.
@@ -208,6 +212,7 @@ class FitReport:
     discrete: tuple[str, ...] = ()
     n_components: int = 1
     pool: str = ""
+    pieces: str = ""
     choice: str = ""
 
     def __repr__(self) -> str:

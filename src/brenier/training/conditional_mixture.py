@@ -155,7 +155,9 @@ def _mixture(flow: ConvexFlow, pool: Pool | None, potentials: Potentials) -> Con
     shares = np.where(kept, pool.shares, 0.0) / np.sum(pool.shares[kept])
     kinds, n_folds = np.flatnonzero(kept[1:]).tolist(), len(pool.mixtures)
     parts = [of_fold[k] for of_fold in pool.mixtures for k in kinds]
-    gaussians = ConditionalGaussians.of([tuple(part) for part in parts], d, flow.n)
+    gaussians = ConditionalGaussians.of(
+        [(part.weights, part.gaussians) for part in parts], d, flow.n
+    )
     of_mixtures = np.tile(shares[1:][kinds] / n_folds, n_folds)
     flows, raw = ((flow,), shares[:1]) if kept[0] else ((), shares[:0])
     return ConditionalMixture(

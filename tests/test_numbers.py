@@ -37,6 +37,7 @@ REASONS = {
     "varpro/reduced.py": ({2048, 1e12}, "probes of the Hessian in w at least; what is zero"),
     "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),
     "flow/gaussians.py": ({22}, "numbers in memory at once: no number depends on it"),
+    "flow/conditional_mixture.py": ({1e-9}, "what a quantile can do without"),
     "flow/pieces.py": (
         {5, 6.0, 48, 0.01},
         "neighbours and places that are looked at to tell pieces apart, and what is chance",

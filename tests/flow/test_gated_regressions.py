@@ -94,6 +94,14 @@ def test_one_target_has_a_density_a_distribution_and_quantiles_that_agree(bounds
     assert np.all(np.diff(quantiles, axis=1) > 0)
 
 
+def test_quantiles_far_out_are_those_of_the_widest_component():
+    mixture, _, X = mixture_of(1)
+    for p in (1e-250, 1e-30, 1e-12):
+        quantiles = mixture.quantiles(X, np.array([p]))
+        found = mixture.probabilities(np.column_stack([quantiles, X]))
+        np.testing.assert_allclose(found, p, rtol=1e-6)
+
+
 def test_several_targets_have_a_density_that_integrates_to_one():
     mixture, _, X = mixture_of(2)
     y = np.linspace(-25, 30, 441)

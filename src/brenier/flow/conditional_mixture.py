@@ -24,6 +24,9 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import blocks
 from brenier.flow.preprocessing import AbstractPreprocessing
 
+# Weight of components that a quantile can do without, relative to its probability.
+NEGLIGIBLE = 1e-9
+
 
 @dataclass(frozen=True)
 class ConditionalMixture:
@@ -169,36 +172,51 @@ class ConditionalMixture:
         A quantile of the mixture lies between the least and the largest of the components': there
         a root is sought by Chandrupatla's method, in the coordinates of the Gaussians.
         """
-        k, everyone = len(p), np.repeat(X, len(p), axis=0)
-        p = np.tile(p, len(X))
+        found = np.empty((len(X), len(p)))
+        for part in blocks(len(X), self.n_components * len(p)):
+            found[part] = self._quantiles(X[part], p)
+        return found
 
-        def excess(y: np.ndarray, j: np.ndarray) -> np.ndarray:
-            rows = np.concatenate([self._in_data_units(y[:, None]), everyone[j]], axis=1)
-            return self.probabilities(rows) - p[j]
+    def _quantiles(
+        self, X: Float[np.ndarray, "N q"], p: Float[np.ndarray, " k"]
+    ) -> Float[np.ndarray, "N k"]:
+        """Return quantiles at contexts of which all components fit into memory."""
+        C, F, z = np.asarray(self.preprocessing.context(X)), len(self.flows), ndtri(p)
+        of_flows, weights = np.split(self._weights(C), [F], axis=1)
+        most = _heaviest(weights, NEGLIGIBLE * np.min(np.minimum(p, 1.0 - p)))
+        weights = np.take_along_axis(weights, most, axis=1)
+        total = np.sum(of_flows, axis=1, keepdims=True) + np.sum(weights, axis=1, keepdims=True)
+        of_flows, weights = of_flows / total, weights / total
+        means = np.take_along_axis(self.gaussians.means(C)[..., 0], most, axis=1)
+        sd = self.gaussians.residuals.factors[most, 0, 0]
 
-        low, high = self._brackets(everyone, p)
-        roots = find_root(excess, (low, high), args=(np.arange(len(p)),))
-        return self._in_data_units(np.asarray(roots.x)[:, None]).reshape(len(X), k)
+        def excess(y: np.ndarray, j: np.ndarray, p: np.ndarray) -> np.ndarray:
+            below = ndtr((y[:, None] - means[j]) / sd[j])
+            found = np.einsum("jk,jk->j", weights[j], below) - p
+            for k, flow in enumerate(self.flows):
+                rows = np.concatenate([self._in_data_units(y[:, None]), X[j]], axis=1)
+                found += of_flows[j, k] * ndtr(in_batches(transform, flow, rows)[:, 0])
+            return found
 
-    def _brackets(
-        self, X: Float[np.ndarray, "N q"], p: Float[np.ndarray, " N"]
-    ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-        """Return the least and the largest quantile of components, and a little beyond."""
-        C, z = np.asarray(self.preprocessing.context(X)), ndtri(p)
-        low, high = np.full(len(X), np.inf), np.full(len(X), -np.inf)
-        for flow in self.flows:
-            Y, _ = in_batches(inverse, flow, np.concatenate([z[:, None], X], axis=1))
-            own = self._preprocessed(np.concatenate([Y, X], axis=1))[0][:, 0]
-            low, high = np.fmin(low, own), np.fmax(high, own)
-        sd = self.gaussians.residuals.factors[:, 0, 0]
-        for part in self._blocks(len(X)):
-            own = self.gaussians.means(C[part])[..., 0] + z[part, None] * sd
-            there = self.gaussians.gates(C[part]) > 0
-            least = np.min(own, axis=1, where=there, initial=np.inf)
-            largest = np.max(own, axis=1, where=there, initial=-np.inf)
-            low[part], high[part] = np.fmin(low[part], least), np.fmax(high[part], largest)
+        j, ps, zs = np.repeat(np.arange(len(X)), len(p)), np.tile(p, len(X)), np.tile(z, len(X))
+        quantiles = np.concatenate(
+            [
+                *(self._of_flow(flow, X[j], zs) for flow in self.flows),
+                means[j] + zs[:, None] * sd[j],
+            ],
+            axis=1,
+        )
+        low, high = np.min(quantiles, axis=1), np.max(quantiles, axis=1)
         little = np.sqrt(np.finfo(float).eps) * (1.0 + np.abs(low) + np.abs(high))
-        return low - little, high + little
+        roots = find_root(excess, (low - little, high + little), args=(j, ps))
+        return self._in_data_units(np.asarray(roots.x)[:, None]).reshape(len(X), len(p))
+
+    def _of_flow(
+        self, flow: ConvexFlow, X: Float[np.ndarray, "N q"], z: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, "N 1"]:
+        """Return what a flow carries to z at every context, in the Gaussians' coordinates."""
+        Y, _ = in_batches(inverse, flow, np.concatenate([z[:, None], X], axis=1))
+        return self._preprocessed(np.concatenate([Y, X], axis=1))[0]
 
     def _terms(self, rows: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N K"]:
         """Return the logarithm of every component's weight and density."""
@@ -235,6 +253,13 @@ class ConditionalMixture:
         """Return rows in blocks, on which all components together fit into memory."""
         columns = self.gaussians.joint.means.shape[1]
         return blocks(N, self.n_components * columns)
+
+
+def _heaviest(weights: Float[np.ndarray, "N G"], least: float) -> Int[np.ndarray, "N g"]:
+    """Return as many components of every row, by weight, as leave less than so much to others."""
+    order = np.argsort(-weights, axis=1)
+    left = np.cumsum(np.take_along_axis(weights, order, axis=1)[:, ::-1], axis=1)[:, ::-1]
+    return order[:, : int(np.max(np.sum(left > least, axis=1), initial=0))]
 
 
 def _places(weights: Float[np.ndarray, "N K"], u: Float[np.ndarray, "N k"]) -> np.ndarray:

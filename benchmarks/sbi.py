@@ -62,6 +62,13 @@ PEERS = {
         "given the parameters: it learns the density of one pair, from four times as many rows, "
         "and adds four log-densities. Neither the other columns nor the published ones know this.",
     ),
+    "brenier-mixture": Peer(
+        "convex_mixture",
+        "mixture_posterior",
+        (),
+        "`ConditionalConvexPotentialMixture(n_maps=2, random_state=seed).fit(x, theta)`, draws as "
+        "of brenier-composed.",
+    ),
     "npe": Peer(
         "npe",
         "npe",

@@ -40,6 +40,16 @@ def composed_posterior(
 ) -> Posterior:
     """Fit a composition to theta given its data; draws outside of the box are made anew."""
     flow = ConditionalConvexPotentialFlow(n_maps=2, max_seconds=max_seconds, random_state=seed)
+    return inside_posterior(flow, simulations, seed, max_seconds)
+
+
+def inside_posterior(
+    flow: Any,
+    simulations: Simulations,
+    seed: int,
+    max_seconds: float | None,
+) -> Posterior:
+    """Fit theta given its data, without a box; draws outside of it are made anew."""
     flow.fit(simulations.data, simulations.theta)
     low, high = np.array(simulations.bounds).T
     # With the estimator's own seed every round of draws would be the same.
@@ -88,6 +98,6 @@ def _parts(data: np.ndarray, number: int) -> np.ndarray:
     return data.reshape(len(data) * number, -1)
 
 
-def _chosen(flow: ConditionalConvexPotentialFlow, max_seconds: float | None) -> dict[str, Any]:
+def _chosen(flow: Any, max_seconds: float | None) -> dict[str, Any]:
     report = flow.report_
     return {"decay": report.decay, "status": report.status.value, "max_seconds": max_seconds}

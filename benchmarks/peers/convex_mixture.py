@@ -3,8 +3,9 @@
 import numpy as np
 
 from benchmarks.data import Split
-from benchmarks.peers.protocol import Clock, Fitted
-from brenier import ConvexPotentialMixture, fit_auto
+from benchmarks.peers.convex import inside_posterior
+from benchmarks.peers.protocol import Clock, Fitted, Posterior, Simulations
+from brenier import ConditionalConvexPotentialMixture, ConvexPotentialMixture, fit_auto
 
 
 def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -22,6 +23,16 @@ def auto(rows: Split, seed: int, clock: Clock) -> Fitted:
     model = fit_auto(rows.train, validation_data=valid, random_state=seed)
     chosen = {"kind": type(model).__name__, "maps": model.report_.n_maps}
     return Fitted(model.score_samples, model.sample, clock(), chosen)
+
+
+def mixture_posterior(
+    simulations: Simulations, seed: int, max_seconds: float | None = None
+) -> Posterior:
+    """Fit a mixture with a composition of two maps to theta given its data."""
+    mixture = ConditionalConvexPotentialMixture(
+        n_maps=2, max_seconds=max_seconds, random_state=seed
+    )
+    return inside_posterior(mixture, simulations, seed, max_seconds)
 
 
 def labels(X: np.ndarray, seed: int) -> np.ndarray:

@@ -158,6 +158,8 @@ class _Target:
         values = np.full(len(theta), -np.inf)
         inside = np.all((theta > self.low) & (theta < self.high), axis=1)
         values[inside] = self.log_likelihood(theta[inside])
+        # No number is no likelihood.
+        values[np.isnan(values)] = -np.inf
         return Population(theta, values)
 
     def moved(self, population: Population, power: float) -> Population:

@@ -46,6 +46,7 @@ FRACTIONS = ("validation_fraction", "judge_fraction")
         "fit x.csv --kind mixture --whiten none",
         "fit x.csv --kind mixture --thesis",
         "fit x.csv --kind auto --n-maps 2",
+        "fit x.csv --kind mixture --given a --n-maps auto",
         "fit x.csv --kind auto --given a",
         "fit x.csv --n-maps 0",
         "fit x.csv --n-maps some",

@@ -3,11 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from small_fits import assert_same_fit, ends_early
 from terminal import done
 
 from brenier import ConvexPotentialFlow, ConvexPotentialMixture, fit_auto, load
+from brenier.data.rows import WeightedRows
+from brenier.estimators.auto import AutoDensity
+from brenier.estimators.parameters import settings_of
+from brenier.training.choice import Lead
+from brenier.training.fit import Model
 
 pytestmark = ends_early
 # More than few, of which no kind but the single map is tried.
@@ -67,6 +73,40 @@ def test_thin_shapes_have_several_maps():
         density, ConvexPotentialFlow(**SMALL | {"n_maps": n_maps}).fit(thin()), thin(seed=1)
     )
     assert density.score(thin(seed=1)) > ConvexPotentialFlow(**SMALL).fit(thin()).score(thin(1))
+
+
+def test_compositions_are_not_averaged():
+    # Such a fit could not be loaded, nor made again.
+    settings = SMALL | {"n_estimators": 2}
+    model = ConvexPotentialFlow(**SMALL | {"n_maps": 2, "n_init": 1}).fit(thin())
+    auto = AutoDensity(**settings)
+    auto._keep(Model(model.flow_, model.baseline_, model.report_))
+    auto.report_, auto.n_iter_, auto.n_features_in_ = model.report_, 1, 2
+    assert auto.chosen_.n_estimators is None
+    clone(auto.chosen_)._validate_params()
+    assert settings_of(auto.chosen_, conditional=False).n_maps == 2
+
+
+def test_one_row_to_choose_by_says_nothing():
+    density = fit_auto(in_pieces(), validation_data=in_pieces(1)[:1], **SMALL)
+    assert type(density) is ConvexPotentialFlow
+    assert density.report_.choice.startswith("Taken: one map, two maps above one map by")
+
+
+def test_few_rows_may_be_a_mixture():
+    density = fit_auto(in_pieces()[:200], **SMALL)
+    assert type(density) is ConvexPotentialMixture
+    assert "maps" not in density.report_.choice.split(", ")[1].replace("one map", "")
+
+
+def test_rows_of_a_chain_count_as_blocks():
+    rng = np.random.default_rng(0)
+    difference, block = rng.normal(size=40), np.repeat(np.arange(20), 2)
+    difference = difference[block]
+    rows = WeightedRows(np.zeros((40, 1)), np.ones(40), np.linspace(0, 0.9, 40), block, 2.0)
+    of_blocks = Lead.of("a", "b", difference, rows).nats
+    of_rows = Lead.of("a", "b", difference, rows._replace(block=None)).nats
+    assert of_blocks.standard_error > 1.3 * of_rows.standard_error
 
 
 def test_few_rows_and_none_held_out_have_one_map():

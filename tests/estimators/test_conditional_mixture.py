@@ -116,6 +116,16 @@ def test_several_bounded_targets_stay_inside_and_have_a_mean():
         bounded.quantile(X, 0.5)
 
 
+def test_quantiles_near_a_bound_are_numbers():
+    rng = np.random.default_rng(0)
+    X, p = rng.uniform(size=(N, 1)), [1e-9, 1e-6, 0.5, 1 - 1e-6, 1 - 1e-9]
+    y = np.clip(rng.beta(0.3, 0.3, size=N), 1e-9, 1 - 1e-9)
+    quantiles = small(bounds=[(0, 1)]).fit(X, y).quantile(X[:5], p)
+    assert np.isfinite(quantiles).all()
+    assert np.all(np.diff(quantiles, axis=1) >= 0)
+    assert np.all((quantiles >= 0) & (quantiles <= 1))
+
+
 def test_compositions_are_pooled_too():
     X, y = branches()
     composed = small(n_maps=2, n_estimators=1, n_init=1).fit(X, np.column_stack([y, y**2]))

@@ -98,6 +98,18 @@ def test_a_dip_that_chance_makes_is_none():
     assert connected_pieces(far, np.array([0.4, 0.4, 0.2]), n_rows).max() == 2
 
 
+def test_centres_are_connected_however_many_there_are():
+    rng = np.random.default_rng(0)
+    # Two clumps of more centres than a centre has neighbours, one standard deviation apart.
+    clumps = np.concatenate([rng.normal(scale=1e-3, size=(60, 2)) + [x, 0.0] for x in (0.0, 1.0)])
+    assert pieces_of(spheres(clumps), np.full(120, 1 / 120)).max() == 0
+    # A faint clump far off joins the other.
+    faint = clumps + np.repeat([[0.0, 0.0], [30.0, 0.0]], 60, axis=0)
+    weights = np.repeat([0.995 / 60, 0.005 / 60], 60)
+    assert pieces_of(spheres(faint), weights).max() == 0
+    assert pieces_of(spheres(faint), np.full(120, 1 / 120)).max() == 1
+
+
 def test_a_faint_peak_of_its_own_is_no_piece():
     gaussians = spheres([[0.0, 0.0], [20.0, 0.0], [0.0, 9.0]])
     faint = pieces_of(gaussians, [0.6, 0.395, 0.005])

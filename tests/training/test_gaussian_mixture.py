@@ -81,11 +81,19 @@ def test_pool_weights_are_the_best_there_are():
 
 def test_no_row_decides_the_weights_that_judge_it():
     log_densities = RNG.normal(size=(30, 3))
-    unseen = unseen_log_density(log_densities, np.ones(30))
+    # Pairs of rows decide together.
+    blocks = np.repeat(np.arange(15), 2)
+    unseen = unseen_log_density(log_densities, np.ones(30), blocks)
     for j in range(30):
-        others = np.arange(30) % PARTS != j % PARTS
+        others = blocks % PARTS != blocks[j] % PARTS
         a = pool_weights(log_densities[others], np.ones(others.sum()))
         assert unseen[j] == pytest.approx(logsumexp(log_densities[j] + np.log(a)), abs=1e-12)
+
+
+def test_a_row_alone_is_judged_by_an_even_pool():
+    log_densities = RNG.normal(size=(1, 3))
+    unseen = unseen_log_density(log_densities, np.ones(1), np.zeros(1, int))
+    assert unseen[0] == pytest.approx(logsumexp(log_densities[0] - np.log(3)), abs=1e-12)
 
 
 def test_a_density_that_misses_rows_gets_hardly_anything():

@@ -31,6 +31,18 @@ def mixture():
         return ConvexPotentialMixture(**SMALL).fit(bent(600, 0)[0])
 
 
+def test_a_piece_in_which_a_column_is_constant_has_no_flow():
+    rng = np.random.default_rng(0)
+    second = rng.random(400) < 0.5
+    z, other = rng.normal(size=(2, 400))
+    X = np.column_stack([z + 30.0 * second, np.where(second, other, 0.0)])
+    mixture = ConvexPotentialMixture(**SMALL).fit(X)
+    places = [mixture.pieces_[one.k] for one in of_pieces(mixture)]
+    assert np.all(mixture.predict(X[second]) == 0) or np.all(mixture.predict(X[second]) == 1)
+    assert set(places) <= {int(mixture.predict(X[second])[0])}
+    assert np.isfinite(mixture.score_samples(X)).all()
+
+
 def of_pieces(mixture):
     """Return the components that are flows of one piece."""
     return [one for one in mixture.components_ if one.flow not in (None, mixture.flow_)]

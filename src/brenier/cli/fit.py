@@ -181,6 +181,7 @@ def _check_kind(
     others = {"--blocks": blocks is not None, "--thesis": thesis}
     others |= {"--given": given is not None and kind is o.Kind.AUTO}
     if kind is o.Kind.MIXTURE and given is not None:
+        others |= {"--n-maps auto": settings.get("n_maps") == "auto"}
         settings = {}
     names = ("n_maps", "whiten", "n_init", "activation", "optimizer", "inner")
     others |= {f"--{name.replace('_', '-')}": name in settings for name in names}

@@ -11,6 +11,7 @@ ordered and held out (`brenier.data.chains`), and equal rows are merged within o
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,21 @@ class WeightedRows(NamedTuple):
     def mean(self, values: Float[np.ndarray, " N"]) -> float:
         """Return the weighted mean of one value a row."""
         return float(np.average(values, weights=self.weights))
+
+    @property
+    def blocks(self) -> Int[np.ndarray, " N"]:
+        """Every row's block, a number of its own for every independent row."""
+        return np.arange(len(self.X)) if self.block is None else self.block
+
+
+def together(parts: Sequence[WeightedRows]) -> WeightedRows:
+    """Return the rows of several parts of one table, one part after the other."""
+    return parts[0]._replace(
+        X=np.concatenate([part.X for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+        position=np.concatenate([part.position for part in parts]),
+        block=None if parts[0].block is None else np.concatenate([part.blocks for part in parts]),
+    )
 
 
 class Split(NamedTuple):

@@ -44,7 +44,11 @@ n_iter_no_change, validation_fraction, judge_fraction, n_estimators, random_stat
             chosen = ConvexPotentialMixture(**own)
             chosen._keep(self._model)
         else:
-            chosen = ConvexPotentialFlow(**own, n_maps=self.report_.n_maps)
+            n_maps = self.report_.n_maps
+            if n_maps > 1:
+                # Compositions are not averaged.
+                own["n_estimators"] = None
+            chosen = ConvexPotentialFlow(**own, n_maps=n_maps)
             chosen._keep(self._model)
         for name in ("report_", "n_iter_", "n_features_in_"):
             setattr(chosen, name, getattr(self, name))
@@ -85,7 +89,7 @@ def fit_auto(
     ValueError
         If the rows cannot have a density; the message names rows and columns.
     KeyboardInterrupt
-        After Ctrl-C.
+        After Ctrl-C; the model so far is lost. `brenier fit --kind auto` writes it.
 
     Examples
     --------

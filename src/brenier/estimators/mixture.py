@@ -326,7 +326,7 @@ class ConvexPotentialMixture(AbstractJoint):
             own, structure = flow_to_arrays(flow)
             structures.append(structure)
             certificate = self._certificates[has_flow + k]
-            if certificate is not None:
+            if certificate is not None and np.isfinite(astuple(certificate)).all():
                 own["certificate"] = np.array(astuple(certificate))
             arrays |= {f"mixture.{k}.{name}": array for name, array in own.items()}
         return {COMPONENTS: structures}, arrays

@@ -206,7 +206,9 @@ class ConditionalMixture:
             ],
             axis=1,
         )
-        low, high = np.min(quantiles, axis=1), np.max(quantiles, axis=1)
+        # A flow's may be beyond what its bounds' maps have numbers for.
+        quantiles = np.where(np.isfinite(quantiles), quantiles, np.nan)
+        low, high = np.nanmin(quantiles, axis=1), np.nanmax(quantiles, axis=1)
         little = np.sqrt(np.finfo(float).eps) * (1.0 + np.abs(low) + np.abs(high))
         roots = find_root(excess, (low - little, high + little), args=(j, ps))
         return self._in_data_units(np.asarray(roots.x)[:, None]).reshape(len(X), len(p))

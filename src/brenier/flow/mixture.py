@@ -70,8 +70,12 @@ class FlowMixture:
         pieces = self.pieces
         if pieces.max() < 0:
             return np.ones((len(X), 1))
-        shares = self.responsibilities(X, pieces >= 0)
-        return np.stack([shares[:, pieces == p].sum(axis=1) for p in range(self.n_pieces)], 1)
+        found = np.empty((len(X), self.n_pieces))
+        for part in blocks(len(X), len(pieces)):
+            shares = self.responsibilities(X[part], pieces >= 0)
+            for p in range(self.n_pieces):
+                found[part, p] = shares[:, pieces == p].sum(axis=1)
+        return found
 
     @cached_property
     def order(self) -> Int[np.ndarray, " K"]:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
@@ -89,9 +90,13 @@ def connected_pieces(
 
 
 def _edges(means: Float[np.ndarray, "G n"]) -> Int[np.ndarray, "E 2"]:
-    """Return pairs of neighbours, every pair once."""
-    nearest = np.argsort(cdist(means, means), axis=1, kind="stable")[:, 1 : NEIGHBOURS + 1]
+    """Return pairs of neighbours, every pair once; all are connected by some."""
+    distances = cdist(means, means)
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, 1 : NEIGHBOURS + 1]
     pairs = np.stack([np.repeat(np.arange(len(means)), nearest.shape[1]), nearest.ravel()], axis=1)
+    # What no neighbours connect, a tree does; to SciPy a distance of zero is no edge.
+    tree = minimum_spanning_tree(distances + np.finfo(float).tiny).nonzero()
+    pairs = np.concatenate([pairs, np.stack(tree, axis=1)])
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 

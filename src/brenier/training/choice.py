@@ -4,8 +4,10 @@ One map is fitted first. Two composed maps, from one start, take its place where
 held-out rows by more than a standard error of the paired difference; then three where they lead
 two. The number that is taken is fitted as it would be had it been asked for. Last the mixture, its
 density of every row by weights that the row did not decide, must lead so what was taken. So the
-simplest kind is returned that no less simple one beats. With no rows held out, and of few rows, it
-is the single map.
+simplest kind is returned that no less simple one beats. With no rows held out it is
+the single map, and of few rows, of which each potential holds out others, one map or the mixture.
+Where every potential holds out other rows, others are compared with one of them, though the average
+is returned, which is better: there more standard errors are asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ from brenier.status import FitStatus
 from brenier.training.cross_fit import are_crossed
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Model, Potentials, begin, concluded, heldout_of, train
+from brenier.training.judged_mean import judged_mean
 from brenier.training.mixture import MixtureModel, concluded_mixture, mixture_pool
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.pool import unseen_log_density
@@ -57,18 +60,13 @@ class Lead:
     n_rows: int
 
     @staticmethod
-    def of(
-        kind: str,
-        over: str,
-        difference: Float[np.ndarray, " M"],
-        weights: Float[np.ndarray, " M"],
-    ) -> "Lead":
-        """Return the lead, given the difference on every row."""
-        return Lead(kind, over, MeanAndError.of(difference, weights), len(difference))
+    def of(kind: str, over: str, difference: Float[np.ndarray, " M"], rows: WeightedRows) -> "Lead":
+        """Return the lead, given the difference on every row; those of a block count as one."""
+        return Lead(kind, over, judged_mean(difference, rows, None), len(difference))
 
-    def is_clear(self, settings: Settings) -> bool:
-        """Whether it is more than chance."""
-        return self.nats.mean > settings.choice_lead * self.nats.standard_error
+    def is_clear(self, errors: float) -> bool:
+        """Whether it is more than so many standard errors; a single row says nothing."""
+        return self.nats.mean > errors * self.nats.standard_error
 
     def __str__(self) -> str:
         return (
@@ -100,10 +98,16 @@ class Choice:
         """How many maps are composed."""
         return self.potentials.settings.n_maps
 
-    def words(self, taken: str) -> str:
-        """Return in a sentence what is taken and why."""
+    @property
+    def kind(self) -> str:
+        """What it is."""
+        return _kind(self.potentials)
+
+    def words(self, taken: str, *, cut_off: bool) -> str:
+        """Return in a sentence what is taken and why; and whether time cut something off."""
         why = "; ".join(map(str, self.leads))
-        return f"Taken: {taken}{', ' if why else ', as nothing else was tried'}{why}."
+        others = "; other kinds were cut off" * cut_off
+        return f"Taken: {taken}{', ' if why else ', as nothing else was tried'}{why}{others}."
 
 
 @dataclass(frozen=True)
@@ -170,21 +174,22 @@ def fit_any(
     table = _Table(rows, validation, family, bounds, session)
     single = table.trained(settings)
     choice = _maps(table, settings, composed, single)
-    pool = None if _is_over(session) else mixture_pool(single, family, bounds, session)
+    pool = None if session.is_over else mixture_pool(single, family, bounds, session)
     if pool is None:
         return _flow(_final(choice, table, composed), session, discrete)
     lead = _of_mixture(choice, single, pool)
     choice = replace(choice, leads=(*choice.leads, lead))
-    if not lead.is_clear(settings):
+    if not lead.is_clear(_errors(single)):
         return _flow(_final(choice, table, composed), session, discrete)
+    words = choice.words(MIXTURE, cut_off=session.is_over)
     model = concluded_mixture(single, pool, session, discrete)
-    return replace(model, report=replace(model.report, choice=choice.words(MIXTURE)))
+    return replace(model, report=replace(model.report, choice=words))
 
 
 def _flow(choice: Choice, session: Session, discrete: Sequence[str]) -> Model:
     """Return the flow that was chosen; the session ends."""
+    words = choice.words(choice.kind, cut_off=session.is_over)
     model = concluded(choice.potentials, session, discrete)
-    words = choice.words(KINDS[choice.n_maps - 1])
     return replace(model, report=replace(model.report, choice=words))
 
 
@@ -196,12 +201,12 @@ def _maps(
     if not _can_choose(choice.potentials):
         return choice
     for n_maps in range(2, len(KINDS) + 1):
-        if _is_over(table.session):
+        if table.session.is_over:
             break
         tried = table.trained(replace(composed, n_maps=n_maps, n_init=1))
         leads = _results(partial(_of_maps, tried, choice.potentials), table.session)
         choice = replace(choice, leads=(*choice.leads, *leads))
-        if not leads or not leads[0].is_clear(settings):
+        if not leads or not leads[0].is_clear(_errors(choice.potentials)):
             break
         choice = replace(choice, potentials=tried, is_final=composed.n_init == 1)
     return choice
@@ -209,42 +214,54 @@ def _maps(
 
 def _can_choose(potentials: Potentials) -> bool:
     """Return whether there are rows that choose, and enough of them."""
-    n_rows = potentials.table.rows.effective_size
-    return bool(potentials.deciding) and not are_crossed(potentials.settings, n_rows)
+    n_rows, n_folds = potentials.table.rows.effective_size, len(potentials.deciding)
+    return n_folds == 1 or (n_folds > 1 and not are_crossed(potentials.settings, n_rows))
+
+
+def _errors(potentials: Potentials) -> float:
+    """Return by how many standard errors something must lead these.
+
+    Of several folds it is one of them that others are compared with, and their average is better.
+    """
+    settings = potentials.settings
+    return settings.choice_lead if len(potentials.deciding) == 1 else settings.choice_lead_own
+
+
+def _kind(potentials: Potentials) -> str:
+    """Return what a flow is: a composition may have fewer maps than it was asked for."""
+    return KINDS[len(potentials.flow.map.potentials) - 1]
 
 
 def _final(choice: Choice, table: _Table, composed: Settings) -> Choice:
     """Return what was chosen, of a composition with all its starts where there is time."""
-    if choice.is_final or _is_over(table.session):
+    if choice.is_final or table.session.is_over:
         return choice
-    return replace(choice, potentials=table.trained(replace(composed, n_maps=choice.n_maps)))
+    found = table.trained(replace(composed, n_maps=choice.n_maps))
+    is_cut_off = any(one.out_of_time for one in found.everyone)
+    if is_cut_off and found.kept[0].chosen.criterion > choice.potentials.kept[0].chosen.criterion:
+        return choice
+    return replace(choice, potentials=found)
 
 
 def _of_maps(tried: Potentials, taken: Potentials) -> Lead:
     """Return the lead of other potentials on the held-out rows of the first fold."""
     first, second = tried.deciding[0], taken.deciding[0]
     difference = tried.heldout_log_density(first) - taken.heldout_log_density(second)
-    kind, over = (KINDS[potentials.settings.n_maps - 1] for potentials in (tried, taken))
-    return Lead.of(kind, over, difference, heldout_of(first.fold.split).weights)
+    return Lead.of(_kind(tried), _kind(taken), difference, heldout_of(first.fold.split))
 
 
 def _of_mixture(choice: Choice, single: Potentials, pool: Pool) -> Lead:
     """Return the lead of the mixture over what is taken: of several maps on the first fold's."""
-    unseen, weights = unseen_log_density(pool.log_densities, pool.weights), pool.weights
+    rows = pool.rows
+    unseen = unseen_log_density(pool.log_densities, rows.weights, rows.blocks)
     taken, others = choice.potentials, pool.log_densities[:, 0]
     if taken is not single:
         others = taken.heldout_log_density(taken.deciding[0])
-        unseen, weights = unseen[: len(others)], weights[: len(others)]
-    kind = KINDS[choice.n_maps - 1]
-    return Lead.of(MIXTURE, kind, unseen - others, weights)
+        unseen, rows = unseen[: len(others)], rows[: len(others)]
+    return Lead.of(MIXTURE, choice.kind, unseen - others, rows)
 
 
 def _results(function: Callable[[], Result], session: Session) -> list[Result]:
     """Return what a function returns, alone in a list; an empty one where time was too short."""
     session.phases.begin(SUMMING)
     return session.results(function, session.limits.conclusion)
-
-
-def _is_over(session: Session) -> bool:
-    """Return whether time is up, or Ctrl-C came."""
-    return session.is_late or session.clock.stop.is_set()

@@ -175,12 +175,19 @@ def _mixture(potentials: Potentials, pool: Pool | None) -> FlowMixture:
     kept = (raw > potentials.settings.negligible_component) & (pieces > NEGLIGIBLE)
     flows = tuple(one for one, is_kept in zip(flows, kept, strict=False) if is_kept)
     own, raw = gaussians[kept[1 + len(parts) :]], raw[kept] / np.sum(raw[kept])
-    return FlowMixture(flows, preprocessing, own, raw, _numbered(pieces[kept]))
+    return FlowMixture(flows, preprocessing, own, raw, _numbered(pieces[kept], raw))
 
 
-def _numbered(pieces: Int[np.ndarray, " K"]) -> Int[np.ndarray, " K"]:
-    """Return pieces numbered from 0 on, those of which nothing is left out; -1 stays."""
-    return np.searchsorted(np.unique(pieces[pieces >= 0]), pieces) - (pieces < 0)
+def _numbered(
+    pieces: Int[np.ndarray, " K"], weights: Float[np.ndarray, " K"]
+) -> Int[np.ndarray, " K"]:
+    """Return pieces numbered from 0 on, the heaviest first; -1 stays."""
+    found = np.unique(pieces[pieces >= 0])
+    order = np.argsort([-np.sum(weights[pieces == piece]) for piece in found], kind="stable")
+    numbered = np.full(len(pieces), -1)
+    for k, piece in enumerate(found[order]):
+        numbered[pieces == piece] = k
+    return numbered
 
 
 def _measured(mixture: FlowMixture, potentials: Potentials) -> tuple[Measured, str]:

@@ -8,23 +8,25 @@ and a flow is fitted to rows of these weights: on the same folds, with coordinat
 own, and of each fold one run of one decay, whose potentials are averaged. It is the first step of
 expectation maximisation: where pieces are apart, further ones change nothing. Runs have a fixed
 length and know nothing of the held-out rows, of which a piece has few, so that these judge rightly
-how much of the mixture there should be. Pieces of too few rows are left to the Gaussians.
+how much of the mixture there should be. Pieces of too few rows, or
+with a column that is constant there, are left to the Gaussians.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
 
 from brenier.data.bounds import Bounds
+from brenier.data.checks import check_columns
 from brenier.data.rows import Split, WeightedRows
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.mixture import FlowMixture
-from brenier.flow.preprocessing import AbstractPreprocessing
+from brenier.flow.preprocessing import AbstractPreprocessing, ColumnBounds
+from brenier.status import FitStatus
 from brenier.training.candidate import Trained
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
@@ -132,16 +134,22 @@ def fit_flows_of_pieces(
     if not 1 < mixture.n_pieces <= settings.most_pieces:
         return None
     whole = [one.fold for one in potentials.deciding]
+    rows = [fold.data.train[: settings.whole_rows] for fold in whole]
+    shares = [mixture.piece_responsibilities(part.X) for part in rows]
+    all_rows = potentials.table.rows[: settings.whole_rows]
+    all_shares = mixture.piece_responsibilities(all_rows.X)
     for piece in range(mixture.n_pieces):
-        counts = partial(_counted, mixture, piece)
-        folds = [counts(fold.data.train[: settings.whole_rows]) for fold in whole]
-        if not all(settings.are_enough(rows.effective_size, mixture.n) for rows in folds):
+        folds = [_counted(*pair, piece) for pair in zip(rows, shares, strict=True)]
+        if not all(_have_a_density(part, bounds, settings) for part in folds):
             continue
-        if session.is_late or session.clock.stop.is_set():
+        if session.is_over:
             return None
-        preprocessing = family.preprocessing(counts(potentials.table.rows), bounds, settings)
+        own = _counted(all_rows, all_shares, piece)
+        preprocessing = family.preprocessing(own, bounds, settings)
         trained = _trained(folds, preprocessing, family, settings, session)
         if len(trained) < len(folds) or any(one.out_of_time for one in trained):
+            if any(one.status is FitStatus.INTERRUPTED for one in trained):
+                session.interrupted.set()
             return None
         parts.append(PieceFlow.of(piece, trained, preprocessing, whole))
     return FlowsOfPieces(tuple(parts)) if parts else None
@@ -155,11 +163,22 @@ def _of_a_piece(settings: Settings) -> Settings:
     )
 
 
-def _counted(mixture: FlowMixture, piece: int, rows: WeightedRows) -> WeightedRows:
+def _counted(rows: WeightedRows, shares: Float[np.ndarray, "N P"], piece: int) -> WeightedRows:
     """Return the rows of a piece, weighted by their responsibilities."""
-    shares = mixture.piece_responsibilities(rows.X)[:, piece]
-    own = shares > LEAST_SHARE
-    return rows[own]._replace(weights=rows.weights[own] * shares[own])
+    own = shares[:, piece] > LEAST_SHARE
+    return rows[own]._replace(weights=rows.weights[own] * shares[own, piece])
+
+
+def _have_a_density(rows: WeightedRows, bounds: Bounds, settings: Settings) -> bool:
+    """Return whether there are rows enough, and no column is constant or depends on others."""
+    Y = ColumnBounds(*bounds).columns(rows.X)
+    if not settings.are_enough(rows.effective_size, Y.shape[1]):
+        return False
+    try:
+        check_columns(Y, [str(i) for i in range(Y.shape[1])])
+    except ValueError:
+        return False
+    return True
 
 
 def _trained(

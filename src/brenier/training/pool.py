@@ -13,7 +13,7 @@ References
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
 # Gain (nats a row) below which the climb ends, and most steps.
@@ -50,7 +50,9 @@ def pool_weights(
 
 
 def unseen_log_density(
-    log_densities: Float[np.ndarray, "M C"], weights: Float[np.ndarray, " M"]
+    log_densities: Float[np.ndarray, "M C"],
+    weights: Float[np.ndarray, " M"],
+    blocks: Int[np.ndarray, " M"],
 ) -> Float[np.ndarray, " M"]:
     """Return the pool's log-density of every row, with weights that the row did not decide.
 
@@ -60,10 +62,16 @@ def unseen_log_density(
     ----------
     log_densities, weights
         As of `pool_weights`.
+    blocks : (M,)
+        Rows of one number are not independent of each other, and decide together.
     """
-    found = np.empty(len(weights))
-    for k in range(PARTS):
-        out = np.arange(len(weights)) % PARTS == k
-        a = pool_weights(log_densities[~out], weights[~out])
+    found, part = np.empty(len(weights)), np.unique(blocks, return_inverse=True)[1] % PARTS
+    for k in np.unique(part):
+        out = part == k
+        if out.all():
+            # Nothing else to decide by: evenly.
+            a = np.full(log_densities.shape[1], 1.0 / log_densities.shape[1])
+        else:
+            a = pool_weights(log_densities[~out], weights[~out])
         found[out] = logsumexp(log_densities[out] + np.log(a), axis=1)
     return found

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
+from brenier.data.rows import WeightedRows, together
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.training.build_report import Measured, training_rows
@@ -46,8 +47,8 @@ class Pool:
         Of every fold.
     log_densities : (M, C)
         Of the rows that decide, fold after fold, under every kind, in data units (nats).
-    weights : (M,)
-        These rows'.
+    rows : WeightedRows
+        These rows, preprocessed.
     shares : (C,)
         How much of each kind there is.
     pieces : (G,)
@@ -58,7 +59,7 @@ class Pool:
 
     mixtures: Sequence[Sequence[GaussianMixture]]
     log_densities: Float[np.ndarray, "M C"]
-    weights: Float[np.ndarray, " M"]
+    rows: WeightedRows
     shares: Float[np.ndarray, " C"]
     pieces: Int[np.ndarray, " G"] = field(default_factory=lambda: np.zeros(0, int))
     of_pieces: FlowsOfPieces | None = None
@@ -67,27 +68,27 @@ class Pool:
     def of(
         mixtures: Sequence[Sequence[GaussianMixture]],
         log_densities: Float[np.ndarray, "M C"],
-        weights: Float[np.ndarray, " M"],
+        rows: WeightedRows,
     ) -> "Pool":
         """Return the pool of the flow and Gaussian mixtures, its shares the best on the rows."""
-        return Pool(mixtures, log_densities, weights, pool_weights(log_densities, weights))
+        return Pool(mixtures, log_densities, rows, pool_weights(log_densities, rows.weights))
 
     def joined_by(self, of_pieces: FlowsOfPieces, log_density: Float[np.ndarray, " M"]) -> "Pool":
         """Return the pool with the flows of pieces, given what they say of the rows that decide."""
         log_densities = np.column_stack([self.log_densities, log_density])
-        shares = pool_weights(log_densities, self.weights)
+        shares = pool_weights(log_densities, self.rows.weights)
         return replace(self, log_densities=log_densities, shares=shares, of_pieces=of_pieces)
 
     @property
     def n_heldout(self) -> int:
         """How many rows decided it."""
-        return len(self.weights)
+        return len(self.rows.X)
 
     @property
     def heldout_log_likelihood(self) -> float:
         """Of all together on these rows (nats per row)."""
-        reached = np.asarray(logsumexp(self.log_densities + np.log(self.shares), axis=1))
-        return float(np.average(reached, weights=self.weights))
+        reached = logsumexp(self.log_densities + np.log(self.shares), axis=1)
+        return self.rows.mean(np.asarray(reached))
 
     @property
     def gaussians(self) -> Gaussians:
@@ -147,11 +148,9 @@ def pooled(
     mixtures = _mixtures(trained, potentials.settings, session, fit_one) if trained else []
     if not mixtures:
         return None
-    tables, weights = [], []
-    for one, of_fold in zip(trained, mixtures, strict=True):
-        tables.append(of_heldout(one, of_fold))
-        weights.append(heldout_of(one.fold.split).weights)
-    return Pool.of(mixtures, np.concatenate(tables), np.concatenate(weights))
+    tables = [of_heldout(one, of_fold) for one, of_fold in zip(trained, mixtures, strict=True)]
+    rows = [heldout_of(one.fold.split) for one in trained]
+    return Pool.of(mixtures, np.concatenate(tables), together(rows))
 
 
 def _mixtures(

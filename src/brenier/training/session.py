@@ -141,6 +141,11 @@ class Session:
         """Whether the time for searching is up."""
         return self.limits.search is not None and time.perf_counter() >= self.limits.search
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be begun: time is up, or Ctrl-C came."""
+        return self.is_late or self.clock.stop.is_set() or self.interrupted.is_set()
+
     def next_run(self) -> int:
         """Return the number of the next run, counted from one."""
         return next(self._numbers)

@@ -120,7 +120,7 @@ def test_no_time_leaves_one_map():
     with pytest.warns(ConvergenceWarning, match="time limit"):
         density = fit_auto(in_pieces(), **SMALL, max_seconds=1e-3)
     assert type(density) is ConvexPotentialFlow
-    assert density.report_.choice == "Taken: one map, as nothing else was tried."
+    assert density.report_.choice == "Taken: one map, as nothing else was tried for want of time."
 
 
 def test_file(tmp_path):

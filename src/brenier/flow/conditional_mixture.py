@@ -195,7 +195,10 @@ class ConditionalMixture:
             found = np.einsum("jk,jk->j", weights[j], below) - p
             for k, flow in enumerate(self.flows):
                 rows = np.concatenate([self._in_data_units(y[:, None]), X[j]], axis=1)
-                found += of_flows[j, k] * ndtr(in_batches(transform, flow, rows)[:, 0])
+                images = in_batches(transform, flow, rows)[:, 0]
+                # What rounding has carried onto a bound has no image: all is below it, or nothing.
+                images = np.where(np.isnan(images), np.copysign(np.inf, y), images)
+                found += of_flows[j, k] * ndtr(images)
             return found
 
         j, ps, zs = np.repeat(np.arange(len(X)), len(p)), np.tile(p, len(X)), np.tile(z, len(X))
@@ -210,8 +213,12 @@ class ConditionalMixture:
         quantiles = np.where(np.isfinite(quantiles), quantiles, np.nan)
         low, high = np.nanmin(quantiles, axis=1), np.nanmax(quantiles, axis=1)
         little = np.sqrt(np.finfo(float).eps) * (1.0 + np.abs(low) + np.abs(high))
-        roots = find_root(excess, (low - little, high + little), args=(j, ps))
-        return self._in_data_units(np.asarray(roots.x)[:, None]).reshape(len(X), len(p))
+        low, high = low - little, high + little
+        found = find_root(excess, (low, high), args=(j, ps))
+        # Where there is none, rounding has carried all that is left of the flow onto a bound.
+        ends = np.where(excess(high, j, ps) < 0.0, high, low)
+        roots = np.where(found.success, found.x, ends)
+        return self._in_data_units(roots[:, None]).reshape(len(X), len(p))
 
     def _of_flow(
         self, flow: ConvexFlow, X: Float[np.ndarray, "N q"], z: Float[np.ndarray, " N"]

@@ -105,9 +105,10 @@ class Choice:
 
     def words(self, taken: str, *, cut_off: bool) -> str:
         """Return in a sentence what is taken and why; and whether time cut something off."""
-        why = "; ".join(map(str, self.leads))
-        others = "; other kinds were cut off" * cut_off
-        return f"Taken: {taken}{', ' if why else ', as nothing else was tried'}{why}{others}."
+        if not self.leads:
+            return f"Taken: {taken}, as nothing else was tried{' for want of time' * cut_off}."
+        others = "; what else there is was cut off" * cut_off
+        return f"Taken: {taken}, {'; '.join(map(str, self.leads))}{others}."
 
 
 @dataclass(frozen=True)

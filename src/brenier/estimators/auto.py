@@ -72,8 +72,9 @@ def fit_auto(
 ) -> ConvexPotentialFlow | ConvexPotentialMixture:
     """Return a fitted flow of one, two or three maps, or a mixture, as held-out rows choose.
 
-    The simplest of them is taken that no less simple one leads, on held-out rows, by more than a
-    standard error of the paired difference; `report_.choice` says in a sentence what and why.
+    More maps are taken where they lead fewer on held-out rows by more than a standard error of the
+    paired difference (three where the model is an average over several splits), the mixture where
+    it leads these; `report_.choice` says in a sentence what and why.
 
     Parameters
     ----------

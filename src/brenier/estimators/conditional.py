@@ -34,7 +34,7 @@ class ConditionalConvexPotentialFlow(AbstractConditionalDensity):
         `fit` and afterwards. None: all columns.
     n_maps : int or "auto", default=1
         Maps that are composed. "auto": two, or three, where they lead one less on held-out rows by
-        more than a standard error; `report_.choice` says so.
+        more than three standard errors (one with `validation_data`); `report_.choice` says so.
     widths, context_widths : tuple of int, optional
         Widths of the layers that are convex in y, and of those that see x alone. None: (16, 16)
         and (16, 16), of several maps (16, 16) and (8, 8).

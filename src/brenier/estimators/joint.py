@@ -48,9 +48,9 @@ class ConvexPotentialFlow(AbstractJoint):
         `fit` and afterwards. None: all columns.
     n_maps : int or "auto", default=1
         Maps that are composed. "auto": two, or three, where they lead one less on held-out rows by
-        more than a standard error; `report_.choice` says so. With several, potentials are trained
-        one by one for a few iterations and then together, the last one's last layer solved for
-        exactly.
+        more than a standard error, or three where the model is an average over several splits;
+        `report_.choice` says so. With several, potentials are trained one by one for a few
+        iterations and then together, the last one's last layer solved for exactly.
     widths : tuple of int, optional
         Widths of the hidden layers of every potential. None: (16, 16, 16, 16), of several maps
         (16, 16).

@@ -2,9 +2,9 @@
 
 One map is fitted first. Two composed maps, from one start, take its place where they lead it on
 held-out rows by more than a standard error of the paired difference; then three where they lead
-two. The number that is taken is fitted as it would be had it been asked for. Last the mixture, its
-density of every row by weights that the row did not decide, must lead so what was taken. So the
-simplest kind is returned that no less simple one beats. With no rows held out it is
+two. The number that is taken is fitted as it would be had it been asked for. Last the mixture, which has the
+single map in it, is taken where it leads at all, its density of every row by weights that the row
+did not decide. With no rows held out it is
 the single map, and of few rows, of which each potential holds out others, one map or the mixture.
 Where every potential holds out other rows, others are compared with one of them, though the average
 is returned, which is better: there more standard errors are asked.
@@ -180,7 +180,8 @@ def fit_any(
         return _flow(_final(choice, table, composed), session, discrete)
     lead = _of_mixture(choice, single, pool)
     choice = replace(choice, leads=(*choice.leads, lead))
-    if not lead.is_clear(_errors(single)):
+    # The flow is in it, and rows that chose the flow did not choose its weights.
+    if not lead.is_clear(0.0):
         return _flow(_final(choice, table, composed), session, discrete)
     words = choice.words(MIXTURE, cut_off=session.is_over)
     model = concluded_mixture(single, pool, session, discrete)

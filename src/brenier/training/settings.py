@@ -348,7 +348,7 @@ class Settings:
     # What kind of density, where held-out rows choose.
     choice_lead: float = _number(
         1.0,
-        "standard errors by which more maps, or a mixture, must lead fewer or a flow, ...",
+        "standard errors by which more maps must lead fewer, ...",
         "What kind of density",
     )
     choice_lead_own: float = _number(

@@ -2,12 +2,14 @@
 
 One map is fitted first. Two composed maps, from one start, take its place where they lead it on
 held-out rows by more than a standard error of the paired difference; then three where they lead
-two. The number that is taken is fitted as it would be had it been asked for. Last the mixture, which has the
-single map in it, is taken where it leads at all, its density of every row by weights that the row
-did not decide. With no rows held out it is
-the single map, and of few rows, of which each potential holds out others, one map or the mixture.
-Where every potential holds out other rows, others are compared with one of them, though the average
-is returned, which is better: there more standard errors are asked.
+two. The number that is taken is fitted as it would be had it been asked for. Last the mixture,
+which has the single map in it, is taken where it leads at all, its density of every row by weights
+that the row did not decide.
+
+With no rows held out it is the single map, and of few rows, of which each potential holds out
+others, one map or the mixture. Where every potential holds out other rows, more maps are compared
+with one of the potentials, though the average is returned, which is better: there more standard
+errors are asked.
 """
 
 from collections.abc import Callable, Sequence

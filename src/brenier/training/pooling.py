@@ -206,7 +206,7 @@ def report_of_pool(report: FitReport, pool: Pool, n_components: int, *, is_flow:
         report,
         n_components=n_components,
         message=f"{report.message} So ended the fit of the flow; the mixture has {n_components} "
-        f"components: {pool.words}.",
+        f"component{'s' * (n_components != 1)}: {pool.words}.",
         is_gaussian=report.is_gaussian and is_flow,
         n_heldout=pool.n_heldout,
         heldout_log_likelihood=pool.heldout_log_likelihood,

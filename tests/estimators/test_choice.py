@@ -1,5 +1,7 @@
 """What kind of density held-out rows choose: how many maps, or a mixture."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,31 +39,28 @@ def thin(seed=0):
     return np.column_stack([x, 4.0 * x * (1.0 - x)]) + 0.01 * rng.normal(size=(N, 2))
 
 
+@pytest.fixture(scope="module")
+def taken():
+    """Return what is taken of rows in pieces, and of smooth ones."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The fit ended with status")
+        return {rows: fit_auto(rows(), **SMALL) for rows in (in_pieces, smooth)}
+
+
 @pytest.mark.parametrize(
-    ("rows", "kind", "taken"),
+    ("rows", "kind", "words"),
     [(smooth, ConvexPotentialFlow, "one map"), (in_pieces, ConvexPotentialMixture, "the mixture")],
 )
-def test_kind_that_is_taken(rows, kind, taken):
-    density = fit_auto(rows(), **SMALL)
+def test_what_is_taken_is_what_a_fit_of_that_kind_gives(taken, rows, kind, words):
+    density, alone = taken[rows], kind(**SMALL).fit(rows())
     assert type(density) is kind
     choice = density.report_.choice
-    assert choice.startswith(f"Taken: {taken}, two maps above one map by ")
+    assert choice.startswith(f"Taken: {words}, two maps above one map by ")
     assert "the mixture above" in choice
     assert choice.endswith("rows that choose.")
-    likeliest = max(
-        one.fit(rows()).score(rows(seed=1))
-        for one in (ConvexPotentialFlow(**SMALL), ConvexPotentialMixture(**SMALL))
-    )
-    assert density.score(rows(seed=1)) > likeliest - 0.02
-
-
-def test_what_is_taken_is_what_a_fit_of_that_kind_gives():
-    pairs = ((in_pieces, ConvexPotentialMixture), (smooth, ConvexPotentialFlow))
-    for rows, kind in pairs:
-        density, alone = fit_auto(rows(), **SMALL), kind(**SMALL).fit(rows())
-        assert_same_fit(density, alone, rows(seed=1))
-        assert density.get_params() == alone.get_params()
-        assert density.report_.gain == alone.report_.gain
+    assert_same_fit(density, alone, rows(seed=1))
+    assert density.get_params() == alone.get_params()
+    assert density.report_.gain == alone.report_.gain
 
 
 def test_thin_shapes_have_several_maps():
@@ -123,11 +122,9 @@ def test_no_time_leaves_one_map():
     assert density.report_.choice == "Taken: one map, as nothing else was tried for want of time."
 
 
-def test_file(tmp_path):
-    for density in (
-        fit_auto(in_pieces(), **SMALL),
-        ConvexPotentialFlow(n_maps="auto", **SMALL).fit(smooth()),
-    ):
+def test_file(taken, tmp_path):
+    chosen = ConvexPotentialFlow(n_maps="auto", **SMALL).fit(thin()[:200])
+    for density in (*taken.values(), chosen):
         density.save(tmp_path / "m.brenier")
         loaded = load(tmp_path / "m.brenier")
         assert type(loaded) is type(density)
@@ -146,8 +143,8 @@ def test_number_of_maps_is_one_of_these():
 
 def test_potentials_are_those_of_a_single_map():
     density = ConvexPotentialFlow(n_maps="auto", n_estimators=2, **SMALL).fit(smooth())
-    single = ConvexPotentialFlow(n_estimators=2, **SMALL).fit(smooth())
-    assert len(density.report_.run_decay) == len(single.report_.run_decay) == 2
+    assert density.report_.n_maps == 1
+    assert len(density.report_.run_decay) == 2
 
 
 def test_command_line_says_what_was_taken(tmp_path):
@@ -169,6 +166,5 @@ def test_command_line_says_what_was_taken(tmp_path):
     )
     told = done("fit", data, "--kind", "auto", *options).stdout
     assert "Taken: the mixture, two maps above one map by" in " ".join(told.split())
-    told = done("fit", data, "--n-maps", "auto", *options).stdout
-    assert "Taken: t" in told
+    done("fit", data, "--n-maps", "auto", *options, "--max-iter", 2)
     assert load(tmp_path / "x.brenier").n_maps == "auto"

@@ -200,13 +200,11 @@ def test_without_held_out_rows_or_time_it_is_the_flow_alone():
     )
 
 
-def test_validation_rows_weights_and_chains_decide():
+def test_validation_rows_and_weights_decide():
     X, y = branches()
     chosen = small().fit(X[:300], y[:300], validation_data=(X[300:], y[300:]))
     assert chosen.report_.n_heldout == 100
-    weighted = small(judge_fraction=0.0).fit(
-        X, y, sample_weight=np.where(y[:, 0] > 0, 1.0, 3.0), groups=np.arange(N) // 50
-    )
+    weighted = small(judge_fraction=0.0).fit(X, y, sample_weight=np.where(y[:, 0] > 0, 1.0, 3.0))
     drawn = weighted.sample([[0.5]], 4000)
     assert np.mean(drawn > 0) == pytest.approx(0.5, abs=0.1)
 

@@ -25,13 +25,11 @@ from brenier.estimators.targets import check_same_length
 from brenier.flow.conditional_gaussians import ConditionalGaussians
 from brenier.flow.conditional_mixture import ConditionalMixture
 from brenier.flow.gaussians import Gaussians
-from brenier.flow.shelf import COUNTS, NONNEGATIVE, POSITIVE, Shelf, check_triangular
+from brenier.flow.shelf import COUNTS, NONNEGATIVE, POSITIVE, Shelf, check_triangular, sum_to_one
 from brenier.training.conditional_mixture import ConditionalMixtureModel, fit_conditional_mixture
 
 # Sobol' points of a mean over components and their normals, where it has no formula.
 N_POINTS = 512
-# Rounding of a sum of weights.
-WHOLE = 1e-9
 
 
 class ConditionalConvexPotentialMixture(AbstractConditionalDensity):
@@ -254,7 +252,7 @@ class ConditionalConvexPotentialMixture(AbstractConditionalDensity):
         check_triangular(factors, "mixture.factors")
         gaussians = ConditionalGaussians(Gaussians(means, factors), weights, sizes, n)
         sums = [shares.sum(), *np.add.reduceat(weights, gaussians.starts)] if M else [shares.sum()]
-        if not np.allclose(sums, 1.0, rtol=0.0, atol=WHOLE) or not (shares[1:] > 0).all():
+        if not sum_to_one(*sums) or not (shares[1:] > 0).all():
             raise ValueError(
                 "Expected positive mixture.shares, and mixture.weights of each mixture, that sum "
                 "to one; got others."

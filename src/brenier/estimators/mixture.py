@@ -26,7 +26,7 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
 from brenier.flow.rebuild import entry, is_conditional, take_flow
-from brenier.flow.shelf import NONNEGATIVE, NUMBERS, Shelf, check_triangular
+from brenier.flow.shelf import NONNEGATIVE, NUMBERS, Shelf, check_triangular, sum_to_one
 from brenier.flow.storage import flow_to_arrays
 from brenier.training.mixture import MixtureModel, fit_mixture
 from brenier.training.report import Certificate
@@ -39,8 +39,6 @@ NOT_OF_MIXTURES = ("n_maps", "n_init", "algorithm")
 MOST_DRAWS = 100
 # What a model file calls the structures of flows besides the one that all models have.
 COMPONENTS = "components"
-# Rounding of a sum of weights.
-WHOLE = 1e-9
 
 
 class ConvexPotentialMixture(AbstractJoint):
@@ -343,7 +341,7 @@ class ConvexPotentialMixture(AbstractJoint):
         factors = shelf.take("mixture.factors", K - n_flows, n, n)
         pieces = _pieces(shelf.take("mixture.pieces", K - 1))
         check_triangular(factors, "mixture.factors")
-        if abs(weights.sum() - 1.0) > WHOLE or not (weights[1:] > 0).all():
+        if not sum_to_one(weights.sum()) or not (weights[1:] > 0).all():
             raise ValueError("Expected positive mixture.weights that sum to one; got others.")
         flows, pieces = (self.flow_, *others), np.concatenate([[-1], pieces])
         # Where the flow is left out it comes first, with weight zero.

@@ -11,6 +11,8 @@ import numpy as np
 
 # How far the products of orthonormal rows may be from those of the identity.
 ROUNDING = 1e-6
+# How far a sum of weights may be from one.
+ROUNDING_OF_SUMS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,11 @@ class Law:
 
     words: str
     holds: Callable[[np.ndarray], Any]
+
+
+def sum_to_one(*sums: float) -> bool:
+    """Return whether sums of weights are one, up to their rounding."""
+    return bool(np.allclose(sums, 1.0, rtol=0.0, atol=ROUNDING_OF_SUMS))
 
 
 def _are_orthonormal(rows: np.ndarray) -> bool:

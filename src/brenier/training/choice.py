@@ -23,7 +23,6 @@ from jaxtyping import Float
 from brenier.data.bounds import Bounds
 from brenier.data.rows import WeightedRows
 from brenier.optimizers.progress import ProgressCallback
-from brenier.status import FitStatus
 from brenier.training.cross_fit import are_crossed
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Model, Potentials, begin, concluded, heldout_of, train
@@ -124,13 +123,10 @@ class _Table:
     session: Session
 
     def trained(self, settings: Settings) -> Potentials:
-        """Return potentials of other settings; a Ctrl-C meanwhile is that of the whole fit."""
-        potentials = train(
+        """Return potentials of some settings."""
+        return train(
             self.rows, self.validation, self.family, settings, self.session, bounds=self.bounds
         )
-        if any(one.status is FitStatus.INTERRUPTED for one in potentials.everyone):
-            self.session.interrupted.set()
-        return potentials
 
 
 def fit_maps(
@@ -154,7 +150,7 @@ def fit_maps(
     """
     session = begin(settings, seed, callback, listener, began)
     table = _Table(rows, validation, family, bounds, session)
-    choice = _final(_maps(table, settings, composed), table, composed)
+    choice = _final(_maps(table.trained(settings), table, composed), table, composed)
     return _flow(choice, session, discrete)
 
 
@@ -176,7 +172,7 @@ def fit_any(
     session = begin(settings, seed, callback, listener, began)
     table = _Table(rows, validation, family, bounds, session)
     single = table.trained(settings)
-    choice = _maps(table, settings, composed, single)
+    choice = _maps(single, table, composed)
     pool = None if session.is_over else mixture_pool(single, family, bounds, session)
     if pool is None:
         return _flow(_final(choice, table, composed), session, discrete)
@@ -197,12 +193,10 @@ def _flow(choice: Choice, session: Session, discrete: Sequence[str]) -> Model:
     return replace(model, report=replace(model.report, choice=words))
 
 
-def _maps(
-    table: _Table, settings: Settings, composed: Settings, single: Potentials | None = None
-) -> Choice:
+def _maps(single: Potentials, table: _Table, composed: Settings) -> Choice:
     """Return the potentials of one map, or of as many as lead those of one less."""
-    choice = Choice(table.trained(settings) if single is None else single)
-    if not _can_choose(choice.potentials):
+    choice = Choice(single)
+    if not _can_choose(single):
         return choice
     for n_maps in range(2, len(KINDS) + 1):
         if table.session.is_over:

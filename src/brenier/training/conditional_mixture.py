@@ -22,14 +22,12 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.training.build_report import Measured, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Potentials, begin, heldout_of, train
 from brenier.training.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
-from brenier.training.likelihood import gaussian_log_density, model_log_density
 from brenier.training.phases import SUMMING, Listener
-from brenier.training.pooling import Pool, measured_under, pooled, report_of_pool
+from brenier.training.pooling import Pool, pooled, report_of_pool
 from brenier.training.report import FitReport
 from brenier.training.session import Session
 from brenier.training.settings import Settings
@@ -75,23 +73,23 @@ def fit_conditional_mixture(
     session = begin(settings, seed, callback, listener, began)
     potentials = train(rows, validation, family, settings, session, bounds=bounds)
     session.phases.begin(SUMMING)
-    results = session.results(lambda: _finished(potentials, session), session.limits.report)
-    kept, whole = potentials.kept, potentials.whole
-    if results:
-        mixture, flow, pool, measured = results[0]
-    else:
+    results = session.results(lambda: _pooled(potentials, session), session.limits.conclusion)
+    if not results:
         # What is still at work ends with its next job.
         session.clock.stop.set()
-        flow, pool = potentials.flow, None
-        mixture = _mixture(flow, None, potentials)
-        table, settings = potentials.table, potentials.settings
-        measured = measure_as_seen(kept, whole, flow.preprocessing, table, settings)
-    report = potentials.report(flow, measured, session, discrete)
-    session.phases.close()
-    if pool is not None:
-        is_flow = len(mixture.gaussians) == 0
-        report = report_of_pool(report, pool, mixture.n_components, is_flow=is_flow)
-    return ConditionalMixtureModel(mixture, flow, whole.gaussian, report)
+    flow, pool = results[0] if results else (potentials.flow, None)
+    mixture = _mixture(flow, pool, potentials)
+    report = report_of_pool(
+        mixture.log_density,
+        pool,
+        flow,
+        potentials,
+        session,
+        discrete,
+        n_components=mixture.n_components,
+        n_gaussians=len(mixture.gaussians),
+    )
+    return ConditionalMixtureModel(mixture, flow, potentials.whole.gaussian, report)
 
 
 def conditional_log_density(
@@ -105,17 +103,11 @@ def conditional_log_density(
     return log_joint - of_context.log_density_of_sum(turned[:, :q], mixture.weights)
 
 
-def _finished(
-    potentials: Potentials, session: Session
-) -> tuple[ConditionalMixture, ConvexFlow, Pool | None, Measured]:
-    """Return the mixture, the flow with its tail, what it is made of, how likely rows are."""
+def _pooled(potentials: Potentials, session: Session) -> tuple[ConvexFlow, Pool | None]:
+    """Return the flow with its tail, and the pool that it is in."""
     flow = with_tail(potentials.flow, potentials.kept, potentials.settings)
-    of_heldout = partial(_heldout, potentials, flow)
     fit_one = partial(_fit_turned, n=flow.n)
-    pool = pooled(potentials, session, fit_one, of_heldout)
-    mixture = _mixture(flow, pool, potentials)
-    measured = measured_under(mixture.log_density, flow.preprocessing, potentials)
-    return mixture, flow, pool, measured
+    return flow, pooled(potentials, session, fit_one, partial(_heldout, potentials, flow))
 
 
 def _fit_turned(
@@ -133,15 +125,9 @@ def _heldout(
     mixtures: Sequence[GaussianMixture],
 ) -> Float[np.ndarray, "M C"]:
     """Return the log-densities of a fold's held-out targets, in data units, under every kind."""
-    split, rows = one.fold.split, heldout_of(one.fold.data)
-    preprocessing = potentials.preprocessing
-    if potentials.is_gaussian and whole.tail is None:
-        of_flow = gaussian_log_density(one.fold.gaussian, preprocessing, rows.X)
-    else:
-        flow = ConvexFlow(preprocessing, one.map, whole.tail)
-        of_flow = model_log_density(flow, rows, split, potentials.settings)
-    log_det, Y = np.asarray(preprocessing.forward(rows.X)[1]), heldout_of(split).X
-    of_mixtures = [log_det + conditional_log_density(one, Y, whole.n) for one in mixtures]
+    of_flow, X = potentials.heldout_log_density(one, whole.tail), heldout_of(one.fold.data).X
+    log_det, Y = np.asarray(potentials.preprocessing.forward(X)[1]), heldout_of(one.fold.split).X
+    of_mixtures = (log_det + conditional_log_density(part, Y, whole.n) for part in mixtures)
     return np.column_stack([of_flow, *of_mixtures])
 
 

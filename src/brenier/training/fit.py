@@ -33,9 +33,11 @@ from brenier.data.rows import Split, WeightedRows
 from brenier.data.split import Table, set_apart, split_rows
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing, ColumnBounds
+from brenier.flow.tail import Tail
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.program import check_process
+from brenier.status import FitStatus
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
@@ -186,12 +188,14 @@ class Potentials:
         """What was trained on folds that have held-out rows."""
         return [one for one in self.everyone if one.fold.data.heldout is not None]
 
-    def heldout_log_density(self, one: Trained) -> Float[np.ndarray, " M"]:
+    def heldout_log_density(
+        self, one: Trained, tail: Tail | None = None
+    ) -> Float[np.ndarray, " M"]:
         """Return log p of a fold's held-out rows, in data units, under what was trained on it."""
         rows = heldout_of(one.fold.data)
-        if self.is_gaussian:
+        if self.is_gaussian and tail is None:
             return gaussian_log_density(one.fold.gaussian, self.preprocessing, rows.X)
-        flow = ConvexFlow(self.preprocessing, one.map)
+        flow = ConvexFlow(self.preprocessing, one.map, tail)
         return model_log_density(flow, rows, one.fold.split, self.settings)
 
     def report(
@@ -232,6 +236,8 @@ def train(
         few = are_crossed(settings, rows.effective_size)
         together = cross_fitted if few else averaged
         kept = together(kept, prepared.whole, family, settings, session)
+    if any(one.status is FitStatus.INTERRUPTED for one in everyone):
+        session.interrupted.set()
     return Potentials(prepared.preprocessing, kept, everyone, prepared.whole, table, settings)
 
 

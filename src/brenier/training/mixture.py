@@ -25,14 +25,14 @@ from brenier.flow.mixture import FlowMixture
 from brenier.flow.pieces import connected_pieces
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.training.build_report import Measured, measure_as_seen, training_rows
+from brenier.training.build_report import training_rows
 from brenier.training.candidate import Trained
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Potentials, begin, heldout_of, train
 from brenier.training.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.piece_flows import fit_flows_of_pieces
-from brenier.training.pooling import Pool, measured_under, pooled, report_of_pool
+from brenier.training.pooling import Pool, pooled, report_of_pool
 from brenier.training.report import Certificate, FitReport
 from brenier.training.session import Session
 from brenier.training.settings import Settings
@@ -105,23 +105,21 @@ def concluded_mixture(
 ) -> MixtureModel:
     """Return the mixture of a pool and its report, or the flow alone; the session ends."""
     session.phases.begin(SUMMING)
-    flow, kept, whole = potentials.flow, potentials.kept, potentials.whole
-    mixture = _mixture(potentials, pool)
-    results = session.results(partial(_measured, mixture, potentials), session.limits.report)
-    if results:
-        measured, pieces = results[0]
-    else:
-        pieces = ""
-        table, settings = potentials.table, potentials.settings
-        measured = measure_as_seen(kept, whole, flow.preprocessing, table, settings)
-    report = potentials.report(flow, measured, session, discrete)
-    session.phases.close()
+    flow, mixture = potentials.flow, _mixture(potentials, pool)
+    pieces = [] if pool is None else _told_pieces(mixture, potentials, session)
+    report = report_of_pool(
+        mixture.log_density,
+        pool,
+        flow,
+        potentials,
+        session,
+        discrete,
+        n_components=len(mixture.raw_weights),
+        n_gaussians=len(mixture.gaussians),
+    )
     certificates = _certificates(mixture, flow, pool, report)
-    if pool is not None:
-        is_flow = len(mixture.gaussians) == 0
-        report = report_of_pool(report, pool, len(mixture.raw_weights), is_flow=is_flow)
-        report = replace(report, pieces=pieces)
-    return MixtureModel(mixture, flow, whole.gaussian, report, certificates)
+    report = replace(report, pieces="".join(pieces))
+    return MixtureModel(mixture, flow, potentials.whole.gaussian, report, certificates)
 
 
 def _gaussian_pool(potentials: Potentials, session: Session) -> Pool | None:
@@ -148,7 +146,7 @@ def _with_flows_of_pieces(
     of_pieces = fit_flows_of_pieces(whole, potentials, family, bounds, session)
     if of_pieces is None:
         return pool
-    heldout = [heldout_of(fold.data).X for fold in [one.fold for one in potentials.deciding]]
+    heldout = [heldout_of(one.fold.data).X for one in potentials.deciding]
     own = np.concatenate([of_pieces.log_density(X, k) for k, X in enumerate(heldout)])
     return pool.joined_by(of_pieces, own)
 
@@ -190,16 +188,21 @@ def _numbered(
     return numbered
 
 
-def _measured(mixture: FlowMixture, potentials: Potentials) -> tuple[Measured, str]:
-    """Return how likely rows are under the mixture, and how well its pieces are told apart."""
-    measured = measured_under(mixture.log_density, mixture.preprocessing, potentials)
+def _told_pieces(mixture: FlowMixture, potentials: Potentials, session: Session) -> list[str]:
+    """Return how many pieces there are and how well told apart, alone; nothing without time."""
+    words = partial(_pieces_in_words, mixture, potentials)
+    return session.results(words, session.limits.report)
+
+
+def _pieces_in_words(mixture: FlowMixture, potentials: Potentials) -> str:
+    """Return how many pieces there are, and how well rows are told apart by them."""
     if mixture.n_pieces == 1:
-        return measured, "one"
+        return "one"
     rows = training_rows(potentials.kept, potentials.table.rows)
     rows = rows[: potentials.settings.whole_rows]
     shares = mixture.piece_responsibilities(rows.X)
     largest, entropy = rows.mean(shares.max(axis=1)), rows.mean(entr(shares).sum(axis=1))
-    return measured, (
+    return (
         f"{mixture.n_pieces}; rows are of the likeliest with probability {largest:.3f} on average, "
         f"entropy {entropy:.3f} nats"
     )

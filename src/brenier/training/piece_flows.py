@@ -8,8 +8,8 @@ and a flow is fitted to rows of these weights: on the same folds, with coordinat
 own, and of each fold one run of one decay, whose potentials are averaged. It is the first step of
 expectation maximisation: where pieces are apart, further ones change nothing. Runs have a fixed
 length and know nothing of the held-out rows, of which a piece has few, so that these judge rightly
-how much of the mixture there should be. Pieces of too few rows, or
-with a column that is constant there, are left to the Gaussians.
+how much of the mixture there should be. Pieces of too few rows, or with a column that is constant
+there, are left to the Gaussians.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class PieceFlow:
     of_folds : tuple of F ConvexFlow
         What each of them has learnt.
     shares : (F,)
-        Its share of every fold's training rows.
+        Its share of the rows seen in every fold.
     certificate : Certificate or None
         Of the fold that has learnt most; None of a Gaussian.
     """
@@ -69,14 +69,14 @@ class PieceFlow:
         piece: int,
         trained: Sequence[Trained],
         preprocessing: AbstractPreprocessing,
-        folds: Sequence[Fold],
+        seen: Sequence[WeightedRows],
     ) -> "PieceFlow":
-        """Return that of what was trained on the piece's rows of the folds of all rows."""
+        """Return that of what was trained on the piece's rows of those seen in every fold."""
         leader = max(trained, key=lambda one: one.train_log_likelihood)
         of_folds = tuple(ConvexFlow(preprocessing, one.map) for one in trained)
         flow = ConvexFlow(preprocessing, average([one.map for one in trained]))
         own = [np.sum(one.fold.data.train.weights) for one in trained]
-        whole = [np.sum(fold.data.train.weights) for fold in folds]
+        whole = [np.sum(rows.weights) for rows in seen]
         return PieceFlow(piece, flow, of_folds, np.divide(own, whole), leader.certificate)
 
 
@@ -133,8 +133,7 @@ def fit_flows_of_pieces(
     settings, parts = _of_a_piece(potentials.settings), []
     if not 1 < mixture.n_pieces <= settings.most_pieces:
         return None
-    whole = [one.fold for one in potentials.deciding]
-    rows = [fold.data.train[: settings.whole_rows] for fold in whole]
+    rows = [one.fold.data.train[: settings.whole_rows] for one in potentials.deciding]
     shares = [mixture.piece_responsibilities(part.X) for part in rows]
     all_rows = potentials.table.rows[: settings.whole_rows]
     all_shares = mixture.piece_responsibilities(all_rows.X)
@@ -151,7 +150,7 @@ def fit_flows_of_pieces(
             if any(one.status is FitStatus.INTERRUPTED for one in trained):
                 session.interrupted.set()
             return None
-        parts.append(PieceFlow.of(piece, trained, preprocessing, whole))
+        parts.append(PieceFlow.of(piece, trained, preprocessing, rows))
     return FlowsOfPieces(tuple(parts)) if parts else None
 
 

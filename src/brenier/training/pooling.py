@@ -16,9 +16,10 @@ from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
 from brenier.data.rows import WeightedRows, together
+from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.preprocessing import AbstractPreprocessing
-from brenier.training.build_report import Measured, training_rows
+from brenier.training.build_report import Measured, measure_as_seen, training_rows
 from brenier.training.candidate import Trained
 from brenier.training.fit import Potentials, heldout_of
 from brenier.training.gaussian_mixture import GaussianMixture
@@ -185,7 +186,61 @@ def _sizes(N: int, n: int, settings: Settings) -> list[int]:
     return [size for size in settings.mixture_sizes if size == 1 or size * least <= N]
 
 
-def measured_under(
+def report_of_pool(
+    log_density: Callable[[np.ndarray], np.ndarray],
+    pool: Pool | None,
+    flow: ConvexFlow,
+    potentials: Potentials,
+    session: Session,
+    discrete: Sequence[str],
+    *,
+    n_components: int,
+    n_gaussians: int,
+) -> FitReport:
+    """Return the report of a mixture, or of its flow where there is no pool; the session ends.
+
+    Parameters
+    ----------
+    log_density : callable
+        Of the mixture, of rows in data units.
+    pool : Pool or None
+        What it is made of.
+    flow : ConvexFlow
+        The flow alone.
+    potentials : Potentials
+        What has been trained.
+    session : Session
+        The fit's.
+    discrete : sequence of str
+        Names of the columns whose values repeat.
+    n_components, n_gaussians : int
+        Components of the mixture, and those of them that are Gaussians or regressions.
+    """
+    results = session.results(
+        partial(_measured, log_density, flow.preprocessing, potentials), session.limits.report
+    )
+    if results:
+        measured = results[0]
+    else:
+        kept, whole, table = potentials.kept, potentials.whole, potentials.table
+        measured = measure_as_seen(kept, whole, flow.preprocessing, table, potentials.settings)
+    report = potentials.report(flow, measured, session, discrete)
+    session.phases.close()
+    if pool is None:
+        return report
+    return replace(
+        report,
+        n_components=n_components,
+        message=f"{report.message} So ended the fit of the flow; the mixture has {n_components} "
+        f"component{'s' * (n_components != 1)}: {pool.words}.",
+        is_gaussian=report.is_gaussian and n_gaussians == 0,
+        n_heldout=pool.n_heldout,
+        heldout_log_likelihood=pool.heldout_log_likelihood,
+        pool=pool.words,
+    )
+
+
+def _measured(
     log_density: Callable[[np.ndarray], np.ndarray],
     preprocessing: AbstractPreprocessing,
     potentials: Potentials,
@@ -198,17 +253,3 @@ def measured_under(
     rows = training_rows(potentials.kept, table.rows)
     train = rows.mean(log_density(rows.X))
     return Measured.of(potentials.kept, table, train, judgement)
-
-
-def report_of_pool(report: FitReport, pool: Pool, n_components: int, *, is_flow: bool) -> FitReport:
-    """Return the report of the flow's fit as that of the mixture; `is_flow`: it is that alone."""
-    return replace(
-        report,
-        n_components=n_components,
-        message=f"{report.message} So ended the fit of the flow; the mixture has {n_components} "
-        f"component{'s' * (n_components != 1)}: {pool.words}.",
-        is_gaussian=report.is_gaussian and is_flow,
-        n_heldout=pool.n_heldout,
-        heldout_log_likelihood=pool.heldout_log_likelihood,
-        pool=pool.words,
-    )

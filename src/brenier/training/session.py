@@ -91,7 +91,7 @@ class Session:
     phases : Stream
         What it is doing.
     interrupted : threading.Event
-        Set by a Ctrl-C after the search.
+        Set by a Ctrl-C.
     """
 
     clock: Clock = field(default_factory=Clock)

@@ -71,6 +71,16 @@ REASONS = {
         {5, 6, 12, 15, 1000, 0.1, 1.5, 10.0, 1e-7, 1e-6},
         "what is rounding: shares, digits, the variance of a uniform",
     ),
+    "data/cells.py": (
+        {4, 5, 8, 16, 32, 64, 80, 256},
+        "points of a cell (NOTES, Angles and counts), bits of a hash, steps to a root; how many "
+        "rows and letters an error has",
+    ),
+    "data/circles.py": (
+        {0.08, 0.2, 80, 256},
+        "the blend of both sides of a cut, and where that is (NOTES, Angles and counts)",
+    ),
+    "data/folding.py": ({65_536}, "rows at once: no number depends on it"),
     "data/bounds.py": ({5}, "how many rows an error lists"),
     "potential/activations.py": (
         {3, 4, 1e3, LOG_SQRT_2_PI, *map(abs, MILLS)},

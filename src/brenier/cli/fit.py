@@ -59,6 +59,8 @@ def fit(
     kind: o.KindOption = o.Kind.FLOW,
     n_maps: o.NMapsOption = None,
     bounds: o.BoundsOption = None,
+    period: o.PeriodOption = None,
+    discrete: o.DiscreteOption = None,
     whiten: o.WhitenOption = None,
     widths: o.WidthsOption = None,
     n_radial: o.NRadialOption = None,
@@ -86,7 +88,9 @@ def fit(
     Ctrl-C, or SIGTERM, ends the fit early and writes the best model so far.
     """
     settings = _settings(
-        bounds=_bounds(bounds),
+        bounds=_pairs(bounds, "--bounds"),
+        periods=_pairs(period, "--period"),
+        discrete=None if discrete is None else list(items(discrete, "--discrete")),
         whiten=whiten,
         widths=None if widths is None else widths.values,
         n_radial=n_radial,
@@ -162,6 +166,9 @@ def _check_together(
         raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
     if given is not None and {"n_radial", "noise"} & settings.keys():
         raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
+    for name, option in (("periods", "--period"), ("discrete", "--discrete")):
+        if name in settings and (given is not None or blocks is not None):
+            raise typer.BadParameter(f"{option} goes with neither --given nor --blocks.")
     if composed and settings["n_maps"] != "auto" and settings.get("n_estimators", 1) > 1:
         raise typer.BadParameter("--n-estimators does not go with --n-maps.")
 
@@ -247,10 +254,13 @@ def _settings(**given: Any) -> dict[str, Any]:
     }
 
 
-def _bounds(bounds: list[o.Bounds] | None) -> dict[str, tuple[float | None, float | None]] | None:
-    pairs = {bound.name: (bound.low, bound.high) for bound in bounds or ()}
-    if len(pairs) < len(bounds or ()):
-        raise typer.BadParameter("expected --bounds once for each bounded column.")
+def _pairs(
+    given: list[o.Bounds] | None, option: str
+) -> dict[str, tuple[float | None, float | None]] | None:
+    """Return the ends that an option gives each column."""
+    pairs = {ends.name: (ends.low, ends.high) for ends in given or ()}
+    if len(pairs) < len(given or ()):
+        raise typer.BadParameter(f"expected {option} once for each column.")
     return pairs or None
 
 

@@ -116,6 +116,14 @@ def parse_bounds(text: str) -> Bounds:
     return Bounds(name, low, high)
 
 
+def parse_period(text: str) -> Bounds:
+    """Return the ends of a period in a text such as `phase=0:6.2832`."""
+    ends = parse_bounds(text)
+    if ends.low is None or ends.high is None:
+        raise typer.BadParameter(f"expected both ends of the period; got {text!r}.")
+    return ends
+
+
 def _bound(text: str, whole: str) -> float | None:
     try:
         value = float(text) if text.strip() else None
@@ -222,6 +230,24 @@ BoundsOption = Annotated[
         parser=parse_bounds,
         metavar="NAME=LOW:HIGH",
         help="Bounds of a column: x=0:1, x=0: or x=:5. Once for each bounded column.",
+        show_default=False,
+    ),
+]
+PeriodOption = Annotated[
+    list[Bounds] | None,
+    typer.Option(
+        "--period",
+        parser=parse_period,
+        metavar="NAME=LOW:HIGH",
+        help="A periodic column, such as an angle: phase=0:6.2832. Once for each.",
+        show_default=False,
+    ),
+]
+DiscreteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME,...",
+        help="Columns of whole numbers: their values have probabilities.",
         show_default=False,
     ),
 ]

@@ -89,8 +89,8 @@ def repeats_message(grids: Sequence[Grid]) -> str:
     remedies = []
     if any(grid.value is None for grid in grids):
         remedies.append(
-            "If they are rounded or counted, add uniform noise of one step's width first "
-            "(dequantisation)."
+            "If they are counted, say so (discrete=, --discrete); if they are rounded, add uniform "
+            "noise of one step's width first (dequantisation)."
         )
     if any(grid.value is not None for grid in grids):
         remedies.append("Fit the rows without that one value, and count its share apart.")

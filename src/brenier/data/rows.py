@@ -121,7 +121,7 @@ def canonical_rows(
     present = weights > 0
     # Adding zero turns -0.0 into 0.0, which compares equal but has other bytes.
     X, weights = np.ascontiguousarray(X[present] + 0.0), weights[present]
-    digests = _digests(np.sort(X, axis=1), seed)
+    digests = hashes(np.sort(X, axis=1), seed)
     if blocks is None:
         return _merged(X, weights, digests, None)
     places = _places(blocks.block[present], digests)
@@ -176,7 +176,8 @@ def _order(X: np.ndarray, digests: np.ndarray) -> np.ndarray:
     return order
 
 
-def _digests(X: np.ndarray, seed: int) -> np.ndarray:
+def hashes(X: Float[np.ndarray, "N d"], seed: int) -> np.ndarray:
+    """Return a keyed hash of every row's bytes as two whole numbers of 64 bits, (N, 2)."""
     key = int(seed).to_bytes(16, "little", signed=True)
     width = X.shape[1] * X.itemsize
     data = memoryview(X.tobytes())

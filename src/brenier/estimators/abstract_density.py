@@ -17,8 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from brenier.data.bounds import column_bounds
 from brenier.data.checks import check_columns
 from brenier.data.dependence import check_independent_beyond_rounding
+from brenier.data.folding import Folding
 from brenier.data.rows import WeightedRows
 from brenier.estimators.files import save_estimator
+from brenier.estimators.folded import PLAIN
 from brenier.estimators.following import Following
 from brenier.estimators.observations import Observations
 from brenier.estimators.parameters import AUTO, composed_settings_of, seed_of
@@ -42,6 +44,8 @@ class AbstractDensity(BaseEstimator, ABC):
 
     # Whether the density is of some columns given others.
     _is_conditional = False
+    # Of the periodic and discrete columns of those that may have some.
+    folding_: Folding = PLAIN
 
     bounds: object
     n_maps: object

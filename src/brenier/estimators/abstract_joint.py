@@ -1,6 +1,7 @@
 """What the estimators of the density of all columns share: the fit, scores, and checked rows."""
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,15 @@ from jaxtyping import Float
 from sklearn.base import DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from brenier.data.bounds import column_bounds
 from brenier.data.checks import check_scales
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows
 from brenier.estimators.abstract_density import AbstractDensity
+from brenier.estimators.folded import check_cells, folding_of
 from brenier.estimators.following import Following
 from brenier.estimators.observations import Observations
-from brenier.estimators.parameters import settings_of
+from brenier.estimators.parameters import seed_of, settings_of
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.weights import checked_weights, mean_score, training_weights
 from brenier.status import InputWarning
@@ -28,6 +31,8 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
 
     columns: Any
     verbose: Any
+    periods: Any
+    discrete: Any
 
     def fit(
         self,
@@ -85,7 +90,9 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         names = column_names(self)
         check_scales(X, names)
         weights = training_weights(sample_weight, log_weights, X)
-        observations = Observations(X, names, weights=weights, groups=groups)
+        bounds, seed = column_bounds(self.bounds, names), seed_of(self.random_state)
+        self.folding_ = folding_of(self, X, weights, names, bounds, seed)
+        observations = self._observations(X, weights, groups)
         heldout = None if validation_data is None else self._heldout(validation_data)
         self._fit(observations, heldout, JointFamily(), settings, following)
         return self
@@ -94,8 +101,16 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         """Return held-out rows, with their weights if they have any."""
         is_pair = isinstance(validation_data, tuple)
         X, weights = validation_data if is_pair else (validation_data, None)
-        X = self._rows(X)
-        return Observations(X, column_names(self), weights=checked_weights(weights, X))
+        X, names = self._rows(X), column_names(self)
+        bounds = column_bounds(self.bounds, names)
+        check_cells(X, self.folding_.cells.columns, names, bounds)
+        return self._observations(X, checked_weights(weights, X))
+
+    def _observations(self, X: np.ndarray, weights: Any, groups: Any = None) -> Observations:
+        """Return rows with their periodic columns within one period."""
+        names, folding = column_names(self), self.folding_
+        X = folding.circles.fold(X)
+        return Observations(X, names, weights=weights, groups=groups, folding=folding)
 
     def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:
         """Warn that N <= n rows get a Gaussian; raise where the model has none."""
@@ -126,11 +141,11 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         Returns
         -------
         (N,)
-            Log-densities in nats per data unit^n; minus infinity outside the bounds.
+            Log-densities in nats per data unit^n; minus infinity outside the bounds. A discrete
+            column counts as none of the n, for its values have probabilities.
         """
         check_is_fitted(self)
-        X = self._rows(X)
-        return self._density(X)
+        return self.folding_.log_density(self._density, self._rows(X))
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats).
@@ -152,8 +167,8 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         Bounded columns go through their maps first, so the baseline knows the bounds too.
         """
         check_is_fitted(self)
-        X = self._rows(X)
-        return gaussian_log_density(self.baseline_, self.flow_.preprocessing, X)
+        baseline = partial(gaussian_log_density, self.baseline_, self.flow_.preprocessing)
+        return self.folding_.log_density(baseline, self._rows(X))
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns of `transform`: z0, z1, ..."""

@@ -19,8 +19,9 @@ class AutoDensity(ConvexPotentialMixture):
 
     Parameters
     ----------
-    columns, widths, n_radial, bounds, tau, decay, noise, max_iter, tol, max_seconds, \
-n_iter_no_change, validation_fraction, judge_fraction, n_estimators, random_state, verbose
+    columns, widths, n_radial, bounds, periods, discrete, tau, decay, noise, max_iter, tol, \
+max_seconds, n_iter_no_change, validation_fraction, judge_fraction, n_estimators, random_state, \
+verbose
         As of `ConvexPotentialMixture`.
 
     Attributes
@@ -50,7 +51,7 @@ n_iter_no_change, validation_fraction, judge_fraction, n_estimators, random_stat
                 own["n_estimators"] = None
             chosen = ConvexPotentialFlow(**own, n_maps=n_maps)
             chosen._keep(self._model)
-        for name in ("report_", "n_iter_", "n_features_in_"):
+        for name in ("report_", "n_iter_", "n_features_in_", "folding_"):
             setattr(chosen, name, getattr(self, name))
         if hasattr(self, "feature_names_in_"):
             chosen.feature_names_in_ = self.feature_names_in_

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.estimators.constants import constants_to_file
+from brenier.estimators.folded import folding_to_file, periods_to_file
 from brenier.estimators.parameters import seed_of
+from brenier.estimators.tables import column_names
 from brenier.flow.column_order import context_scaling
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.storage import flow_to_arrays, gaussian_to_arrays
@@ -51,6 +53,7 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
         **names,
         **more,
         **constants_to_file(estimator),
+        **folding_to_file(estimator.folding_),
     }
     return metadata, arrays
 
@@ -113,6 +116,8 @@ def _parameters(estimator: Any) -> dict[str, Any]:
         parameters["columns"] = list(estimator.columns)
     if estimator.algorithm is not None:
         parameters["algorithm"] = asdict(estimator.algorithm)
+    if not estimator.folding_.is_plain:
+        parameters |= _of_folding(estimator)
     if estimator.bounds is not None:
         bounds = estimator.flow_.preprocessing.column_bounds
         parameters["bounds"] = [
@@ -120,6 +125,14 @@ def _parameters(estimator: Any) -> dict[str, Any]:
             for pair in zip(bounds.low, bounds.high, strict=True)
         ]
     return parameters
+
+
+def _of_folding(estimator: Any) -> dict[str, Any]:
+    """Return the settings of periodic and discrete columns as plain types."""
+    names, folding = column_names(estimator), estimator.folding_
+    discrete = [names[c] for c in folding.cells.columns.tolist()]
+    periods = periods_to_file(estimator.periods, folding, names)
+    return {"periods": periods, "discrete": None if estimator.discrete is None else discrete}
 
 
 def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:

@@ -64,6 +64,12 @@ class ConvexPotentialFlow(AbstractJoint):
         Column bounds in data units: `{name_or_index: (low, high)}`, or one pair a column; None
         where there is no bound. Bounded columns go through a logarithm or probit; the density
         outside is zero and samples lie strictly inside.
+    periods : mapping, optional
+        Periodic columns: `{name_or_index: period}`, of values in [0, period), or `(low, high)`. The
+        density is periodic and its integral over one period is one.
+    discrete : list, optional
+        Columns of whole numbers, by names or indices: the density has the probabilities of their
+        values, and `sample` returns whole numbers.
     tau : float, default=1e-5
         Final barrier weight (nats): also a mild prior that keeps the last layer's weights positive.
     decay : float, optional
@@ -165,6 +171,8 @@ class ConvexPotentialFlow(AbstractJoint):
         n_radial=_DEFAULT.n_radial,
         whiten=_DEFAULT.whiten,
         bounds=None,
+        periods=None,
+        discrete=None,
         tau=_DEFAULT.tau,
         decay=None,
         noise=None,
@@ -186,6 +194,8 @@ class ConvexPotentialFlow(AbstractJoint):
         self.n_radial = n_radial
         self.whiten = whiten
         self.bounds = bounds
+        self.periods = periods
+        self.discrete = discrete
         self.tau = tau
         self.decay = decay
         self.noise = noise
@@ -230,13 +240,18 @@ class ConvexPotentialFlow(AbstractJoint):
     def transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return z, the rows' images under the map: standard normal if the fit is right.
 
+        Where columns are periodic or discrete, a row is one of those that its values stand for,
+        drawn by their density with the estimator's own seed.
+
         Parameters
         ----------
         X : array or table, (N, n)
             Rows in data units.
         """
         check_is_fitted(self)
-        Z = in_batches(transform, self.flow_, self._rows(X))
+        rng = generator(None, self.random_state).spawn(1)[0]
+        X = self.folding_.drawn(self._density, self._rows(X), rng)
+        Z = in_batches(transform, self.flow_, X)
         warn_of_no_image(Z, "rows lie on or beyond their column's bounds", stacklevel=2)
         return Z
 
@@ -275,7 +290,8 @@ class ConvexPotentialFlow(AbstractJoint):
             Residuals, error bounds and convergence, in the preprocessed coordinates.
         """
         check_is_fitted(self)
-        return in_batches(inverse, self.flow_, normal_points(Z, self.n_features_in_))
+        X, inversion = in_batches(inverse, self.flow_, normal_points(Z, self.n_features_in_))
+        return self.folding_.fold(X), inversion
 
     def map_inversions(self, Z) -> tuple[Inversion, ...]:
         """Return how well every map of a composition was inverted, the one applied first in front.

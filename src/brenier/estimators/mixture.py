@@ -60,6 +60,10 @@ class ConvexPotentialMixture(AbstractJoint):
         Of the flow's potentials.
     bounds : mapping or sequence, optional
         Column bounds in data units; no component has density outside.
+    periods : mapping, optional
+        Periodic columns and their periods.
+    discrete : list, optional
+        Columns of whole numbers.
     tau, decay, noise, max_iter, tol, n_iter_no_change, n_estimators
         Of the flow.
     max_seconds : float, optional
@@ -135,6 +139,8 @@ class ConvexPotentialMixture(AbstractJoint):
         widths=None,
         n_radial=_DEFAULT.n_radial,
         bounds=None,
+        periods=None,
+        discrete=None,
         tau=_DEFAULT.tau,
         decay=None,
         noise=None,
@@ -152,6 +158,8 @@ class ConvexPotentialMixture(AbstractJoint):
         self.widths = widths
         self.n_radial = n_radial
         self.bounds = bounds
+        self.periods = periods
+        self.discrete = discrete
         self.tau = tau
         self.decay = decay
         self.noise = noise
@@ -208,7 +216,12 @@ class ConvexPotentialMixture(AbstractJoint):
             Summing to one; the heaviest piece comes first. All components but `flow_` decide.
         """
         check_is_fitted(self)
-        return self.mixture_.piece_responsibilities(self._rows(X))
+        return self.mixture_.piece_responsibilities(self._plain(X, self.random_state))
+
+    def _plain(self, X: Any, random_state: Any) -> Float[np.ndarray, "N n"]:
+        """Return rows of whose density the mixture is: of folded ones some that they stand for."""
+        rng = generator(random_state, self.random_state).spawn(2)[1]
+        return self.folding_.drawn(self._density, self._rows(X), rng)
 
     def predict(self, X) -> Int[np.ndarray, " N"]:
         """Return the connected piece that every row is most likely of, the heaviest being 0."""
@@ -234,7 +247,7 @@ class ConvexPotentialMixture(AbstractJoint):
             The components, if asked for.
         """
         check_is_fitted(self)
-        X = self._rows(X)
+        X = self._plain(X, random_state)
         # Not the numbers that `sample` with the same seed draws its components by.
         rng = generator(random_state, self.random_state).spawn(1)[0]
         labels = self.mixture_.drawn(X, rng)
@@ -260,7 +273,7 @@ class ConvexPotentialMixture(AbstractJoint):
         check_is_fitted(self)
         Z = normal_points(X, self.n_features_in_)
         found = self.mixture_.preimages(Z, checked_labels(labels, len(Z), len(self.weights_)))
-        rows = found_preimages(*found, stacklevel=2)
+        rows = self.folding_.fold(found_preimages(*found, stacklevel=2))
         return as_asked(self, rows, column_names(self), X)
 
     def sample(self, n_samples=1, random_state=None, *, return_labels=False) -> Any:
@@ -293,7 +306,7 @@ class ConvexPotentialMixture(AbstractJoint):
                 f"Expected normal points to have preimages; got none for {missing.sum()} of "
                 f"{len(missing)} rows in {MOST_DRAWS} draws."
             )
-        rows = as_asked(self, rows, column_names(self))
+        rows = as_asked(self, self.folding_.fold(rows), column_names(self))
         return (rows, labels) if return_labels else rows
 
     @property

@@ -7,7 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.data.bounds import Bounds, check_inside
+from brenier.data.folding import Folding
 from brenier.data.rows import WeightedRows, canonical_rows
+from brenier.data.weights import effective_size
+from brenier.estimators.folded import PLAIN
 from brenier.estimators.weights import chain_blocks
 
 
@@ -27,6 +30,8 @@ class Observations:
         Non-negative weights; None: all alike.
     groups : (N,) or None
         Labels of chains; None: the rows are independent.
+    folding : Folding
+        Of periodic and discrete columns.
     """
 
     own: Float[np.ndarray, "N n"]
@@ -34,9 +39,10 @@ class Observations:
     context: Float[np.ndarray, "N q"] | None = None
     weights: Float[np.ndarray, " N"] | None = None
     groups: Any = None
+    folding: Folding = PLAIN
 
     def distinct(self, bounds: Bounds, seed: int, what: str) -> WeightedRows:
-        """Return the distinct rows, those of a context behind the density's own.
+        """Return the distinct rows as they are fitted, those of a context behind the own columns.
 
         Parameters
         ----------
@@ -51,4 +57,11 @@ class Observations:
         X = self.own
         if self.context is not None:
             X = np.concatenate([self.own, self.context], axis=1)
-        return canonical_rows(X, self.weights, seed, chain_blocks(self.groups, X))
+        rows = canonical_rows(X, self.weights, seed, chain_blocks(self.groups, X))
+        return rows if self.folding.is_plain else self._spread(rows)
+
+    def _spread(self, rows: WeightedRows) -> WeightedRows:
+        """Return plain rows in the place of the table's, together worth what these are."""
+        X, weights, source = self.folding.spread(rows.X, rows.weights)
+        spread = rows[source]._replace(X=X, weights=weights)
+        return spread._replace(inefficiency=effective_size(weights) / rows.effective_size)

@@ -15,6 +15,7 @@ from brenier.data.bounds import column_bounds
 from brenier.data.names import checked_columns, checked_names
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.files import NAMES, WIDTHS, Arrays, n_columns
+from brenier.estimators.folded import folding_from_file
 from brenier.estimators.parameters import settings_of
 from brenier.estimators.tables import column_names
 from brenier.flow.rebuild import entry, is_conditional, take_flow, take_gaussian
@@ -78,6 +79,7 @@ def _rebuilt(
     estimator.flow_ = flow = take_flow(shelf, structure)
     estimator.baseline_ = take_gaussian(shelf, flow)
     estimator._take_more(metadata, shelf)
+    estimator.folding_ = folding_from_file(metadata, flow.n)
     n_probes, d = shelf.length("probes", least=0), n_columns(flow)
     probes = shelf.take("probes", n_probes, d)
     expected = shelf.take("probe_log_density", n_probes, law=NUMBERS)

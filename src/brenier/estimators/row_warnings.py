@@ -41,7 +41,14 @@ def told_of_rows(
         _warn_of_chains(observations, stacklevel=level)
     if are_unequal(observations.weights) or rows.block is not None:
         _warn_of_few(rows.effective_size, len(observations.own), stacklevel=level)
-    return _discrete_columns(observations, len(rows.X), stacklevel=level)
+    return _discrete_columns(observations, _n_distinct(observations, rows), stacklevel=level)
+
+
+def _n_distinct(observations: Observations, rows: WeightedRows) -> int:
+    """Return how many rows differ, those counted once that stand for several in a fit."""
+    if observations.folding.is_plain:
+        return len(rows.X)
+    return len(np.unique(observations.own, axis=0))
 
 
 def _warn_of_chains(observations: Observations, *, stacklevel: int) -> None:
@@ -87,7 +94,10 @@ def _discrete_columns(
 ) -> tuple[str, ...]:
     """Return the names of the columns whose values repeat, after a warning that says how."""
     own, weights, names = observations.own, observations.weights, observations.names
-    grids = repeated_columns(own, weights, n_distinct, names)
+    # Those that are said to be discrete have probabilities, and nothing to warn of.
+    said = [names[c] for c in observations.folding.cells.columns.tolist()]
+    found = repeated_columns(own, weights, n_distinct, names)
+    grids = [grid for grid in found if grid.name not in said]
     if grids:
         warnings.warn(repeats_message(grids), InputWarning, stacklevel=stacklevel + 1)
     return tuple(grid.name for grid in grids)
@@ -118,7 +128,8 @@ def told_of_far_rows(
     """
     own, order = own_columns(preprocessing)
     ordered = [observations.names[int(k)] for k in order]
-    found = far_rows_of(observations.own[:, order], own, ordered, settings.far_distance)
+    X = observations.folding.circles.unroll(observations.own)
+    found = far_rows_of(X[:, order], own, ordered, settings.far_distance)
     if found.codes:
         warnings.warn(
             f"Expected measured values; got far rows that share one: {'; '.join(found.codes)}. If "

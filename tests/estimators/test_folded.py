@@ -1,0 +1,158 @@
+"""Periodic and discrete columns of fitted densities."""
+
+import numpy as np
+import pytest
+from small_fits import SAME, ends_early, small
+from terminal import done
+
+import brenier
+from brenier import ConvexPotentialMixture
+from brenier.estimators.auto import AutoDensity
+from brenier.status import InputWarning
+
+TURN = 2.0 * np.pi
+# Draws that a mean of ones is of.
+N_DRAWS = 400
+
+
+def table(n=120, seed=0):
+    """Return a number, an angle around zero and a count."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    phase = np.mod(0.4 * x + 0.6 * rng.normal(size=n), TURN)
+    return np.column_stack([x, phase, rng.poisson(np.exp(0.5 + 0.3 * x))])
+
+
+SAID = {"periods": {1: TURN}, "discrete": [2], "bounds": {2: (-0.5, None)}}
+QUICK = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "n_estimators": 1}
+pytestmark = [
+    ends_early,
+    pytest.mark.filterwarnings("ignore:Expected independent rows"),
+]
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return small(**SAID).fit(table())
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    return ConvexPotentialMixture(**QUICK, **SAID).fit(table())
+
+
+@pytest.fixture(params=["flow", "mixture"])
+def fitted(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_density_agrees_on_both_sides_of_the_seam(fitted):
+    X = table()
+    turned = X + [0.0, TURN, 0.0]
+    np.testing.assert_allclose(fitted.score_samples(turned), fitted.score_samples(X), **SAME)
+    sides = np.array([[0.2, 1e-9, 1.0], [0.2, TURN - 1e-9, 1.0]])
+    first, second = fitted.score_samples(sides)
+    assert first == pytest.approx(second, abs=1e-6)
+
+
+def test_it_sums_to_one_over_a_period_and_all_counts(flow):
+    phase = np.linspace(0.0, TURN, 12, endpoint=False)
+    x = np.linspace(-5.0, 5.0, 25)
+    grid = np.stack(np.meshgrid(x, phase, np.arange(15.0), indexing="ij"), axis=-1)
+    sums = np.exp(flow.score_samples(grid.reshape(-1, 3))).sum() * (x[1] - x[0]) * TURN / 12
+    assert sums == pytest.approx(1.0, abs=5e-3)
+
+
+def test_samples_are_within_the_period_and_whole(fitted):
+    rows = fitted.sample(N_DRAWS)
+    assert (rows[:, 1] >= 0.0).all()
+    assert (rows[:, 1] < TURN).all()
+    np.testing.assert_array_equal(rows[:, 2], np.round(rows[:, 2]))
+    assert (rows[:, 2] >= 0).all()
+    assert np.isfinite(fitted.score_samples(rows)).all()
+
+
+def test_a_value_between_whole_numbers_has_no_probability(fitted):
+    assert fitted.score_samples([[0.0, 1.0, 0.5]])[0] == -np.inf
+
+
+def test_there_and_back(flow, mixture):
+    X = table()
+    np.testing.assert_allclose(flow.inverse_transform(flow.transform(X)), X, atol=1e-8)
+    Z, labels = mixture.transform(X, return_labels=True)
+    np.testing.assert_allclose(mixture.inverse_transform(Z, labels), X, atol=1e-8)
+    np.testing.assert_array_equal(flow.transform(X), flow.transform(X))
+
+
+def test_the_image_is_about_standard_normal(fitted):
+    Z = fitted.transform(table(500, seed=1))
+    np.testing.assert_allclose(Z.mean(axis=0), 0.0, atol=0.2)
+    np.testing.assert_allclose(Z.std(axis=0), 1.0, atol=0.2)
+
+
+def test_what_is_said_is_kept_in_the_file(fitted, tmp_path):
+    fitted.save(tmp_path / "model.brenier")
+    loaded = brenier.load(tmp_path / "model.brenier")
+    X = table()
+    np.testing.assert_array_equal(loaded.score_samples(X), fitted.score_samples(X))
+    np.testing.assert_array_equal(loaded.sample(9), fitted.sample(9))
+    assert loaded.get_params()["periods"] == {"x1": [0.0, TURN]}
+    assert loaded.get_params()["discrete"] == ["x2"]
+    assert loaded.fit(X).score(X) == pytest.approx(fitted.score(X), abs=1e-9)
+
+
+def test_what_is_chosen_keeps_it_too():
+    X = table(60)
+    chosen = AutoDensity(**QUICK | {"max_iter": 3}, **SAID).fit(X).chosen_
+    np.testing.assert_array_equal(chosen.sample(20)[:, 2] % 1, 0)
+
+
+def test_neither_order_nor_repetition_of_rows_matters(flow):
+    X, rng = table(), np.random.default_rng(3)
+    other = small(**SAID).fit(X[rng.permutation(len(X))])
+    np.testing.assert_allclose(other.score_samples(X), flow.score_samples(X), **SAME)
+    twice = rng.integers(1, 4, len(X))
+    weighted = small(**SAID).fit(X, sample_weight=twice)
+    repeated = small(**SAID).fit(np.repeat(X, twice, axis=0))
+    np.testing.assert_allclose(repeated.score_samples(X), weighted.score_samples(X), **SAME)
+
+
+def test_copies_in_the_place_of_a_row_are_worth_one(flow):
+    assert flow.report_.effective_size == pytest.approx(len(table()))
+    assert flow.report_.n_rows >= 4 * len(table())
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"periods": {1: TURN}, "discrete": [1]}, "among periods or discrete"),
+        ({"periods": {1: TURN}, "bounds": {1: (0, 7)}}, "with a period or with bounds"),
+        ({"discrete": [2], "bounds": {2: (0, None)}}, "at -0.5 and"),
+        ({"discrete": [0]}, "whole numbers in the discrete column 'x0'"),
+    ],
+)
+def test_what_cannot_be(said, words):
+    with pytest.raises(ValueError, match=words):
+        small(**said).fit(table())
+
+
+def test_validation_rows_are_whole_too():
+    with pytest.raises(ValueError, match="whole numbers"):
+        small(**SAID).fit(table(), validation_data=table() + 0.5)
+
+
+def test_only_counts_that_are_not_said_to_be_discrete_are_warned_of():
+    with pytest.warns(InputWarning, match=r"discrete=, --discrete"):
+        small().fit(table(600))
+
+
+def test_from_the_command_line(tmp_path):
+    path, model = tmp_path / "rows.csv", tmp_path / "rows.brenier"
+    lines = [f"{x},{phase},{count:.0f}" for x, phase, count in table()]
+    path.write_text("\n".join(["x,phase,count", *lines]))
+    options = "--widths 8 --max-iter 15 --n-estimators 1 --noise 0 --n-radial 0".split()
+    said = f"--period phase=0:{TURN} --discrete count --bounds count=-0.5:".split()
+    done("fit", path, "-o", model, *said, *options)
+    sampled = done("sample", model, "-n", 20).stdout.splitlines()[1:]
+    assert all(float(line.split(",")[2]).is_integer() for line in sampled)
+    assert "periods=" in done("info", model).stdout

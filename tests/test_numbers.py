@@ -72,12 +72,12 @@ REASONS = {
         "what is rounding: shares, digits, the variance of a uniform",
     ),
     "data/cells.py": (
-        {4, 5, 8, 16, 32, 64, 80, 256},
+        {4, 5, 8, 16, 32, 64, 256},
         "points of a cell (NOTES, Angles and counts), bits of a hash, steps to a root; how many "
-        "rows and letters an error has",
+        "rows an error lists",
     ),
     "data/circles.py": (
-        {0.08, 0.2, 80, 256},
+        {0.08, 0.2, 256},
         "the blend of both sides of a cut, and where that is (NOTES, Angles and counts)",
     ),
     "data/folding.py": ({65_536}, "rows at once: no number depends on it"),

@@ -130,7 +130,7 @@ def _period(value: Any, name: str) -> tuple[float, float]:
     """Return low and length of a period given as its length or its ends."""
     ends = (0.0, value) if isinstance(value, Real) else value
     is_pair = isinstance(ends, tuple | list) and len(ends) == 2
-    if not is_pair or not all(isinstance(end, Real) and np.isfinite(end) for end in ends):
+    if not is_pair or not all(isinstance(end, Real) and np.isfinite(float(end)) for end in ends):
         raise ValueError(
             f"Expected the period of {name!r} as its length, or as a pair (low, high) of finite "
             f"numbers; got {value!r:.80}."

@@ -18,15 +18,15 @@ class NatsMissing:
     ----------
     value, standard_error : float
         In nats per row.
-    halves : tuple of 2 float
-        What each half of the rows says, scored by what was fitted to the other.
+    parts : tuple of float
+        What each part of the rows says, scored by what was fitted to the others.
     n_rows : int
         Rows that were scored.
     """
 
     value: float
     standard_error: float
-    halves: tuple[float, float]
+    parts: tuple[float, ...]
     n_rows: int
 
     def __str__(self) -> str:

@@ -40,8 +40,8 @@ ROWS_PER_TERM = 10
 LEAST_VARIANCE = 0.02
 # A weight of next to nothing.
 NEGLIGIBLE = 1e-3
-# Steps of EM for the weights, which have one maximum; and of mixtures.
-N_STEPS, MOST_EM = 200, 200
+# Steps of EM for the weights, which have one maximum; of mixtures; and of one with N(0, I).
+N_STEPS, MOST_EM, CONTAMINATED_STEPS = 200, 200, 50
 
 
 def standard_normal(Z: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
@@ -158,18 +158,56 @@ def fit_mixture_of(n_components: int, kind: str) -> Fit:
     """Return what fits a Gaussian mixture; `kind` is scikit-learn's covariance_type."""
 
     def fit(Z: Float[np.ndarray, "N n"], seed: int) -> LogDensity:
-        mixture = GaussianMixture(
-            n_components,
-            covariance_type=kind,
-            reg_covar=LEAST_VARIANCE,
-            max_iter=MOST_EM,
-            random_state=seed,
-        )
+        mixture = _mixture(n_components, kind, seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return mixture.fit(Z).score_samples
 
     return fit
+
+
+def fit_contaminated(Z: Float[np.ndarray, "N n"], seed: int) -> LogDensity:
+    """Return a mixture of N(0, I), which stays what it is, and one Gaussian, by EM.
+
+    It begins with the component of a mixture of two that is further from N(0, I).
+    """
+    N, n = Z.shape
+    mixture = _mixture(2, "full", seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(Z)
+    k = int(
+        np.argmax(
+            [_distance(*one) for one in zip(mixture.means_, mixture.covariances_, strict=True)]
+        )
+    )
+    share = mixture.predict_proba(Z)[:, k]
+    background = standard_normal(Z)
+    for _ in range(CONTAMINATED_STEPS):
+        weight, total = share.mean(), max(share.sum(), 1.0)
+        mean = share @ Z / total
+        centred = Z - mean
+        covariance = (share * centred.T) @ centred / total + LEAST_VARIANCE * np.eye(n)
+        own = gaussian(mean, covariance)
+        share = special.expit(special.logit(weight) + own(Z) - background)
+    return mixture_of(np.array([1 - weight, weight]), [standard_normal, own])
+
+
+def _distance(mean: Float[np.ndarray, " n"], covariance: Float[np.ndarray, "n n"]) -> float:
+    """Return KL(N(mean, covariance) || N(0, I))."""
+    _, log_det = np.linalg.slogdet(covariance)
+    return 0.5 * float(np.trace(covariance) + mean @ mean - len(mean) - log_det)
+
+
+def _mixture(n_components: int, kind: str, seed: int) -> GaussianMixture:
+    """Return scikit-learn's mixture, unfitted."""
+    return GaussianMixture(
+        n_components,
+        covariance_type=kind,
+        reg_covar=LEAST_VARIANCE,
+        max_iter=MOST_EM,
+        random_state=seed,
+    )
 
 
 def candidates(N: int, n: int) -> list[Fit]:
@@ -180,7 +218,8 @@ def candidates(N: int, n: int) -> list[Fit]:
     least = max(LEAST_ROWS, ROWS_PER_COLUMN * n)
     full = [fit_mixture_of(K, "full") for K in COMPONENTS if N >= K * least]
     few = [fit_mixture_of(2, "diag")] if n > 1 and N >= 2 * LEAST_ROWS else []
-    return [*kinds, *few, *full]
+    contaminated = [fit_contaminated] if N >= 2 * least else []
+    return [*kinds, *few, *contaminated, *full]
 
 
 def stacking_weights(log_densities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " K"]:

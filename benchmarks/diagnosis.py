@@ -20,8 +20,8 @@ from scipy import special
 from brenier.diagnostics.exchange_panels import Pooled, exchange_family
 from brenier.diagnostics.global_test import global_test
 from brenier.diagnostics.nats import nats_missing
+from brenier.diagnostics.near_normal import gaussian, standard_normal
 from brenier.diagnostics.normality_panels import normality_family
-from brenier.diagnostics.small_density import gaussian, standard_normal
 
 RESULTS = Path(__file__).parent / "results" / "diagnosis.json"
 N_DRAWS = 1000
@@ -156,7 +156,7 @@ def judged(X: Rows, rng: np.random.Generator, *, with_nats: bool) -> Judged:
     test = global_test(families)
     panels = [panel for family in families for panel in family.panels]
     beyond = tuple(panel.name for panel in panels if panel.is_suspicious)
-    found = nats_missing(X, rng) if with_nats else None
+    found = nats_missing(X, np.zeros((len(X), 0)), rng) if with_nats else None
     nats, error = (np.nan, np.nan) if found is None else (found.value, found.standard_error)
     return Judged(test.p_value, beyond, nats, error)
 

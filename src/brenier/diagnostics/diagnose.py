@@ -112,7 +112,7 @@ def diagnose(
     told = rows_of_joint(rows.X, rows.log_density, draws.X, draws.log_density, names, training)
     shown = some[:MOST_SHOWN]
     return assembled(
-        nats_missing(z, rng),
+        nats_missing(z, np.zeros((len(z), 0)), rng),
         families,
         scores=scores,
         rows=told,
@@ -239,7 +239,7 @@ def verdict(
         )
     worst = next((panel.sentence for panel in panels if panel.name == test.panel), "")
     if nats.value > BEYOND_CHANCE * nats.standard_error:
-        said.append(f"The density loses at least {nats}. {worst}")
+        said.append(f"The density loses {nats}, or more. {worst}")
     elif test.rejects:
         said.append(
             f"The rows are not of this density (p = {test.p_value:.2g}), but no loss of nats can "

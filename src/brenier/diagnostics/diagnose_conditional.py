@@ -92,7 +92,7 @@ def diagnose_conditional(
     shown = some[:MOST_SHOWN]
     drawn = np.concatenate([at.members[:, 1], at.context], axis=1)[:MOST_SHOWN]
     return assembled(
-        nats_missing(z, rng),
+        nats_missing(z, C, rng),
         families,
         scores=scores,
         rows=rows_of_conditional(everything, rows.z, rows.log_density, all_names, training),

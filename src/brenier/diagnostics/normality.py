@@ -110,11 +110,16 @@ def statistics(
     return NormalityStatistics(scores(found.pit), scores(found.radius), *matrices)
 
 
+def normal_scores(context: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N q"]:
+    """Return the normal quantiles of the ranks of a context's columns."""
+    if not context.size:
+        return np.zeros(context.shape)
+    return special.ndtri((stats.rankdata(context, axis=0) - 0.5) / len(context))
+
+
 def context_features(context: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N 2q"]:
     """Return the normal scores of a context's columns, then their squares."""
-    N = len(context)
-    ranks = stats.rankdata(context, axis=0) if context.size else np.zeros_like(context, dtype=float)
-    scores = special.ndtri((ranks - 0.5) / N) if context.size else ranks
+    scores = normal_scores(context)
     return np.concatenate([scores, scores**2], axis=1)
 
 

@@ -4,19 +4,17 @@ They are fitted to other rows than those that are judged. Of a conditional densi
 that of (y, x) over that of x, of the same kind.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from sklearn.covariance import ledoit_wolf
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
 from brenier.diagnostics.diagnosis import Score
-from brenier.diagnostics.small_density import LogDensity, gaussian, mixture_of
+from brenier.diagnostics.given_context import with_marginal
+from brenier.diagnostics.near_normal import LogDensity, gaussian
 
 # Kernel widths, in those of Scott's rule, and components: the best on rows held out.
 WIDTHS, COMPONENTS = (0.3, 0.5, 0.7, 1.0, 1.4), (1, 2, 4, 8, 16, 32)
@@ -24,8 +22,8 @@ WIDTHS, COMPONENTS = (0.3, 0.5, 0.7, 1.0, 1.4), (1, 2, 4, 8, 16, 32)
 HELD_OUT, MOST_KERNELS = 0.25, 2000
 # Rows to a component and column at least.
 ROWS_PER_COLUMN = 3
-# Least variance of a component, in those of the columns.
-LEAST_VARIANCE = 1e-3
+# Added to the variances of components, in those of the columns.
+LEAST_VARIANCE = 1e-4
 
 Fitted = tuple[LogDensity, LogDensity]
 Reference = Callable[[Float[np.ndarray, "N d"], int, int], Fitted]
@@ -68,16 +66,8 @@ def fit_mixture(X: Float[np.ndarray, "N d"], n: int, seed: int) -> Fitted:
     N, d = X.shape
 
     def fit(rows: np.ndarray, K: int) -> Fitted:
-        mixture = GaussianMixture(K, reg_covar=LEAST_VARIANCE, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(rows)
-        if n == d:
-            return mixture.score_samples, _nothing
-        of_context = zip(mixture.means_[:, n:], mixture.covariances_[:, n:, n:], strict=True)
-        return mixture.score_samples, mixture_of(
-            mixture.weights_, [gaussian(*one) for one in of_context]
-        )
+        joint, context = with_marginal(rows, n, K, seed, LEAST_VARIANCE)
+        return joint, _nothing if n == d else context
 
     fitting = (1 - HELD_OUT) * N
     possible = [K for K in COMPONENTS if K == 1 or fitting >= ROWS_PER_COLUMN * K * (d + 1)]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ConvexPotentialMixture,
         ConvexPotentialRegressor,
         TriangularConvexPotentialFlow,
+        compare,
         fit_auto,
         load,
     )
@@ -30,6 +31,7 @@ _HOME = {
     "ConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
     "TriangularConvexPotentialFlow": "brenier.estimators",
+    "compare": "brenier.estimators",
     "fit_auto": "brenier.estimators",
     "from_arviz": "brenier.data.draws",
     "load": "brenier.estimators",
@@ -48,6 +50,7 @@ __all__ = [
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
     "__version__",
+    "compare",
     "fit_auto",
     "from_arviz",
     "load",

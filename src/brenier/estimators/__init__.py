@@ -6,6 +6,7 @@ settings are never touched.
 """
 
 from brenier.estimators.auto import fit_auto
+from brenier.estimators.comparing import compare
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.conditional_mixture import ConditionalConvexPotentialMixture
 from brenier.estimators.joint import ConvexPotentialFlow
@@ -21,6 +22,7 @@ __all__ = [
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
+    "compare",
     "fit_auto",
     "load",
 ]

@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier.data.checks import check_scales, constant_columns, raise_if_categorical
 from brenier.data.rows import WeightedRows
+from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.estimators.abstract_density import AbstractDensity
+from brenier.estimators.diagnosing import diagnosis_of_conditional
 from brenier.estimators.normal import check_n_samples, found_preimages, generator, normal_nodes
 from brenier.estimators.observations import Observations
 from brenier.estimators.parameters import CONSTRAINTS
@@ -154,6 +156,41 @@ class AbstractConditional(AbstractDensity):
         bounds = self.flow_.preprocessing.column_bounds
         below, above = rows[:, 0] <= bounds.low[0], rows[:, 0] >= bounds.high[0]
         return np.where(below, 0.0, np.where(above, 1.0, p))
+
+    def diagnose(self, X, y, *, sample_weight=None, train=None, random_state=None) -> Diagnosis:
+        """Return whether the density of y given X is good, from rows that it has not seen.
+
+        If it is, the targets' images z are standard normal at every X, and each target is as one of
+        the draws at its row. The headline is what the density loses, in nats per row (a lower
+        bound, whatever the fault).
+
+        Parameters
+        ----------
+        X : array or table, (N, q)
+            The context of rows that the model was not trained on: of training rows nothing can be
+            said.
+        y : array or table, (N,) or (N, n)
+            Targets in data units.
+        sample_weight : (N,), optional
+            Weights. Each row is then used with a probability in proportion to its own.
+        train : tuple (X, y), optional
+            Rows that reference densities are fitted to. None: one half of the rows; they and the
+            model beside them are judged on the other.
+        random_state : int, RandomState or None
+            Seed of draws and simulations; None takes the estimator's own.
+
+        Returns
+        -------
+        Diagnosis
+            `str` of it is a short text, `to_dict` has its numbers, `panels` what pictures need.
+        """
+        return diagnosis_of_conditional(self, X, y, sample_weight, train, random_state)
+
+    def _images(
+        self, rows: Float[np.ndarray, "N d"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]:
+        """Return z of checked rows (y, x), what is random in it drawn from `rng`."""
+        return in_batches(transform, self.flow_, rows)
 
     def _observations(self, X, Y, weights, groups) -> Observations:
         """Return rows of a fit, after a check that 64 bits can be computed with them."""

@@ -13,13 +13,16 @@ from brenier.data.bounds import column_bounds
 from brenier.data.checks import check_scales
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows
+from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.estimators.abstract_density import AbstractDensity
+from brenier.estimators.diagnosing import diagnosis_of_joint
 from brenier.estimators.folded import check_cells, folding_of
 from brenier.estimators.following import Following
 from brenier.estimators.observations import Observations
 from brenier.estimators.parameters import seed_of, settings_of
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.weights import checked_weights, mean_score, training_weights
+from brenier.flow.evaluation import in_batches, transform
 from brenier.status import InputWarning
 from brenier.training.families import JointFamily
 from brenier.training.likelihood import gaussian_log_density
@@ -145,7 +148,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
             column counts as none of the n, for its values have probabilities.
         """
         check_is_fitted(self)
-        return self.folding_.log_density(self._density, self._rows(X))
+        return self._log_density(self._rows(X))
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats).
@@ -170,10 +173,58 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         baseline = partial(gaussian_log_density, self.baseline_, self.flow_.preprocessing)
         return self.folding_.log_density(baseline, self._rows(X))
 
+    def diagnose(
+        self, X, *, sample_weight=None, train=None, classifier=False, random_state=None
+    ) -> Diagnosis:
+        """Return whether the density is good, from rows that it has not seen.
+
+        If it is, their images z are standard normal, and rows and draws of it are exchangeable. The
+        headline is what the density loses, in nats per row (a lower bound, whatever the fault).
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units that the model was not trained on: of training rows nothing can be
+            said.
+        sample_weight : (N,), optional
+            Weights. Each row is then used with a probability in proportion to its own.
+        train : array or table, (T, n), optional
+            Rows that reference densities are fitted to. None: one half of `X`; they and the model
+            beside them are judged on the other.
+        classifier : bool, default=False
+            Whether a classifier is to tell rows from draws too.
+        random_state : int, RandomState or None
+            Seed of draws and simulations; None takes the estimator's own.
+
+        Returns
+        -------
+        Diagnosis
+            `str` of it is a short text, `to_dict` has its numbers, `panels` what pictures need.
+        """
+        return diagnosis_of_joint(
+            self, X, sample_weight, train, random_state, classifier=classifier
+        )
+
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns of `transform`: z0, z1, ..."""
         check_is_fitted(self)
         return np.array(default_names(self.n_features_in_, "z"), dtype=object)
+
+    def _images(
+        self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]:
+        """Return z of checked rows, what is random in it drawn from `rng`."""
+        return self._plain_images(self.folding_.drawn(self._density, X, rng), rng)
+
+    def _plain_images(
+        self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]:
+        """Return z of rows of whose density the flow is."""
+        return in_batches(transform, self.flow_, X)
+
+    def _log_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        """Return log p of checked rows (nats)."""
+        return self.folding_.log_density(self._density, X)
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""

@@ -226,6 +226,11 @@ class ConditionalConvexPotentialMixture(AbstractConditionalDensity):
         super()._keep(model)
         self.mixture_ = model.mixture
 
+    def _images(
+        self, rows: Float[np.ndarray, "N d"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]:
+        return self.mixture_.images(rows, self.mixture_.drawn(rows, rng))
+
     def _density(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
         return self.mixture_.log_density(X)
 

@@ -318,6 +318,11 @@ class ConvexPotentialMixture(AbstractJoint):
         self.mixture_ = model.mixture
         self._certificates = model.certificates
 
+    def _plain_images(
+        self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]:
+        return self.mixture_.images(X, self.mixture_.drawn(X, rng))
+
     def _density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         return self.mixture_.log_density(X)
 

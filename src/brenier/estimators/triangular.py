@@ -24,7 +24,9 @@ from sklearn.utils.validation import check_is_fitted
 from brenier.data.bounds import column_bounds
 from brenier.data.checks import check_unmasked
 from brenier.data.names import default_names, quoted
+from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
+from brenier.estimators.diagnosing import diagnosis_of_joint
 from brenier.estimators.files import parts_to_file
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.normal import check_n_samples, generator, normal_points
@@ -211,7 +213,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
     def score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row (nats): the sum of the blocks'."""
         check_is_fitted(self)
-        return np.sum(self._of_blocks("score_samples", X), axis=0)
+        return self._log_density(self._rows(X))
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats)."""
@@ -220,12 +222,12 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
     def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the blocks' Gaussians and linear regressions."""
         check_is_fitted(self)
-        return np.sum(self._of_blocks("baseline_score_samples", X), axis=0)
+        return np.sum(self._of_blocks("baseline_score_samples", self._rows(X)), axis=0)
 
     def transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return z, the rows' images under the block-triangular map, block after block."""
         check_is_fitted(self)
-        return np.concatenate(self._of_blocks("transform", X), axis=1)
+        return np.concatenate(self._of_blocks("transform", self._rows(X)), axis=1)
 
     def inverse_transform(self, X) -> Any:
         """Return the rows whose images are given, their columns in the table's order.
@@ -287,6 +289,17 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             f"Expected values of all columns of the leading block or blocks, of "
             f"{self.blocks_}, and of no others; got values of {quoted(list(given))}. "
             f"{remedy} would allow it."
+        )
+
+    def diagnose(
+        self, X, *, sample_weight=None, train=None, classifier=False, random_state=None
+    ) -> Diagnosis:
+        """Return whether the density is good, from rows that it has not seen.
+
+        Parameters and what is returned are those of `ConvexPotentialFlow.diagnose`.
+        """
+        return diagnosis_of_joint(
+            self, X, sample_weight, train, random_state, classifier=classifier
         )
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
@@ -354,9 +367,18 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         weighted = [] if weights is None else [weights]
         return parts[0] if k == 0 and weights is None else (*parts, *weighted)
 
-    def _of_blocks(self, method: str, X: Any) -> list[np.ndarray]:
+    def _log_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        """Return log p of checked rows (nats)."""
+        return np.sum(self._of_blocks("score_samples", X), axis=0)
+
+    def _images(
+        self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]:
+        """Return z of checked rows; nothing in it is random."""
+        return np.concatenate(self._of_blocks("transform", X), axis=1)
+
+    def _of_blocks(self, method: str, rows: np.ndarray) -> list[np.ndarray]:
         """Return what a method of every block's flow says of its columns, given those before."""
-        rows = self._rows(X)
         said = []
         for k, flow in enumerate(self.flows_):
             said.append(np.asarray(getattr(flow, method)(*self._parts(rows, k))))

@@ -1,0 +1,137 @@
+"""What `diagnose` of every estimator does: checked rows, images, log-densities, draws go down."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.utils.validation import check_is_fitted
+
+from brenier.diagnostics.diagnose import N_DRAWS, Draws, Images, diagnose
+from brenier.diagnostics.diagnose_conditional import ConditionalModel, diagnose_conditional
+from brenier.diagnostics.diagnosis import Diagnosis
+from brenier.estimators.parameters import seed_of
+from brenier.estimators.tables import column_names
+from brenier.estimators.targets import check_same_length, checked_targets
+from brenier.estimators.weights import checked_weights
+from brenier.status import InputWarning, InversionWarning
+
+# Told apart from the seeds of samples that users draw, lest rows be the draws themselves.
+OWN_SEEDS = 19
+
+
+class Joint(Protocol):
+    """What a joint density is asked for."""
+
+    random_state: Any
+
+    def _rows(self, X: Any) -> Float[np.ndarray, "N n"]: ...
+
+    def _log_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]: ...
+
+    def _images(
+        self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]: ...
+
+    def sample(self, n_samples: int, random_state: int) -> Any:
+        """Return rows drawn from the density."""
+        ...
+
+
+class Conditional(Protocol):
+    """What a conditional density is asked for, rows being (y, x)."""
+
+    random_state: Any
+    target_names_: np.ndarray
+
+    def _context(self, X: Any) -> Float[np.ndarray, "N q"]: ...
+
+    def _density(self, rows: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]: ...
+
+    def _images(
+        self, rows: Float[np.ndarray, "N d"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]: ...
+
+    def _random_targets(
+        self, X: Float[np.ndarray, "N q"], k: int, rng: np.random.Generator
+    ) -> Float[np.ndarray, "N k n"]: ...
+
+
+@contextmanager
+def told_in_words() -> Iterator[None]:
+    """Silence warnings of rows without images and points without preimages: a diagnosis counts."""
+    with warnings.catch_warnings():
+        for category in (InputWarning, InversionWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+def own_seed(random_state: Any, default: Any) -> int:
+    """Return the seed of a diagnosis; `default` where `random_state` is None."""
+    seed = seed_of(default if random_state is None else random_state)
+    return int(np.random.default_rng([OWN_SEEDS, seed]).integers(np.iinfo(np.int32).max))
+
+
+def diagnosis_of_joint(
+    model: Joint, X: Any, sample_weight: Any, train: Any, random_state: Any, *, classifier: bool
+) -> Diagnosis:
+    """Return the diagnosis of a joint density; parameters as of `AbstractJoint.diagnose`."""
+    check_is_fitted(model)
+    rows = model._rows(X)
+    weights = checked_weights(sample_weight, rows)
+    seed = own_seed(random_state, model.random_state)
+    with told_in_words():
+        Z = model._images(rows, np.random.default_rng(seed))
+        images = Images(rows, Z, model._log_density(rows))
+        drawn = np.asarray(model.sample(N_DRAWS, random_state=seed))
+        draws = Draws(drawn, model._log_density(drawn))
+    return diagnose(
+        images,
+        draws,
+        column_names(model),
+        weights=weights,
+        train=None if train is None else model._rows(train),
+        classifier=classifier,
+        seed=seed,
+    )
+
+
+def diagnosis_of_conditional(
+    model: Conditional, X: Any, y: Any, sample_weight: Any, train: Any, random_state: Any
+) -> Diagnosis:
+    """Return the diagnosis of a conditional density; parameters as of its `diagnose`."""
+    check_is_fitted(model)
+    C, Y = model._context(X), checked_targets(model, y)
+    check_same_length(C, Y)
+    weights = checked_weights(sample_weight, C)
+    seed = own_seed(random_state, model.random_state)
+
+    def sample(context: np.ndarray, L: int, seed: int) -> np.ndarray:
+        return model._random_targets(context, L, np.random.default_rng(seed))
+
+    def log_density(context: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return model._density(np.concatenate([targets, context], axis=1))
+
+    rows = np.concatenate([Y, C], axis=1)
+    with told_in_words():
+        return diagnose_conditional(
+            Images(Y, model._images(rows, np.random.default_rng(seed)), model._density(rows)),
+            C,
+            ConditionalModel(sample, log_density),
+            [str(name) for name in model.target_names_],
+            column_names(model),
+            weights=weights,
+            train=None if train is None else _pairs(model, train),
+            seed=seed,
+        )
+
+
+def _pairs(model: Conditional, train: Any) -> Float[np.ndarray, "N d"]:
+    """Return rows (y, x) of a pair (X, y)."""
+    if not isinstance(train, tuple) or len(train) != 2:
+        raise ValueError(f"Expected train as a tuple (X, y); got {type(train).__name__}.")
+    C, Y = model._context(train[0]), checked_targets(model, train[1])
+    check_same_length(C, Y)
+    return np.concatenate([Y, C], axis=1)

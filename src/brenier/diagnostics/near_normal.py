@@ -146,8 +146,8 @@ def sparse_regression(
         sd = np.std(y - A @ full)
         support = np.abs(full) > SPARSE * sd * np.sqrt(np.diag(inverse))
         beta[support] = np.linalg.lstsq(A[:, support], y, rcond=None)[0]
-    log_sd = 0.5 * np.log(np.mean((y - A @ beta) ** 2))
-    return beta, float(np.exp(kept(log_sd, np.sqrt(0.5 / N))))
+    log_sd = 0.5 * np.log(np.mean((y - A @ beta) ** 2, keepdims=True))
+    return beta, float(np.exp(kept(log_sd, np.sqrt(0.5 / N)))[0])
 
 
 def fit_mixture_of(n_components: int, kind: str) -> Fit:

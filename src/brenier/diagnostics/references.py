@@ -143,7 +143,8 @@ def _score(
 
 
 def mean_and_error(values: Float[np.ndarray, " N"]) -> tuple[float, float]:
-    """Return the mean of values and its standard error."""
-    if len(values) < 2:
-        return float(np.mean(values)), float("nan")
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    """Return the mean of values and its standard error; NaN of one value, or of infinite ones."""
+    mean = float(np.mean(values))
+    if len(values) < 2 or not np.isfinite(mean):
+        return mean, float("nan")
+    return mean, float(values.std(ddof=1) / np.sqrt(len(values)))

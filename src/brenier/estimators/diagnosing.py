@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from brenier.status import InputWarning, InversionWarning
 OWN_SEEDS = 19
 
 
+@runtime_checkable
 class Joint(Protocol):
     """What a joint density is asked for."""
 
@@ -40,6 +41,7 @@ class Joint(Protocol):
         ...
 
 
+@runtime_checkable
 class Conditional(Protocol):
     """What a conditional density is asked for, rows being (y, x)."""
 

@@ -36,7 +36,7 @@ class Joint(Protocol):
         self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
     ) -> Float[np.ndarray, "N n"]: ...
 
-    def sample(self, n_samples: int, random_state: int) -> Any:
+    def sample(self, n_samples: Any = 1, random_state: Any = None) -> Any:
         """Return rows drawn from the density."""
         ...
 
@@ -50,7 +50,7 @@ class Conditional(Protocol):
 
     def _context(self, X: Any) -> Float[np.ndarray, "N q"]: ...
 
-    def _density(self, rows: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]: ...
+    def _density(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]: ...
 
     def _images(
         self, rows: Float[np.ndarray, "N d"], rng: np.random.Generator

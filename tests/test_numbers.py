@@ -48,6 +48,8 @@ REASONS = {
         {5, 1e-9, 10_000},
         "parts of a cross-validation; where the climb to the only maximum ends",
     ),
+    "estimators/diagnosing.py": ({19}, "what makes seeds others than users'"),
+    "estimators/comparing.py": ({2000}, "draws of each model"),
     "estimators/mixture.py": ({100}, "draws until sampling gives up"),
     "estimators/conditional_mixture.py": (
         {3, 512},

@@ -12,7 +12,6 @@ References
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
-from sklearn.ensemble import RandomForestClassifier
 
 from brenier.diagnostics.normality_panels import Family
 from brenier.diagnostics.null_scale import LEVEL, standing
@@ -43,6 +42,9 @@ def classifier_family(X: Float[np.ndarray, "K n"], n_rows: int, rng: np.random.G
     rng : Generator
         Where random numbers come from.
     """
+    # Here and not above: it takes a while, and no fit needs it.
+    from sklearn.ensemble import RandomForestClassifier
+
     is_row = np.arange(len(X)) < n_rows
     order = np.concatenate([rng.permutation(np.flatnonzero(kind)) for kind in (is_row, ~is_row)])
     train, test = order[::2], order[1::2]

@@ -17,10 +17,14 @@ LogDensity = Callable[[Float[np.ndarray, "N d"]], Float[np.ndarray, " N"]]
 BEYOND_CHANCE = 2.0
 
 
-def divergence(own: Float[np.ndarray, " M"], other: Float[np.ndarray, " M"]) -> tuple[float, float]:
-    """Return KL(p || q) and its standard error, from log p and log q of draws of p (nats)."""
+def paired(values: Float[np.ndarray, "m N"]) -> Float[np.ndarray, "m m N"]:
+    """Return log p_i - log p_j of every row; zero where neither has a density.
+
+    Its mean over draws of model i is the KL divergence of j from i.
+    """
     with np.errstate(invalid="ignore"):
-        return mean_and_error(own - other)
+        leads = values[:, None] - values[None]
+    return np.where(np.isnan(leads), 0.0, leads)
 
 
 def entropy(own: Float[np.ndarray, " M"]) -> tuple[float, float]:
@@ -51,17 +55,16 @@ def compare(
         Weights of the rows.
     """
     on_rows = np.stack([log_density(X) for log_density in log_densities])
+    leads = paired(on_rows)
     m = len(names)
     means, errors = _each(weighted_mean_and_error(values, weights) for values in on_rows)
     differences, difference_errors = _each(
-        weighted_mean_and_error(on_rows[i] - on_rows[j], weights)
-        for i in range(m)
-        for j in range(m)
+        weighted_mean_and_error(leads[i, j], weights) for i in range(m) for j in range(m)
     )
     # Of every model, what all say of its draws.
     of_draws = [np.stack([one(rows) for one in log_densities]) for rows in draws]
     divergences, divergence_errors = _each(
-        divergence(of_draws[i][i], of_draws[i][j]) for i in range(m) for j in range(m)
+        mean_and_error(paired(of_draws[i])[i, j]) for i in range(m) for j in range(m)
     )
     entropies, entropy_errors = _each(entropy(of_draws[i][i]) for i in range(m))
     return Comparison(
@@ -87,13 +90,14 @@ def weighted_mean_and_error(
 
     Rows of weight zero do not count, whatever their values.
     """
-    with np.errstate(invalid="ignore"):
-        if weights is None:
-            return mean_and_error(values)
-        values, weights = values[weights > 0], weights[weights > 0]
-        omega = weights / weights.sum()
-        mean = float(omega @ values)
-        return mean, float(np.sqrt(np.sum((omega * (values - mean)) ** 2)))
+    if weights is None:
+        return mean_and_error(values)
+    values, weights = values[weights > 0], weights[weights > 0]
+    omega = weights / weights.sum()
+    mean = float(omega @ values)
+    if not np.isfinite(mean):
+        return mean, float("nan")
+    return mean, float(np.sqrt(np.sum((omega * (values - mean)) ** 2)))
 
 
 def verdict(
@@ -107,8 +111,9 @@ def verdict(
     best, others = order[0], order[1:]
     said = [f"{names[best]} is the best of {len(names)} on {on_rows.shape[1]} rows."]
     for k in others:
-        lead, error = weighted_mean_and_error(on_rows[best] - on_rows[k], weights)
-        chance = "" if lead > BEYOND_CHANCE * error else ", which could be chance"
+        lead, error = weighted_mean_and_error(paired(on_rows)[best, k], weights)
+        is_beyond = lead > BEYOND_CHANCE * error or not np.isfinite(lead)
+        chance = "" if is_beyond else ", which could be chance"
         said.append(f"It leads {names[k]} by {lead:.3f} +- {error:.3f} nats per row{chance}.")
     return " ".join(said)
 

@@ -65,7 +65,7 @@ def conditional_family(at: AtRows, rng: np.random.Generator) -> Family:
     of_density = of_stand_ins(ranks_within(-at.log_density, rng), members)
     of_distance = of_stand_ins(ranks_within(distances_to_others(at.members, rng), rng), members)
     made = [
-        ranks_panel(np.stack(of_targets), K - 1, at.names, rng),
+        ranks_panel(np.stack(of_targets), K - 1, at.names),
         coverage_panel(of_density, K - 1),
         tarp_panel(of_distance, K - 1),
         intervals_panel(np.stack(of_targets), K - 1, at),
@@ -80,16 +80,15 @@ def rank_counts(ranks: Int[np.ndarray, "*S N"], L: int) -> Int[np.ndarray, "*S G
 
 
 def ranks_panel(
-    ranks: Int[np.ndarray, "n P N"], L: int, names: Sequence[str], rng: np.random.Generator
+    ranks: Int[np.ndarray, "n P N"], L: int, names: Sequence[str]
 ) -> tuple[RanksPanel, Standing]:
     """Return the panel of the targets' ranks."""
-    n, _, N = ranks.shape
-    at = grid(L)
+    N, at = ranks.shape[2], grid(L)
     counts = rank_counts(ranks, L)
     scores = table_scores(N, at)(counts)
     largest = scores.max(axis=0)
     stand, bound = standing(largest[0], largest[1:]), float(np.quantile(largest[1:], 1 - LEVEL))
-    worst = np.argsort(-scores[:, 0], kind="stable")[:MOST_CURVES]
+    worst: list[int] = np.argsort(-scores[:, 0], kind="stable")[:MOST_CURVES].tolist()
     curves = tuple(curve_of(names[k], counts[k, 0], N, at, bound) for k in worst)
     edges = np.linspace(0, L + 1, min(N_BINS, L + 1) + 1) - 0.5
     shares = np.diff(np.ceil(edges)) / (L + 1)
@@ -175,7 +174,7 @@ def intervals_panel(
         stats.binom.ppf(tail, N, LEVELS) / N + np.zeros_like(coverage)
         for tail in (LEVEL / 2, 1 - LEVEL / 2)
     )
-    i, j, t, k = np.unravel_index(np.argmax(scores[0]), scores[0].shape)
+    i, j, t, k = map(int, np.unravel_index(np.argmax(scores[0]), scores[0].shape))
     worst = at.names[i], at.context_names[j]
     seen = (
         f"with {worst[1]} in {edges[j, t]:.4g} to {edges[j, t + 1]:.4g}, intervals of "

@@ -116,7 +116,7 @@ def _at_rows(
 ) -> tuple[AtRows, int]:
     """Return targets and draws at the rows where all could be drawn, and how many others are."""
     draws = model.sample(C, N_DRAWS, int(rng.integers(1 << 31)))
-    found = np.isfinite(draws).all(axis=(1, 2))
+    found = np.asarray(np.isfinite(draws).all(axis=(1, 2)))
     if found.sum() < LEAST_ROWS:
         raise ValueError(
             f"Expected draws at {LEAST_ROWS} rows or more; got them at {found.sum()} of "

@@ -148,10 +148,9 @@ def columns_panel(pooled: Pooled, labels: Bool[np.ndarray, "P K"]) -> tuple[Colu
     stand = standing(statistic, null)
     worst = np.argsort(-scaled[:n], kind="stable")[:MOST_SHOWN]
     marginals = tuple(_marginal(pooled, int(k), float(scaled[k])) for k in worst)
-    order = np.argsort(-scaled[n:], kind="stable")[:MOST_SHOWN]
-    pairs = tuple(
-        _pair(pooled, *paired[k], float(all_of[0, n + k]), float(scaled[n + k])) for k in order
-    )
+    order: list[int] = np.argsort(-scaled[n:], kind="stable")[:MOST_SHOWN].tolist()
+    numbers = [(float(all_of[0, n + k]), float(scaled[n + k])) for k in order]
+    pairs = tuple(_pair(pooled, paired[k], *two) for k, two in zip(order, numbers, strict=True))
     first = max([*marginals, *pairs], key=lambda one: one.scaled).sentence
     sentence = (
         f"What fits worst: {first}"
@@ -164,7 +163,8 @@ def columns_panel(pooled: Pooled, labels: Bool[np.ndarray, "P K"]) -> tuple[Colu
 
 def _marginal(pooled: Pooled, k: int, scaled: float) -> Marginal:
     x, N = pooled.X[:, k], pooled.n_rows
-    edges = np.linspace(*np.quantile(x, [BEYOND, 1 - BEYOND]), N_BINS + 1)
+    low, high = np.quantile(x, [BEYOND, 1 - BEYOND])
+    edges = np.linspace(low, high, N_BINS + 1)
     rows, draws = (np.histogram(part, edges)[0] / len(part) for part in (x[:N], x[N:]))
     merged = np.sort(x)
     below = [np.searchsorted(np.sort(part), merged, "right") / len(part) for part in (x[:N], x[N:])]
@@ -178,7 +178,8 @@ def _marginal(pooled: Pooled, k: int, scaled: float) -> Marginal:
     return Marginal(pooled.names[k], distance, scaled, edges, rows, draws, sentence)
 
 
-def _pair(pooled: Pooled, i: int, j: int, distance: float, scaled: float) -> Pair:
+def _pair(pooled: Pooled, pair: tuple[int, int], distance: float, scaled: float) -> Pair:
+    i, j = pair
     (x, x_edges), (y, y_edges) = quantile_cells(pooled.X[:, i]), quantile_cells(pooled.X[:, j])
     N, C = pooled.n_rows, len(x_edges) - 1
     counts = [

@@ -7,13 +7,12 @@ coordinate on those before it, their squares and products, which follow bends.
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
-from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from brenier.arrays import LOG_2_PI
 
@@ -51,7 +50,7 @@ def mixture_of(weights: Float[np.ndarray, " K"], components: Sequence[LogDensity
 
     def log_density(X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         each = np.stack([one(X) for one in components], axis=1)
-        return special.logsumexp(each, axis=1, b=weights)
+        return np.asarray(special.logsumexp(each, axis=1, b=weights))
 
     return log_density
 
@@ -78,8 +77,16 @@ def fit_diagonal(Z: Float[np.ndarray, "N n"], seed: int) -> LogDensity:
 
 def fit_full(Z: Float[np.ndarray, "N n"], seed: int) -> LogDensity:
     """Return the Gaussian, its covariance shrunk as Ledoit and Wolf do."""
-    covariance = np.asarray(ledoit_wolf(Z)[0])
+    covariance = shrunk_covariance(Z)
     return gaussian(Z.mean(axis=0), covariance + np.eye(len(covariance)) / len(Z))
+
+
+def shrunk_covariance(X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "n n"]:
+    """Return the covariance of rows, shrunk as Ledoit and Wolf do."""
+    # Here and not above: it takes a while, and no fit needs it.
+    from sklearn.covariance import ledoit_wolf
+
+    return np.asarray(ledoit_wolf(X)[0])
 
 
 def kept(values: Float[np.ndarray, "*k"], errors: float | np.ndarray) -> Float[np.ndarray, "*k"]:
@@ -146,8 +153,8 @@ def sparse_regression(
         sd = np.std(y - A @ full)
         support = np.abs(full) > SPARSE * sd * np.sqrt(np.diag(inverse))
         beta[support] = np.linalg.lstsq(A[:, support], y, rcond=None)[0]
-    log_sd = 0.5 * np.log(np.mean((y - A @ beta) ** 2))
-    return beta, float(np.exp(kept(log_sd, np.sqrt(0.5 / N))))
+    log_sd = 0.5 * np.log(np.mean((y - A @ beta) ** 2, keepdims=True))
+    return beta, float(np.exp(kept(log_sd, np.sqrt(0.5 / N)))[0])
 
 
 def fit_mixture_of(n_components: int, kind: str) -> Fit:
@@ -164,13 +171,10 @@ def fit_contaminated(Z: Float[np.ndarray, "N n"], seed: int) -> LogDensity:
 
     It begins with the component of a mixture of two that is further from N(0, I).
     """
-    N, n = Z.shape
+    n = Z.shape[1]
     mixture = fitted_mixture(Z, 2, "full", seed)
-    k = int(
-        np.argmax(
-            [_distance(*one) for one in zip(mixture.means_, mixture.covariances_, strict=True)]
-        )
-    )
+    both = zip(mixture.means_, mixture.covariances_, strict=True)
+    k = int(np.argmax([_distance(mean, covariance) for mean, covariance in both]))
     share = mixture.predict_proba(Z)[:, k]
     background = standard_normal(Z)
     for _ in range(CONTAMINATED_STEPS):
@@ -195,8 +199,11 @@ def fitted_mixture(
     kind: str,
     seed: int,
     least_variance: float = LEAST_VARIANCE,
-) -> GaussianMixture:
+) -> Any:
     """Return scikit-learn's mixture, fitted; `kind` is its covariance_type."""
+    # Here and not above: it takes a while, and no fit needs it.
+    from sklearn.mixture import GaussianMixture
+
     mixture = GaussianMixture(
         n_components,
         covariance_type=kind,

@@ -117,7 +117,7 @@ def normal_scores(context: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N q"]
     return special.ndtri((stats.rankdata(context, axis=0) - 0.5) / len(context))
 
 
-def context_features(context: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N 2q"]:
+def context_features(context: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N f"]:
     """Return the normal scores of a context's columns, then their squares."""
     scores = normal_scores(context)
     return np.concatenate([scores, scores**2], axis=1)

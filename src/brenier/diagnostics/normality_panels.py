@@ -66,10 +66,14 @@ def normality_family(
         Where random numbers come from.
     """
     features = context_features(context)
-    null = simulated(*Z.shape, features, N_TABLES, rng)
-    found = statistics(Z[None], features, direct_scores(len(Z), grid()))
-    made = [_pit_panel(Z, labels, found, null), _radius_panel(Z, found, null)]
-    if Z.shape[1] > 1:
+    N, n = Z.shape
+    null = simulated(N, n, features, N_TABLES, rng)
+    found = statistics(Z[None], features, direct_scores(N, grid()))
+    made: list[tuple[AbstractPanel, Standing]] = [
+        _pit_panel(Z, labels, found, null),
+        _radius_panel(Z, found, null),
+    ]
+    if n > 1:
         made.append(_correlations_panel(Z, labels, found, null))
     if context.shape[1]:
         names = [*context_names, *(f"{name}^2" for name in context_names)]
@@ -92,7 +96,7 @@ def _pit_panel(
     """Return the panel of the coordinates' distributions: all of them in their bands, or not."""
     samples = null.pit.max(axis=1)
     stand, bound = standing(found.pit[0].max(), samples), _bound(samples)
-    worst = np.argsort(-found.pit[0], kind="stable")[:MOST_CURVES]
+    worst: list[int] = np.argsort(-found.pit[0], kind="stable")[:MOST_CURVES].tolist()
     shown = counts(Z[None, :, worst]).pit[0]
     curves = tuple(
         curve_of(labels[k], shown[i], len(Z), grid(), bound) for i, k in enumerate(worst)
@@ -149,7 +153,7 @@ def _correlations_panel(
     z, mixed, squares = (matrix[0] / root for matrix, _ in kinds)
     kind = int(np.argmax(scaled))
     matrix = (z, mixed, squares)[kind]
-    row, column = np.unravel_index(np.argmax(np.abs(matrix)), matrix.shape)
+    row, column = map(int, np.unravel_index(np.argmax(np.abs(matrix)), matrix.shape))
     marks = (("", ""), ("", "^2"), ("^2", "^2"))[kind]
     worst = labels[row] + marks[0], labels[column] + marks[1]
     sentence = _correlation_sentence(
@@ -184,7 +188,7 @@ def _context_panel(
     z, squares = (matrix[0] / root for matrix, _ in kinds)
     kind = int(np.argmax(scaled))
     matrix = (z, squares)[kind]
-    row, column = np.unravel_index(np.argmax(np.abs(matrix)), matrix.shape)
+    row, column = map(int, np.unravel_index(np.argmax(np.abs(matrix)), matrix.shape))
     worst = labels[row] + ("", "^2")[kind], names[column]
     sentence = _correlation_sentence(
         worst, matrix[row, column], bounds[kind] / root, suspicious=stand.scaled > 1

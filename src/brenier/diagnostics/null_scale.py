@@ -31,12 +31,12 @@ class NullScale:
         median, upper = np.quantile(samples, [0.5, 1 - LEVEL])
         return NullScale(samples, float(median), float(upper))
 
-    def scaled(self, statistic: Float[np.ndarray, "*S"] | float) -> Float[np.ndarray, "*S"]:
+    def scaled(self, statistics: Float[np.ndarray, " S"]) -> Float[np.ndarray, " S"]:
         """Return statistics on the scale."""
         width = max(self.upper - self.median, float(np.finfo(float).tiny))
-        return (np.asarray(statistic) - self.median) / width
+        return (statistics - self.median) / width
 
-    def p_value(self, statistic: float) -> float:
+    def p_value(self, statistic: float | np.floating) -> float:
         """Return the share of null samples, this one included, that are as large."""
         return float(1 + np.sum(self.samples >= statistic)) / (1 + len(self.samples))
 
@@ -68,12 +68,12 @@ class Standing:
         return self.statistic, self.scaled, self.p_value
 
 
-def standing(statistic: float, samples: Float[np.ndarray, " S"]) -> Standing:
+def standing(statistic: float | np.floating, samples: Float[np.ndarray, " S"]) -> Standing:
     """Return where a statistic stands among samples of its null distribution."""
     scale = NullScale.of(samples)
     return Standing(
         float(statistic),
-        float(scale.scaled(statistic)),
+        float(scale.scaled(np.array([statistic], dtype=float))[0]),
         scale.p_value(statistic),
         scale.scaled(samples),
     )
@@ -92,6 +92,6 @@ def largest_of(
         Of tables from a right model, together.
     """
     scales = [NullScale.of(samples[:, i]) for i in range(samples.shape[1])]
-    scaled = np.array([scale.scaled(t) for scale, t in zip(scales, statistics, strict=True)])
-    null = np.stack([scale.scaled(samples[:, i]) for i, scale in enumerate(scales)], axis=1)
-    return float(scaled.max()), null.max(axis=1), scaled
+    both = np.concatenate([statistics[None], samples])
+    scaled = np.stack([scale.scaled(both[:, i]) for i, scale in enumerate(scales)], axis=1)
+    return float(scaled[0].max()), scaled[1:].max(axis=1), scaled[0]

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.covariance import ledoit_wolf
-from sklearn.neighbors import KernelDensity
 
 from brenier.diagnostics.diagnosis import Score
 from brenier.diagnostics.given_context import with_marginal
-from brenier.diagnostics.near_normal import LogDensity, gaussian
+from brenier.diagnostics.near_normal import LogDensity, gaussian, shrunk_covariance
 
 # Kernel widths, in those of Scott's rule, and components: the best on rows held out.
 WIDTHS, COMPONENTS = (0.3, 0.5, 0.7, 1.0, 1.4), (1, 2, 4, 8, 16, 32)
@@ -31,7 +29,7 @@ Reference = Callable[[Float[np.ndarray, "N d"], int, int], Fitted]
 
 def fit_gaussian(X: Float[np.ndarray, "N d"], n: int, seed: int) -> Fitted:
     """Return the Gaussian of the rows, and that of the columns from n on."""
-    mean, covariance = X.mean(axis=0), np.asarray(ledoit_wolf(X)[0])
+    mean, covariance = X.mean(axis=0), shrunk_covariance(X)
     return gaussian(mean, covariance), _marginal_gaussian(mean, covariance, n)
 
 
@@ -48,6 +46,9 @@ def _nothing(X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, " N"]:
 
 def fit_kernels(X: Float[np.ndarray, "N d"], n: int, seed: int) -> Fitted:
     """Return the kernel density whose width is the best on rows held out."""
+    # Here and not above: it takes a while, and no fit needs it.
+    from sklearn.neighbors import KernelDensity
+
     X = X[:MOST_KERNELS]
     N, d = X.shape
     scott = N ** (-1.0 / (d + 4))
@@ -143,7 +144,8 @@ def _score(
 
 
 def mean_and_error(values: Float[np.ndarray, " N"]) -> tuple[float, float]:
-    """Return the mean of values and its standard error."""
-    if len(values) < 2:
-        return float(np.mean(values)), float("nan")
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    """Return the mean of values and its standard error; NaN of one value, or of infinite ones."""
+    mean = float(np.mean(values))
+    if len(values) < 2 or not np.isfinite(mean):
+        return mean, float("nan")
+    return mean, float(values.std(ddof=1) / np.sqrt(len(values)))

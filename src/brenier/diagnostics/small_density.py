@@ -116,6 +116,6 @@ def fit_small_density(
 
     def log_density(z: np.ndarray, w: np.ndarray) -> Float[np.ndarray, " N"]:
         each = np.stack([one(z, w) for one in fitted], axis=1)
-        return special.logsumexp(each, axis=1, b=weights[used])
+        return np.asarray(special.logsumexp(each, axis=1, b=weights[used]))
 
     return log_density

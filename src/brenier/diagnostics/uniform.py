@@ -46,7 +46,7 @@ def counts_below(
 
 
 def tail_scores(
-    counts: Int[np.ndarray, "*S"], N: Int[np.ndarray, "..."] | int, p: Real[np.ndarray, "..."]
+    counts: Int[np.ndarray, "*S"], N: int, p: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "*S"]:
     """Return how far counts are from Bin(N, p), as a normal's standard deviations.
 

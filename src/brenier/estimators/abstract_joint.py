@@ -1,6 +1,7 @@
 """What the estimators of the density of all columns share: the fit, scores, and checked rows."""
 
 import warnings
+from abc import abstractmethod
 from functools import partial
 from typing import Any
 
@@ -163,6 +164,10 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
             Weights of the mean.
         """
         return mean_score(self.score_samples(X), sample_weight)
+
+    @abstractmethod
+    def sample(self, n_samples=1, random_state=None) -> Any:
+        """Return new rows drawn from the density."""
 
     def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the Gaussian fitted to the same training rows.

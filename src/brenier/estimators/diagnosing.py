@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from brenier.status import InputWarning, InversionWarning
 OWN_SEEDS = 19
 
 
+@runtime_checkable
 class Joint(Protocol):
     """What a joint density is asked for."""
 
@@ -35,11 +36,12 @@ class Joint(Protocol):
         self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
     ) -> Float[np.ndarray, "N n"]: ...
 
-    def sample(self, n_samples: int, random_state: int) -> Any:
+    def sample(self, n_samples: Any = 1, random_state: Any = None) -> Any:
         """Return rows drawn from the density."""
         ...
 
 
+@runtime_checkable
 class Conditional(Protocol):
     """What a conditional density is asked for, rows being (y, x)."""
 
@@ -48,7 +50,7 @@ class Conditional(Protocol):
 
     def _context(self, X: Any) -> Float[np.ndarray, "N q"]: ...
 
-    def _density(self, rows: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]: ...
+    def _density(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]: ...
 
     def _images(
         self, rows: Float[np.ndarray, "N d"], rng: np.random.Generator

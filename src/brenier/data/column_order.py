@@ -34,13 +34,14 @@ def _median_place(column: np.ndarray) -> float:
 def _fingerprints(X: Float[np.ndarray, "N d"]) -> UInt64[np.ndarray, " d"]:
     """Return a number for every column that no order of rows or columns changes, nor copies."""
     # Adding zero turns -0.0 into 0.0. Sums of bits wrap, and do not depend on their order.
-    cells = _mixed(np.ascontiguousarray(X + 0.0).view(np.uint64))
-    rows = _mixed(cells.sum(axis=1, dtype=np.uint64))
-    own = (np.unique(_mixed(column ^ rows)) for column in cells.T)
+    cells = mixed(np.ascontiguousarray(X + 0.0).view(np.uint64))
+    rows = mixed(cells.sum(axis=1, dtype=np.uint64))
+    own = (np.unique(mixed(column ^ rows)) for column in cells.T)
     return np.array([values.sum(dtype=np.uint64) for values in own])
 
 
-def _mixed(bits: np.ndarray) -> np.ndarray:
+def mixed(bits: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+    """Return bits that look uniform, a number for each; different ones of different numbers."""
     for shift, factor in zip(SHIFTS, FACTORS, strict=False):
         bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
     return bits ^ (bits >> np.uint64(SHIFTS[-1]))

@@ -19,6 +19,7 @@ from brenier.data.checks import check_columns
 from brenier.data.dependence import check_independent_beyond_rounding
 from brenier.data.folding import Folding
 from brenier.data.rows import WeightedRows
+from brenier.data.sketch import Sketch
 from brenier.estimators.files import save_estimator
 from brenier.estimators.folded import PLAIN
 from brenier.estimators.following import Following
@@ -46,6 +47,8 @@ class AbstractDensity(BaseEstimator, ABC):
     _is_conditional = False
     # Of the periodic and discrete columns of those that may have some.
     folding_: Folding = PLAIN
+    # Of the rows it has seen; None of models in files that were written without.
+    sketch_: Sketch | None = None
 
     bounds: object
     n_maps: object
@@ -122,6 +125,7 @@ class AbstractDensity(BaseEstimator, ABC):
                 began=following.began,
             )
             self._keep(model)
+            self.sketch_ = observations.sketch(heldout)
             preprocessing, report = model.flow.preprocessing, model.report
             self.report_ = told_of_far_rows(
                 report, observations, preprocessing, settings, stacklevel=3
@@ -144,6 +148,13 @@ class AbstractDensity(BaseEstimator, ABC):
     def _density(self, X: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
         """Return log p of checked rows (nats)."""
         return in_batches(log_density, self.flow_, X)
+
+    def _seen(self, X: Float[np.ndarray, "N d"]) -> tuple[int, int]:
+        """Return how many checked rows would be recognised if they had been seen, and how many are.
+
+        Those of a context stand behind the density's own columns.
+        """
+        return (0, 0) if self.sketch_ is None else self.sketch_.seen(self.folding_.circles.fold(X))
 
     def _more_to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what metadata and arrays a model file holds besides the flow and the baseline."""

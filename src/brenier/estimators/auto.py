@@ -51,7 +51,7 @@ verbose
                 own["n_estimators"] = None
             chosen = ConvexPotentialFlow(**own, n_maps=n_maps)
             chosen._keep(self._model)
-        for name in ("report_", "n_iter_", "n_features_in_", "folding_"):
+        for name in ("report_", "n_iter_", "n_features_in_", "folding_", "sketch_"):
             setattr(chosen, name, getattr(self, name))
         if hasattr(self, "feature_names_in_"):
             chosen.feature_names_in_ = self.feature_names_in_

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from brenier.diagnostics.diagnose import N_DRAWS, Draws, Images, diagnose
 from brenier.diagnostics.diagnose_conditional import ConditionalModel, diagnose_conditional
 from brenier.diagnostics.diagnosis import Diagnosis
+from brenier.diagnostics.seen import with_seen_rows
 from brenier.estimators.parameters import seed_of
 from brenier.estimators.tables import column_names
 from brenier.estimators.targets import check_same_length, checked_targets
@@ -36,6 +37,8 @@ class Joint(Protocol):
         self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
     ) -> Float[np.ndarray, "N n"]: ...
 
+    def _seen(self, X: Float[np.ndarray, "N n"]) -> tuple[int, int]: ...
+
     def sample(self, n_samples: Any = 1, random_state: Any = None) -> Any:
         """Return rows drawn from the density."""
         ...
@@ -55,6 +58,8 @@ class Conditional(Protocol):
     def _images(
         self, rows: Float[np.ndarray, "N d"], rng: np.random.Generator
     ) -> Float[np.ndarray, "N n"]: ...
+
+    def _seen(self, X: Float[np.ndarray, "N d"]) -> tuple[int, int]: ...
 
     def _random_targets(
         self, X: Float[np.ndarray, "N q"], k: int, rng: np.random.Generator
@@ -89,7 +94,7 @@ def diagnosis_of_joint(
         images = Images(rows, Z, model._log_density(rows))
         drawn = np.asarray(model.sample(N_DRAWS, random_state=seed))
         draws = Draws(drawn, model._log_density(drawn))
-    return diagnose(
+    diagnosis = diagnose(
         images,
         draws,
         column_names(model),
@@ -98,6 +103,7 @@ def diagnosis_of_joint(
         classifier=classifier,
         seed=seed,
     )
+    return with_seen_rows(diagnosis, *model._seen(rows))
 
 
 def diagnosis_of_conditional(
@@ -118,7 +124,7 @@ def diagnosis_of_conditional(
 
     rows = np.concatenate([Y, C], axis=1)
     with told_in_words():
-        return diagnose_conditional(
+        diagnosis = diagnose_conditional(
             Images(Y, model._images(rows, np.random.default_rng(seed)), model._density(rows)),
             C,
             ConditionalModel(sample, log_density),
@@ -128,6 +134,7 @@ def diagnosis_of_conditional(
             train=None if train is None else _pairs(model, train),
             seed=seed,
         )
+    return with_seen_rows(diagnosis, *model._seen(rows))
 
 
 def _pairs(model: Conditional, train: Any) -> Float[np.ndarray, "N d"]:

@@ -24,6 +24,8 @@ from brenier.version import __version__
 MOST_ITERATES = 20_000
 # Settings that are sequences of integers.
 WIDTHS = ("widths", "context_widths")
+# What a file calls the sketch of the rows that a model has seen, and its salt.
+SKETCH, SALT = "sketch", "sketch_salt"
 # What an estimator's columns are called in it, and in its file.
 NAMES = (("feature_names_in_", "column_names"), ("target_names_", "target_names"))
 
@@ -41,6 +43,9 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
     arrays, structure = flow_to_arrays(estimator.flow_)
     more, more_arrays = estimator._more_to_file()
     arrays |= gaussian_to_arrays(estimator.baseline_) | more_arrays
+    sketch, salt = estimator.sketch_, {}
+    if sketch is not None:
+        arrays[SKETCH], salt = sketch.least, {SALT: sketch.salt}
     probes = _probes(estimator.flow_) if with_probes else _no_probes(estimator.flow_)
     arrays |= {"probes": probes, "probe_log_density": _log_density(estimator, probes)}
     names = {key: names_in(estimator, attribute) for attribute, key in NAMES}
@@ -54,6 +59,7 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
         **more,
         **constants_to_file(estimator),
         **folding_to_file(estimator.folding_),
+        **salt,
     }
     return metadata, arrays
 

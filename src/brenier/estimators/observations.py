@@ -9,6 +9,7 @@ from jaxtyping import Float
 from brenier.data.bounds import Bounds, check_inside
 from brenier.data.folding import Folding
 from brenier.data.rows import WeightedRows, canonical_rows
+from brenier.data.sketch import Sketch, sketch_of
 from brenier.data.weights import effective_size
 from brenier.estimators.folded import PLAIN
 from brenier.estimators.weights import chain_blocks
@@ -41,6 +42,18 @@ class Observations:
     groups: Any = None
     folding: Folding = PLAIN
 
+    @property
+    def rows(self) -> Float[np.ndarray, "N d"]:
+        """The density's own columns, and behind them those of a context."""
+        if self.context is None:
+            return self.own
+        return np.concatenate([self.own, self.context], axis=1)
+
+    def sketch(self, heldout: "Observations | None") -> Sketch:
+        """Return a sketch of these rows, and of those held out beside them."""
+        parts = [self.rows] if heldout is None else [self.rows, heldout.rows]
+        return sketch_of(np.concatenate(parts))
+
     def distinct(self, bounds: Bounds, seed: int, what: str) -> WeightedRows:
         """Return the distinct rows as they are fitted, those of a context behind the own columns.
 
@@ -54,9 +67,7 @@ class Observations:
             What to call the rows in an error, as in "training data".
         """
         check_inside(self.own, bounds, self.names, what)
-        X = self.own
-        if self.context is not None:
-            X = np.concatenate([self.own, self.context], axis=1)
+        X = self.rows
         rows = canonical_rows(X, self.weights, seed, chain_blocks(self.groups, X))
         return rows if self.folding.is_plain else self._spread(rows)
 

@@ -13,19 +13,22 @@ from jaxtyping import Float
 
 from brenier.data.bounds import column_bounds
 from brenier.data.names import checked_columns, checked_names
+from brenier.data.sketch import KEPT, Sketch
 from brenier.estimators.abstract_conditional import AbstractConditional
-from brenier.estimators.files import NAMES, WIDTHS, Arrays, n_columns
+from brenier.estimators.files import NAMES, SALT, SKETCH, WIDTHS, Arrays, n_columns
 from brenier.estimators.folded import folding_from_file
 from brenier.estimators.parameters import settings_of
 from brenier.estimators.tables import column_names
 from brenier.flow.rebuild import entry, is_conditional, take_flow, take_gaussian
-from brenier.flow.shelf import NUMBERS, Shelf
+from brenier.flow.shelf import NONNEGATIVE, NUMBERS, Shelf
 from brenier.io.model_file import ModelFileError
 from brenier.training.algorithm import Algorithm
 from brenier.training.stored_report import MALFORMED, stored_report
 
 # Relative agreement of the probes' log-densities when a model is loaded on another machine.
 PROBE_TOLERANCE = 1e-9
+# Salts are whole numbers of 64 bits.
+LARGEST_SALT = 2**64 - 1
 
 Estimator = TypeVar("Estimator")
 
@@ -80,6 +83,7 @@ def _rebuilt(
     estimator.baseline_ = take_gaussian(shelf, flow)
     estimator._take_more(metadata, shelf)
     estimator.folding_ = folding_from_file(metadata, flow.n)
+    estimator.sketch_ = _sketch(metadata, shelf)
     n_probes, d = shelf.length("probes", least=0), n_columns(flow)
     probes = shelf.take("probes", n_probes, d)
     expected = shelf.take("probe_log_density", n_probes, law=NUMBERS)
@@ -90,6 +94,17 @@ def _rebuilt(
     _name_columns(estimator, metadata, conditional=conditional)
     _check_settings(estimator, conditional=conditional)
     return estimator, probes, expected
+
+
+def _sketch(metadata: Mapping[str, Any], shelf: Shelf) -> Sketch | None:
+    """Return the sketch of the rows that a model has seen; None of older files."""
+    if SKETCH not in shelf:
+        return None
+    least = shelf.take(SKETCH, shelf.length(SKETCH), law=NONNEGATIVE)
+    salt = entry(metadata, SALT, int)
+    if len(least) > KEPT or (np.diff(least) <= 0).any() or not 0 <= salt <= LARGEST_SALT:
+        raise ValueError("Expected a sketch of rows and its salt; got another.")
+    return Sketch(least, salt)
 
 
 def _name_columns(estimator: Any, metadata: Mapping[str, Any], *, conditional: bool) -> None:

@@ -377,6 +377,14 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         """Return z of checked rows; nothing in it is random."""
         return np.concatenate(self._of_blocks("transform", X), axis=1)
 
+    def _seen(self, X: Float[np.ndarray, "N n"]) -> tuple[int, int]:
+        """Return how many checked rows would be recognised if seen, and how many are.
+
+        By the last block, whose flow has seen all columns.
+        """
+        rows = [part.to_numpy() for part in self._parts(X, len(self.blocks_) - 1)]
+        return self.flows_[-1]._seen(np.concatenate(rows[::-1], axis=1))
+
     def _of_blocks(self, method: str, rows: np.ndarray) -> list[np.ndarray]:
         """Return what a method of every block's flow says of its columns, given those before."""
         said = []

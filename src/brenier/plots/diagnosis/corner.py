@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.diagnostics.panels import ColumnsPanel
-from brenier.plots.diagnosis.svg import DRAWS, ROWS, STYLE, new_figure
+from brenier.plots.diagnosis.svg import DRAWS, ROWS, new_figure, page_style
 
 # Columns of a corner plot that are still read.
 MOST_COLUMNS = 8
@@ -40,7 +39,7 @@ def plot_corner(diagnosis: Diagnosis) -> Figure:
     Figure
         In data units.
     """
-    with mpl.rc_context(dict(STYLE)):
+    with page_style():
         return corner(diagnosis)[0]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.figure import Figure
 
-from brenier.plots.diagnosis.svg import DRAWS, FAINT, INK, ROWS, small_axes
+from brenier.plots.diagnosis.svg import DRAWS, FAINT, INK, ROWS, small_figure
 from brenier.training.report import FitReport
 
 
@@ -17,7 +17,7 @@ def history(report: FitReport, name: str) -> Iterator[tuple[Figure, str, str]]:
     train = np.asarray(report.history["train_log_likelihood"], dtype=float)
     heldout = np.asarray(report.history["heldout_log_likelihood"], dtype=float)
     seen = np.isfinite(heldout)
-    ax = small_axes()
+    figure, ax = small_figure()
     ax.plot(iterations, train, color=FAINT, lw=1.2, label="training rows")
     if seen.any():
         ax.plot(iterations[seen], heldout[seen], color=ROWS, lw=1.4, label="held-out rows")
@@ -29,4 +29,4 @@ def history(report: FitReport, name: str) -> Iterator[tuple[Figure, str, str]]:
         f"Log-likelihood by iteration: of training rows from {train[0]:.3f} to {train[-1]:.3f} in "
         f"{len(iterations)} iterations; number {report.best_iteration} is returned."
     )
-    yield ax.figure, name, words
+    yield figure, name, words

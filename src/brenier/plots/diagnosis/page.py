@@ -7,15 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-import matplotlib as mpl
-
 from brenier.diagnostics.diagnosis import Diagnosis, Score, WorstRow
 from brenier.diagnostics.panels import AbstractPanel
 from brenier.plots.diagnosis.corner import corner
 from brenier.plots.diagnosis.history import history
 from brenier.plots.diagnosis.panels import pictures
-from brenier.plots.diagnosis.svg import STYLE as OF_FIGURES
-from brenier.plots.diagnosis.svg import svg_of
+from brenier.plots.diagnosis.svg import page_style, svg_of
 from brenier.training.report import FitReport
 
 STYLE = """
@@ -86,7 +83,7 @@ def diagnosis_page(diagnosis: Diagnosis, about: About) -> str:
     about : About
         What is said beside it.
     """
-    with mpl.rc_context(dict(OF_FIGURES)):
+    with page_style():
         sections = [
             *_head(diagnosis, about),
             *_scores(diagnosis),

@@ -21,7 +21,7 @@ from brenier.diagnostics.panels import (
     PermutationPanel,
     RanksPanel,
 )
-from brenier.plots.diagnosis.svg import BAND, DRAWS, FAINT, INK, ROWS, new_figure, small_axes
+from brenier.plots.diagnosis.svg import BAND, DRAWS, FAINT, INK, ROWS, new_figure, small_figure
 
 # Rows and columns of a matrix that are still read; the others are left out.
 MOST_CELLS = 12
@@ -48,13 +48,13 @@ def _(panel: CurvesPanel) -> Iterator[Picture]:
 @pictures.register
 def _(panel: RanksPanel) -> Iterator[Picture]:
     for curve, counts in zip(panel.curves, panel.counts, strict=True):
-        ax = small_axes()
+        figure, ax = small_figure()
         edges = np.linspace(0.0, 1.0, len(counts) + 1)
         ax.stairs(panel.high, edges, baseline=panel.low, fill=True, color=BAND)
         ax.stairs(counts, edges, color=ROWS, lw=1.4)
         ax.set(title=curve.label, xlabel="rank among draws", ylabel="rows", xlim=(0, 1), ylim=0)
         yield (
-            ax.figure,
+            figure,
             f"{panel.title}, {curve.label}: rows by rank among {panel.n_draws} draws, from "
             f"{counts.min()} to {counts.max()} in {len(counts)} bins.",
         )
@@ -81,13 +81,13 @@ def _(panel: ContextPanel) -> Iterator[Picture]:
 
 @pictures.register
 def _(panel: PermutationPanel) -> Iterator[Picture]:
-    ax = small_axes()
+    figure, ax = small_figure()
     ax.hist(panel.null, bins="auto", color=BAND, label="labels exchanged")
     ax.axvline(panel.statistic, color=ROWS, lw=1.6, label="rows and draws")
     ax.set(xlabel=panel.title, ylabel="exchanges")
     ax.legend()
     yield (
-        ax.figure,
+        figure,
         f"{panel.title}: {panel.statistic:.3g}; with labels exchanged from {panel.null.min():.3g} "
         f"to {panel.null.max():.3g}.",
     )
@@ -106,7 +106,7 @@ def _(panel: IntervalsPanel) -> Iterator[Picture]:
     target, context = panel.worst
     i, j = panel.targets.index(target), panel.contexts.index(context)
     tenths = np.flatnonzero(panel.counts[j])
-    ax = small_axes()
+    figure, ax = small_figure()
     for k, level in enumerate(panel.levels):
         coverage = panel.coverage[i, j, tenths, k]
         low, high = panel.low[i, j, tenths, k], panel.high[i, j, tenths, k]
@@ -117,19 +117,19 @@ def _(panel: IntervalsPanel) -> Iterator[Picture]:
     ax.set(xlabel=f"tenth of {context}", ylabel=f"share of {target} within", ylim=(0, 1.02))
     worst = np.nanmax(np.abs(panel.coverage[i, j] - panel.levels))
     yield (
-        ax.figure,
+        figure,
         f"{panel.title}: {target} by tenths of {context}; at most {worst:.0%} off what intervals "
         "promise.",
     )
 
 
 def _curve(curve: Curve, x_label: str, y_label: str) -> Figure:
-    ax = small_axes()
+    figure, ax = small_figure()
     ax.fill_between(curve.at, curve.low, curve.high, color=BAND, lw=0)
     ax.axhline(0.0, color=FAINT, lw=0.8)
     ax.plot(curve.at, curve.difference, color=ROWS, lw=1.4)
     ax.set(title=curve.label, xlabel=x_label, ylabel=y_label, xlim=(0, 1))
-    return ax.figure
+    return figure
 
 
 def _of_curve(title: str, curve: Curve) -> str:
@@ -160,7 +160,7 @@ def _matrix(
         across = shown
     part = largest[np.ix_(shown, across)]
     side = 0.26 * max(len(shown), len(across)) + 1.2
-    ax = new_figure((max(2.2, side), max(2.0, side)))[1]
+    figure, ax = new_figure((max(2.2, side), max(2.0, side)))
     for (i, j), value in np.ndenumerate(part):
         strength = min(1.0, value / (2.0 * bound))
         color = ROWS if matrix[shown[i], across[j]] > 0 else DRAWS
@@ -175,7 +175,7 @@ def _matrix(
     ax.set_yticks(range(len(shown)), [rows[i] for i in shown])
     i, j = np.unravel_index(np.argmax(largest), largest.shape)
     return (
-        ax.figure,
+        figure,
         f"Correlations of {what}: the largest is {matrix[i, j]:+.2f}, of {rows[i]} and "
         f"{columns[j]}; chance stays below {bound:.2f}.",
     )
@@ -188,18 +188,18 @@ def _worst(largest: Float[np.ndarray, "n q"], axis: int) -> np.ndarray:
 
 
 def _marginal(marginal: Marginal) -> Figure:
-    ax = small_axes()
+    figure, ax = small_figure()
     widths = np.diff(marginal.edges)
     ax.stairs(marginal.rows / widths, marginal.edges, color=ROWS, lw=1.4, label="rows")
     ax.stairs(marginal.draws / widths, marginal.edges, color=DRAWS, lw=1.4, ls="--", label="draws")
     ax.set(xlabel=marginal.name, ylabel="density", ylim=0)
     ax.legend()
-    return ax.figure
+    return figure
 
 
 def _pair(pair: Pair) -> Figure:
     """Draw the cells where there are more rows than draws, and those where there are fewer."""
-    ax = small_axes()
+    figure, ax = small_figure()
     more = pair.rows - pair.draws
     # Faint where it is what chance makes.
     largest = (np.abs(more).max() or 1.0) / (1.0 if pair.scaled > 1 else FAINTER)
@@ -211,7 +211,7 @@ def _pair(pair: Pair) -> Figure:
         )
     ax.set(xlabel=pair.names[0], ylabel=pair.names[1])
     _legend(ax)
-    return ax.figure
+    return figure
 
 
 def _legend(ax: Axes) -> None:

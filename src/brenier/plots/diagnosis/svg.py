@@ -21,7 +21,7 @@ INK, FAINT, ROWS, DRAWS, BAND = "#010203", "#040506", "#070809", "#0a0b0c", "#0d
 PROPERTIES: Mapping[str, str] = MappingProxyType(
     {INK: "--ink", FAINT: "--faint", ROWS: "--rows", DRAWS: "--draws", BAND: "--band"}
 )
-STYLE: Mapping[str, Any] = MappingProxyType(
+STYLE: Mapping[Any, Any] = MappingProxyType(
     {
         "svg.fonttype": "none",
         "font.size": 9,
@@ -49,14 +49,21 @@ STYLE: Mapping[str, Any] = MappingProxyType(
 SMALL = (3.6, 2.6)
 
 
-def new_figure(size: tuple[float, float] = SMALL, rows: int = 1, columns: int = 1) -> Any:
-    """Return a figure and its axes; to be called in `mpl.rc_context(STYLE)`."""
+def page_style(**more: Any) -> Any:
+    """Return the context in which figures of a page are drawn."""
+    return mpl.rc_context({**STYLE, **more})
+
+
+def new_figure(
+    size: tuple[float, float] = SMALL, rows: int = 1, columns: int = 1
+) -> tuple[Figure, Any]:
+    """Return a figure and its axes; to be called in `page_style()`."""
     return plt.subplots(rows, columns, figsize=size, layout="constrained")
 
 
-def small_axes() -> Axes:
-    """Return the axes of a new small figure."""
-    return new_figure()[1]
+def small_figure() -> tuple[Figure, Axes]:
+    """Return a small figure and its axes."""
+    return new_figure()
 
 
 def svg_of(figure: Figure, name: str, alternative: str) -> str:
@@ -65,14 +72,14 @@ def svg_of(figure: Figure, name: str, alternative: str) -> str:
     Parameters
     ----------
     figure : Figure
-        Drawn in `mpl.rc_context(STYLE)`.
+        Drawn in `page_style()`.
     name : str
         Different for every figure of a page: what is named within begins so.
     alternative : str
         What it shows, for those who do not see it.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+    with page_style(**{"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
     width = figure.get_figwidth()

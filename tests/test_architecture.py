@@ -39,7 +39,7 @@ ALLOWED = {
     "estimators": BOTTOM
     | {"training", "optimizers.progress", "flow", "potential.gaussian", "data", "io"}
     | {"diagnostics", "estimators"},
-    "plots": {"training.report", "data", "plots"},
+    "plots": {"training.report", "data", "diagnostics", "plots"},
     # The thesis's checks are of the method itself: they look into every room.
     "reproduce": BOTTOM
     | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io", "training"}

@@ -3,6 +3,7 @@
     brenier fit posterior.csv -o posterior.brenier
     brenier score posterior.brenier other.csv
     brenier sample posterior.brenier -n 1000 -o draws.csv
+    brenier diagnose posterior.brenier other.csv -o diagnosis.html
     brenier plot posterior.brenier posterior.csv -o posterior.png
     brenier reproduce moons --quick
 
@@ -19,6 +20,8 @@ import typer
 
 from brenier.cli.apply import inverse, sample, transform
 from brenier.cli.clock import leave, process_began
+from brenier.cli.compare import compare
+from brenier.cli.diagnose import diagnose
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.plot import plot
@@ -40,7 +43,7 @@ app = typer.Typer(
     "is no model, 130 interrupted, 143 terminated. Compiled programs are kept in the user's cache "
     "folder, or in that named by BRENIER_CACHE; BRENIER_CACHE=off keeps none.",
 )
-for command in (fit, score, sample, transform, inverse, info, plot, reproduce):
+for command in (fit, score, sample, transform, inverse, diagnose, compare, info, plot, reproduce):
     app.command()(command)
 
 

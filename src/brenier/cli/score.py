@@ -15,11 +15,10 @@ from brenier.cli.files import (
     check_output,
     density_names,
     display_name,
-    enough_of,
-    in_order,
     load_density,
     variable_names,
 )
+from brenier.cli.rows import weighted_rows
 from brenier.cli.summary import print_json, print_lines, say
 from brenier.cli.weights import WeightsColumn
 
@@ -70,7 +69,7 @@ def score(
         if output is not None:
             check_output(output, inputs=(model, data))
         flow = load_density(model)
-        result = _score(flow, *_read(data, variable_names(flow), column, reading))
+        result = _score(flow, *weighted_rows(data, variable_names(flow), column, reading))
         if output is not None:
             write_table(output, result.log_density, ["log_density"])
         if json:
@@ -79,20 +78,6 @@ def score(
             _print_score(result, f"{display_name(data)} under {model}", output=output)
         elif output != STANDARD:
             typer.echo(repr(result.mean.mean))
-
-
-def _read(
-    path: str, names: list[str], column: WeightsColumn, reading: Reading
-) -> "tuple[np.ndarray, np.ndarray | None]":
-    """Return the rows of a data file, in the model's columns, and their weights if it has any."""
-    table, weights = column.read(path, reading, own_chains=False, enough=enough_of(names))
-    reading.say([path], table.notes)
-    X = in_order(table, names, path, quiet=reading.quiet)
-    if weights is not None and not (weights > 0).any():
-        raise ValueError(
-            f"Expected a positive weight in {display_name(path)}; got zero for every row."
-        )
-    return X, weights
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,13 @@ def corner(diagnosis: Diagnosis) -> tuple[Figure, tuple[str, ...]]:
     n = len(names)
     size = (max(3.2, INCHES * n), max(2.6, INCHES * n))
     figure, grid = new_figure(size, n, n)
-    axes = np.array(grid).reshape(n, n)
-    for i, j in np.ndindex(n, n):
+    axes: list[Axes] = np.array(grid).ravel().tolist()
+    for ax, (i, j) in zip(axes, np.ndindex(n, n), strict=True):
         if j > i:
-            axes[i, j].set_visible(False)
+            ax.set_visible(False)
             continue
-        _cell(axes[i, j], rows[:, [j, i]], draws[:, [j, i]], (ranges[j], ranges[i]))
-        _label(axes[i, j], names, i, j)
+        _cell(ax, rows[:, [j, i]], draws[:, [j, i]], (ranges[j], ranges[i]))
+        _label(ax, names, i, j)
     return figure, names
 
 

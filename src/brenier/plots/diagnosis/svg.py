@@ -51,7 +51,8 @@ SMALL = (3.6, 2.6)
 
 def page_style(**more: Any) -> Any:
     """Return the context in which figures of a page are drawn."""
-    return mpl.rc_context({**STYLE, **more})
+    settings: dict[Any, Any] = {**STYLE, **more}
+    return mpl.rc_context(settings)
 
 
 def new_figure(

@@ -86,8 +86,7 @@ def diagnosis_of_joint(
     seed = own_seed(random_state, model.random_state)
     with told_in_words():
         images = Images(rows, *_said(model, rows, seed))
-        drawn = np.asarray(model.sample(N_DRAWS, random_state=seed))
-        draws = Draws(drawn, model._density(drawn))
+        draws = _draws(model, seed)
     return diagnose(
         images,
         draws,
@@ -126,6 +125,15 @@ def diagnosis_of_conditional(
             train=None if train is None else _pairs(model, train),
             seed=seed,
         )
+
+
+def _draws(model: Joint, seed: int) -> Draws:
+    """Return draws and their log-densities; NaN of those whose preimage was not found."""
+    drawn = np.asarray(model.sample(N_DRAWS, random_state=seed))
+    found = np.asarray(np.isfinite(drawn).all(axis=1))
+    log_density = np.full(len(drawn), np.nan)
+    log_density[found] = model._density(drawn[found])
+    return Draws(drawn, log_density)
 
 
 def _said(

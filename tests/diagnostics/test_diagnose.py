@@ -127,6 +127,30 @@ def test_rows_without_density_come_first_in_the_verdict():
     assert found.rows.worst[0].row == 4
 
 
+def test_draws_that_were_not_found_are_left_out():
+    drawn = draws(2)
+    drawn.X[:30] = np.nan
+    drawn.log_density[:30] = np.nan
+    found = diagnose(images(normal(60, 2)), drawn, NAMES)
+    assert any(note.startswith("30 of 300 draws have no preimage") for note in found.notes)
+    drawn.X[:290] = np.nan
+    with pytest.raises(ValueError, match="Expected 20 draws of the model or more; got 10 of 300"):
+        diagnose(images(normal(60, 2)), drawn, NAMES)
+
+
+def test_a_column_of_one_value_is_no_error():
+    X = normal(60, 2)
+    X[:, 1] = 0.5
+    found = of_joint(X)
+    assert found.test.rejects
+    assert found.nats_missing.value > 0.5
+
+
+def test_weights_that_are_all_zero_are_an_error():
+    with pytest.raises(ValueError, match="thinned by their weights; got 0 of 60"):
+        of_joint(normal(60, 2), weights=np.zeros(60))
+
+
 def test_too_few_rows_are_an_error():
     with pytest.raises(ValueError, match="Expected 20 rows or more .* got 12 of 12"):
         of_joint(normal(12, 2))

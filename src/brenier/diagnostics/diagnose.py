@@ -92,6 +92,7 @@ def diagnose(
         Of all that is random here.
     """
     rng = np.random.default_rng(seed)
+    draws, failed = _found(draws)
     used = usable(weights, rows.log_density, rows.z, rng)
     X, z, log_density = rows.X[used], rows.z[used], rows.log_density[used]
     some = rng.permutation(len(used))[:MOST_ROWS]
@@ -118,9 +119,21 @@ def diagnose(
         rows=told,
         names=names,
         n_rows=len(rows.X),
-        notes=[*notes(len(rows.X), len(used), weights), note],
+        notes=[*notes(len(rows.X), len(used), weights), *failed, note],
         shown=Shown(tuple(names), X[shown], draws.X[:MOST_SHOWN], z[shown]),
     )
+
+
+def _found(draws: Draws) -> tuple[Draws, list[str]]:
+    """Return the draws that were found, and a note on the others if there are any."""
+    found = np.isfinite(draws.log_density) & np.isfinite(draws.X).all(axis=1)
+    if found.sum() < LEAST_ROWS:
+        raise ValueError(
+            f"Expected {LEAST_ROWS} draws of the model or more; got {found.sum()} of {len(found)}: "
+            "its map has no preimages of the others. Fit with quadratic terms."
+        )
+    note = f"{np.sum(~found)} of {len(found)} draws have no preimage and are left out."
+    return Draws(draws.X[found], draws.log_density[found]), [] if found.all() else [note]
 
 
 def usable(
@@ -140,8 +153,9 @@ def usable(
         If too few are left.
     """
     kept = np.isfinite(log_density) & np.isfinite(z).all(axis=1)
-    if weights is not None and np.any(weights[kept] > 0):
-        kept &= rng.random(len(weights)) * weights[kept].max() < weights
+    if weights is not None:
+        kept &= weights > 0
+        kept &= rng.random(len(weights)) * np.max(weights, where=kept, initial=0.0) < weights
     used = np.flatnonzero(kept)
     if len(used) < LEAST_ROWS:
         thinned = "" if weights is None else ", thinned by their weights"

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy import special
 
 from brenier.diagnostics.near_normal import (
+    LEAST_SQUARE,
     LEAST_VARIANCE,
     ROWS_PER_TERM,
     SPARSE,
@@ -31,8 +32,6 @@ FitGiven = Callable[[Float[np.ndarray, "N n"], Float[np.ndarray, "N q"], int], G
 
 # The mean and the variance of log z^2 of a standard normal z.
 LOG_SQUARE_MEAN, LOG_SQUARE_VARIANCE = float(special.digamma(0.5) + np.log(2)), np.pi**2 / 2
-# Added to squares before a logarithm is taken.
-LEAST_SQUARE = 1e-4
 
 
 def fit_scaled_by_context(

@@ -15,6 +15,7 @@ from scipy import special
 from sklearn.exceptions import ConvergenceWarning
 
 from brenier.arrays import LOG_2_PI
+from brenier.diagnostics.normality import unit
 
 LogDensity = Callable[[Float[np.ndarray, "N n"]], Float[np.ndarray, " N"]]
 Fit = Callable[[Float[np.ndarray, "N n"], int], LogDensity]
@@ -25,6 +26,8 @@ SPARSE = 2.0
 ROWS_PER_TERM = 10
 # Added to the variances of components, in those of N(0, I).
 LEAST_VARIANCE = 0.02
+# Least mean square of residuals, where a column is constant.
+LEAST_SQUARE = 1e-4
 # Steps of EM at most, of mixtures and of the one with N(0, I).
 MOST_EM, CONTAMINATED_STEPS = 200, 50
 
@@ -94,13 +97,18 @@ def kept(values: Float[np.ndarray, "*k"], errors: float | np.ndarray) -> Float[n
     return np.where(np.abs(values) > SPARSE * errors, values, 0.0)
 
 
+def kept_deviation(residuals: Float[np.ndarray, "N k"]) -> Float[np.ndarray, " k"]:
+    """Return the standard deviations of residuals that differ from 1 by more than chance, or 1."""
+    variance = np.maximum(np.mean(residuals**2, axis=0), LEAST_SQUARE)
+    return np.exp(kept(0.5 * np.log(variance), np.sqrt(0.5 / len(residuals))))
+
+
 def fit_sparse(Z: Float[np.ndarray, "N n"], seed: int) -> LogDensity:
     """Return the Gaussian with the means, variances and correlations that are more than chance."""
     N, n = Z.shape
     mean = kept(Z.mean(axis=0), 1 / np.sqrt(N))
-    deviation = np.exp(kept(0.5 * np.log(np.mean((Z - mean) ** 2, axis=0)), np.sqrt(0.5 / N)))
-    correlation = np.atleast_2d(np.corrcoef(Z.T))
-    correlation = kept(correlation - np.eye(n), 1 / np.sqrt(N))
+    deviation = kept_deviation(Z - mean)
+    correlation = kept((1 - np.eye(n)) * (unit(Z).T @ unit(Z)), 1 / np.sqrt(N))
     least = np.linalg.eigvalsh(correlation)[0]
     # What is left of a correlation matrix need not be one.
     shrunk = correlation * min(1.0, (1 - LEAST_VARIANCE) / max(-least, LEAST_VARIANCE))
@@ -153,8 +161,7 @@ def sparse_regression(
         sd = np.std(y - A @ full)
         support = np.abs(full) > SPARSE * sd * np.sqrt(np.diag(inverse))
         beta[support] = np.linalg.lstsq(A[:, support], y, rcond=None)[0]
-    log_sd = 0.5 * np.log(np.mean((y - A @ beta) ** 2, keepdims=True))
-    return beta, float(np.exp(kept(log_sd, np.sqrt(0.5 / N)))[0])
+    return beta, float(kept_deviation((y - A @ beta)[:, None])[0])
 
 
 def fit_mixture_of(n_components: int, kind: str) -> Fit:

@@ -122,7 +122,8 @@ def _joint(each: list[Any], X: Any, y: Any, n_draws: int, seed: int) -> tuple[An
         for model, order in zip(each, orders, strict=True)
     ]
     densities = [log_density(*one) for one in zip(each, orders, strict=True)]
-    return each[0]._rows(X), densities, draws
+    found = [rows[np.isfinite(rows).all(axis=1)] for rows in draws]
+    return each[0]._rows(X), densities, found
 
 
 def _conditional(each: list[Any], X: Any, y: Any, n_draws: int, seed: int) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from brenier.diagnostics.diagnose import N_DRAWS, Draws, Images, diagnose
 from brenier.diagnostics.diagnose_conditional import ConditionalModel, diagnose_conditional
@@ -18,6 +19,7 @@ from brenier.estimators.tables import column_names
 from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.estimators.weights import checked_weights
 from brenier.status import InputWarning, InversionWarning
+from brenier.training.blas import ONE_THREAD
 
 # Told apart from the seeds of samples that users draw, lest rows be the draws themselves.
 OWN_SEEDS = 19
@@ -68,8 +70,11 @@ class Conditional(Protocol):
 
 @contextmanager
 def told_in_words() -> Iterator[None]:
-    """Silence warnings of rows without images and points without preimages: a diagnosis counts."""
-    with warnings.catch_warnings():
+    """Silence warnings of rows without images and points without preimages: a diagnosis counts.
+
+    Small densities are fitted with one thread: of several, most wait.
+    """
+    with warnings.catch_warnings(), ONE_THREAD.held(), threadpool_limits(1, user_api="openmp"):
         for category in (InputWarning, InversionWarning):
             warnings.simplefilter("ignore", category)
         yield
@@ -92,17 +97,16 @@ def diagnosis_of_joint(
     with told_in_words():
         Z = model._images(rows, np.random.default_rng(seed))
         images = Images(rows, Z, model._log_density(rows))
-        drawn = np.asarray(model.sample(N_DRAWS, random_state=seed))
-        draws = Draws(drawn, model._log_density(drawn))
-    diagnosis = diagnose(
-        images,
-        draws,
-        column_names(model),
-        weights=weights,
-        train=None if train is None else model._rows(train),
-        classifier=classifier,
-        seed=seed,
-    )
+        draws = _draws(model, seed)
+        diagnosis = diagnose(
+            images,
+            draws,
+            column_names(model),
+            weights=weights,
+            train=None if train is None else model._rows(train),
+            classifier=classifier,
+            seed=seed,
+        )
     return with_seen_rows(diagnosis, *model._seen(rows))
 
 
@@ -135,6 +139,15 @@ def diagnosis_of_conditional(
             seed=seed,
         )
     return with_seen_rows(diagnosis, *model._seen(rows))
+
+
+def _draws(model: Joint, seed: int) -> Draws:
+    """Return draws and their log-densities; NaN of those whose preimage was not found."""
+    drawn = np.asarray(model.sample(N_DRAWS, random_state=seed))
+    found = np.asarray(np.isfinite(drawn).all(axis=1))
+    log_density = np.full(len(drawn), np.nan)
+    log_density[found] = model._log_density(drawn[found])
+    return Draws(drawn, log_density)
 
 
 def _pairs(model: Conditional, train: Any) -> Float[np.ndarray, "N d"]:

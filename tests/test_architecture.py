@@ -45,7 +45,7 @@ ALLOWED = {
     | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io", "training"}
     | {"estimators", "plots", "reproduce"},
     "cli": {"estimators", "training", "optimizers.progress", "data", "io", "plots", "reproduce"}
-    | {"status", "version", "cli"},
+    | {"patterns", "status", "version", "cli"},
     "__main__": {"cli"},
     "__init__": {"data.draws", "estimators", "training.algorithm", "varpro.taylor", "version"},
 }

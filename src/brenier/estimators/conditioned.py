@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from brenier.data.bounds import Bounds
 from brenier.data.names import quoted
@@ -218,7 +218,7 @@ def _warn_of_far(asked: Asked, given: dict[str, float], U: Float[np.ndarray, "1 
     """Warn of given values that lie farther from draws than any draw does from others."""
     places = np.array([asked.names.index(name) for name in given], dtype=int)
     draws = asked.joint.draws[:, places]
-    tree = cKDTree(draws)
+    tree = KDTree(draws)
     of_draws = tree.query(draws, NEAREST + 1)[0][:, -1]
     if tree.query(U, NEAREST)[0][0, -1] <= FAR * np.max(of_draws):
         return

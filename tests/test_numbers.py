@@ -14,13 +14,13 @@ ROOT = Path(brenier.__file__).parent
 PROJECT = Path(__file__).parents[1]
 # Rooms whose code makes the numbers of a fit; the others show, store or read.
 ROOMS = ("arrays.py", "linalg.py", "data", "potential", "inner", "varpro", "optimizers", "flow")
-ROOMS += ("training", "estimators")
+ROOMS += ("training", "marginal", "estimators")
 # Of formulas, halves, signs, axes and shapes.
 OF_FORMULAS = {-1, 0, 1, 2, 0.5}
 # Where all numbers of the recipe are, and where those of solvers stand beside their formulas.
 SETTINGS = "training/settings.py"
 SOLVER_TABLES = ("inner/", "optimizers/", "varpro/mini_batches.py")
-SOLVER_TABLES += ("flow/inverse.py", "flow/tail.py")
+SOLVER_TABLES += ("flow/inverse.py", "flow/tail.py", "marginal/quadrature.py")
 # Toy distributions are what they are; their numbers are no part of a fit.
 OTHER = ("data/datasets.py",)
 
@@ -50,6 +50,7 @@ REASONS = {
     ),
     "estimators/diagnosing.py": ({19}, "what makes seeds others than users'"),
     "estimators/comparing.py": ({2000}, "draws of each model"),
+    "estimators/abstract_joint.py": ({1e-12}, "what holds the seam of a circle: rounding"),
     "estimators/mixture.py": ({100}, "draws until sampling gives up"),
     "estimators/conditional_mixture.py": (
         {3, 512},
@@ -82,6 +83,7 @@ REASONS = {
         {0.08, 0.2, 256},
         "the blend of both sides of a cut, and where that is (NOTES, Angles and counts)",
     ),
+    "data/sketch.py": ({11, 53, 64, 1024}, "bits of a hash; how many are kept"),
     "data/folding.py": ({65_536}, "rows at once: no number depends on it"),
     "data/bounds.py": ({5}, "how many rows an error lists"),
     "potential/activations.py": (
@@ -129,6 +131,31 @@ REASONS = {
     ),
     "estimators/files.py": ({20_000}, "iterates of a run that a file keeps"),
     "estimators/rebuild.py": ({1e-9}, "agreement of probes when a model is loaded"),
+    "marginal/joint.py": ({0.158655, 0.841345}, "shares of a normal below one deviation and two"),
+    "marginal/proposals.py": (
+        {3, 5.0, 1e-3, 1e-10},
+        "an axis; Student's degrees of freedom, and what keeps proposals' scales positive",
+    ),
+    "marginal/cloud.py": (
+        {10, 16, 22, 64, 512, 2048, 16384, 1.1, 100.0},
+        "rounds and points of importance samples, whose errors are stated; numbers in memory",
+    ),
+    "marginal/masses.py": ({16}, "rows at which two columns are worth a quadrature"),
+    "marginal/weights.py": (
+        {3.0, 5, 0.2, 0.7},
+        "the largest weights, and the shape beyond which their mean is none, of Vehtari et al.",
+    ),
+    "estimators/asking.py": ({12, 4096}, "draws and Gaussians that show where a density lies"),
+    "estimators/conditioned.py": (
+        {4, 5, 400, 1.5},
+        "levels of the stack; what is warned of: few effective draws, values far from all draws",
+    ),
+    "estimators/conditioned_blocks.py": ({15}, "draws of means and quantiles"),
+    "estimators/marginals.py": ({3, 4, 15}, "levels of the stack; draws of means and quantiles"),
+    "estimators/evidence.py": (
+        {4, 15, 16384, 0.8},
+        "levels of the stack; draws of the region that a harmonic mean is truncated to, its mass",
+    ),
     "flow/shelf.py": ({1e-6, 1e-9}, "rounding of an identity, and of sums of weights"),
 }
 MODULES = sorted(

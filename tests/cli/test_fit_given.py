@@ -115,7 +115,7 @@ def refused(*arguments, code=ExitCode.BAD_INPUT):
 @pytest.mark.filterwarnings("ignore:Expected more distinct rows:brenier.status.InputWarning")
 def test_wrong_use_is_named(model, folder, tmp_path):
     data = folder / "train.csv"
-    assert "Expected --given FILE, rows of speed, mu" in refused("sample", model)
+    assert "or --given FILE with rows of them" in refused("sample", model)
     for given, got in (("size", "got 'size'"), ("mu,speed,mass", "got all of them")):
         assert got in refused("fit", data, "-o", tmp_path / "m", "--given", given)
     usage = ("fit", data, "-o", tmp_path / "m", "--given")
@@ -126,5 +126,5 @@ def test_wrong_use_is_named(model, folder, tmp_path):
     ConvexPotentialFlow().fit(X).save(tmp_path / "joint")
     ConvexPotentialRegressor().fit(X[:, :2], X[:, 2]).save(tmp_path / "regressor")
     joint = refused("sample", tmp_path / "joint", "--given", Path(data))
-    assert "Expected no --given" in joint
+    assert "Expected --given NAME=VALUE" in joint
     assert "got a ConvexPotentialRegressor" in refused("score", tmp_path / "regressor", data)

@@ -146,6 +146,30 @@ def test_only_counts_that_are_not_said_to_be_discrete_are_warned_of():
         small().fit(table(600))
 
 
+def test_an_angle_given_the_others_and_without_them(flow):
+    given = flow.condition({0: 0.3, 2: 1.0})
+    angles = np.linspace(0.0, TURN, 200, endpoint=False)
+    assert np.exp(given.log_density(angles)).sum() * TURN / 200 == pytest.approx(1.0, abs=1e-3)
+    rows = np.column_stack([np.full(200, 0.3), angles, np.ones(200)])
+    whole = flow.score_samples(rows)
+    np.testing.assert_allclose(np.ptp(whole - given.log_density(angles)), 0.0, atol=1e-6)
+    known = flow.marginal([0, 2]).log_density([[0.3, 1.0]])[0]
+    assert known == pytest.approx(np.log(np.exp(whole).sum() * TURN / 200), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda flow: flow.condition({0: 0.3, 1: 0.2}),
+        lambda flow: flow.marginal([0, 1]).log_density([[0.3, 0.2]]),
+        lambda flow: flow.score_samples([[0.3, 0.2, np.nan]], integrate_missing=True),
+    ],
+)
+def test_nothing_is_integrated_over_counts(flow, ask):
+    with pytest.raises(ValueError, match="all discrete columns, .* got none of 'x2'"):
+        ask(flow)
+
+
 def test_from_the_command_line(tmp_path):
     path, model = tmp_path / "rows.csv", tmp_path / "rows.brenier"
     lines = [f"{x},{phase},{count:.0f}" for x, phase, count in table()]

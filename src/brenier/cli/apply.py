@@ -20,6 +20,7 @@ from brenier.cli.files import (
     read_rows,
     variable_names,
 )
+from brenier.cli.questions import Given, context_rows, drawn_given, written
 from brenier.data.names import default_names
 
 if TYPE_CHECKING:
@@ -39,18 +40,10 @@ def sample(
             "--number",
             min=1,
             metavar="INT",
-            help="How many rows to draw; for each row of --given where there is one.",
+            help="How many rows to draw; for each row of --given FILE where there is one.",
         ),
     ] = 1000,
-    given: Annotated[
-        str | None,
-        typer.Option(
-            "--given",
-            metavar="FILE",
-            help="Rows of the context's columns, of a conditional model.",
-            show_default=False,
-        ),
-    ] = None,
+    given: o.GivenValuesOption = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -69,21 +62,30 @@ def sample(
 ) -> None:
     """Draw new rows from a model's density.
 
-    From a conditional model, rows of the context and of what was drawn given it. Columns that
-    `brenier fit --drop-constant` left out come last.
+    With --given NAME=VALUE the other columns are drawn given these values. From a conditional
+    model, rows of the context and of what was drawn given it. --columns and --drop choose what is
+    written. Columns that `brenier fit --drop-constant` left out come last.
     """
+    asked = Given.of(given)
     reading = Reading.of(columns, drop, drop_missing=drop_missing)
     with door(debug=debug):
-        check_output(output, inputs=(model, given))
+        check_output(output, inputs=(model, asked.file))
         flow = load_density(model)
-        if is_conditional(flow) != (given is not None):
-            raise ValueError(_needs_given(model, flow))
-        if given is None:
-            rows = flow.sample(n, random_state=seed)
-        else:
-            context = read_rows(given, context_names(flow), reading)
+        if is_conditional(flow):
+            if asked.file is None:
+                context = context_rows(flow, model, asked)
+            else:
+                context = read_rows(asked.file, context_names(flow), reading)
             rows = _drawn(context, flow.sample(as_context(flow, context), n, random_state=seed))
-        _write(output, *_with_constants(flow, rows, variable_names(flow)))
+        elif asked:
+            rows = drawn_given(flow, asked.without_file(model), n, seed)
+        else:
+            rows = flow.sample(n, random_state=seed)
+        values, names = _with_constants(flow, rows, variable_names(flow))
+        if asked.file is None:
+            chosen = written(names, reading)
+            values, names = values[:, [names.index(name) for name in chosen]], chosen
+        _write(output, values, names)
 
 
 def transform(
@@ -156,13 +158,6 @@ def _as_labels(column: "np.ndarray") -> "np.ndarray":
 
 def _normal_names(flow: Any) -> list[str]:
     return default_names(len(density_names(flow)), "z")
-
-
-def _needs_given(path: str, flow: Any) -> str:
-    context = ", ".join(context_names(flow))
-    if context:
-        return f"Expected --given FILE, rows of {context}: the density in {path} is given these."
-    return f"Expected no --given; the density in {path} is that of all its columns. Leave it out."
 
 
 def _drawn(context: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":

@@ -147,11 +147,7 @@ def _command(
 
 
 def _write_page(path: str, found: "Diagnosis", flow: Any, title: str, command: str) -> None:
-    import matplotlib as mpl
-
     from brenier.io.atomic import write_atomically
-
-    mpl.use("svg")
     from brenier.plots.diagnosis import About, diagnosis_page
 
     about = About(title, command, _settings(flow), _versions(), _reports(flow))

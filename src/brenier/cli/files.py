@@ -133,6 +133,10 @@ class Reading:
         Whether columns with one value in all rows are left out.
     quiet : bool
         Whether nothing is said.
+    missing_ok : bool
+        Whether missing values are left in their places.
+    remedies : str
+        Options that an error of missing values names.
     """
 
     keep: tuple[str, ...] | None = None
@@ -140,6 +144,8 @@ class Reading:
     drop_missing: bool = False
     drop_constant: bool = False
     quiet: bool = False
+    missing_ok: bool = False
+    remedies: str = "--drop-missing"
 
     @staticmethod
     def of(
@@ -170,7 +176,7 @@ class Reading:
         Its notes are not said yet. Minus infinity may be the logarithm of a weight of zero: what is
         not finite is refused later then.
         """
-        from brenier.io.table import Columns, check_finite, read_table, without_missing
+        from brenier.io.table import Columns, read_table, without_missing
 
         columns = Columns(self.keep, self.drop, tuple(also), tuple(enough), own_weights, own_chains)
         table = read_table(path, columns=columns, allow_missing=True)
@@ -178,8 +184,14 @@ class Reading:
         if self.drop_missing:
             table = without_missing(table, where, infinite_ok=allow_infinite)
         if not allow_infinite:
-            check_finite(table, where)
+            self.check_finite(table, where)
         return table
+
+    def check_finite(self, table: "Table", where: str) -> None:
+        """Raise `TableError` where numbers are infinite, or missing though they may not be."""
+        from brenier.io.table import check_finite
+
+        check_finite(table, where, missing_ok=self.missing_ok, remedies=self.remedies)
 
     def say(self, paths: Sequence[str], notes: Sequence[str]) -> None:
         """Say in one line what was noticed of files."""

@@ -436,6 +436,16 @@ GivenOption = Annotated[
         show_default=False,
     ),
 ]
+GivenValuesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--given",
+        metavar="NAME=VALUE|FILE",
+        help="The value of a column that is given, as in b=0.3; may be repeated. For a conditional "
+        "model values of all of its context, or a file with rows of it.",
+        show_default=False,
+    ),
+]
 BlocksOption = Annotated[
     str | None,
     typer.Option(

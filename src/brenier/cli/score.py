@@ -1,7 +1,7 @@
 """`brenier score`: how likely a model finds the rows of a file."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,13 +11,13 @@ from brenier.cli.door import door
 from brenier.cli.files import (
     STANDARD,
     Reading,
-    as_arguments,
     check_output,
     density_names,
     display_name,
     load_density,
     variable_names,
 )
+from brenier.cli.questions import Given, Question
 from brenier.cli.rows import weighted_rows
 from brenier.cli.summary import print_json, print_lines, say
 from brenier.cli.weights import WeightsColumn
@@ -45,9 +45,26 @@ def score(
             show_default=False,
         ),
     ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--given",
+            metavar="NAME=VALUE",
+            help="Score the other columns given this value of a column, the same for all rows; "
+            "may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     columns: o.ColumnsOption = None,
     drop: o.DropOption = None,
     drop_missing: o.DropMissingOption = False,
+    integrate_missing: Annotated[
+        bool,
+        typer.Option(
+            "--integrate-missing",
+            help="Score what is known of rows with missing values, the missing integrated out.",
+        ),
+    ] = False,
     weights: o.WeightsOption = None,
     log_weights: o.LogWeightsOption = None,
     quiet: o.Quiet = False,
@@ -57,25 +74,38 @@ def score(
     """Print the mean log-likelihood of a data file under a model.
 
     Log-likelihoods are in nats per row, with standard errors. Weights, those of a chain's file too,
-    weight the mean.
+    weight the mean. With --columns or --drop fewer columns than the model's are scored by the
+    density of these, the others integrated out.
     """
+    if integrate_missing and drop_missing:
+        raise typer.BadParameter("--integrate-missing and --drop-missing exclude each other.")
     if json and output == STANDARD:
         raise typer.BadParameter("--json and -o - would both write to standard output.")
     column = WeightsColumn.of(weights, log_weights)
-    reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
+    asked = Given.of(given)
+    reading = replace(
+        Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet),
+        missing_ok=integrate_missing,
+        remedies="--drop-missing or --integrate-missing",
+    )
     with door(debug=debug, quiet=quiet):
         from brenier.io.table import write_table
 
         if output is not None:
             check_output(output, inputs=(model, data))
         flow = load_density(model)
-        result = _score(flow, *weighted_rows(data, variable_names(flow), column, reading))
+        question = Question.of(flow, model, asked, reading, missing_ok=integrate_missing)
+        X, omega = weighted_rows(data, question.names, column, reading)
+        result = _score(question, question.whole_rows(X), omega)
         if output is not None:
             write_table(output, result.log_density, ["log_density"])
         if json:
-            print_json({"model": model, "data": data, **_score_json(result)})
+            about = {"columns": question.names, "given": question.given}
+            print_json({"model": model, "data": data, **about, **_score_json(result)})
         elif not quiet:
-            _print_score(result, f"{display_name(data)} under {model}", output=output)
+            _print_score(
+                result, f"{display_name(data)} under {model}{question.title}", output=output
+            )
         elif output != STANDARD:
             typer.echo(repr(result.mean.mean))
 
@@ -123,12 +153,11 @@ class _Score:
         return verdict(self.gain, rows=f"these {len(self.log_density)} {weighted}rows")
 
 
-def _score(flow: Any, X: "np.ndarray", weights: "np.ndarray | None") -> _Score:
+def _score(question: Question, X: "np.ndarray", weights: "np.ndarray | None") -> _Score:
     import numpy as np
 
-    rows = as_arguments(flow, X)
-    log_density = flow.score_samples(*rows)
-    baseline = flow.baseline_score_samples(*rows)
+    flow = question.flow
+    log_density, baseline = question.log_densities(X)
     positive = log_density > -np.inf
     counts = np.ones(len(X), dtype=bool) if weights is None else weights > 0
     gain = np.full(len(X), -np.inf)
@@ -170,7 +199,7 @@ def _zero_row(flow: Any, X: "np.ndarray", row: int) -> str:
     outside = [
         f"{name} = {values[name]:g} is not in ({low:g}, {high:g})"
         for name, (low, high) in _bounds(flow).items()
-        if not low < values[name] < high
+        if not (low < values[name] < high or math.isnan(values[name]))
     ]
     return f"row {row + 1}: {', '.join(outside) or 'too far from the training data'}"
 

@@ -62,8 +62,6 @@ class WeightsColumn:
         missing_ok : bool
             Whether the file may have no such column.
         """
-        from brenier.io.table import check_finite
-
         table = reading.table(
             path,
             also=[name for name in (self.name, chains) if name is not None],
@@ -78,7 +76,7 @@ class WeightsColumn:
         is_missing = table.columns is None or self.name not in table.columns
         column = None if missing_ok and is_missing else self.name
         rest, values = split_column(table, column, path, "weights")
-        check_finite(rest, display_name(path))
+        reading.check_finite(rest, display_name(path))
         return rest, None if values is None else self._weights(values, path)
 
     def _own(self, table: "Table", path: str) -> "np.ndarray | None":

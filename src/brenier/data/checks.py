@@ -12,6 +12,7 @@ from brenier.data.tables import DUMMIES, cells_of, names_of
 
 # How many rows an error lists.
 SHOWN = 5
+DROP_OR_FILL = "Drop these rows or fill them in."
 # A column's values differ by no less and are no larger than this: beyond, numbers of 64 bits lose
 # digits or overflow in sums of rows.
 SMALLEST, LARGEST = 1e-290, 1e300
@@ -97,8 +98,20 @@ def check_unmasked(values: Any, what: str, names: Sequence[str] | None = None) -
     )
 
 
-def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
-    """Raise `ValueError` that counts the rows with NaN or infinity and names the first."""
+def check_finite(
+    X: Float[np.ndarray, "N n"], names: Sequence[str], remedy: str = DROP_OR_FILL
+) -> None:
+    """Raise `ValueError` that counts the rows with NaN or infinity and names the first.
+
+    Parameters
+    ----------
+    X : (N, n)
+        Rows.
+    names : sequence of n str
+        Column names.
+    remedy : str
+        What the error ends in.
+    """
     bad = ~np.isfinite(X)
     if not bad.any():
         return
@@ -113,7 +126,7 @@ def check_finite(X: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     )
     raise ValueError(
         f"Expected finite numbers; got {kind} in {len(rows)} of {len(X)} rows (first: {where}; "
-        "rows count from 0). Drop these rows or fill them in."
+        f"rows count from 0). {remedy}"
     )
 
 

@@ -21,6 +21,7 @@ from brenier.data.column_order import mixed
 KEPT = 1024
 # Bits of a whole number of 64 that are left out, so that a float holds the others exactly.
 SPARE, SCALE = np.uint64(11), 2.0**-53
+LARGEST_SALT = 2**64 - 1
 
 
 @dataclass(frozen=True)

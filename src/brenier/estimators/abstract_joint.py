@@ -10,24 +10,37 @@ from jaxtyping import Float
 from sklearn.base import DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.bounds import column_bounds
+from brenier.data.bounds import Bounds, column_bounds
 from brenier.data.checks import check_scales
 from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows
 from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.estimators.abstract_density import AbstractDensity
+from brenier.estimators.asking import Asked
+from brenier.estimators.conditioned import ConditionedDensity, condition
 from brenier.estimators.diagnosing import diagnosis_of_joint
+from brenier.estimators.evidence import N_EVALUATED, evidence_of_callable, evidence_of_draws
 from brenier.estimators.folded import check_cells, folding_of
 from brenier.estimators.following import Following
+from brenier.estimators.marginals import (
+    MarginalDensity,
+    density_of_known,
+    marginal,
+    scored_rows,
+)
 from brenier.estimators.observations import Observations
 from brenier.estimators.parameters import seed_of, settings_of
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.weights import checked_weights, mean_score, training_weights
 from brenier.flow.evaluation import in_batches, transform
+from brenier.marginal.evidence import Evidence
 from brenier.status import InputWarning
 from brenier.training.families import JointFamily
 from brenier.training.likelihood import gaussian_log_density
 from brenier.training.settings import Settings
+
+# How far a period is widened to have its beginning within, as a share of it.
+SEAM = 1e-12
 
 
 class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
@@ -134,13 +147,16 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
             stacklevel=4,
         )
 
-    def score_samples(self, X) -> Float[np.ndarray, " N"]:
+    def score_samples(self, X, *, integrate_missing=False) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row.
 
         Parameters
         ----------
         X : array or table, (N, n)
             Rows in data units.
+        integrate_missing : bool, default=False
+            Whether NaN is a missing cell: then the log-density is that of the other cells of its
+            row, as of `marginal`. Without it NaN is an error.
 
         Returns
         -------
@@ -149,7 +165,8 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
             column counts as none of the n, for its values have probabilities.
         """
         check_is_fitted(self)
-        return self._log_density(self._rows(X))
+        X = scored_rows(self, X, integrate_missing=integrate_missing)
+        return density_of_known(self, self._log_density, self._bounds, X)
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats).
@@ -169,14 +186,97 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
     def sample(self, n_samples=1, random_state=None) -> Any:
         """Return new rows drawn from the density."""
 
-    def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
+    def baseline_score_samples(self, X, *, integrate_missing=False) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the Gaussian fitted to the same training rows.
 
         Bounded columns go through their maps first, so the baseline knows the bounds too.
+        Parameters are those of `score_samples`.
         """
         check_is_fitted(self)
-        baseline = partial(gaussian_log_density, self.baseline_, self.flow_.preprocessing)
-        return self.folding_.log_density(baseline, self._rows(X))
+        X = scored_rows(self, X, integrate_missing=integrate_missing)
+        return density_of_known(self, self._baseline_density, self._bounds, X)
+
+    def condition(self, values=None, /, **named) -> ConditionedDensity:
+        """Return the density of the other columns, given values of some.
+
+        Of one or two free columns by quadrature, of more by importance sampling.
+
+        Parameters
+        ----------
+        values : mapping of column names, or positions, to numbers, optional
+            Values in data units.
+        **named
+            The same, for names that Python allows as such.
+
+        Raises
+        ------
+        ValueError
+            If a column is unknown, a value no number or outside its bounds, or none is given or
+            free.
+        """
+        check_is_fitted(self)
+        asked = Asked.of(self, self._log_density, self._bounds)
+        return condition(asked, {**(values or {}), **named})
+
+    def marginal(self, columns) -> MarginalDensity:
+        """Return the density of some columns, the others integrated out.
+
+        Parameters
+        ----------
+        columns : list of str or int
+            Names or positions of the columns.
+        """
+        check_is_fitted(self)
+        return marginal(Asked.of(self, self._log_density, self._bounds), columns)
+
+    def evidence(self, log_density, n_samples=N_EVALUATED, random_state=None) -> Evidence:
+        """Return the integral of an unnormalised density, such as a marginal likelihood.
+
+        By importance sampling from this density, fitted to draws of the unnormalised one.
+
+        Parameters
+        ----------
+        log_density : callable
+            Rows (N, n), their columns in the order of the fit, to the logarithm of the
+            unnormalised density of data units, (N,). That of Stan's `lp__` is of unconstrained
+            parameters: of a constrained one it holds the logarithm of a derivative too.
+        n_samples : int, default=16384
+            How many draws.
+        random_state : int, RandomState or None
+            Their seed; None takes the estimator's own.
+
+        Returns
+        -------
+        Evidence
+            Its logarithm with a standard error, the effective size and a warning where few draws
+            decide.
+        """
+        check_is_fitted(self)
+        return evidence_of_callable(self, self._log_density, log_density, n_samples, random_state)
+
+    def evidence_of_draws(self, X, log_posterior, *, groups=None) -> Evidence:
+        """Return the integral of an unnormalised density from draws of it and its values there.
+
+        By the truncated harmonic mean; nothing is evaluated anew.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Draws that this density was not fitted to: it is too high at its own.
+        log_posterior : (N,)
+            The logarithm of the unnormalised density of data units at every draw, such as the
+            negative of GetDist's minus-log-posterior, or Stan's `lp__` where no parameter is
+            constrained.
+        groups : (N,), optional
+            Labels of chains, whose draws come in their order: they count for less then.
+
+        Returns
+        -------
+        Evidence
+            As of `evidence`.
+        """
+        check_is_fitted(self)
+        return evidence_of_draws(self, self._log_density, self._rows(X), log_posterior, groups)
 
     def diagnose(
         self, X, *, sample_weight=None, train=None, classifier=False, random_state=None
@@ -214,6 +314,22 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         """Return the names of the columns of `transform`: z0, z1, ..."""
         check_is_fitted(self)
         return np.array(default_names(self.n_features_in_, "z"), dtype=object)
+
+    @property
+    def _bounds(self) -> Bounds:
+        """Bounds of the columns; of periodic ones the ends of the period."""
+        found = self.flow_.preprocessing.column_bounds
+        low, high = np.array(found.low, float), np.array(found.high, float)
+        circles = self.folding_.circles
+        # The seam itself is within.
+        low[circles.columns] = circles.low - SEAM * circles.period
+        high[circles.columns] = circles.low + circles.period
+        return Bounds(low, high)
+
+    def _baseline_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        """Return the Gaussian's log p of checked rows."""
+        baseline = partial(gaussian_log_density, self.baseline_, self.flow_.preprocessing)
+        return self.folding_.log_density(baseline, X)
 
     def _images(
         self, X: Float[np.ndarray, "N n"], rng: np.random.Generator

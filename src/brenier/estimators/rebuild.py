@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from brenier.data.bounds import column_bounds
 from brenier.data.names import checked_columns, checked_names
-from brenier.data.sketch import KEPT, Sketch
+from brenier.data.sketch import KEPT, LARGEST_SALT, Sketch
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.files import NAMES, SALT, SKETCH, WIDTHS, Arrays, n_columns
 from brenier.estimators.folded import folding_from_file
@@ -27,9 +27,6 @@ from brenier.training.stored_report import MALFORMED, stored_report
 
 # Relative agreement of the probes' log-densities when a model is loaded on another machine.
 PROBE_TOLERANCE = 1e-9
-# Salts are whole numbers of 64 bits.
-LARGEST_SALT = 2**64 - 1
-
 Estimator = TypeVar("Estimator")
 
 

@@ -10,7 +10,7 @@ from sklearn.utils import check_array, check_X_y
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import validate_data
 
-from brenier.data.checks import check_finite, check_unmasked, raise_if_text
+from brenier.data.checks import DROP_OR_FILL, check_finite, check_unmasked, raise_if_text
 from brenier.data.names import default_names, quoted
 from brenier.data.tables import check_kinds, chosen, frame_of, named, numbers
 
@@ -58,6 +58,8 @@ def checked_rows(
     reset: bool = False,
     least: int = 1,
     of_text: Callable[[Any, ValueError], None] = raise_if_text,
+    missing_ok: bool = False,
+    remedy: str = DROP_OR_FILL,
 ) -> Float[np.ndarray, "N n"]:
     """Return finite float64 rows of an estimator's columns.
 
@@ -73,6 +75,10 @@ def checked_rows(
         Rows that there must be.
     of_text : callable
         Raises `ValueError` that names text, if there is any.
+    missing_ok : bool
+        Whether cells may be NaN.
+    remedy : str
+        What an error of cells that are not finite ends in.
     """
     X = own_columns(estimator, X, reset=reset)
     check_unmasked(X, "X", None if reset else column_names(estimator))
@@ -81,7 +87,8 @@ def checked_rows(
     except ValueError as error:
         of_text(X, error)
         raise
-    check_finite(rows, column_names(estimator))
+    known = np.where(np.isnan(rows), 0.0, rows) if missing_ok else rows
+    check_finite(known, column_names(estimator), remedy)
     return rows
 
 
@@ -116,6 +123,30 @@ def named_columns(X: Any, names: list[str]) -> Any:
         return X
     check_kinds(frame.columns, names)
     return numbers(frame.columns, names)
+
+
+def rows_of_columns(X: Any, names: list[str]) -> Float[np.ndarray, "N m"]:
+    """Return finite float64 rows of some columns: an array in their order, or a table with them.
+
+    Parameters
+    ----------
+    X : array or table, (N, m)
+        The rows; (N,) if there is one column.
+    names : list of m str
+        The columns' names.
+    """
+    X = named_columns(X, names)
+    check_unmasked(X, "X", names)
+    rows = np.asarray(X, dtype=np.float64)
+    if rows.ndim == 1 and len(names) == 1:
+        rows = rows[:, None]
+    if rows.ndim != 2 or rows.shape[1] != len(names):
+        raise ValueError(
+            f"Expected rows of the {len(names)} column{'s' * (len(names) > 1)} {quoted(names)}; "
+            f"got an array of shape {rows.shape}."
+        )
+    check_finite(rows, names)
+    return rows
 
 
 def as_asked(estimator: Any, rows: np.ndarray, names: list[str], like: Any = None) -> Any:

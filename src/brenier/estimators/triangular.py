@@ -11,7 +11,7 @@ all together are exactly as good as if they had been trained as one.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -21,19 +21,30 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.bounds import column_bounds
-from brenier.data.checks import check_unmasked
+from brenier.data.bounds import Bounds, column_bounds
 from brenier.data.names import default_names, quoted
 from brenier.diagnostics.diagnosis import Diagnosis
+from brenier.estimators.asking import Asked
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
+from brenier.estimators.conditioned import ConditionedDensity, checked_values, condition
+from brenier.estimators.conditioned_blocks import ConditionedFlow, drawn_points, frame_of_rows
 from brenier.estimators.diagnosing import diagnosis_of_joint
+from brenier.estimators.evidence import N_EVALUATED, evidence_of_callable, evidence_of_draws
 from brenier.estimators.files import parts_to_file
+from brenier.estimators.folded import PLAIN
 from brenier.estimators.joint import ConvexPotentialFlow
-from brenier.estimators.normal import check_n_samples, generator, normal_points
+from brenier.estimators.marginals import (
+    MarginalDensity,
+    density_of_known,
+    marginal,
+    scored_rows,
+)
+from brenier.estimators.normal import normal_points
 from brenier.estimators.parameters import seed_of
-from brenier.estimators.tables import as_asked, checked_rows, column_names, named_columns
+from brenier.estimators.tables import as_asked, checked_rows, column_names
 from brenier.estimators.weights import mean_score, training_weights
 from brenier.io.model_file import write_model
+from brenier.marginal.evidence import Evidence
 from brenier.training.phases import Event, Listener
 from brenier.training.report import FitReport
 from brenier.training.signals import held_back
@@ -106,6 +117,9 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
     # Set by scikit-learn's `validate_data`.
     n_features_in_: int
     feature_names_in_: np.ndarray
+
+    # Periodic and discrete columns are those of its blocks' flows.
+    folding_ = PLAIN
 
     def __init__(
         self,
@@ -210,19 +224,29 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         check_is_fitted(self)
         return [flow.report_ for flow in self.flows_]
 
-    def score_samples(self, X) -> Float[np.ndarray, " N"]:
-        """Return the log-density of every row (nats): the sum of the blocks'."""
+    def score_samples(self, X, *, integrate_missing=False) -> Float[np.ndarray, " N"]:
+        """Return the log-density of every row (nats): the sum of the blocks'.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Rows in data units.
+        integrate_missing : bool, default=False
+            As of `ConvexPotentialFlow.score_samples`.
+        """
         check_is_fitted(self)
-        return self._log_density(self._rows(X))
+        rows = scored_rows(self, X, integrate_missing=integrate_missing)
+        return density_of_known(self, self._log_density, self._bounds, rows)
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats)."""
         return mean_score(self.score_samples(X), sample_weight)
 
-    def baseline_score_samples(self, X) -> Float[np.ndarray, " N"]:
+    def baseline_score_samples(self, X, *, integrate_missing=False) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under the blocks' Gaussians and linear regressions."""
         check_is_fitted(self)
-        return np.sum(self._of_blocks("baseline_score_samples", self._rows(X)), axis=0)
+        rows = scored_rows(self, X, integrate_missing=integrate_missing)
+        return density_of_known(self, self._baseline_density, self._bounds, rows)
 
     def transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return z, the rows' images under the block-triangular map, block after block."""
@@ -252,44 +276,72 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             Seed; None takes the estimator's own.
         """
         check_is_fitted(self)
-        Z = _draw(n_samples, self.n_features_in_, random_state, self.random_state)
+        Z = drawn_points(n_samples, self.n_features_in_, random_state, self.random_state)
         return as_asked(self, self._preimages(self._in_order(Z)), column_names(self))
 
-    def condition(self, values: Mapping[str, float] | None = None, /, **named) -> "ConditionedFlow":
-        """Return the density of the other columns, given values of the leading ones.
+    def condition(
+        self, values: Mapping[Any, float] | None = None, /, **named
+    ) -> "ConditionedFlow | ConditionedDensity":
+        """Return the density of the other columns, given values of some.
+
+        Given all columns of leading blocks, the others' log-densities and draws are exact;
+        otherwise they come by quadrature or importance sampling, as in `ConvexPotentialFlow`.
 
         Parameters
         ----------
-        values : mapping of column names to numbers, optional
-            All columns of the first block, or of the first two, ...
+        values : mapping of column names, or positions, to numbers, optional
+            Values in data units.
         **named
             The same, for names that Python allows as such.
 
         Raises
         ------
         ValueError
-            If these are not the columns of leading blocks; the message says which blocks would
-            allow it.
+            If a column is unknown, a value no number or outside its bounds, or none is given or
+            free.
         """
         check_is_fitted(self)
-        given = {str(name): float(value) for name, value in {**(values or {}), **named}.items()}
+        given = {**(values or {}), **named}
         names = column_names(self)
-        unknown = [name for name in given if name not in names]
-        if unknown:
-            raise ValueError(
-                f"Expected columns of the table ({quoted(names)}); got {quoted(unknown)}."
-            )
+        numbers = checked_values(given, names, self._bounds)
         for k in range(1, len(self.blocks_)):
             before = [name for block in self.blocks_[:k] for name in block]
-            if set(before) == set(given):
-                return ConditionedFlow(self, k, np.array([given[name] for name in before]))
-        rest = [name for name in names if name not in given]
-        remedy = f"blocks={[list(given), rest]}" if rest and given else "values of fewer columns"
-        raise ValueError(
-            f"Expected values of all columns of the leading block or blocks, of "
-            f"{self.blocks_}, and of no others; got values of {quoted(list(given))}. "
-            f"{remedy} would allow it."
-        )
+            if set(before) == set(numbers):
+                return ConditionedFlow(self, k, np.array([numbers[name] for name in before]))
+        return condition(self._asked, numbers)
+
+    def marginal(self, columns) -> MarginalDensity:
+        """Return the density of some columns, the others integrated out.
+
+        Parameters
+        ----------
+        columns : list of str or int
+            Names or positions of the columns.
+        """
+        check_is_fitted(self)
+        return marginal(self._asked, columns)
+
+    def evidence(self, log_density, n_samples=N_EVALUATED, random_state=None) -> Evidence:
+        """Return the integral of an unnormalised density, such as a marginal likelihood.
+
+        Parameters
+        ----------
+        log_density, n_samples, random_state
+            As of `ConvexPotentialFlow.evidence`.
+        """
+        check_is_fitted(self)
+        return evidence_of_callable(self, self._log_density, log_density, n_samples, random_state)
+
+    def evidence_of_draws(self, X, log_posterior, *, groups=None) -> Evidence:
+        """Return the integral of an unnormalised density from draws of it and its values there.
+
+        Parameters
+        ----------
+        X, log_posterior, groups
+            As of `ConvexPotentialFlow.evidence_of_draws`.
+        """
+        check_is_fitted(self)
+        return evidence_of_draws(self, self._log_density, self._rows(X), log_posterior, groups)
 
     def diagnose(
         self, X, *, sample_weight=None, train=None, classifier=False, random_state=None
@@ -367,9 +419,27 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         weighted = [] if weights is None else [weights]
         return parts[0] if k == 0 and weights is None else (*parts, *weighted)
 
+    @property
+    def _bounds(self) -> Bounds:
+        """Bounds of the columns, in the table's order."""
+        found = [flow.flow_.preprocessing.column_bounds for flow in self.flows_]
+        low, high = (
+            np.concatenate([np.asarray(getattr(part, side), float) for part in found])
+            for side in ("low", "high")
+        )
+        return Bounds(low[self._order()], high[self._order()])
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked.of(self, self._log_density, self._bounds)
+
     def _log_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         """Return log p of checked rows (nats)."""
         return np.sum(self._of_blocks("score_samples", X), axis=0)
+
+    def _baseline_density(self, rows: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        """Return the baseline's log p of checked rows."""
+        return np.sum(self._of_blocks("baseline_score_samples", rows), axis=0)
 
     def _images(
         self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
@@ -385,7 +455,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         rows = [part.to_numpy() for part in self._parts(X, len(self.blocks_) - 1)]
         return self.flows_[-1]._seen(np.concatenate(rows[::-1], axis=1))
 
-    def _of_blocks(self, method: str, rows: np.ndarray) -> list[np.ndarray]:
+    def _of_blocks(self, method: str, rows: Float[np.ndarray, "N n"]) -> list[np.ndarray]:
         """Return what a method of every block's flow says of its columns, given those before."""
         said = []
         for k, flow in enumerate(self.flows_):
@@ -406,7 +476,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             if names.index(block[0]) < done:
                 continue
             z, Z = Z[:, : len(block)], Z[:, len(block) :]
-            context = _frame(rows, names[:done]) if done else None
+            context = frame_of_rows(rows, names[:done]) if done else None
             new = (
                 flow.inverse_transform(z) if context is None else flow.inverse_transform(context, z)
             )
@@ -434,76 +504,10 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
     def _part(self, rows: np.ndarray, block: Sequence[str]) -> "pl.DataFrame":
         names = column_names(self)
         columns = [names.index(name) for name in block]
-        return _frame(rows[:, columns], list(block))
+        return frame_of_rows(rows[:, columns], list(block))
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         return checked_rows(self, X, reset=reset)
-
-
-@dataclass(frozen=True)
-class ConditionedFlow:
-    """A block-triangular density, given values of its leading columns.
-
-    Attributes
-    ----------
-    joint : TriangularConvexPotentialFlow
-        The density of all columns.
-    k : int
-        Number of leading blocks that are given.
-    values : (d,)
-        Values of their columns.
-    """
-
-    joint: TriangularConvexPotentialFlow
-    k: int
-    values: Float[np.ndarray, " d"]
-
-    @property
-    def columns(self) -> list[str]:
-        """The other columns, block after block."""
-        return [name for block in self.joint.blocks_[self.k :] for name in block]
-
-    def score_samples(self, X) -> Float[np.ndarray, " N"]:
-        """Return the log-density of rows of the other columns, given the values (nats).
-
-        Parameters
-        ----------
-        X : array or table, (N, m)
-            An array with its columns in the order of `columns`, or a table with these names.
-        """
-        X = named_columns(X, self.columns)
-        check_unmasked(X, "X", self.columns)
-        rows = np.asarray(X, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(self.columns):
-            raise ValueError(
-                f"Expected rows of the {len(self.columns)} columns {quoted(self.columns)}; got "
-                f"an array of shape {rows.shape}."
-            )
-        names = [name for block in self.joint.blocks_ for name in block]
-        whole = np.concatenate([np.tile(self.values, (len(rows), 1)), rows], axis=1)
-        total, done = np.zeros(len(rows)), len(self.values)
-        for flow, block in zip(
-            self.joint.flows_[self.k :], self.joint.blocks_[self.k :], strict=True
-        ):
-            end = done + len(block)
-            context = _frame(whole[:, :done], names[:done])
-            total = total + flow.score_samples(context, whole[:, done:end])
-            done = end
-        return total
-
-    def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples m"]:
-        """Return rows of the other columns drawn given the values, in the order of `columns`."""
-        Z = _draw(n_samples, len(self.columns), random_state, self.joint.random_state)
-        given = np.tile(self.values, (len(Z), 1))
-        return self.joint._from_normal(given, self.joint._in_order(Z))[:, len(self.values) :]
-
-
-def _frame(rows: np.ndarray, names: list[str]) -> "pl.DataFrame":
-    """Return rows as a data frame with named columns."""
-    # Here and not above, so that all other estimators do not wait for it.
-    import polars as pl
-
-    return pl.from_numpy(np.ascontiguousarray(rows), schema=names)
 
 
 class _OfBlock(Listener):
@@ -535,11 +539,6 @@ def _counted_on(callback: Any, flows: list[Any], began: float, n_flows: int) -> 
         return _OfBlock(callback, f"block {len(flows) + 1} of {n_flows}", began)
     before = sum(len(flow.report_.run_decay) for flow in flows)
     return lambda progress: callback(replace(progress, run=before + progress.run))
-
-
-def _draw(n_samples: Any, n: int, random_state: Any, default: Any) -> np.ndarray:
-    check_n_samples(n_samples)
-    return generator(random_state, default).normal(size=(int(n_samples), n))
 
 
 def _blocks(blocks: Any, names: list[str]) -> list[list[str]]:

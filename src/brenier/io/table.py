@@ -173,7 +173,9 @@ def _write_standard_output(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def check_finite(table: Table, where: str, *, missing_ok: bool = False) -> None:
+def check_finite(
+    table: Table, where: str, *, missing_ok: bool = False, remedies: str = "--drop-missing"
+) -> None:
     """Raise `TableError` if values are missing or infinite, with their number and first places.
 
     Parameters
@@ -184,6 +186,8 @@ def check_finite(table: Table, where: str, *, missing_ok: bool = False) -> None:
         The name of its origin, for the message.
     missing_ok : bool
         Whether missing values are left alone.
+    remedies : str
+        Options that do something about missing values.
     """
     if _is_sum_finite(table.values):
         return
@@ -195,7 +199,7 @@ def check_finite(table: Table, where: str, *, missing_ok: bool = False) -> None:
     counts = [f"{missing} missing (empty or NaN)"] * (missing > 0)
     counts += [f"{infinite} infinite"] * (infinite > 0)
     places = [f"row {i + 1}, {_label(table.columns, int(j))}" for i, j in np.argwhere(bad)[:SHOWN]]
-    remedy = ", fill the values in, or give --drop-missing" if missing else " or fill the values in"
+    remedy = f", fill the values in, or give {remedies}" if missing else " or fill the values in"
     raise TableError(
         f"Expected finite numbers in {where}; got {' and '.join(counts)} in "
         f"{int(bad.any(axis=1).sum())} of {counted(len(bad), 'row')}: "

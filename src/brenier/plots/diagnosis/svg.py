@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -59,7 +58,8 @@ def new_figure(
     size: tuple[float, float] = SMALL, rows: int = 1, columns: int = 1
 ) -> tuple[Figure, Any]:
     """Return a figure and its axes; to be called in `page_style()`."""
-    return plt.subplots(rows, columns, figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns)
 
 
 def small_figure() -> tuple[Figure, Axes]:
@@ -68,7 +68,7 @@ def small_figure() -> tuple[Figure, Axes]:
 
 
 def svg_of(figure: Figure, name: str, alternative: str) -> str:
-    """Return a figure as an SVG element, and close it.
+    """Return a figure as an SVG element.
 
     Parameters
     ----------
@@ -82,7 +82,6 @@ def svg_of(figure: Figure, name: str, alternative: str) -> str:
     buffer = io.StringIO()
     with page_style(**{"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    plt.close(figure)
     width = figure.get_figwidth()
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

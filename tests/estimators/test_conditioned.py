@@ -69,7 +69,7 @@ def mass(flow, given, free):
 
     Over the logarithm of one that is above zero.
     """
-    points = np.linspace(-10, 12, 2001)
+    points = np.linspace(-10, 12, 1001)
     if free == "b":
         return np.trapezoid(line(flow, given, free, np.exp(points)) * np.exp(points), points)
     return np.trapezoid(line(flow, given, free, points), points)
@@ -101,7 +101,7 @@ def test_one_free_column_is_exact(bounded, free):
 def test_two_free_columns_are_exact(bounded):
     density = bounded.condition(a=0.4)
 
-    of_b = np.linspace(-4, 3, 121)
+    of_b = np.linspace(-4, 3, 61)
     masses = np.array([mass(bounded, {"a": 0.4, "b": b}, "c") for b in np.exp(of_b)])
     known = np.trapezoid(masses * np.exp(of_b), of_b)
     assert density.log_density_of_given == pytest.approx(np.log(known), abs=EXACT)
@@ -151,7 +151,6 @@ def test_marginals_of_two_columns():
     assert marginal.quantile(0.9) == pytest.approx(np.quantile(drawn, 0.9), abs=0.15)
     both = flow.marginal(["x1", "x0"])
     np.testing.assert_allclose(both.log_density(rows()[:, ::-1]), flow.score_samples(rows()))
-    np.testing.assert_allclose(both.mean(), flow.sample(4000).mean(axis=0)[::-1], atol=0.1)
 
 
 def test_missing_cells_are_integrated_out_on_request(bounded):

@@ -99,6 +99,8 @@ def test_coordinates_come_back_from_far_out():
     X = coordinates.outward(U)
     assert coordinates.inside(X).all()
     np.testing.assert_allclose(coordinates.inward(X), U, atol=1e-6)
+    far = coordinates.outward(300.0 * np.sign(U))
+    assert coordinates.inside(far).all()
     step = 1e-6
     slopes = [
         (coordinates.outward(U + step * e) - coordinates.outward(U - step * e)) @ e / (2 * step)

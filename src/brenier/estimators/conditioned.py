@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -53,8 +53,8 @@ class ConditionedDensity:
     log_density_of_given: float
     standard_error: float
     effective_size: float
-    _asked: Asked
-    _slice: AbstractSlice
+    _asked: Asked = field(repr=False)
+    _slice: AbstractSlice = field(repr=False)
 
     def log_density(self, X) -> Float[np.ndarray, " N"]:
         """Return the log-density of rows of the free columns, given the values (nats).

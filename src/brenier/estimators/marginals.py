@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,8 +40,8 @@ class MarginalDensity:
     """
 
     columns: list[str]
-    _asked: Asked
-    _places: Int[np.ndarray, " m"]
+    _asked: Asked = field(repr=False)
+    _places: Int[np.ndarray, " m"] = field(repr=False)
 
     def log_density(self, X, *, return_error=False) -> Any:
         """Return the log-density of rows (nats).

@@ -15,7 +15,7 @@ bounded where f is positive, and the estimate has a finite variance.
 References
 ----------
 .. [1] C. P. Robert, D. Wraith, "Computational methods for Bayesian model choice", AIP Conference
-       Proceedings 1193, 2009, section 4.
+       Proceedings 1193, 2009, arXiv 0907.5123.
 """
 
 from dataclasses import dataclass

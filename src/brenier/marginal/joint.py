@@ -76,7 +76,7 @@ class Coordinates:
         return (Y - self.middle) / self.scale
 
     def outward(self, U: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
-        """Return rows in data units; on a bound where u is very far out."""
+        """Return rows in data units, strictly inside the bounds however far out u is."""
         above, below, both = self._has
         X = Y = U * self.scale + self.middle
         with np.errstate(over="ignore"):
@@ -85,7 +85,13 @@ class Coordinates:
         low, width = np.where(both, self.low, 0.0), np.where(both, self.high - self.low, 1.0)
         nearer_low = low + width * ndtr(Y)
         nearer_high = np.where(both, self.high, 0.0) - width * ndtr(-Y)
-        return np.where(both, np.where(Y < 0, nearer_low, nearer_high), X)
+        X = np.where(both, np.where(Y < 0, nearer_low, nearer_high), X)
+        # No subnormal numbers, which compiled programs round to zero.
+        tiny = np.finfo(float).tiny
+        least = np.maximum(np.nextafter(self.low, np.inf), self.low + tiny)
+        most = np.minimum(np.nextafter(self.high, -np.inf), self.high - tiny)
+        least = np.where(np.isfinite(self.low), least, -np.inf)
+        return np.clip(X, least, np.where(np.isfinite(self.high), most, np.inf))
 
     def log_slopes(self, U: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
         """Return log |det dx/du|."""
@@ -125,9 +131,9 @@ class Joint:
         return self.draws.shape[1]
 
     def log_density_of(self, U: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
-        """Return the logarithm of the density of u; minus infinity where x is on a bound."""
+        """Return the logarithm of the density of u; minus infinity where x is no number."""
         X = self.coordinates.outward(U)
-        usable = np.all(np.isfinite(X), axis=1) & self.coordinates.inside(X)
+        usable = np.all(np.isfinite(X), axis=1)
         found = np.full(len(U), -np.inf)
         if usable.any():
             found[usable] = self.log_density(X[usable])

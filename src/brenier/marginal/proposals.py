@@ -12,7 +12,7 @@ A mixture is then moved to where the weighted points of a sample lie (population
 References
 ----------
 .. [1] O. Cappé, R. Douc, A. Guillin, J.-M. Marin, C. P. Robert, "Adaptive importance sampling in
-       general mixture classes", Statistics and Computing 18, 2008, section 4.
+       general mixture classes", Statistics and Computing 18, 2008.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ References
 .. [1] R. Piessens, E. de Doncker-Kapenga, C. W. Ueberhuber, D. K. Kahaner, "QUADPACK", Springer,
        1983.
 .. [2] W. R. Gilks, P. Wild, "Adaptive Rejection Sampling for Gibbs Sampling", Applied Statistics
-       41(2), 1992, section 2.2.
+       41(2), 1992.
 """
 
 from collections.abc import Callable

@@ -50,7 +50,6 @@ REASONS = {
     ),
     "estimators/diagnosing.py": ({19}, "what makes seeds others than users'"),
     "estimators/comparing.py": ({2000}, "draws of each model"),
-    "estimators/abstract_joint.py": ({1e-12}, "what holds the seam of a circle: rounding"),
     "estimators/mixture.py": ({100}, "draws until sampling gives up"),
     "estimators/conditional_mixture.py": (
         {3, 512},
@@ -122,7 +121,10 @@ REASONS = {
         "labels an error shows; nodes of the conditional mean",
     ),
     "estimators/abstract_density.py": ({3}, "levels of the stack"),
-    "estimators/abstract_joint.py": ({4}, "levels of the stack"),
+    "estimators/abstract_joint.py": (
+        {4, 1e-12},
+        "levels of the stack; what holds the seam of a circle: rounding",
+    ),
     "estimators/joint.py": ({32, 100}, "the thesis's widths; draws until sampling gives up"),
     "estimators/abstract_conditional_density.py": ({3}, "lengths of tuples"),
     "estimators/abstract_conditional.py": (

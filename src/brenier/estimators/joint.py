@@ -21,6 +21,7 @@ from brenier.estimators.parameters import CONSTRAINTS
 from brenier.estimators.tables import as_asked, column_names
 from brenier.flow.evaluation import in_batches, inverse, map_inversions, transform
 from brenier.flow.inverse import Inversion
+from brenier.flow.pure import AbstractPure
 from brenier.status import InversionWarning
 from brenier.training.algorithm import Algorithm
 from brenier.training.settings import default_settings
@@ -226,6 +227,11 @@ class ConvexPotentialFlow(AbstractJoint):
             "algorithm": Algorithm.thesis(),
         }
         return cls(**{**form, **changes})
+
+    @property
+    def density_(self) -> AbstractPure:
+        """The density in JAX: pure functions of arrays, of one row or many."""
+        return self.flow_
 
     def transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return z, the rows' images under the map: standard normal if the fit is right.

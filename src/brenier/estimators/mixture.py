@@ -25,6 +25,8 @@ from brenier.estimators.tables import as_asked, column_names
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
+from brenier.flow.pure import AbstractPure
+from brenier.flow.pure_mixture import PureMixture
 from brenier.flow.rebuild import entry, is_conditional, take_flow
 from brenier.flow.shelf import NONNEGATIVE, NUMBERS, Shelf, check_triangular, sum_to_one
 from brenier.flow.storage import flow_to_arrays
@@ -174,6 +176,11 @@ class ConvexPotentialMixture(AbstractJoint):
     def pieces_(self) -> Int[np.ndarray, " K"]:
         """Which connected piece of the density every component belongs to; -1 for `flow_`."""
         return self.mixture_.pieces
+
+    @property
+    def density_(self) -> AbstractPure:
+        """The density in JAX: pure functions of arrays, of one row or many."""
+        return PureMixture.of(self.mixture_)
 
     @property
     def components_(self) -> list[Component]:

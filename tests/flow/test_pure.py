@@ -155,5 +155,7 @@ def test_its_own_log_density_pulled_back_is_standard_normal():
 
 def test_too_few_columns_are_an_error():
     flow, _ = flow_of("five columns")
-    with pytest.raises(ValueError, match=r"Expected rows of 5 columns.*got the shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"Expected rows of 5 columns as \(5,\) or \(N, 5\); got the shape \(3,\)"
+    ):
         flow.log_density(np.zeros(3))

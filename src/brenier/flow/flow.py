@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from brenier.arrays import LOG_2_PI, Array
+from brenier.flow.column_order import context_scaling
 from brenier.flow.inverse import Inversion, invert_each, together
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.flow.pure import AbstractPure, rows_of
@@ -56,6 +57,12 @@ class ConvexFlow(AbstractPure):
         return self.map.n
 
     @property
+    def n_context(self) -> int:
+        """Number of columns of the context, which follow in a row."""
+        scaling = context_scaling(self.preprocessing)
+        return 0 if scaling is None else len(scaling.mean)
+
+    @property
     def limits(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Least and largest values of the columns, in data units; infinite where there is none."""
         bounds = self.preprocessing.column_bounds
@@ -63,7 +70,7 @@ class ConvexFlow(AbstractPure):
 
     def log_density(self, X: Float[Array, "*N d"]) -> Float[Array, "*N"]:
         """Return log p(x) in nats; minus infinity outside the bounds and where p underflows."""
-        shape, X = X.shape[:-1], rows_of(X, self.n)
+        shape, X = X.shape[:-1], rows_of(X, self)
         Y, log_det_preprocessing = self.preprocessing.forward(X)
         z, log_det_map = self._image(Y)
         normal = -0.5 * jnp.sum(z * z, axis=0) - 0.5 * self.n * LOG_2_PI
@@ -74,7 +81,7 @@ class ConvexFlow(AbstractPure):
 
     def transform(self, X: Float[Array, "*N d"]) -> Float[Array, "*N n"]:
         """Return z, the image of the rows under the map; NaN outside the bounds."""
-        shape, X = X.shape[:-1], rows_of(X, self.n)
+        shape, X = X.shape[:-1], rows_of(X, self)
         Y, _ = self.preprocessing.forward(X)
         z, _ = self._image(Y)
         Z = self.preprocessing.images(z.T)
@@ -87,7 +94,7 @@ class ConvexFlow(AbstractPure):
         Rows of Z are images, then the context's columns. The certificate is in the potential's
         coordinates, after preprocessing, and of all maps together.
         """
-        shape, Z = Z.shape[:-1], rows_of(Z, self.n)
+        shape, Z = Z.shape[:-1], rows_of(Z, self)
         inversion = together(self.map, self.map_inversions(Z))
         X = self.preprocessing.inverse(inversion.X)
         return X.reshape(*shape, self.n), inversion.shaped(shape)

@@ -27,6 +27,11 @@ class AbstractPure(eqx.Module):
         """Number of columns, a context's not counted."""
 
     @property
+    def n_context(self) -> int:
+        """Number of columns of the context, which follow in a row; none of most densities."""
+        return 0
+
+    @property
     @abstractmethod
     def limits(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Least and largest values of the columns, in data units; infinite where there is none."""
@@ -53,17 +58,19 @@ class AbstractPure(eqx.Module):
         return hash((structure, *((np.shape(leaf), str(leaf.dtype)) for leaf in leaves)))
 
 
-def rows_of(X: Float[Array, "*N d"], n: int) -> Float[Array, "_ d"]:
+def rows_of(X: Float[Array, "*N d"], density: AbstractPure) -> Float[Array, "_ d"]:
     """Return rows of any leading shape one below the other.
 
     Raises
     ------
     ValueError
-        If they have fewer than n columns.
+        If their columns are not as many as the density's, with its context's.
     """
-    if X.ndim == 0 or X.shape[-1] < n:
+    n, q = density.n, density.n_context
+    if X.ndim == 0 or X.shape[-1] != n + q:
+        context = f", then {q} of the context," if q else ""
         raise ValueError(
-            f"Expected rows of {n} columns, then a context's if there is one, as (d,) or (N, d); "
-            f"got the shape {X.shape}."
+            f"Expected rows of {n} columns{context} as ({n + q},) or (N, {n + q}); got the shape "
+            f"{X.shape}."
         )
     return X.reshape(prod(X.shape[:-1]), X.shape[-1])

@@ -45,7 +45,7 @@ class PureChain(AbstractPure):
 
     def log_density(self, X: Float[Array, "*N n"]) -> Float[Array, "*N"]:
         """Return log p(x) in nats; minus infinity outside the bounds."""
-        shape, X = X.shape[:-1], rows_of(X, self.n)
+        shape, X = X.shape[:-1], rows_of(X, self)
         X, done = jnp.asarray(X)[:, np.array(self.places)], self.first.n
         total = self.first.log_density(X[:, :done])
         for flow in self.others:

@@ -68,7 +68,7 @@ class PureMixture(AbstractPure):
 
     def log_density(self, X: Float[Array, "*N n"]) -> Float[Array, "*N"]:
         """Return log p(x) in nats; minus infinity outside the bounds."""
-        shape, X = X.shape[:-1], rows_of(X, self.n)
+        shape, X = X.shape[:-1], rows_of(X, self)
         inside = self.preprocessing.inside(X)
         of_flows = [flow.log_density(X)[:, None] for flow in self.flows]
         terms = jnp.concatenate([*of_flows, self._of_gaussians(X)], axis=1)

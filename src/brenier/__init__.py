@@ -15,8 +15,10 @@ if TYPE_CHECKING:
         ConvexPotentialMixture,
         ConvexPotentialRegressor,
         TriangularConvexPotentialFlow,
+        bures_map,
         fit_auto,
         load,
+        transport,
     )
     from brenier.training.algorithm import Algorithm
     from brenier.varpro.taylor import taylor_check
@@ -30,12 +32,14 @@ _HOME = {
     "ConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
     "TriangularConvexPotentialFlow": "brenier.estimators",
+    "bures_map": "brenier.estimators",
     "fit_auto": "brenier.estimators",
     "from_arviz": "brenier.data.draws",
     "load": "brenier.estimators",
     "taylor_check": "brenier.varpro.taylor",
     "to_arviz": "brenier.data.draws",
     "to_chains": "brenier.data.draws",
+    "transport": "brenier.estimators",
     "__version__": "brenier.version",
 }
 
@@ -48,12 +52,14 @@ __all__ = [
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
     "__version__",
+    "bures_map",
     "fit_auto",
     "from_arviz",
     "load",
     "taylor_check",
     "to_arviz",
     "to_chains",
+    "transport",
 ]
 
 

@@ -12,6 +12,7 @@ from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.load import load
 from brenier.estimators.mixture import ConvexPotentialMixture
 from brenier.estimators.regressor import ConvexPotentialRegressor
+from brenier.estimators.transport import bures_map, transport
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
+    "bures_map",
     "fit_auto",
     "load",
+    "transport",
 ]

@@ -42,6 +42,8 @@ class AbstractDensity(BaseEstimator, ABC):
 
     # Whether the density is of some columns given others.
     _is_conditional = False
+    # Whether a fit can begin at a model.
+    _goes_on = True
 
     bounds: object
     n_maps: object

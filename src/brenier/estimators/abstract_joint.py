@@ -13,6 +13,7 @@ from brenier.data.names import default_names
 from brenier.data.rows import WeightedRows
 from brenier.estimators.abstract_density import AbstractDensity
 from brenier.estimators.following import Following
+from brenier.estimators.going_on import begun
 from brenier.estimators.observations import Observations
 from brenier.estimators.parameters import settings_of
 from brenier.estimators.tables import checked_rows, column_names
@@ -39,6 +40,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         groups=None,
         validation_data=None,
         callback=None,
+        start=None,
     ):
         """Fit the density.
 
@@ -64,6 +66,11 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
             Called with a `Progress` after every iteration of every run, one call at a time;
             several runs may be made at once, each in a thread of its own. Or a `Listener`
             (`brenier.training.phases`), which is told of phases.
+        start : fitted estimator, optional
+            A model of the same kind, columns and settings, fitted to rows much like these: the
+            search begins at its weights, with its hyperparameters and its preprocessing, and
+            nothing is selected anew. Rows that the model was fitted to are not new to it: where
+            they are among those held out, or the judge rows, the report flatters.
 
         Returns
         -------
@@ -87,7 +94,8 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         weights = training_weights(sample_weight, log_weights, X)
         observations = Observations(X, names, weights=weights, groups=groups)
         heldout = None if validation_data is None else self._heldout(validation_data)
-        self._fit(observations, heldout, JointFamily(), settings, following)
+        family, settings = begun(self, start, JointFamily(), settings, names)
+        self._fit(observations, heldout, family, settings, following)
         return self
 
     def _heldout(self, validation_data: Any) -> Observations:

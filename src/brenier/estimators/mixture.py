@@ -126,6 +126,7 @@ class ConvexPotentialMixture(AbstractJoint):
     }
     # Settings of a flow that a mixture leaves at their defaults.
     n_maps: object = 1
+    _goes_on = False
     algorithm = None
 
     mixture_: FlowMixture

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
         ConvexPotentialMixture,
         ConvexPotentialRegressor,
         TriangularConvexPotentialFlow,
+        bures_map,
         compare,
         fit_auto,
         load,
+        transport,
     )
     from brenier.training.algorithm import Algorithm
     from brenier.varpro.taylor import taylor_check
@@ -31,6 +33,7 @@ _HOME = {
     "ConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
     "TriangularConvexPotentialFlow": "brenier.estimators",
+    "bures_map": "brenier.estimators",
     "compare": "brenier.estimators",
     "fit_auto": "brenier.estimators",
     "from_arviz": "brenier.data.draws",
@@ -38,6 +41,7 @@ _HOME = {
     "taylor_check": "brenier.varpro.taylor",
     "to_arviz": "brenier.data.draws",
     "to_chains": "brenier.data.draws",
+    "transport": "brenier.estimators",
     "__version__": "brenier.version",
 }
 
@@ -50,6 +54,7 @@ __all__ = [
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
     "__version__",
+    "bures_map",
     "compare",
     "fit_auto",
     "from_arviz",
@@ -57,6 +62,7 @@ __all__ = [
     "taylor_check",
     "to_arviz",
     "to_chains",
+    "transport",
 ]
 
 

@@ -6,8 +6,9 @@ from small_fits import SAME, ends_early, small
 from terminal import done
 
 import brenier
-from brenier import ConvexPotentialMixture
+from brenier import ConvexPotentialMixture, scoring
 from brenier.estimators.auto import AutoDensity
+from brenier.io.model_file import ModelFileError
 from brenier.status import InputWarning
 
 TURN = 2.0 * np.pi
@@ -168,6 +169,16 @@ def test_an_angle_given_the_others_and_without_them(flow):
 def test_nothing_is_integrated_over_counts(flow, ask):
     with pytest.raises(ValueError, match="all discrete columns, .* got none of 'x2'"):
         ask(flow)
+
+
+def test_what_has_no_such_columns_yet(flow, tmp_path):
+    with pytest.raises(ValueError, match="density in JAX"):
+        _ = flow.density_
+    flow.save(tmp_path / "model.brenier")
+    with pytest.raises(ModelFileError, match="not scored without JAX"):
+        scoring.load(tmp_path / "model.brenier")
+    with pytest.raises(ValueError, match="no start with periodic or discrete"):
+        small(**SAID).fit(table(), start=flow)
 
 
 def test_from_the_command_line(tmp_path):

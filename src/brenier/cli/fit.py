@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from brenier.cli import options as o
+from brenier.cli.begun import begun, parts_of
 from brenier.cli.door import ExitCode, door, note
 from brenier.cli.files import (
     STANDARD,
@@ -77,6 +78,7 @@ def fit(
     n_init: o.NInitOption = None,
     n_estimators: o.NEstimatorsOption = None,
     seed: o.SeedOption = None,
+    begin_at: o.FromOption = None,
     optimizer: o.OptimizerOption = None,
     inner: o.InnerOption = None,
     quiet: o.Quiet = False,
@@ -110,6 +112,8 @@ def fit(
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data[0], output)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
+    if begin_at is not None:
+        _check_begun(given=given, blocks=blocks, kind=kind, thesis=thesis)
     if kind is not o.Kind.FLOW:
         asked = settings | algorithm
         _check_kind(kind, asked, given=given, blocks=blocks, thesis=thesis)
@@ -138,6 +142,7 @@ def fit(
                 blocks=blocks,
                 kind=kind,
                 thesis=thesis,
+                begin_at=begin_at,
                 listener=listener,
             )
         remember(flow, inputs.constants)
@@ -173,6 +178,17 @@ def _check_together(
         raise typer.BadParameter("--n-estimators does not go with --n-maps.")
 
 
+def _check_begun(*, given: str | None, blocks: str | None, kind: o.Kind, thesis: bool) -> None:
+    """Refuse options that say what the model already says."""
+    others = {"--given": given is not None, "--blocks": blocks is not None, "--thesis": thesis}
+    others |= {f"--kind {kind.value}": kind is not o.Kind.FLOW}
+    asked = [option for option, is_asked in others.items() if is_asked]
+    if asked:
+        raise typer.BadParameter(
+            f"--from does not go with {' or '.join(asked)}: the new model is of the old one's kind."
+        )
+
+
 def _check_kind(
     kind: o.Kind,
     settings: dict[str, Any],
@@ -205,9 +221,12 @@ def _fitted(
     blocks: str | None,
     kind: o.Kind,
     thesis: bool,
+    begin_at: str | None,
     listener: Listener,
 ) -> Any:
     """Return the fitted density that is asked for."""
+    if begin_at is not None:
+        return _fit_begun(inputs, settings, begin_at, listener)
     if given is not None:
         return _fit_given(inputs, settings, items(given, "--given"), listener, kind=kind)
     if blocks is not None:
@@ -339,44 +358,40 @@ def _fit_given(
     kind: o.Kind,
 ) -> "ConditionalConvexPotentialFlow | ConditionalConvexPotentialMixture":
     """Return the fitted density of the other columns given those of the context."""
-    import numpy as np
-
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
         ConditionalConvexPotentialMixture,
     )
 
-    names = list(inputs.shown_names)
-    missing = [name for name in context if name not in names]
-    targets = [name for name in names if name not in context]
-    if missing or not targets:
-        got = ", ".join(map(repr, missing)) if missing else "all of them"
-        raise ValueError(
-            f"Expected --given to name some columns of {inputs.name} "
-            f"({', '.join(map(repr, names))}); got {got}."
-        )
-
-    def parts(rows: Any) -> tuple[Any, Any]:
-        values = np.asarray(rows)
-        places = [[names.index(name) for name in part] for part in (context, targets)]
-        X, Y = (np.ascontiguousarray(values[:, columns]) for columns in places)
-        return with_names(X, context), with_names(Y, targets)
-
-    validation = None
-    if isinstance(inputs.validation_data, tuple):
-        rows, weights = inputs.validation_data
-        validation = (*parts(rows), weights)
-    elif inputs.validation_data is not None:
-        validation = parts(inputs.validation_data)
+    rows, validation = parts_of(inputs, context)
     is_mixture = kind is o.Kind.MIXTURE
     made = ConditionalConvexPotentialMixture if is_mixture else ConditionalConvexPotentialFlow
     flow = made(**settings)
-    _run(flow, inputs, parts(inputs.values), validation, listener)
+    _run(flow, inputs, rows, validation, listener)
+    return flow
+
+
+def _fit_begun(inputs: Inputs, settings: dict[str, Any], path: str, listener: Listener) -> Any:
+    """Return the density of the kind of a model, fitted from where that ended."""
+    from brenier.estimators import ConvexPotentialFlow
+
+    old, flow = begun(path, settings)
+    if isinstance(old, ConvexPotentialFlow):
+        rows = with_names(inputs.values, inputs.names)
+        _run(flow, inputs, (rows,), inputs.validation_data, listener, start=old)
+    else:
+        parts, validation = parts_of(inputs, old.feature_names_in_.tolist())
+        _run(flow, inputs, parts, validation, listener, start=old)
     return flow
 
 
 def _run(
-    flow: Any, inputs: Inputs, rows: tuple[Any, ...], validation_data: Any, listener: Listener
+    flow: Any,
+    inputs: Inputs,
+    rows: tuple[Any, ...],
+    validation_data: Any,
+    listener: Listener,
+    start: Any = None,
 ) -> None:
     """Fit, also where Ctrl-C ends the fit after it has something."""
     with _naming(inputs):
@@ -389,6 +404,7 @@ def _run(
                 groups=inputs.chains,
                 validation_data=validation_data,
                 callback=listener,
+                **({} if start is None else {"start": start}),
             )
         except KeyboardInterrupt:
             if not {"report_", "flows_"} & vars(flow).keys():

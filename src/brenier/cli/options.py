@@ -446,6 +446,17 @@ GivenValuesOption = Annotated[
         show_default=False,
     ),
 ]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="MODEL",
+        help="Begin at the weights of a model of the same columns, fitted to much the same data: "
+        "its settings hold where no others are given, nothing is selected, and the fit takes a "
+        "fraction of the time.",
+        show_default=False,
+    ),
+]
 BlocksOption = Annotated[
     str | None,
     typer.Option(

@@ -13,6 +13,7 @@ from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.load import load
 from brenier.estimators.mixture import ConvexPotentialMixture
 from brenier.estimators.regressor import ConvexPotentialRegressor
+from brenier.estimators.transport import bures_map, transport
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
+    "bures_map",
     "compare",
     "fit_auto",
     "load",
+    "transport",
 ]

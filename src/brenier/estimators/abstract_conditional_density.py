@@ -12,6 +12,7 @@ from brenier.data.checks import raise_if_categorical
 from brenier.data.names import default_names
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.following import Following
+from brenier.estimators.going_on import begun
 from brenier.estimators.observations import Observations
 from brenier.estimators.parameters import settings_of
 from brenier.estimators.tables import as_asked, checked_rows
@@ -34,6 +35,7 @@ class AbstractConditionalDensity(TransformerMixin, DensityMixin, AbstractConditi
         groups=None,
         validation_data=None,
         callback=None,
+        start=None,
     ):
         """Fit the density of y given X.
 
@@ -59,6 +61,11 @@ class AbstractConditionalDensity(TransformerMixin, DensityMixin, AbstractConditi
             Called with a `Progress` after every iteration of every run, one call at a time;
             several runs may be made at once, each in a thread of its own. Or a `Listener`
             (`brenier.training.phases`), which is told of phases.
+        start : fitted estimator, optional
+            A model of the same kind, columns and settings, fitted to rows much like these: the
+            search begins at its weights, with its hyperparameters and its preprocessing, and
+            nothing is selected anew. Rows that the model was fitted to are not new to it: where
+            they are among those held out, or the judge rows, the report flatters.
 
         Returns
         -------
@@ -86,7 +93,9 @@ class AbstractConditionalDensity(TransformerMixin, DensityMixin, AbstractConditi
         weights = training_weights(sample_weight, log_weights, X)
         observations = self._observations(X, Y, weights, groups)
         heldout = None if validation_data is None else self._heldout(validation_data)
-        self._fit(observations, heldout, ConditionalFamily(Y.shape[1]), settings, following)
+        family = ConditionalFamily(Y.shape[1])
+        family, settings = begun(self, start, family, settings, list(self.target_names_))
+        self._fit(observations, heldout, family, settings, following)
         return self
 
     def score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:

@@ -49,6 +49,8 @@ class AbstractDensity(BaseEstimator, ABC):
     folding_: Folding = PLAIN
     # Of the rows it has seen; None of models in files that were written without.
     sketch_: Sketch | None = None
+    # Whether a fit can begin at a model.
+    _goes_on = True
 
     bounds: object
     n_maps: object

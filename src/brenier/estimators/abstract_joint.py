@@ -22,6 +22,7 @@ from brenier.estimators.diagnosing import diagnosis_of_joint
 from brenier.estimators.evidence import N_EVALUATED, evidence_of_callable, evidence_of_draws
 from brenier.estimators.folded import check_cells, folding_of
 from brenier.estimators.following import Following
+from brenier.estimators.going_on import begun
 from brenier.estimators.marginals import (
     MarginalDensity,
     density_of_known,
@@ -61,6 +62,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         groups=None,
         validation_data=None,
         callback=None,
+        start=None,
     ):
         """Fit the density.
 
@@ -86,6 +88,11 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
             Called with a `Progress` after every iteration of every run, one call at a time;
             several runs may be made at once, each in a thread of its own. Or a `Listener`
             (`brenier.training.phases`), which is told of phases.
+        start : fitted estimator, optional
+            A model of the same kind, columns and settings, fitted to rows much like these: the
+            search begins at its weights, with its hyperparameters and its preprocessing, and
+            nothing is selected anew. Rows that the model was fitted to are not new to it: where
+            they are among those held out, or the judge rows, the report flatters.
 
         Returns
         -------
@@ -111,7 +118,8 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         self.folding_ = folding_of(self, X, weights, names, bounds, seed)
         observations = self._observations(X, weights, groups)
         heldout = None if validation_data is None else self._heldout(validation_data)
-        self._fit(observations, heldout, JointFamily(), settings, following)
+        family, settings = begun(self, start, JointFamily(), settings, names)
+        self._fit(observations, heldout, family, settings, following)
         return self
 
     def _heldout(self, validation_data: Any) -> Observations:

@@ -10,6 +10,7 @@ from brenier.estimators.normal import normal_points, warn_of_no_image
 from brenier.estimators.tables import as_asked
 from brenier.estimators.targets import check_same_length
 from brenier.flow.evaluation import in_batches, transform
+from brenier.flow.pure import AbstractPure
 
 
 class ConditionalConvexPotentialFlow(AbstractConditionalDensity):
@@ -113,6 +114,11 @@ class ConditionalConvexPotentialFlow(AbstractConditionalDensity):
     >>> flow.interval(X[:3], 0.9).shape
     (3, 2)
     """
+
+    @property
+    def density_(self) -> AbstractPure:
+        """The density in JAX, of rows (targets, context): pure functions, of one row or many."""
+        return self.flow_
 
     def transform(self, X, y=None) -> Float[np.ndarray, "N n"]:
         """Return z, the targets' images at X: standard normal at every X if the fit is right.

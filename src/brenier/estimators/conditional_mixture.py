@@ -107,6 +107,7 @@ class ConditionalConvexPotentialMixture(AbstractConditionalDensity):
     """
 
     # Of its flow; held-out rows choose between it and mixtures only.
+    _goes_on = False
     _parameter_constraints = {
         **AbstractConditionalDensity._parameter_constraints,
         "n_maps": [Interval(Integral, 1, None, closed="left")],

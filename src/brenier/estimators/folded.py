@@ -66,6 +66,15 @@ def check_cells(
             )
 
 
+def check_plain(folding: Folding) -> None:
+    """Raise `ValueError` where there are periodic or discrete columns."""
+    if not folding.is_plain:
+        raise ValueError(
+            "Expected a model without periodic and discrete columns for its density in JAX; got "
+            "one with some. Use score_samples and sample."
+        )
+
+
 def folding_to_file(folding: Folding) -> dict[str, Any]:
     """Return what a file's metadata hold of it: nothing of a plain one."""
     if folding.is_plain:

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from brenier.estimators.abstract_joint import AbstractJoint
+from brenier.estimators.folded import check_plain
 from brenier.estimators.normal import (
     check_n_samples,
     found_preimages,
@@ -21,6 +22,7 @@ from brenier.estimators.parameters import CONSTRAINTS
 from brenier.estimators.tables import as_asked, column_names
 from brenier.flow.evaluation import in_batches, inverse, map_inversions, transform
 from brenier.flow.inverse import Inversion
+from brenier.flow.pure import AbstractPure
 from brenier.status import InversionWarning
 from brenier.training.algorithm import Algorithm
 from brenier.training.settings import default_settings
@@ -236,6 +238,12 @@ class ConvexPotentialFlow(AbstractJoint):
             "algorithm": Algorithm.thesis(),
         }
         return cls(**{**form, **changes})
+
+    @property
+    def density_(self) -> AbstractPure:
+        """The density in JAX: pure functions of arrays, of one row or many."""
+        check_plain(self.folding_)
+        return self.flow_
 
     def transform(self, X) -> Float[np.ndarray, "N n"]:
         """Return z, the rows' images under the map: standard normal if the fit is right.

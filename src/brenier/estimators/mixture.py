@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier.estimators.abstract_joint import AbstractJoint
 from brenier.estimators.component import Component
+from brenier.estimators.folded import check_plain
 from brenier.estimators.normal import (
     check_n_samples,
     checked_labels,
@@ -25,6 +26,8 @@ from brenier.estimators.tables import as_asked, column_names
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.gaussians import Gaussians
 from brenier.flow.mixture import FlowMixture
+from brenier.flow.pure import AbstractPure
+from brenier.flow.pure_mixture import PureMixture
 from brenier.flow.rebuild import entry, is_conditional, take_flow
 from brenier.flow.shelf import NONNEGATIVE, NUMBERS, Shelf, check_triangular, sum_to_one
 from brenier.flow.storage import flow_to_arrays
@@ -128,6 +131,7 @@ class ConvexPotentialMixture(AbstractJoint):
     }
     # Settings of a flow that a mixture leaves at their defaults.
     n_maps: object = 1
+    _goes_on = False
     algorithm = None
 
     mixture_: FlowMixture
@@ -182,6 +186,12 @@ class ConvexPotentialMixture(AbstractJoint):
     def pieces_(self) -> Int[np.ndarray, " K"]:
         """Which connected piece of the density every component belongs to; -1 for `flow_`."""
         return self.mixture_.pieces
+
+    @property
+    def density_(self) -> AbstractPure:
+        """The density in JAX: pure functions of arrays, of one row or many."""
+        check_plain(self.folding_)
+        return PureMixture.of(self.mixture_)
 
     @property
     def components_(self) -> list[Component]:

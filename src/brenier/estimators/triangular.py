@@ -43,6 +43,8 @@ from brenier.estimators.normal import normal_points
 from brenier.estimators.parameters import seed_of
 from brenier.estimators.tables import as_asked, checked_rows, column_names
 from brenier.estimators.weights import mean_score, training_weights
+from brenier.flow.pure import AbstractPure
+from brenier.flow.pure_chain import PureChain
 from brenier.io.model_file import write_model
 from brenier.marginal.evidence import Evidence
 from brenier.training.phases import Event, Listener
@@ -223,6 +225,13 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         """How the blocks' fits went."""
         check_is_fitted(self)
         return [flow.report_ for flow in self.flows_]
+
+    @property
+    def density_(self) -> AbstractPure:
+        """The density in JAX: pure functions of arrays, of one row or many."""
+        check_is_fitted(self)
+        first, *others = (flow.density_ for flow in self.flows_)
+        return PureChain(first, tuple(others), tuple(np.argsort(self._order()).tolist()))
 
     def score_samples(self, X, *, integrate_missing=False) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row (nats): the sum of the blocks'.

@@ -41,7 +41,7 @@ class Gaussians:
         return Gaussians(np.concatenate(means), np.concatenate(factors))
 
     @property
-    def _roots(self) -> Float[np.ndarray, "G n n"]:
+    def roots(self) -> Float[np.ndarray, "G n n"]:
         """The symmetric square roots of the covariances."""
         vectors, sd, _ = np.linalg.svd(self.factors)
         return np.einsum("gik,gk,gjk->gij", vectors, sd, vectors)
@@ -76,13 +76,13 @@ class Gaussians:
 
         The gradient of a convex function, as a potential's map is.
         """
-        return _products(np.linalg.inv(self._roots), Y - self.means[which], which)
+        return _products(np.linalg.inv(self.roots), Y - self.means[which], which)
 
     def preimages(
         self, Z: Float[np.ndarray, "N n"], which: Int[np.ndarray, " N"]
     ) -> Float[np.ndarray, "N n"]:
         """Return the rows whose images are given."""
-        return _products(self._roots, Z, which) + self.means[which]
+        return _products(self.roots, Z, which) + self.means[which]
 
 
 def _products(

@@ -9,7 +9,15 @@ least quadratic weight), the answer carries a certificate:
 
 A composition is inverted map by map, the last one first; an error e in what a map's inverse is
 given becomes at most e / c in what it gives back.
+
+Derivatives, in reverse mode, are those of the preimage by the implicit function theorem, not of the
+steps that found it: with theta the potential's weights and the context,
+
+    dx = A^{-1} (dz - d_theta grad Phi(x) dtheta).
 """
+
+from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -33,6 +41,9 @@ ROUNDING = 1e-13
 # Decreases of the objective to first order below this may be hidden by rounding all the same: then
 # a full step that halves the residual counts.
 HIDDEN = 1e-9
+# The three above are of float64; in less precise arithmetic none is below so many units of
+# rounding.
+UNITS, UNITS_HIDDEN = 64.0, 1024.0
 
 
 class Inversion(eqx.Module):
@@ -52,11 +63,21 @@ class Inversion(eqx.Module):
         Points tried for the slowest row, from the first one on.
     """
 
-    X: Float[Array, "N n"]
-    residual: Float[Array, " N"]
-    error_bound: Float[Array, " N"]
-    converged: Bool[Array, " N"]
+    X: Float[Array, "*N n"]
+    residual: Float[Array, "*N"]
+    error_bound: Float[Array, "*N"]
+    converged: Bool[Array, "*N"]
     steps: Int[Array, ""]
+
+    def shaped(self, shape: tuple[int, ...]) -> "Inversion":
+        """Return the same of rows of another leading shape."""
+        return Inversion(
+            X=self.X.reshape(*shape, self.X.shape[-1]),
+            residual=self.residual.reshape(shape),
+            error_bound=self.error_bound.reshape(shape),
+            converged=self.converged.reshape(shape),
+            steps=self.steps,
+        )
 
 
 def invert_each(
@@ -109,9 +130,19 @@ def invert(
 
     The first point is one Newton step from the origin: the inverse of the map's linearisation.
     """
-    context = Z[:, :0] if context is None else context
+    return _inverted(potential, Z, Z[:, :0] if context is None else context, max_steps)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _inverted(
+    potential: AbstractPotential,
+    Z: Float[Array, "N n"],
+    context: Float[Array, "N q"],
+    max_steps: int,
+) -> Inversion:
+    """Return every row's inversion, without the derivatives of its steps."""
     z = Z.T
-    target = TOLERANCE * jnp.maximum(1.0, jnp.linalg.norm(z, axis=0))
+    target = _at_least(TOLERANCE, UNITS, z) * jnp.maximum(1.0, jnp.linalg.norm(z, axis=0))
 
     def step(state: _State) -> _State:
         x = state.x + jnp.where(state.active, state.t, 0.0) * state.direction
@@ -145,6 +176,29 @@ def invert(
         converged=residual <= 100.0 * target,
         steps=end.evaluations - 2,
     )
+
+
+def _inverted_forward(
+    potential: AbstractPotential, Z: Array, context: Array, max_steps: int
+) -> tuple[Inversion, Any]:
+    found = _inverted(potential, Z, context, max_steps)
+    return found, (potential, context, found.X)
+
+
+def _inverted_backward(max_steps: int, held: Any, cotangent: Inversion) -> tuple[Any, Array, Any]:
+    """Return the derivatives in the potential's weights, in z and in the context."""
+    potential, context, X = held
+    _, A = potential.gradient_and_hessian(jnp.concatenate([X, context], axis=1))
+    of_z = linalg.products(linalg.invert(A).inverse, cotangent.X.T)
+
+    def image(potential: AbstractPotential, context: Array) -> Array:
+        return potential.gradient_and_hessian(jnp.concatenate([X, context], axis=1))[0]
+
+    of_potential, of_context = jax.vjp(image, potential, context)[1](-of_z)
+    return of_potential, of_z.T, of_context
+
+
+_inverted.defvjp(_inverted_forward, _inverted_backward)
 
 
 def _origin(z: Float[Array, "n N"]) -> _State:
@@ -198,11 +252,17 @@ def _evaluated(
 def _improves(state: _State, value: Array, gradient: Array) -> Bool[Array, " N"]:
     """Return whether a point that was tried is better: row by row."""
     slope = jnp.sum(state.gradient * state.direction, axis=0)
-    allowance = ROUNDING * jnp.maximum(1.0, jnp.abs(state.value))
+    rounding = _at_least(ROUNDING, UNITS, state.x)
+    allowance = rounding * jnp.maximum(1.0, jnp.abs(state.value))
     lower = value <= state.value + ARMIJO * state.t * slope + allowance
     # Only there: two measures of what is better could lead in a circle.
-    hidden = (state.t == 1.0) & (-slope < HIDDEN)
+    hidden = (state.t == 1.0) & (-slope < _at_least(HIDDEN, UNITS_HIDDEN, state.x))
     return lower | (hidden & (_norm(gradient) < 0.5 * _norm(state.gradient)))
+
+
+def _at_least(number: float, units: float, x: Array) -> float:
+    """Return a number, or so many units of the rounding of x where that is more."""
+    return max(number, units * float(jnp.finfo(x.dtype).eps))
 
 
 def _over(residual: Array, c: Array) -> Array:

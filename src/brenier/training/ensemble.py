@@ -53,7 +53,9 @@ def train_potentials(
     runner : callable
         What makes a run of a job.
     """
-    first, *others = [start for fold in folds for start in _starts(fold, family, settings)]
+    first, *others = [
+        start for k, fold in enumerate(folds) for start in _starts(fold, family, settings, k)
+    ]
     runs: list[Run] = []
     if first.fold.candidates:
         runs = Selection(first, others, family, settings, session, runner).runs()
@@ -117,12 +119,12 @@ def original(run: Run, runs: Sequence[Run]) -> Run:
     return next(other for other in runs if other.job is run.job)
 
 
-def _starts(fold: Fold, family: AbstractFamily, settings: Settings) -> list[Start]:
-    """Return initial weights for every run of every potential, one after the other."""
+def _starts(fold: Fold, family: AbstractFamily, settings: Settings, turn: int = 0) -> list[Start]:
+    """Return initial weights for every run of every potential; `turn` counts the folds."""
     rng = np.random.default_rng(fold.seed)
     X = fold.split.train.X[: settings.whole_rows]
     return [
-        Start(fold, family.start(X, settings, fold.candidates, rng), member)
+        Start(fold, family.start(X, settings, fold.candidates, rng, turn + member), member)
         for member in range(_n_started(fold, settings))
         for _ in range(settings.n_init)
     ]

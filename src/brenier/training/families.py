@@ -88,8 +88,12 @@ class AbstractFamily(ABC):
         settings: Settings,
         candidates: Sequence[Hyperparameters],
         rng: np.random.Generator,
+        turn: int = 0,
     ) -> AbstractStart:
-        """Return freshly drawn initial weights for all candidates, placed by the rows X."""
+        """Return freshly drawn initial weights for all candidates, placed by the rows X.
+
+        `turn` counts the starts of a fit; what is drawn does not depend on it.
+        """
 
     @abstractmethod
     def bounds_and_ridge(
@@ -188,6 +192,7 @@ class JointFamily(AbstractFamily):
         settings: Settings,
         candidates: Sequence[Hyperparameters],
         rng: np.random.Generator,
+        turn: int = 0,
     ) -> JointStart:
         """Return a network and radial units placed by the rows."""
         parts = settings.widths, settings.activation, settings.nonnegativity
@@ -316,6 +321,7 @@ class ConditionalFamily(AbstractFamily):
         settings: Settings,
         candidates: Sequence[Hyperparameters],
         rng: np.random.Generator,
+        turn: int = 0,
     ) -> ConditionalStart:
         """Return a network placed by the rows."""
         network = initial_conditional_network(

@@ -1,0 +1,138 @@
+"""A family whose runs begin at the weights of a model that was fitted before.
+
+The model's preprocessing stays, so that its weights mean the same; everything else of the recipe is
+as ever: rows are held out, early stopping ends the runs, and the Gaussian of the new rows is the
+baseline. The hyperparameters are the model's, and none are selected.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from brenier.data.bounds import Bounds
+from brenier.data.rows import WeightedRows
+from brenier.flow.flow import ConvexFlow
+from brenier.flow.preprocessing import AbstractPreprocessing
+from brenier.potential.conditional import ConditionalFeatures
+from brenier.potential.features import AbstractFeatures, ConvexPotential, SumPotential
+from brenier.potential.head import SeparableFeatures
+from brenier.potential.radial import RadialUnits
+from brenier.potential.units import ConcatenatedUnits
+from brenier.training.families import AbstractFamily, AbstractStart
+from brenier.training.settings import Hyperparameters, Settings
+from brenier.varpro.reduced import VariableProjection
+
+Trained = SeparableFeatures | ConditionalFeatures
+
+
+@dataclass(frozen=True)
+class OldWeights(AbstractStart):
+    """The weights of one of a model's potentials; the last layer is solved for anew."""
+
+    old: Trained
+
+    def features(
+        self, hyperparameters: Hyperparameters, settings: Settings, gaussian: Any
+    ) -> AbstractFeatures:
+        """Return the old features along the axes of the new rows' Gaussian."""
+        return replace(self.old, axes=gaussian.axes) if len(self.old.axes) else self.old
+
+
+@dataclass(frozen=True)
+class Continued(AbstractFamily):
+    """A family, begun at a model.
+
+    Parameters
+    ----------
+    family : AbstractFamily
+        What kind of density.
+    flow : ConvexFlow
+        The model, of one map.
+    """
+
+    family: AbstractFamily
+    flow: ConvexFlow
+
+    def preprocessing(
+        self, rows: WeightedRows, bounds: Bounds, settings: Settings
+    ) -> AbstractPreprocessing:
+        """Return the model's."""
+        return self.flow.preprocessing
+
+    def start(
+        self,
+        X: Float[np.ndarray, "N d"],
+        settings: Settings,
+        candidates: Sequence[Hyperparameters],
+        rng: np.random.Generator,
+        turn: int = 0,
+    ) -> OldWeights:
+        """Return the weights of the model's potentials, one after the other."""
+        members = potentials_of(self.flow)
+        return OldWeights(members[turn % len(members)])
+
+    def problem(
+        self,
+        features: AbstractFeatures,
+        hyperparameters: Hyperparameters,
+        settings: Settings,
+        gaussian: Any,
+    ) -> VariableProjection:
+        """Return the separable problem, none of whose units are idle."""
+        own = replace(hyperparameters, n_radial=_n_radial(features))
+        return self.family.problem(features, own, settings, gaussian)
+
+    def n_least(self, d: int) -> int:
+        """Return the family's."""
+        return self.family.n_least(d)
+
+    def gaussian(self, rows: WeightedRows, settings: Settings, shrinkage: float) -> Any:
+        """Return the family's."""
+        return self.family.gaussian(rows, settings, shrinkage)
+
+    def bounds_and_ridge(
+        self, features: Any, settings: Settings, gaussian: Any
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Return the family's."""
+        return self.family.bounds_and_ridge(features, settings, gaussian)
+
+    def gaussian_weights(self, features: Any, gaussian: Any) -> Float[np.ndarray, " m"]:
+        """Return the family's."""
+        return self.family.gaussian_weights(features, gaussian)
+
+    def cold_weights(
+        self, features: Any, settings: Settings, gaussian: Any
+    ) -> Float[np.ndarray, " m"]:
+        """Return the family's."""
+        return self.family.cold_weights(features, settings, gaussian)
+
+
+def potentials_of(flow: ConvexFlow) -> list[Trained]:
+    """Return the features of a model's potentials, those that were trained one by one.
+
+    Raises
+    ------
+    ValueError
+        If the model is a composition.
+    """
+    if len(flow.map.potentials) > 1:
+        raise ValueError(
+            f"Expected a model of one map to begin at; got a composition of "
+            f"{len(flow.map.potentials)}. Fit it anew, or fit with n_maps=1."
+        )
+    (whole,) = flow.map.potentials
+    parts = whole.members if isinstance(whole, SumPotential) else (whole,)
+    found = [part.features for part in parts if isinstance(part, ConvexPotential)]
+    return [features for features in found if isinstance(features, Trained)]
+
+
+def _n_radial(features: AbstractFeatures) -> int:
+    """Return the number of radial units of features."""
+    if not isinstance(features, SeparableFeatures):
+        return 0
+    units = features.network
+    parts = units.parts if isinstance(units, ConcatenatedUnits) else (units,)
+    return sum(part.width for part in parts if isinstance(part, RadialUnits))

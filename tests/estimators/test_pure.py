@@ -1,0 +1,84 @@
+"""`density_`: what estimators say of a density, and what it says in JAX."""
+
+import jax
+import numpy as np
+import pytest
+from small_fits import ends_early, rows, small
+
+from brenier import (
+    ConditionalConvexPotentialFlow,
+    ConvexPotentialMixture,
+    TriangularConvexPotentialFlow,
+)
+
+pytestmark = ends_early
+ROUNDING = 1e-9
+SMALL = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2}
+FEW = {"widths": (3,), "n_estimators": 1, "max_iter": 10, "validation_fraction": 0.0}
+
+
+def pieces():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), rng.normal(size=(100, 2)) + [30.0, 0.0]])
+    return np.exp(0.1 * rng.permutation(X))
+
+
+def triangular():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(112, 3)) @ np.array([[1.0, 0.5, 0.2], [0.0, 1.0, 0.4], [0.0, 0.0, 0.6]])
+    X[:, 2] = np.exp(X[:, 2])
+    following = ConditionalConvexPotentialFlow(context_widths=(3,), n_gates=1, **FEW)
+    leading = small(widths=(3,), max_iter=10)
+    blocks, bounds = [[1], [2, 0]], [(None, None), (None, None), (0, None)]
+    flow = TriangularConvexPotentialFlow(
+        blocks, leading=leading, following=following, bounds=bounds
+    )
+    return flow.fit(X), X
+
+
+@pytest.fixture(scope="module", params=["flow", "mixture", "triangular"])
+def fitted(request):
+    """Return an estimator and rows of it."""
+    match request.param:
+        case "flow":
+            X = rows()
+            return small(bounds=[(-20, 20), (None, None)]).fit(X), X
+        case "mixture":
+            X = pieces()
+            return ConvexPotentialMixture(bounds=[(0, None)] * 2, **SMALL).fit(X), X
+    return triangular()
+
+
+def test_log_density_and_limits_are_the_estimators(fitted):
+    estimator, X = fitted
+    density = estimator.density_
+    assert density.n == X.shape[1]
+    with jax.enable_x64(True):
+        whole = jax.jit(density.log_density)(X)
+        each = jax.jit(jax.vmap(density.log_density))(X)
+        slopes = jax.jit(jax.vmap(jax.grad(density.log_density)))(X)
+        outside = jax.value_and_grad(density.log_density)(np.full(density.n, -1e3))
+    expected = estimator.score_samples(X)
+    np.testing.assert_allclose(whole, expected, rtol=ROUNDING, atol=ROUNDING)
+    np.testing.assert_allclose(each, expected, rtol=ROUNDING, atol=ROUNDING)
+    assert np.isfinite(slopes).all()
+    assert np.isneginf(outside[0])
+    assert np.isfinite(outside[1]).all()
+    low, high = density.limits
+    assert ((low < X) & (X < high)).all()
+    assert np.isfinite(low).any()
+
+
+def test_draws_are_like_the_estimators(fitted):
+    estimator, _ = fitted
+    density = estimator.density_
+    with jax.enable_x64(True):
+        X = np.asarray(jax.jit(density.sample, static_argnums=1)(jax.random.key(0), (2000,)))
+    drawn = np.asarray(estimator.sample(2000))
+    # Equal but for the error of two means of 2000 draws each.
+    both = np.stack([estimator.score_samples(X), estimator.score_samples(drawn)])
+    error = np.sqrt(2 * both.var(axis=1).mean() / 2000)
+    assert abs(both[0].mean() - both[1].mean()) < 4 * error
+    np.testing.assert_allclose(
+        X.mean(axis=0), drawn.mean(axis=0), atol=6 * (X.std(axis=0) / np.sqrt(2000)).max()
+    )

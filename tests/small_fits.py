@@ -34,6 +34,13 @@ def rows(name="maf-moon", n_rows=N, seed=0):
     return DATA[name].sample(n_rows, random_state=seed)
 
 
+def pieces():
+    """Return positive rows in two pieces."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)), rng.normal(size=(100, 2)) + [30.0, 0.0]])
+    return np.exp(0.1 * rng.permutation(X))
+
+
 def same(value):
     """Return what numbers are equal to that differ from a value by rounding."""
     return pytest.approx(value, rel=SAME["rtol"], abs=SAME["atol"])

@@ -20,6 +20,7 @@ from numpyro.distributions.transforms import Transform
 from numpyro.distributions.util import validate_sample
 
 from brenier.arrays import Array
+from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import ColumnBounds
 from brenier.flow.pure import AbstractPure
 
@@ -93,7 +94,7 @@ class ConvexPotential(dist.Distribution):
     ) -> Float[Array, "*shape n"]:
         """Return rows drawn from the density."""
         shape = (*sample_shape, *self.batch_shape)
-        if self.context is None:
+        if self.context is None or not isinstance(self.density, ConvexFlow):
             return self.density.sample(key, shape)
         return self.density.sample(key, shape, self.context)
 

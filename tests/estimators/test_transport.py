@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from small_fits import ends_early, rows, small
-from test_pure import pieces
+from small_fits import ends_early, pieces, rows, small
 
 import brenier
 from brenier import ConvexPotentialMixture

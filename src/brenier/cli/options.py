@@ -452,8 +452,8 @@ FromOption = Annotated[
         "--from",
         metavar="MODEL",
         help="Begin at the weights of a model of the same columns, fitted to much the same data: "
-        "its settings hold where no others are given, nothing is selected, and the fit takes a "
-        "fraction of the time.",
+        "its settings hold where no others are given, and nothing is selected: an update "
+        "in a hurry.",
         show_default=False,
     ),
 ]

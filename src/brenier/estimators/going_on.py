@@ -71,7 +71,7 @@ def begun(
 def _check_same(estimator: Any, start: Any, settings: Settings, names: list[str]) -> None:
     """Raise unless columns, bounds and settings are the model's."""
     conditional = estimator._is_conditional
-    pairs = {"columns": (column_names(estimator), column_names(start))}
+    pairs: dict[str, tuple[Any, Any]] = {"columns": (column_names(estimator), column_names(start))}
     if conditional:
         targets = "target_names_"
         pairs["targets"] = (names_in(estimator, targets), names_in(start, targets))

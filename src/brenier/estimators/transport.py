@@ -157,7 +157,8 @@ def _fitted(rows: Any, estimator: SingleMap) -> SingleMap:
             "Expected densities with a single map; got a ConvexPotentialMixture, whose components "
             "have one each. Fit a ConvexPotentialFlow, with n_maps=2 where the data are hard."
         )
-    return clone(estimator).fit(rows)
+    unfitted: Any = clone(estimator)
+    return unfitted.fit(rows)
 
 
 def _moments(

@@ -10,7 +10,6 @@ every formula is that of the targets at fixed context. With a tail (`brenier.flo
 conditional densities have where held-out rows ask for it, z is mapped once more.
 """
 
-from collections.abc import Callable
 from math import prod
 
 import jax
@@ -122,28 +121,6 @@ class ConvexFlow(AbstractPure):
             Z = jnp.concatenate([Z, given.reshape(len(Z), context.shape[-1])], axis=1)
         X, inversion = self.inverse(Z)
         return jnp.where(inversion.converged[:, None], X, jnp.nan).reshape(*shape, self.n)
-
-    def pulled_back(
-        self, log_density: Callable[[Float[Array, " n"]], Float[Array, ""]]
-    ) -> Callable[[Float[Array, " n"]], Float[Array, ""]]:
-        r"""Return a log-density of x as one of z = T(x): the map as a sampler's coordinates.
-
-        log q(z) = log p(x) - log |det dT/dx|, x = T^{-1}(z). Where this flow is p it is a standard
-        normal, whatever p's shape; a sampler in z then takes steps of one size everywhere. Rows
-        of its draws go back by `inverse`.
-
-        Parameters
-        ----------
-        log_density : callable
-            Of one row (n,), up to a constant.
-        """
-
-        def of_image(z: Float[Array, " n"]) -> Float[Array, ""]:
-            X, _ = self.inverse(z)
-            normal = -0.5 * jnp.sum(z * z) - 0.5 * self.n * LOG_2_PI
-            return log_density(X) - self.log_density(X) + normal
-
-        return of_image
 
     def map_inversions(self, Z: Float[Array, "N d"]) -> tuple[Inversion, ...]:
         """Return how well each map was inverted, that of the one applied first in front."""

@@ -130,7 +130,8 @@ def invert(
 
     The first point is one Newton step from the origin: the inverse of the map's linearisation.
     """
-    return _inverted(potential, Z, Z[:, :0] if context is None else context, max_steps)
+    found: Any = _inverted(potential, Z, Z[:, :0] if context is None else context, max_steps)
+    return found
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -181,7 +182,7 @@ def _inverted(
 def _inverted_forward(
     potential: AbstractPotential, Z: Array, context: Array, max_steps: int
 ) -> tuple[Inversion, Any]:
-    found = _inverted(potential, Z, context, max_steps)
+    found: Any = _inverted(potential, Z, context, max_steps)
     return found, (potential, context, found.X)
 
 

@@ -8,14 +8,17 @@ there.
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from math import prod
+from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from brenier.arrays import Array
+from brenier.arrays import LOG_2_PI, Array
 
 
 class AbstractPure(eqx.Module):
@@ -51,6 +54,38 @@ class AbstractPure(eqx.Module):
         shape : tuple of int
             Leading shape of the rows.
         """
+
+    @abstractmethod
+    def inverse(self, Z: Float[Array, "*N d"]) -> tuple[Float[Array, "*N n"], Any]:
+        """Return the rows whose images are Z, and how well each was solved for.
+
+        Raises
+        ------
+        TypeError
+            If the density has no single map, as a mixture has not.
+        """
+
+    def pulled_back(
+        self, log_density: Callable[[Float[Array, " n"]], Float[Array, ""]]
+    ) -> Callable[[Float[Array, " n"]], Float[Array, ""]]:
+        r"""Return a log-density of x as one of z = T(x): the map as a sampler's coordinates.
+
+        log q(z) = log p(x) - log |det dT/dx|, x = T^{-1}(z). Where this density is p it is a
+        standard normal, whatever p's shape; a sampler in z then takes steps of one size everywhere.
+        Rows of its draws go back by `inverse`.
+
+        Parameters
+        ----------
+        log_density : callable
+            Of one row (n,), up to a constant.
+        """
+
+        def of_image(z: Float[Array, " n"]) -> Float[Array, ""]:
+            X, _ = self.inverse(z)
+            normal = -0.5 * jnp.sum(z * z) - 0.5 * self.n * LOG_2_PI
+            return log_density(X) - self.log_density(X) + normal
+
+        return of_image
 
     def __hash__(self) -> int:
         """Return a hash by form: `jax.jit` of a method needs one, and arrays have none."""

@@ -10,6 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from brenier.arrays import Array
 from brenier.flow.flow import ConvexFlow
+from brenier.flow.inverse import Inversion
 from brenier.flow.pure import AbstractPure, rows_of
 
 
@@ -53,6 +54,24 @@ class PureChain(AbstractPure):
             total += flow.log_density(jnp.concatenate([X[:, done:end], X[:, :done]], axis=1))
             done = end
         return total.reshape(shape)
+
+    def inverse(
+        self, Z: Float[Array, "*N n"]
+    ) -> tuple[Float[Array, "*N n"], tuple[Inversion, ...]]:
+        """Return the rows whose images, block after block, are Z, and how well each was solved for.
+
+        There is a certificate for every block.
+        """
+        shape, Z = Z.shape[:-1], jnp.asarray(rows_of(Z, self))
+        X, first = self.first.inverse(Z[:, : self.first.n])
+        found = [first]
+        for flow in self.others:
+            own = Z[:, X.shape[1] : X.shape[1] + flow.n]
+            more, inversion = flow.inverse(jnp.concatenate([own, X], axis=1))
+            X = jnp.concatenate([X, more], axis=1)
+            found.append(inversion)
+        rows = X[:, np.argsort(self.places)].reshape(*shape, self.n)
+        return rows, tuple(one.shaped(shape) for one in found)
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*shape n"]:
         """Return rows drawn from the density; NaN where a normal point has no preimage.

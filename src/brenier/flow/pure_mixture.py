@@ -5,6 +5,7 @@ preprocessing. The Gaussians' factors are inverted once, when it is made.
 """
 
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -104,6 +105,13 @@ class PureMixture(AbstractPure):
             of_flow = jnp.where(inversion.converged[:, None], of_flow, jnp.nan)
             X = jnp.where((labels == k)[:, None], of_flow, X)
         return X.reshape(*shape, self.n)
+
+    def inverse(self, Z: Float[Array, "*N n"]) -> tuple[Float[Array, "*N n"], Any]:
+        """Raise `TypeError`: every component has a map of its own."""
+        raise TypeError(
+            "Expected a density with a single map; got a mixture, whose components have one each. "
+            "Fit a ConvexPotentialFlow."
+        )
 
     def _of_gaussians(self, X: Float[Array, "N n"]) -> Float[Array, "N G"]:
         """Return log p of every row under each Gaussian."""

@@ -72,7 +72,7 @@ def load(path: str | PathLike) -> Scored:
     """
     metadata, arrays = read_model(path)
     kind = metadata.get("kind")
-    if kind not in _READERS:
+    if not isinstance(kind, str) or kind not in _READERS:
         raise ModelFileError(
             f"Expected one of {', '.join(_READERS)} in {path}; got {kind!r}, which is not scored "
             "without JAX. Load it with brenier.load."
@@ -188,10 +188,9 @@ def _preprocessing(structure: Metadata, arrays: _Arrays) -> Preprocessing:
 
 
 def _scaling(own: _Arrays, arrays: _Arrays) -> Scaling:
-    names = ("curve.sign", "curve.values", "curve.scores")
-    sign, values, scores = (arrays[name] if name in arrays else None for name in names)
-    is_bent = sign is not None and values is not None and scores is not None
-    curve = (sign, values, scores) if is_bent else None
+    curve = None
+    if "curve.sign" in arrays:
+        curve = arrays["curve.sign"], arrays["curve.values"], arrays["curve.scores"]
     return Scaling(own["mean"], own["scale"], own["low"], own["high"], curve)
 
 

@@ -126,14 +126,15 @@ def weighted_layers(
 
     `between` has L of every layer but the first, and the gates of what comes from below.
     """
-    u, E, passed = None, None, []
+    N, n = len(v), layers[0].slope.shape[-1]
+    u, E, passed = np.zeros((N, 0)), np.zeros((N, 0, n)), []
     for layer, below in zip(layers, (None, *between), strict=True):
         a, D = layer.rest, np.broadcast_to(layer.slope, (*layer.rest.shape, layer.slope.shape[-1]))
-        if below is not None and u is not None and E is not None:
+        if below is not None:
             L, gate = below
-            open_ = 1.0 if gate is None else gate
-            a = a + (u * open_) @ L.T
-            D = D + np.einsum("kl,Nla->Nka", L, E if gate is None else gate[:, :, None] * E)
+            gate = 1.0 if gate is None else gate[:, :, None]
+            a = a + (u[:, :, None] * gate)[:, :, 0] @ L.T
+            D = D + np.einsum("kl,Nla->Nka", L, gate * E)
         u, slope, curvature = activation(a)
         E = slope[:, :, None] * D
         passed.append((D, slope, curvature))

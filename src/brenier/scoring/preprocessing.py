@@ -33,7 +33,7 @@ class Bounds:
 
     def inside(self, X: np.ndarray) -> np.ndarray:
         """Return which rows lie strictly within all bounds."""
-        return ((X > self.low) & (X < self.high)).all(axis=1)
+        return np.all((X > self.low) & (X < self.high), axis=1)
 
     def forward(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return y and log |det dy/dx|; rows outside give what an inner point gives."""

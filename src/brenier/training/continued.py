@@ -118,12 +118,12 @@ def potentials_of(flow: ConvexFlow) -> list[Trained]:
     ValueError
         If the model is a composition.
     """
-    if len(flow.map.potentials) > 1:
+    whole, *others = flow.map.potentials
+    if others:
         raise ValueError(
-            f"Expected a model of one map to begin at; got a composition of "
-            f"{len(flow.map.potentials)}. Fit it anew, or fit with n_maps=1."
+            f"Expected a model of one map to begin at; got a composition of {1 + len(others)}. "
+            "Fit it anew, or fit with n_maps=1."
         )
-    (whole,) = flow.map.potentials
     parts = whole.members if isinstance(whole, SumPotential) else (whole,)
     found = [part.features for part in parts if isinstance(part, ConvexPotential)]
     return [features for features in found if isinstance(features, Trained)]

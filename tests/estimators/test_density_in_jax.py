@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from small_fits import ends_early, rows, small
+from small_fits import ends_early, pieces, rows, small
 
 from brenier import (
     ConditionalConvexPotentialFlow,
@@ -15,12 +15,6 @@ pytestmark = ends_early
 ROUNDING = 1e-9
 SMALL = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2}
 FEW = {"widths": (3,), "n_estimators": 1, "max_iter": 10, "validation_fraction": 0.0}
-
-
-def pieces():
-    rng = np.random.default_rng(0)
-    X = np.concatenate([rng.normal(size=(200, 2)), rng.normal(size=(100, 2)) + [30.0, 0.0]])
-    return np.exp(0.1 * rng.permutation(X))
 
 
 def triangular():
@@ -82,3 +76,22 @@ def test_draws_are_like_the_estimators(fitted):
     np.testing.assert_allclose(
         X.mean(axis=0), drawn.mean(axis=0), atol=6 * (X.std(axis=0) / np.sqrt(2000)).max()
     )
+
+
+def test_a_chain_has_an_inverse_and_coordinates_for_a_sampler():
+    estimator, X = triangular()
+    density = estimator.density_
+    Z = estimator.transform(X)
+    with jax.enable_x64(True):
+        back, inversions = jax.jit(density.inverse)(Z)
+        pulled = density.pulled_back(density.log_density)
+        slope = jax.jit(jax.grad(pulled))(Z[0])
+    np.testing.assert_allclose(back, X, rtol=1e-8, atol=1e-8)
+    assert all(one.converged.all() for one in inversions)
+    np.testing.assert_allclose(slope, -Z[0], rtol=1e-7, atol=1e-7)
+
+
+def test_a_mixture_has_no_single_map():
+    mixture = ConvexPotentialMixture(**SMALL | {"max_iter": 3}).fit(pieces()).density_
+    with pytest.raises(TypeError, match="Expected a density with a single map"):
+        mixture.inverse(np.zeros(2))

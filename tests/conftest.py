@@ -9,6 +9,11 @@ milliseconds. (The README's example runs in a process that compiles as users do.
 
 import gc
 import os
+
+# A worker has one core: of several threads in scikit-learn, all but one only wait. Libraries read
+# it when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import subprocess
 import sys
 from pathlib import Path

@@ -74,7 +74,7 @@ REASONS = {
         "what is rounding: shares, digits, the variance of a uniform",
     ),
     "data/cells.py": (
-        {4, 5, 8, 16, 32, 64, 256},
+        {5, 8, 16, 32, 64, 256},
         "points of a cell (NOTES, Angles and counts), bits of a hash, steps to a root; how many "
         "rows an error lists",
     ),

@@ -134,7 +134,8 @@ class Within(constraints.Constraint):
 class _Bounded(Transform):
     """All rows of numbers onto those within bounds, by the maps that the flow itself has."""
 
-    domain = constraints.real_vector
+    # NumPyro declares a property, and has attributes in its own classes.
+    domain = constraints.real_vector  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, bounds: ColumnBounds):
         self.bounds = bounds

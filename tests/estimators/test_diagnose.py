@@ -135,3 +135,16 @@ def test_models_of_other_columns_are_not_compared(models):
         brenier.compare([models["flow"], models["mixture"]], FRESH, FRESH[:, 0])
     with pytest.raises(ValueError, match="Expected targets y for conditional densities"):
         brenier.compare([models["conditional"], models["regressor"]], FRESH[:, :1])
+
+
+@pytest.mark.parametrize("name", ["flow", "triangular", "conditional"])
+def test_rows_that_it_has_seen_and_their_range_are_known_to_a_loaded_model(models, name, tmp_path):
+    models[name].save(tmp_path / "model.brenier")
+    loaded = brenier.load(tmp_path / "model.brenier")
+    assert "nothing can be said" in loaded.diagnose(*data(name, TRAIN)).verdict
+    X = FRESH.copy()
+    X[:3, 1] += 100.0
+    outside = loaded.diagnose(*data(name, X)).rows.outside_training
+    assert set(outside) >= {0, 1, 2}
+    beyond = (FRESH < TRAIN.min(axis=0)) | (FRESH > TRAIN.max(axis=0))
+    assert set(outside) == {0, 1, 2, *np.flatnonzero(beyond.any(axis=1)).tolist()}

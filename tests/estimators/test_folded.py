@@ -120,7 +120,7 @@ def test_neither_order_nor_repetition_of_rows_matters(flow):
 
 def test_copies_in_the_place_of_a_row_are_worth_one(flow):
     assert flow.report_.effective_size == pytest.approx(len(table()))
-    assert flow.report_.n_rows >= 4 * len(table())
+    assert flow.report_.n_rows > len(table())
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from brenier.data.rows import hashes
 from brenier.patterns import suggestion
 
 # Points over which a row is spread, at least, and at most where it stands for many.
-LEAST_POINTS, MOST_POINTS = 4, 32
+LEAST_POINTS, MOST_POINTS = 1, 32
 # Points of the quadrature of a cell along a column, of one column and of two; of more columns,
 # points of a quasi-random sequence.
 GAUSS_POINTS = {1: 16, 2: 8}

@@ -1,4 +1,4 @@
-r"""Which rows a model has seen, without keeping them: the least of their hashes.
+r"""Which rows a model has seen, without keeping them: the least of their hashes, and their range.
 
 Of uniform hashes of N distinct rows the k least are kept (a bottom-k sketch [1]_). Another row
 whose hash lies below the largest of them is one of those rows if its hash is among them, and but
@@ -34,10 +34,14 @@ class Sketch:
         In [0, 1), ascending.
     salt : int
         Below 2^64.
+    low, high : (d,)
+        The least and the largest cell of every column.
     """
 
     least: Float[np.ndarray, " k"]
     salt: int
+    low: Float[np.ndarray, " d"]
+    high: Float[np.ndarray, " d"]
 
     @property
     def limit(self) -> float:
@@ -55,7 +59,8 @@ def sketch_of(X: Float[np.ndarray, "N d"]) -> Sketch:
     """Return the sketch of a table's rows."""
     prints = _prints(X)
     salt = int(prints.sum(dtype=np.uint64))
-    return Sketch(np.unique(_salted(prints, salt))[:KEPT], salt)
+    least = np.unique(_salted(prints, salt))[:KEPT]
+    return Sketch(least, salt, X.min(axis=0), X.max(axis=0))
 
 
 def _prints(X: Float[np.ndarray, "N d"]) -> UInt64[np.ndarray, " N"]:

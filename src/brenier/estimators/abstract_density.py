@@ -158,6 +158,11 @@ class AbstractDensity(BaseEstimator, ABC):
         """
         return (0, 0) if self.sketch_ is None else self.sketch_.seen(self.folding_.circles.fold(X))
 
+    @property
+    def _seen_range(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The least and the largest cells of the rows that it has seen; None where not known."""
+        return None if self.sketch_ is None else (self.sketch_.low, self.sketch_.high)
+
     def _more_to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what metadata and arrays a model file holds besides the flow and the baseline."""
         return {}, {}

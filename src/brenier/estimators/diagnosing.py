@@ -14,6 +14,7 @@ from brenier.diagnostics.diagnose import N_DRAWS, Draws, Images, diagnose
 from brenier.diagnostics.diagnose_conditional import ConditionalModel, diagnose_conditional
 from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.diagnostics.seen import with_seen_rows
+from brenier.diagnostics.single_rows import Training
 from brenier.estimators.parameters import seed_of
 from brenier.estimators.tables import column_names
 from brenier.estimators.targets import check_same_length, checked_targets
@@ -41,6 +42,9 @@ class Joint(Protocol):
 
     def _seen(self, X: Float[np.ndarray, "N n"]) -> tuple[int, int]: ...
 
+    @property
+    def _seen_range(self) -> tuple[np.ndarray, np.ndarray] | None: ...
+
     def sample(self, n_samples: Any = 1, random_state: Any = None) -> Any:
         """Return rows drawn from the density."""
         ...
@@ -62,6 +66,9 @@ class Conditional(Protocol):
     ) -> Float[np.ndarray, "N n"]: ...
 
     def _seen(self, X: Float[np.ndarray, "N d"]) -> tuple[int, int]: ...
+
+    @property
+    def _seen_range(self) -> tuple[np.ndarray, np.ndarray] | None: ...
 
     def _random_targets(
         self, X: Float[np.ndarray, "N q"], k: int, rng: np.random.Generator
@@ -104,6 +111,7 @@ def diagnosis_of_joint(
             column_names(model),
             weights=weights,
             train=None if train is None else model._rows(train),
+            training=_training(model),
             classifier=classifier,
             seed=seed,
         )
@@ -136,9 +144,16 @@ def diagnosis_of_conditional(
             column_names(model),
             weights=weights,
             train=None if train is None else _pairs(model, train),
+            training=_training(model),
             seed=seed,
         )
     return with_seen_rows(diagnosis, *model._seen(rows))
+
+
+def _training(model: Joint | Conditional) -> Training | None:
+    """Return the range of the rows that a model has seen, if it is known."""
+    found = model._seen_range
+    return None if found is None else Training(*found)
 
 
 def _draws(model: Joint, seed: int) -> Draws:

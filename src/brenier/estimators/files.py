@@ -45,7 +45,8 @@ def to_file(estimator: Any, *, with_probes: bool = True) -> tuple[dict[str, Any]
     arrays |= gaussian_to_arrays(estimator.baseline_) | more_arrays
     sketch, salt = estimator.sketch_, {}
     if sketch is not None:
-        arrays[SKETCH], salt = sketch.least, {SALT: sketch.salt}
+        arrays |= {SKETCH: sketch.least, f"{SKETCH}.low": sketch.low, f"{SKETCH}.high": sketch.high}
+        salt = {SALT: sketch.salt}
     probes = _probes(estimator.flow_) if with_probes else _no_probes(estimator.flow_)
     arrays |= {"probes": probes, "probe_log_density": _log_density(estimator, probes)}
     names = {key: names_in(estimator, attribute) for attribute, key in NAMES}

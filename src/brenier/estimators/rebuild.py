@@ -80,8 +80,8 @@ def _rebuilt(
     estimator.baseline_ = take_gaussian(shelf, flow)
     estimator._take_more(metadata, shelf)
     estimator.folding_ = folding_from_file(metadata, flow.n)
-    estimator.sketch_ = _sketch(metadata, shelf)
     n_probes, d = shelf.length("probes", least=0), n_columns(flow)
+    estimator.sketch_ = _sketch(metadata, shelf, d)
     probes = shelf.take("probes", n_probes, d)
     expected = shelf.take("probe_log_density", n_probes, law=NUMBERS)
     shelf.end()
@@ -93,15 +93,17 @@ def _rebuilt(
     return estimator, probes, expected
 
 
-def _sketch(metadata: Mapping[str, Any], shelf: Shelf) -> Sketch | None:
-    """Return the sketch of the rows that a model has seen; None of older files."""
+def _sketch(metadata: Mapping[str, Any], shelf: Shelf, d: int) -> Sketch | None:
+    """Return the sketch of the rows of d cells that a model has seen; None of older files."""
     if SKETCH not in shelf:
         return None
     least = shelf.take(SKETCH, shelf.length(SKETCH), law=NONNEGATIVE)
+    low, high = (shelf.take(f"{SKETCH}.{end}", d) for end in ("low", "high"))
     salt = entry(metadata, SALT, int)
-    if len(least) > KEPT or (np.diff(least) <= 0).any() or not 0 <= salt <= LARGEST_SALT:
+    ascend = bool((np.diff(least) > 0).all() and (low <= high).all())
+    if len(least) > KEPT or not ascend or not 0 <= salt <= LARGEST_SALT:
         raise ValueError("Expected a sketch of rows and its salt; got another.")
-    return Sketch(least, salt)
+    return Sketch(least, salt, low, high)
 
 
 def _name_columns(estimator: Any, metadata: Mapping[str, Any], *, conditional: bool) -> None:

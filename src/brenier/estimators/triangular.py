@@ -464,6 +464,17 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         rows = [part.to_numpy() for part in self._parts(X, len(self.blocks_) - 1)]
         return self.flows_[-1]._seen(np.concatenate(rows[::-1], axis=1))
 
+    @property
+    def _seen_range(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The least and the largest cells of the rows that it has seen; None where not known."""
+        found = self.flows_[-1]._seen_range
+        if found is None:
+            return None
+        *before, last = self.blocks_
+        names = [*last, *(name for block in before for name in block)]
+        places = [names.index(name) for name in column_names(self)]
+        return found[0][places], found[1][places]
+
     def _of_blocks(self, method: str, rows: Float[np.ndarray, "N n"]) -> list[np.ndarray]:
         """Return what a method of every block's flow says of its columns, given those before."""
         said = []

@@ -29,7 +29,7 @@ def compare(
     drop_missing: o.DropMissingOption = False,
     weights: o.WeightsOption = None,
     log_weights: o.LogWeightsOption = None,
-    seed: o.SeedOption = None,
+    seed: o.OfDrawsOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,

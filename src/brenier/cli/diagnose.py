@@ -68,7 +68,7 @@ def diagnose(
     classifier: Annotated[
         bool, typer.Option("--classifier", help="Let a classifier tell rows from draws, too.")
     ] = False,
-    seed: o.SeedOption = None,
+    seed: o.OfDrawsOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,

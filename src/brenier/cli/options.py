@@ -380,6 +380,17 @@ NEstimatorsOption = Annotated[
         show_default=False,
     ),
 ]
+OfDrawsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**32 - 1,
+        metavar="INT",
+        help="Seed of what is drawn and simulated.",
+        show_default=False,
+    ),
+]
 SeedOption = Annotated[
     int | None,
     typer.Option(

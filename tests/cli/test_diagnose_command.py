@@ -29,7 +29,6 @@ def test_a_verdict_a_page_and_the_same_numbers_as_json(model, fresh, tmp_path):
     assert said.stdout.endswith(f"Page with pictures written to {page}\n")
     html = page.read_text(encoding="utf-8")
     assert f"brenier diagnose {model} {fresh} --seed 3 -o {page}" in html
-    assert done("diagnose", model, fresh, "-q", "--seed", 3).stdout == found["verdict"] + "\n"
 
 
 def test_rows_that_it_was_fitted_to_say_nothing(model, folder):

@@ -44,6 +44,9 @@ WARNERS = {
     "_warn_if_far": "rows of X lie far outside",
     "warn_of_no_image": "lie on or beyond",
     "found_preimages": "points have no preimage",
+    "_warn_of_far": "Expected given values near those that the density was fitted to",
+    "warn_of_errors": "Expected importance samples worth",
+    "_told": "Expected weights whose largest have a Pareto shape k",
     "ConvexPotentialFlow.sample": "normal points had no preimage",
 }
 

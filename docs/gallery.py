@@ -29,7 +29,11 @@ EXAMPLE = re.compile(
     re.DOTALL,
 )
 DPI, N_COLORS = 72, 96
-SETTINGS = {"savefig.dpi": DPI, "figure.figsize": (6.4, 4.0), "figure.constrained_layout.use": True}
+SETTINGS: dict[Any, Any] = {
+    "savefig.dpi": DPI,
+    "figure.figsize": (6.4, 4.0),
+    "figure.constrained_layout.use": True,
+}
 
 
 @dataclass(frozen=True)

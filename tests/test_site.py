@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,6 +26,10 @@ TROUBLE = (ROOT / "docs" / "trouble.md").read_text()
 A_MINUTE = 60
 # Of the pictures of the page of plots together.
 MOST_BYTES = 700_000
+# Of a picture of the gallery; how many there are.
+MOST_BYTES_OF_EXAMPLE, N_EXAMPLES = 60_000, 10
+# Settings with which an example takes seconds.
+FEWER = {"max_iter": 2, "n_estimators": 1, "decay": 1e-2}
 # The attribute by which an element fetches something when a page is read.
 FETCHES = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
 # Which row of the page "When a fit goes wrong" is about the warnings of a function.
@@ -39,6 +44,9 @@ WARNERS = {
     "_warn_if_far": "rows of X lie far outside",
     "warn_of_no_image": "lie on or beyond",
     "found_preimages": "points have no preimage",
+    "_warn_of_far": "Expected given values near those that the density was fitted to",
+    "warn_of_errors": "Expected importance samples worth",
+    "_told": "Expected weights whose largest have a Pareto shape k",
     "ConvexPotentialFlow.sample": "normal points had no preimage",
 }
 
@@ -202,6 +210,46 @@ def test_the_lines_of_the_page_of_plots_draw(pictures):
         figure = pictures.draw(picture, names)
         assert figure.axes
         plt.close(figure)
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    """Return the module that runs the examples of the gallery."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import gallery as module
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def test_the_gallery_is_ten_examples_with_pictures(gallery):
+    page = gallery.PAGE.read_text()
+    examples = gallery.examples()
+    assert len(examples) == page.count("```python") == page.count("\n## ") == N_EXAMPLES
+    assert gallery.text({}) == page
+    for example in examples:
+        assert (gallery.IMAGES / f"{example.name}.png").stat().st_size < MOST_BYTES_OF_EXAMPLE
+        assert f'savefig("{example.name}.png"' in example.code
+        assert ("print(" in example.code) == bool(example.printed)
+        assert len(example.words) > len(example.name)
+    known = {f"{example.name}.png" for example in examples}
+    assert {path.name for path in gallery.IMAGES.iterdir()} == known
+
+
+def shorter(code):
+    """Return an example with few rows and iterations: its lines are the same."""
+    fewer = "".join(f"{name}={value!r}, " for name, value in FEWER.items())
+    return re.sub(r"(\bCon\w+)\(", rf"\1({fewer}", re.sub(r"\b\d+_000\b", "300", code))
+
+
+@pytest.mark.filterwarnings("ignore:The fit ended:sklearn.exceptions.ConvergenceWarning")
+def test_the_lines_of_the_gallery_draw(gallery, tmp_path):
+    mpl.use("Agg")
+    for example in gallery.examples():
+        printed = replace(example, code=shorter(example.code)).run(tmp_path)
+        assert (tmp_path / f"{example.name}.png").is_file()
+        assert bool(printed) == bool(example.printed)
 
 
 def tool(name):

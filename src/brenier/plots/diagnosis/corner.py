@@ -6,11 +6,13 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy.ndimage import gaussian_filter
 
 from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.diagnostics.panels import ColumnsPanel
-from brenier.plots.diagnosis.svg import DRAWS, ROWS, new_figure, page_style
+from brenier.plots.diagnosis.svg import DRAWS, ROWS, new_figure
+from brenier.plots.style import BLUE, VERMILLION
 
 # Columns of a corner plot that are still read.
 MOST_COLUMNS = 8
@@ -39,12 +41,27 @@ def plot_corner(diagnosis: Diagnosis) -> Figure:
     Figure
         In data units.
     """
-    with page_style():
-        return corner(diagnosis)[0]
+    figure, _ = corner(diagnosis, (BLUE, VERMILLION))
+    lines = [
+        Line2D([], [], color=BLUE, label="rows"),
+        Line2D([], [], color=VERMILLION, ls="--", label="draws"),
+    ]
+    figure.legend(handles=lines, loc="upper right", frameon=False)
+    return figure
 
 
-def corner(diagnosis: Diagnosis) -> tuple[Figure, tuple[str, ...]]:
-    """Return the corner plot, and the columns that it shows; in the style of a page."""
+def corner(
+    diagnosis: Diagnosis, colors: tuple[str, str] = (ROWS, DRAWS)
+) -> tuple[Figure, tuple[str, ...]]:
+    """Return the corner plot, and the columns that it shows; of a page, in its style and colours.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        Of any model.
+    colors : (str, str)
+        Of rows and of draws.
+    """
     shown, names = diagnosis.shown, _worst_columns(diagnosis)
     places = [shown.names.index(name) for name in names]
     rows, draws = shown.rows[:, places], shown.draws[:, places]
@@ -57,7 +74,7 @@ def corner(diagnosis: Diagnosis) -> tuple[Figure, tuple[str, ...]]:
         if j > i:
             ax.set_visible(False)
             continue
-        _cell(ax, rows[:, [j, i]], draws[:, [j, i]], (ranges[j], ranges[i]))
+        _cell(ax, rows[:, [j, i]], draws[:, [j, i]], (ranges[j], ranges[i]), colors)
         _label(ax, names, i, j)
     return figure, names
 
@@ -67,10 +84,11 @@ def _cell(
     rows: Float[np.ndarray, "N 2"],
     draws: Float[np.ndarray, "M 2"],
     ranges: tuple[tuple[float, float], tuple[float, float]],
+    colors: tuple[str, str],
 ) -> None:
     """Draw two columns; histograms where they are one and the same."""
     same = ranges[0] is ranges[1]
-    for of, color, style in ((rows, ROWS, "-"), (draws, DRAWS, "--")):
+    for of, color, style in ((rows, colors[0], "-"), (draws, colors[1], "--")):
         if same:
             counts, edges = np.histogram(of[:, 0], bins=CELLS // 2, range=ranges[0], density=True)
             ax.stairs(counts, edges, color=color, ls=style, lw=1.2)

@@ -50,6 +50,12 @@ class Circles:
         """Over how many plain rows the density of one is summed."""
         return len(TURNS) ** len(self.columns)
 
+    def among(self, places: Int[np.ndarray, " m"]) -> "Circles":
+        """Return those of a table of some of the columns."""
+        kept = np.isin(self.columns, places)
+        columns = np.array([list(places).index(c) for c in self.columns[kept]], dtype=int)
+        return Circles(columns, self.low[kept], self.period[kept], self.cut[kept])
+
     def fold(self, Y: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
         """Return rows within one period."""
         return self._from(Y, self.low)
@@ -89,8 +95,8 @@ class Circles:
         """Return rows within the period from a start."""
         X = X.copy()
         turn = np.mod(X[:, self.columns] - start, self.period)
-        # What is a rounding error below a whole turn is one.
-        X[:, self.columns] = np.where(turn < self.period, start + turn, start)
+        # What is a rounding error below a whole turn is one; NaN, a missing cell, stays.
+        X[:, self.columns] = np.where(turn >= self.period, start, start + turn)
         return X
 
 

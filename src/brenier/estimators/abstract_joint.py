@@ -174,6 +174,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         """
         check_is_fitted(self)
         X = scored_rows(self, X, integrate_missing=integrate_missing)
+        X = self.folding_.circles.fold(X)
         return density_of_known(self, self._log_density, self._bounds, X)
 
     def score(self, X, y=None, sample_weight=None) -> float:
@@ -202,6 +203,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         """
         check_is_fitted(self)
         X = scored_rows(self, X, integrate_missing=integrate_missing)
+        X = self.folding_.circles.fold(X)
         return density_of_known(self, self._baseline_density, self._bounds, X)
 
     def condition(self, values=None, /, **named) -> ConditionedDensity:
@@ -357,4 +359,5 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
 
     def _rows(self, X, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
-        return checked_rows(self, X, reset=reset, least=2 if reset else 1)
+        rows = checked_rows(self, X, reset=reset, least=2 if reset else 1)
+        return rows if reset else self.folding_.circles.fold(rows)

@@ -107,6 +107,12 @@ class Asked:
             )
         return rest
 
+    def within_a_turn(
+        self, places: Int[np.ndarray, " m"], X: Float[np.ndarray, "N m"]
+    ) -> Float[np.ndarray, "N m"]:
+        """Return rows of some columns, the periodic ones of them within their period."""
+        return self.estimator.folding_.circles.among(places).fold(X)
+
     def whole_rows(
         self, places: Int[np.ndarray, " m"], X: Float[np.ndarray, "N m"]
     ) -> Float[np.ndarray, "N n"]:

@@ -69,6 +69,7 @@ def compare(
     """
     named = dict(models) if isinstance(models, Mapping) else dict(_numbered(models))
     _check_models(named)
+    _check_kinds(named)
     each, seed = list(named.values()), own_seed(random_state, 0)
     with told_in_words():
         compared = _conditional if isinstance(each[0], AbstractConditional) else _joint
@@ -93,6 +94,21 @@ def _check_models(named: dict[str, Any]) -> None:
                 "Expected models of the same columns; got "
                 f"{quoted(first[1][0] + first[1][1])} of {first[0]!r} and "
                 f"{quoted(columns[0] + columns[1])} of {name!r}."
+            )
+
+
+def _check_kinds(named: dict[str, Any]) -> None:
+    """Raise `ValueError` where columns are discrete in one model and not in another."""
+    discrete = {
+        name: {column_names(model)[c] for c in model.folding_.cells.columns}
+        for name, model in named.items()
+    }
+    (first, own), *others = discrete.items()
+    for name, columns in others:
+        if columns != own:
+            raise ValueError(
+                "Expected models of the same discrete columns, for a probability is no density; "
+                f"got {sorted(own)} of {first!r} and {sorted(columns)} of {name!r}."
             )
 
 
@@ -135,7 +151,8 @@ def _conditional(each: list[Any], X: Any, y: Any, n_draws: int, seed: int) -> tu
     targets, contexts = _columns(each[0])
     orders = [_order(_columns(model)[0], targets) for model in each]
     of_context = [_order(_columns(model)[1], contexts) for model in each]
-    at = C[np.arange(n_draws) % len(C)]
+    order = np.random.default_rng(seed).permutation(len(C))
+    at = C[order[np.arange(n_draws) % len(C)]]
 
     def log_density(model: Any, own: np.ndarray, other: np.ndarray) -> Any:
         order = np.concatenate([own, n + other])

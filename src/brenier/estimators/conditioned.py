@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from brenier.data.bounds import Bounds
-from brenier.data.names import quoted
+from brenier.data.names import position_of, quoted
 from brenier.estimators.asking import Asked, places_of
 from brenier.estimators.normal import check_n_samples, generator
 from brenier.estimators.tables import as_asked, rows_of_columns
@@ -70,7 +70,8 @@ class ConditionedDensity:
         (N,)
             Minus infinity outside the bounds.
         """
-        rows = rows_of_columns(X, self.columns)
+        places = np.array([self._asked.names.index(name) for name in self.columns])
+        rows = self._asked.within_a_turn(places, rows_of_columns(X, self.columns))
         coordinates = self._coordinates
         found = np.full(len(rows), -np.inf)
         inside = coordinates.inside(rows)
@@ -128,6 +129,7 @@ def condition(asked: Asked, values: Mapping[Any, Any]) -> ConditionedDensity:
     ValueError
         If a column is unknown, a value no number or outside its bounds, or none is given or free.
     """
+    values = _within_a_turn(asked, values)
     bounds = Bounds(asked.joint.coordinates.low, asked.joint.coordinates.high)
     given = checked_values(values, asked.names, bounds)
     places = np.array([asked.names.index(name) for name in given], dtype=int)
@@ -152,6 +154,16 @@ def condition(asked: Asked, values: Mapping[Any, Any]) -> ConditionedDensity:
         asked,
         found,
     )
+
+
+def _within_a_turn(asked: Asked, values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return given values, those of periodic columns within their period."""
+    circles, found = asked.estimator.folding_.circles, dict(values)
+    for c, low, period in zip(circles.columns, circles.low, circles.period, strict=True):
+        for key, value in values.items():
+            if position_of(key, asked.names) == c and isinstance(value, Real):
+                found[key] = float(low + np.mod(float(value) - low, period))
+    return found
 
 
 def checked_values(values: Mapping[Any, Any], names: list[str], bounds: Bounds) -> dict[str, float]:

@@ -104,7 +104,8 @@ def _checked(logs: np.ndarray, N: int, what: str) -> Float[np.ndarray, " N"]:
 
 def _told(found: Evidence) -> Evidence:
     """Return an estimate, after a warning if it is not to be trusted."""
-    if found.pareto_shape > largest_shape(found.n_draws) or not np.isfinite(found.log_evidence):
+    is_known = found.pareto_shape <= largest_shape(found.n_draws)
+    if not is_known or not np.isfinite(found.log_evidence):
         warnings.warn(
             f"Expected weights whose largest have a Pareto shape k of at most "
             f"{largest_shape(found.n_draws):.2f}; got {found.pareto_shape:.2f}: few draws are "

@@ -66,12 +66,12 @@ def check_cells(
             )
 
 
-def check_plain(folding: Folding) -> None:
-    """Raise `ValueError` where there are periodic or discrete columns."""
+def check_plain(folding: Folding, what: str) -> None:
+    """Raise `ValueError` where there are periodic or discrete columns, which `what` cannot have."""
     if not folding.is_plain:
         raise ValueError(
-            "Expected a model without periodic and discrete columns for its density in JAX; got "
-            "one with some. Use score_samples and sample."
+            f"Expected a model without periodic and discrete columns for {what}; got one with "
+            "some. Use score_samples and sample."
         )
 
 

@@ -242,7 +242,7 @@ class ConvexPotentialFlow(AbstractJoint):
     @property
     def density_(self) -> AbstractPure:
         """The density in JAX: pure functions of arrays, of one row or many."""
-        check_plain(self.folding_)
+        check_plain(self.folding_, "its density in JAX")
         return self.flow_
 
     def transform(self, X) -> Float[np.ndarray, "N n"]:

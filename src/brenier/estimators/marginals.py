@@ -64,7 +64,7 @@ class MarginalDensity:
         standard_error : (N,)
             If asked for.
         """
-        rows = rows_of_columns(X, self.columns)
+        rows = self._asked.within_a_turn(self._places, rows_of_columns(X, self.columns))
         found = _of_columns(self._asked, self._places, rows)
         warn_of_errors(found, stacklevel=3)
         return (found.values, found.errors) if return_error else found.values
@@ -86,6 +86,8 @@ class MarginalDensity:
 
     def mean(self) -> Float[np.ndarray, " m"]:
         """Return the mean of every column; of tables of more than two columns, that of draws."""
+        if self._is_of_counts:
+            return np.mean(self._own_draws, axis=0)
         return mean_of(self._joint, self._places)
 
     def quantile(self, levels) -> Any:
@@ -102,7 +104,21 @@ class MarginalDensity:
             Without the last axis for one column.
         """
         p = checked_levels(levels)
+        if self._is_of_counts:
+            quantiles = np.quantile(self._own_draws, p.reshape(-1), axis=0)
+            return shaped_as(p, quantiles)
         return shaped_as(p, quantiles_of(self._joint, self._places, p.reshape(-1)))
+
+    @property
+    def _is_of_counts(self) -> bool:
+        """Whether columns are discrete: over these there is no quadrature."""
+        return len(self._asked.estimator.folding_.cells.columns) > 0
+
+    @cached_property
+    def _own_draws(self) -> Float[np.ndarray, "N m"]:
+        """Draws of these columns."""
+        rows = self._asked.estimator.sample(N_DRAWS, random_state=None)
+        return np.asarray(rows, dtype=np.float64)[:, self._places]
 
     @cached_property
     def _joint(self) -> Joint:

@@ -190,12 +190,13 @@ class ConvexPotentialMixture(AbstractJoint):
     @property
     def density_(self) -> AbstractPure:
         """The density in JAX: pure functions of arrays, of one row or many."""
-        check_plain(self.folding_)
+        check_plain(self.folding_, "its density in JAX")
         return PureMixture.of(self.mixture_)
 
     @property
     def components_(self) -> list[Component]:
         """The components, in the order of their weights."""
+        check_plain(self.folding_, "its components")
         return [
             Component(self.mixture_, k, self._certificate(k)) for k in range(len(self.weights_))
         ]

@@ -49,8 +49,13 @@ class Observations:
             return self.own
         return np.concatenate([self.own, self.context], axis=1)
 
-    def sketch(self, heldout: "Observations | None") -> Sketch:
-        """Return a sketch of these rows, and of those held out beside them."""
+    def sketch(self, heldout: "Observations | None") -> Sketch | None:
+        """Return a sketch of these rows, and of those held out beside them.
+
+        None where all columns are discrete: new rows are then equal to old ones.
+        """
+        if len(self.folding.cells.columns) == len(self.names) and self.context is None:
+            return None
         parts = [self.rows] if heldout is None else [self.rows, heldout.rows]
         return sketch_of(np.concatenate(parts))
 

@@ -151,6 +151,7 @@ def bures_map(source, target, *, source_weight=None, target_weight=None) -> Bure
 def _fitted(rows: Any, estimator: SingleMap) -> SingleMap:
     """Return the density of rows; of one that is fitted already, itself."""
     if isinstance(rows, SingleMap):
+        check_is_fitted(rows)
         return rows
     if isinstance(rows, ConvexPotentialMixture):
         raise ValueError(

@@ -191,6 +191,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
         """
         own = callback.began if isinstance(callback, Listener) else None
         began = time.perf_counter() if own is None else own
+        _check_plain_leading(self.leading)
         rows = self._rows(X, reset=True)
         weights = training_weights(sample_weight, log_weights, rows)
         self.blocks_ = _blocks(self.blocks, column_names(self))
@@ -559,6 +560,16 @@ def _counted_on(callback: Any, flows: list[Any], began: float, n_flows: int) -> 
         return _OfBlock(callback, f"block {len(flows) + 1} of {n_flows}", began)
     before = sum(len(flow.report_.run_decay) for flow in flows)
     return lambda progress: callback(replace(progress, run=before + progress.run))
+
+
+def _check_plain_leading(leading: Any) -> None:
+    """Raise `ValueError` where the leading flow has periodic or discrete columns."""
+    if leading is not None and (leading.periods or leading.discrete):
+        raise ValueError(
+            "Expected a leading flow without periods and discrete columns, which densities in "
+            f"blocks have not; got periods={leading.periods!r:.60}, discrete="
+            f"{leading.discrete!r:.60}. Fit a ConvexPotentialFlow to the whole table."
+        )
 
 
 def _blocks(blocks: Any, names: list[str]) -> list[list[str]]:

@@ -77,7 +77,7 @@ def load(path: str | PathLike) -> Scored:
             f"Expected one of {', '.join(_READERS)} in {path}; got {kind!r}, which is not scored "
             "without JAX. Load it with brenier.load."
         )
-    if "folding" in metadata:
+    if any("folding" in part for part in (metadata, *metadata.get("parts", ()))):
         raise ModelFileError(
             f"Expected a model without periodic and discrete columns in {path}; got one with some, "
             "which is not scored without JAX. Load it with brenier.load."

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.mixture import ConvexPotentialMixture

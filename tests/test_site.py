@@ -29,7 +29,7 @@ MOST_BYTES = 700_000
 # Of a picture of the gallery; how many there are.
 MOST_BYTES_OF_EXAMPLE, N_EXAMPLES = 60_000, 10
 # Settings with which an example takes seconds.
-FEWER = {"max_iter": 2, "n_estimators": 1, "decay": 1e-2}
+FEWER = {"widths": (3,), "max_iter": 2, "n_estimators": 1, "decay": 1e-2}
 # The attribute by which an element fetches something when a page is read.
 FETCHES = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
 # Which row of the page "When a fit goes wrong" is about the warnings of a function.
@@ -239,8 +239,9 @@ def test_the_gallery_is_ten_examples_with_pictures(gallery):
 
 def shorter(code):
     """Return an example with few rows and iterations: its lines are the same."""
+    code = re.sub(r"\bwidths=\([^)]*\), ", "", code)
     fewer = "".join(f"{name}={value!r}, " for name, value in FEWER.items())
-    return re.sub(r"(\bCon\w+)\(", rf"\1({fewer}", re.sub(r"\b\d+_000\b", "300", code))
+    return re.sub(r"(\bCon\w+)\(", rf"\1({fewer}", re.sub(r"\b\d+_000\b", "150", code))
 
 
 @pytest.mark.filterwarnings("ignore:The fit ended:sklearn.exceptions.ConvergenceWarning")

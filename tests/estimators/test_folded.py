@@ -182,6 +182,62 @@ def test_what_has_no_such_columns_yet(flow, tmp_path):
         small(**SAID).fit(table(), start=flow)
 
 
+def test_angles_may_be_given_in_any_turn_wherever_rows_are(flow):
+    X = table()
+    turned = X + [0.0, -TURN, 0.0]
+    known = np.where([True, False, False], np.nan, turned)
+    np.testing.assert_allclose(
+        flow.score_samples(known, integrate_missing=True),
+        flow.score_samples(np.where([True, False, False], np.nan, X), integrate_missing=True),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(flow.transform(turned), flow.transform(X), atol=1e-6)
+    marginal = flow.marginal([1, 2])
+    np.testing.assert_allclose(
+        marginal.log_density(turned[:5, 1:]), marginal.log_density(X[:5, 1:]), atol=1e-6
+    )
+    given = flow.condition({0: 0.3, 2: 1.0})
+    np.testing.assert_allclose(given.log_density([-0.1]), given.log_density([TURN - 0.1]))
+    assert flow.diagnose(turned).rows.n_outside_training == 0
+
+
+def test_a_missing_angle_stays_missing(flow):
+    row = np.array([[0.3, np.nan, 1.0]])
+    known = flow.score_samples(row, integrate_missing=True)[0]
+    assert known == pytest.approx(flow.marginal([0, 2]).log_density(row[:, [0, 2]])[0], abs=1e-6)
+
+
+def test_means_of_counts_are_those_of_draws(flow):
+    rows = flow.sample(4000)
+    marginal = flow.marginal([2])
+    assert marginal.mean()[0] == pytest.approx(rows[:, 2].mean(), abs=0.15)
+    assert marginal.quantile(0.5) == np.median(rows[:, 2])
+
+
+def test_all_counts_are_no_rows_to_recognise():
+    rng = np.random.default_rng(0)
+    X = rng.poisson(3.0, size=(80, 2)).astype(float)
+    flow = small(discrete=[0, 1], max_iter=2).fit(X)
+    assert flow.sketch_ is None
+    diagnosis = flow.diagnose(X)
+    assert "nothing can be said" not in diagnosis.verdict
+    # Probabilities beside densities of rows anywhere in their cells: not beaten by spikes.
+    assert min(score.lead for score in diagnosis.scores) > -0.5
+
+
+def test_what_is_in_blocks_or_in_components_has_no_such_columns(flow, mixture):
+    leading = small(periods={"x1": TURN})
+    with pytest.raises(ValueError, match="a leading flow without periods"):
+        brenier.TriangularConvexPotentialFlow([[1], [0, 2]], leading=leading).fit(table())
+    with pytest.raises(ValueError, match="for its components"):
+        _ = mixture.components_
+    angles = small(periods={1: TURN}, discrete=[], max_iter=1)
+    with pytest.warns(InputWarning, match="equal values"):
+        angles.fit(table())
+    with pytest.raises(ValueError, match="same discrete columns"):
+        brenier.compare([flow, angles], table())
+
+
 def test_from_the_command_line(tmp_path):
     path, model = tmp_path / "rows.csv", tmp_path / "rows.brenier"
     lines = [f"{x},{phase},{count:.0f}" for x, phase, count in table()]

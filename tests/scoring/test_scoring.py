@@ -23,6 +23,7 @@ from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import Preprocessing
 from brenier.flow.tail import Tail
 from brenier.io.model_file import ModelFileError, read_model, write_model
+from brenier.scoring.density import checked
 
 pytestmark = ends_early
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -226,3 +227,26 @@ def test_it_is_imported_quickly_and_needs_numpy_and_safetensors_alone(tmp_path):
     np.testing.assert_allclose(found["back"], X, rtol=1e-8)
     assert found["said"].endswith("Install it: pip install scipy.")
     assert found["seconds"] < QUICK
+
+
+class Table:
+    """A table with names, as data frames have them."""
+
+    def __init__(self, columns, rows):
+        self.columns, self._rows = columns, rows
+
+    def __getitem__(self, names):
+        return Table(names, self._rows[:, [self.columns.index(name) for name in names]])
+
+    def __array__(self, dtype=None, copy=None):
+        return self._rows.astype(dtype)
+
+
+def test_columns_of_a_table_are_taken_by_their_names():
+    X = np.arange(6.0).reshape(2, 3)
+    names = ["a", "b", "c"]
+    moved = Table(["c", "a", "b"], X[:, [2, 0, 1]])
+    np.testing.assert_array_equal(checked(moved, 3, names), X)
+    np.testing.assert_array_equal(checked(X, 3, names), X)
+    with pytest.raises(ValueError, match=r"got none of \['a'\]"):
+        checked(Table(["b", "c"], X[:, 1:]), 3, names)

@@ -75,6 +75,14 @@ class Cells:
         Y[:, self.columns] -= np.floor(Y[:, self.columns] - X[source][:, self.columns] + 0.5)
         return Y, (weights / n_points)[source], source
 
+    def dithered(
+        self, X: Float[np.ndarray, "N n"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "N n"]:
+        """Return rows anywhere in their cells."""
+        Y = X.copy()
+        Y[:, self.columns] += rng.uniform(-0.5, 0.5, size=(len(X), self._q))
+        return Y
+
     def quadrature(self) -> tuple[Float[np.ndarray, "1 K n"], Float[np.ndarray, " K"]]:
         """Return points of a cell around zero, and weights that sum to one."""
         points, weights = _quadrature(self._q)

@@ -1,6 +1,6 @@
 """The recipe: from rows not seen, their images and draws of the model to a diagnosis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +67,7 @@ def diagnose(
     train: Float[np.ndarray, "T n"] | None = None,
     training: Training | None = None,
     classifier: bool = False,
+    dithered: Callable[[np.ndarray], np.ndarray] = lambda rows: rows,
     seed: int = 0,
 ) -> Diagnosis:
     """Return whether a joint density is good, from rows that it has not seen.
@@ -88,6 +89,9 @@ def diagnose(
         The range of the training rows; None takes that of `train`.
     classifier : bool
         Whether a classifier is to tell rows from draws too.
+    dithered : callable
+        Rows as reference densities see them: those of whole numbers anywhere in their cells, whose
+        probabilities compare with densities since their volume is one.
     seed : int
         Of all that is random here.
     """
@@ -108,7 +112,8 @@ def diagnose(
         exchange_family(pooled, rng),
         *([classifier_family(pooled.X, len(some), rng)] if classifier else []),
     ]
-    scores, note = compared(X, log_density, z.shape[1], train, rng)
+    others = None if train is None else dithered(train)
+    scores, note = compared(dithered(X), log_density, z.shape[1], others, rng)
     training = range_of(train) if training is None and train is not None else training
     told = rows_of_joint(rows.X, rows.log_density, draws.X, draws.log_density, names, training)
     shown = some[:MOST_SHOWN]

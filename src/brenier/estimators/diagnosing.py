@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from brenier.data.folding import Folding
 from brenier.diagnostics.diagnose import N_DRAWS, Draws, Images, diagnose
 from brenier.diagnostics.diagnose_conditional import ConditionalModel, diagnose_conditional
 from brenier.diagnostics.diagnosis import Diagnosis
@@ -31,6 +33,7 @@ class Joint(Protocol):
     """What a joint density is asked for."""
 
     random_state: Any
+    folding_: Folding
 
     def _rows(self, X: Any) -> Float[np.ndarray, "N n"]: ...
 
@@ -113,6 +116,7 @@ def diagnosis_of_joint(
             train=None if train is None else model._rows(train),
             training=_training(model),
             classifier=classifier,
+            dithered=partial(model.folding_.cells.dithered, rng=np.random.default_rng(seed)),
             seed=seed,
         )
     return with_seen_rows(diagnosis, *model._seen(rows))

@@ -109,11 +109,11 @@ class Joint:
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return log p of rows (N, n) in nats; minus infinity outside the bounds."""
-        return self.flow.log_density(checked(X, self.flow.n))
+        return self.flow.log_density(checked(X, self.flow.n, self.columns))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the images of rows (N, n); NaN outside the bounds."""
-        return self.flow.transform(checked(X, self.flow.n))
+        return self.flow.transform(checked(X, self.flow.n, self.columns))
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the rows whose images are Z, (N, n); NaN where none was found."""
@@ -151,7 +151,7 @@ class Conditional:
     def _rows(self, Y: Any, X: Any) -> np.ndarray:
         Y = np.asarray(Y, dtype=float)
         Y = checked(Y[:, None] if Y.ndim == 1 else Y, self.flow.n)
-        X = checked(X, self.flow.d - self.flow.n)
+        X = checked(X, self.flow.d - self.flow.n, self.columns)
         if len(X) != len(Y):
             raise ValueError(f"Expected as many rows of X as of the other; got {len(X)}, {len(Y)}.")
         return np.concatenate([Y, X], axis=1)
@@ -184,7 +184,7 @@ class Mixture:
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return log p of rows (N, n) in nats; minus infinity outside the bounds."""
-        return self.log_density(checked(X, self.preprocessing.n))
+        return self.log_density(checked(X, self.preprocessing.n, self.columns))
 
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return log p of checked rows."""
@@ -227,12 +227,12 @@ class Chain:
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return log p of rows (N, n) in nats; minus infinity outside the bounds."""
-        rows = checked(X, len(self.places))
+        rows = checked(X, len(self.places), self.columns)
         return np.sum([flow.log_density(part) for flow, part in self._parts(rows)], axis=0)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the images of rows (N, n), block after block; NaN outside the bounds."""
-        rows = checked(X, len(self.places))
+        rows = checked(X, len(self.places), self.columns)
         return np.concatenate([flow.transform(part) for flow, part in self._parts(rows)], axis=1)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
@@ -254,8 +254,14 @@ class Chain:
         return parts
 
 
-def checked(X: Any, n: int) -> np.ndarray:
-    """Return finite float64 rows of n columns."""
+def checked(X: Any, n: int, names: list[str] | None = None) -> np.ndarray:
+    """Return finite float64 rows of n columns; those of a table by their names, if known."""
+    own = getattr(X, "columns", None)
+    if names is not None and own is not None:
+        missing = [name for name in names if name not in list(own)]
+        if missing:
+            raise ValueError(f"Expected a table with the columns {names}; got none of {missing}.")
+        X = X[names]
     rows = np.asarray(X, dtype=float)
     if rows.ndim != 2 or rows.shape[1] != n:
         raise ValueError(f"Expected rows of shape (N, {n}); got {rows.shape}.")

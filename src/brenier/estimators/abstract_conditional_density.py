@@ -63,9 +63,10 @@ class AbstractConditionalDensity(TransformerMixin, DensityMixin, AbstractConditi
             (`brenier.training.phases`), which is told of phases.
         start : fitted estimator, optional
             A model of the same kind, columns and settings, fitted to rows much like these: the
-            search begins at its weights, with its hyperparameters and its preprocessing, and
-            nothing is selected anew. Rows that the model was fitted to are not new to it: where
-            they are among those held out, or the judge rows, the report flatters.
+            search begins at its weights, with its hyperparameters and order of columns, and
+            nothing is selected anew. Rows that are the same in both tables are held out, or judge,
+            if they did before. Rows that the model was fitted to with other values, changed a
+            little, are not new to it: where they are held out or judge, the report flatters.
 
         Returns
         -------

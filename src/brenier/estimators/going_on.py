@@ -65,7 +65,9 @@ def begun(
         return family, settings
     decay = start.report_.decay if estimator.decay is None else settings.decay
     own = replace(settings, decay=decay, n_radial=start.report_.n_radial)
-    return Continued(family, start.flow_), own
+    old = start.flow_.preprocessing
+    order = np.concatenate([old.order, old.n + old.context_order])
+    return Continued(replace(family, order=order), start.flow_), own
 
 
 def _check_same(estimator: Any, start: Any, settings: Settings, names: list[str]) -> None:

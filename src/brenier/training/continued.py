@@ -1,8 +1,11 @@
 """A family whose runs begin at the weights of a model that was fitted before.
 
-The model's preprocessing stays, so that its weights mean the same; everything else of the recipe is
-as ever: rows are held out, early stopping ends the runs, and the Gaussian of the new rows is the
-baseline. The hyperparameters are the model's, and none are selected.
+The columns are in the model's order, and standardised as the new rows are: of rows much like the
+old ones the weights mean nearly the same. Everything else of the recipe is as ever: rows are held
+out, early stopping ends the runs, and the Gaussian of the new rows is the baseline. The
+hyperparameters are the model's, and none are selected. Potential after potential begins at one of
+the model's, with the same turn of held-out rows: which these are, their contents say, so that rows
+that are in both tables and were held out still are.
 """
 
 from collections.abc import Sequence
@@ -48,7 +51,7 @@ class Continued(AbstractFamily):
     Parameters
     ----------
     family : AbstractFamily
-        What kind of density.
+        What kind of density, its columns in the model's order.
     flow : ConvexFlow
         The model, of one map.
     """
@@ -59,8 +62,8 @@ class Continued(AbstractFamily):
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, settings: Settings
     ) -> AbstractPreprocessing:
-        """Return the model's."""
-        return self.flow.preprocessing
+        """Return the family's."""
+        return self.family.preprocessing(rows, bounds, settings)
 
     def start(
         self,

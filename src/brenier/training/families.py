@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from brenier.data.bounds import Bounds
 from brenier.data.checks import is_constant
@@ -167,14 +167,23 @@ class JointStart(AbstractStart):
         return SeparableFeatures(self.units(n_radial), axes, normalised=quadratic)
 
 
+@dataclass(frozen=True)
 class JointFamily(AbstractFamily):
-    """The density of all columns: `SeparableFeatures`."""
+    """The density of all columns: `SeparableFeatures`.
+
+    Parameters
+    ----------
+    order : (n,), optional
+        Which column comes first, second, ...; None: the columns' own order.
+    """
+
+    order: Int[np.ndarray, " n"] | None = None
 
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, settings: Settings
     ) -> OrderedPreprocessing:
         """Return bounds and whitening of all columns, in an order of their own."""
-        order = column_order(rows.X)
+        order = column_order(rows.X) if self.order is None else self.order
         inner = _preprocessing(rows.X[:, order], rows.weights, _ordered(bounds, order), settings)
         return OrderedPreprocessing(inner, order, np.zeros(0, dtype=int))
 
@@ -281,15 +290,18 @@ class ConditionalFamily(AbstractFamily):
     ----------
     n : int
         Number of targets, the first columns of the rows.
+    order : (d,), optional
+        Which column, targets and context, comes first, second, ...; None: the columns' own order.
     """
 
     n: int
+    order: Int[np.ndarray, " d"] | None = None
 
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, settings: Settings
     ) -> OrderedPreprocessing:
         """Return bounds and whitening of the targets, scaling of the context, both ordered."""
-        everything = column_order(rows.X)
+        everything = column_order(rows.X) if self.order is None else self.order
         order = everything[everything < self.n]
         context_order = everything[everything >= self.n] - self.n
         Y, C = rows.X[:, order], rows.X[:, self.n + context_order]

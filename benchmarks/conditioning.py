@@ -5,6 +5,7 @@ their first column, from two standard deviations below its mean to two above. Wh
 the Kullback-Leibler divergence from the true conditional, by draws of it, in nats: at most 0.01 is
 wanted. It has the error of the fit in it; that of conditioning is none where one or two columns are
 free (quadrature), and otherwise the standard error and the effective size that are said beside it.
+With `--rows` it is seen what more rows bring.
 """
 
 import argparse
@@ -131,11 +132,13 @@ def at_value(flow: Any, truth: Any, value: float, n: int, rng: np.random.Generat
     )
 
 
-def measured(fit: Callable[[np.ndarray], Any], truth: Any, n: int) -> dict[str, Any]:
+def measured(
+    fit: Callable[[np.ndarray], Any], truth: Any, n: int, rows: int = ROWS
+) -> dict[str, Any]:
     """Return the conditionals of one fit."""
     rng = np.random.default_rng(0)
     begun = time.perf_counter()
-    flow = fit(truth.sample(ROWS, n, rng))
+    flow = fit(truth.sample(rows, n, rng))
     fitted = time.perf_counter()
     grid = np.linspace(-DEVIATIONS, DEVIATIONS, VALUES) * truth.deviation
     found = [at_value(flow, truth, float(value), n, rng) for value in grid]
@@ -172,18 +175,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--columns", type=int, nargs="+", default=list(COLUMNS))
+    parser.add_argument("--rows", type=int, default=ROWS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     kept = json.loads(FILE.read_text()) if FILE.exists() else {"results": {}}
     for n in arguments.columns:
         for name in arguments.cases:
-            found = measured(*CASES[name], n)
+            found = measured(*CASES[name], n, arguments.rows)
+            of_rows = "" if arguments.rows == ROWS else f", {arguments.rows} rows"
             kept["machine"] = report.here()
-            kept["results"][f"{name}, {n} columns"] = found
+            kept["results"][f"{name}, {n} columns{of_rows}"] = found
             kls = [one["kl"] for one in found["values"]]
             errors = [one["standard_error"] or 0.0 for one in found["values"]]
             report.say(
-                f"{name}, {n} columns: KL mean {np.mean(kls):.4f}, largest {max(kls):.4f} "
+                f"{name}, {n} columns{of_rows}: KL mean {np.mean(kls):.4f}, largest {max(kls):.4f} "
                 f"(wanted {WANTED:g}); of conditioning at most {max(errors):.4f}; "
                 f"{found['seconds_a_value']:.1f} s a value"
             )

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
+from brenier.potential.features import AbstractPotential, ConvexPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.radial import RadialUnits
+from brenier.potential.sums import SumPotential, separable
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
 
@@ -28,16 +29,12 @@ def combine(
     Of separable potentials of the same quadratic axes, those that give their units no weight are no
     members: their other terms are added to the first one's.
     """
-    heads = [
-        (p.features, share * np.asarray(p.w))
-        for p, share in zip(potentials, shares, strict=True)
-        if isinstance(p, ConvexPotential) and isinstance(p.features, SeparableFeatures)
-    ]
-    same_axes = all(np.array_equal(features.axes, heads[0][0].axes) for features, _ in heads)
-    if len(heads) == len(potentials) and same_axes:
-        return _of_heads(heads)
+    whole = SumPotential.of(potentials, np.asarray(shares))
+    if whole.shared_axes:
+        pairs = zip(separable(potentials), shares, strict=True)
+        return _of_heads([(features, share * np.asarray(w)) for (features, w), share in pairs])
     kept = [k for k, share in enumerate(shares) if share]
-    return SumPotential(tuple(potentials[k] for k in kept), np.asarray(shares)[kept])
+    return SumPotential.of([potentials[k] for k in kept], np.asarray(shares)[kept])
 
 
 def without_idle(potential: AbstractPotential, idle: Bool[np.ndarray, " m"]) -> AbstractPotential:
@@ -75,4 +72,4 @@ def _of_heads(heads: Sequence[tuple[SeparableFeatures, np.ndarray]]) -> Abstract
         ConvexPotential(heads[k][0], np.concatenate([network[k], common if i == 0 else 0 * common]))
         for i, k in enumerate(present)
     )
-    return members[0] if len(members) == 1 else SumPotential(members, np.ones(len(members)))
+    return members[0] if len(members) == 1 else SumPotential.of(members, np.ones(len(members)))

@@ -25,6 +25,7 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 from brenier.linalg import outer_products, pairs, weighted_outer_products
+from brenier.potential.hessians import Curvature
 from brenier.potential.jets import Jet
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.units import AbstractUnits
@@ -81,6 +82,25 @@ class RadialUnits(AbstractUnits):
         share = v[:, None] / u
         z = (v @ g.reshape(len(v), -1)).reshape(g.shape[1:])
         return v @ u, z, self._gram().T @ share - weighted_outer_products(share, g)
+
+    def directions(self) -> Float[Array, "U n"]:
+        """Return the rows of all B_i."""
+        return self.B.reshape(-1, self.n)
+
+    def through(self, M: Float[Array, "n r"]) -> "RadialUnits":
+        """Return the same functions of y, x = M y."""
+        return RadialUnits(self.B @ M, self.e)
+
+    def expansion(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"], T: Float[Array, "n r"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Curvature]:
+        """Return value and gradient of v . u(x), and its curvature along the columns of T."""
+        u, g = self._with_gradient(X)
+        share = v[:, None] / u
+        BT = self.B @ T
+        z = (v @ g.reshape(len(v), -1)).reshape(g.shape[1:])
+        along = jnp.swapaxes(g, 1, 2) @ T
+        return v @ u, z, Curvature(-share, along, share, jnp.swapaxes(BT, 1, 2) @ BT)
 
     def lower_bounds(self) -> "RadialUnits":
         """Return minus infinity everywhere."""

@@ -34,7 +34,7 @@ from brenier.potential.units import AbstractUnits
 from brenier.potential.wide import WideObjective
 
 # Columns from which Hessians are a diagonal and few terms more, not held entry by entry.
-WIDE = 16
+WIDE = 20
 
 
 class SeparableFeatures(AbstractFeatures):

@@ -95,12 +95,15 @@ class RadialUnits(AbstractUnits):
         self, v: Float[Array, " width"], X: Float[Array, "N n"], T: Float[Array, "n r"]
     ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Curvature]:
         """Return value and gradient of v . u(x), and its curvature along the columns of T."""
-        u, g = self._with_gradient(X)
-        share = v[:, None] / u
-        BT = self.B @ T
-        z = (v @ g.reshape(len(v), -1)).reshape(g.shape[1:])
-        along = jnp.swapaxes(g, 1, 2) @ T
-        return v @ u, z, Curvature(-share, along, share, jnp.swapaxes(BT, 1, 2) @ BT)
+        width, p, n = self.B.shape
+        flat, BT = self.B.reshape(width * p, n), self.B @ T
+        # Rows first, then units: products are of long matrices, and a row's numbers stand together.
+        q = (X @ flat.T).reshape(-1, width, p) + self.e
+        u = jnp.sqrt(1.0 + jnp.sum(q * q, axis=-1))
+        share = v / u
+        z = ((share[:, :, None] * q).reshape(-1, width * p) @ flat).T
+        g = jnp.einsum("jka,kar->kjr", q, BT) / u.T[:, :, None]
+        return u @ v, z, Curvature(-share.T, g, share.T, jnp.swapaxes(BT, 1, 2) @ BT)
 
     def lower_bounds(self) -> "RadialUnits":
         """Return minus infinity everywhere."""

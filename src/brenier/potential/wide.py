@@ -38,10 +38,11 @@ from brenier.potential.hessians import (
 )
 from brenier.potential.units import AbstractUnits
 
-# Multiplications that a Hessian may take, and rows it is of at least.
-HESSIAN_WORK, LEAST_ROWS = 2e9, 64
+# Rows that a Hessian is of: at most the first number, fewer where that takes more multiplications
+# than the second, but at least the third (benchmarks/NOTES.md, "Many columns").
+MOST_ROWS, HESSIAN_WORK, LEAST_ROWS = 256, 1e9, 64
 
-Tiles = tuple[Float[Array, "T B n"], Float[Array, "T B"]]
+Tiles = tuple[Float[Array, "_ B n"], Float[Array, "_ B"]]
 
 
 class WideObjective(AbstractObjective):
@@ -229,7 +230,7 @@ def _enough_rows(units: AbstractUnits, n: int) -> int:
     """Return how many rows the Hessian is of: what its work allows."""
     U = jax.eval_shape(units.directions).shape[0]
     r = min(n, U)
-    return max(LEAST_ROWS, int(HESSIAN_WORK // (n * n * r + U * r * r)))
+    return max(LEAST_ROWS, min(MOST_ROWS, int(HESSIAN_WORK // (n * n * r + U * r * r))))
 
 
 def _evenly(rows: Tiles, wanted: int) -> Tiles:

@@ -4,7 +4,9 @@ The reference is dense and in NumPy's longer floating-point numbers, with factor
 in float64 the references themselves would lose what is asked for.
 """
 
+import os
 from functools import cache
+from threading import Thread
 from typing import NamedTuple
 
 import equinox as eqx
@@ -271,3 +273,25 @@ def test_few_columns_are_held_entry_by_entry():
         assert isinstance(features.expansion(w, jnp.ones((2, columns)))[2], kind)
     thesis = SeparableFeatures(units, np.zeros((0, columns)))
     assert not thesis.is_wide
+
+
+def test_many_threads_factorise_at_once_and_none_waits_for_another():
+    # What a batch of matrices in one call of LAPACK did: with as many calls as threads all hung.
+    features, w, _, _ = draw("fewer directions, 1e+02")
+    X = np.random.default_rng(0).normal(size=(256, n))
+    log_det = jax.jit(lambda X: features.expansion(jnp.asarray(w), X)[2].log_det())
+    expected, found = np.asarray(log_det(X)), []
+
+    def call():
+        with jax.enable_x64(True):
+            found.append([np.asarray(log_det(X)) for _ in range(4)])
+
+    threads = [Thread(target=call, daemon=True) for _ in range(4 * os.cpu_count())]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60.0)
+    assert len(found) == len(threads)
+    np.testing.assert_array_equal(
+        np.concatenate(found), np.broadcast_to(expected, (16 * os.cpu_count(), 256))
+    )

@@ -22,6 +22,8 @@ many times its gradient, but is a matrix of full rank already and much the same 
 taken from evenly spaced ones. The solver corrects it by what the exact gradients tell.
 """
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -96,9 +98,9 @@ class WideObjective(AbstractObjective):
         """
         turned = units.through(R.T)
         rows = X @ R.T, omega
-        M = sum_over_chunks(lambda tile: _second_moment(turned, scale, R, *tile), rows)
+        moments = sum_over_chunks(lambda tile: _Moments.of(turned, scale, *tile), rows)
         seen = rows if exact else _evenly(rows, _enough_rows(turned, X.shape[-1]))
-        return WideObjective(M + jnp.diag(ridge), turned, scale, rows, seen)
+        return WideObjective(moments.second_moment(R) + jnp.diag(ridge), turned, scale, rows, seen)
 
     def evaluate(
         self, w: Float[Array, " m"], *, with_hessian: bool | Bool[Array, ""] = True
@@ -198,32 +200,47 @@ def _row_hessian(
     return jnp.block([[weights @ terms @ weights.T, across], [across.T, V**2]])
 
 
-def _second_moment(
-    units: AbstractUnits,
-    scale: Float[Array, " width"],
-    R: Float[Array, "n n"],
-    X: Float[Array, "B n"],
-    omega: Float[Array, " B"],
-) -> Float[Array, "m m"]:
-    """Return sum_j omega_j G_j^T G_j of a tile, from R x: what is of data only is diagonal.
+class _Moments(NamedTuple):
+    """Sums over rows: products of units' gradients, with the rows, and the rows' own moments."""
 
-    The gradients of units, quadratics and free features along R are G_i, x_k e_k, and R's columns.
-    """
-    X = jnp.where(omega[:, None] > 0, X, 0.0)
-    nothing = jnp.zeros((X.shape[1], 0))
-    G = jax.vmap(lambda unit: units.expansion(unit, X, nothing)[1])(jnp.diag(scale))
-    weighted = omega * G
-    of_units = jnp.einsum("inj,knj->ik", weighted, G)
-    with_quadratics = jnp.sum(weighted * X.T, axis=-1)
-    with_free = jnp.sum(weighted, axis=-1) @ R
-    mean = omega @ X
-    return jnp.block(
-        [
-            [of_units, with_quadratics, with_free],
-            [with_quadratics.T, jnp.diag(omega @ X**2), mean[:, None] * R],
-            [with_free.T, (mean[:, None] * R).T, jnp.sum(omega) * jnp.eye(len(R))],
-        ]
-    )
+    of_units: Float[Array, "width width"]
+    with_rows: Float[Array, "width n"]
+    mean: Float[Array, "width n"]
+    of_rows: Float[Array, " n"]
+    squares: Float[Array, " n"]
+    total: Float[Array, ""]
+
+    @staticmethod
+    def of(units: AbstractUnits, scale: Array, X: Array, omega: Array) -> "_Moments":
+        """Return those of a tile, weighted."""
+        X = jnp.where(omega[:, None] > 0, X, 0.0)
+        nothing = jnp.zeros((X.shape[1], 0))
+        G = jax.vmap(lambda unit: units.expansion(unit, X, nothing)[1])(jnp.diag(scale))
+        weighted = omega * G
+        flat = weighted.reshape(len(G), -1), G.reshape(len(G), -1)
+        return _Moments(
+            of_units=flat[0] @ flat[1].T,
+            with_rows=jnp.sum(weighted * X.T, axis=-1),
+            mean=jnp.sum(weighted, axis=-1),
+            of_rows=omega @ X,
+            squares=omega @ X**2,
+            total=jnp.sum(omega),
+        )
+
+    def second_moment(self, R: Float[Array, "n n"]) -> Float[Array, "m m"]:
+        """Return sum_j omega_j G_j^T G_j.
+
+        The gradients of units, quadratics and free features along R are G_i, x_k e_k, and R's
+        columns: what is of data only is diagonal.
+        """
+        with_free, across = self.mean @ R, self.of_rows[:, None] * R
+        return jnp.block(
+            [
+                [self.of_units, self.with_rows, with_free],
+                [self.with_rows.T, jnp.diag(self.squares), across],
+                [with_free.T, across.T, self.total * jnp.eye(len(R))],
+            ]
+        )
 
 
 def _enough_rows(units: AbstractUnits, n: int) -> int:

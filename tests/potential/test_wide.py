@@ -194,6 +194,15 @@ def test_gradient_in_all_weights_is_that_of_dense_matrices(name):
         assert_near(one, other)
 
 
+def test_gradients_and_other_coordinates_are_those_of_jets():
+    features, _, X, _ = draw("radial units, 1e+02")
+    M = np.random.default_rng(2).normal(size=(n, n - 1))
+    units, turned = features.network, features.network.through(M)
+    assert_near(units.gradients(X), units.jet(X).gradient)
+    Y = X[:, :-1]
+    assert_near(turned.value(Y), units.value(Y @ M.T))
+
+
 def test_padding_never_counts_wherever_it_is():
     features, w, X, omega = draw("fewer directions, 1e+02")
     holding = np.array(X)

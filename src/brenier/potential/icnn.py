@@ -107,6 +107,21 @@ class InputConvexNetwork(AbstractUnits):
             u = evaluate(self.activation, u @ L.T + X @ K.T + b)[0]
         return u
 
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return the gradient of every output."""
+
+        def layer(
+            below: tuple[Array, Array], weights: tuple[Array, Array, Array]
+        ) -> tuple[tuple[Array, Array], None]:
+            u, E = below
+            L, K, b = weights
+            s, s1, _ = evaluate(self.activation, L @ u + K @ X.T + b[:, None])
+            return (s, s1[:, None] * (product(L, E) + K[:, :, None])), None
+
+        first, *others = self._layers()
+        below, _ = layer((X.T[:0], jnp.zeros((0, self.n, len(X)), X.dtype)), first)
+        return scan_alike(layer, below, others)[0][1]
+
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every output."""
 

@@ -69,6 +69,10 @@ class RadialUnits(AbstractUnits):
         """Return sqrt(1 + |q|^2)."""
         return self._with_gradient(X)[0].T
 
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return B^T q / u."""
+        return self._with_gradient(X)[1]
+
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every unit."""
         u, g = self._with_gradient(X)

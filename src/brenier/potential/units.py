@@ -43,6 +43,10 @@ class AbstractUnits(AbstractTrained):
         """Return the functions' values."""
 
     @abstractmethod
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return the functions' gradients."""
+
+    @abstractmethod
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every function."""
 
@@ -104,6 +108,10 @@ class ConcatenatedUnits(AbstractUnits):
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
         """Return every part's values."""
         return jnp.concatenate([part.value(X) for part in self.parts], axis=1)
+
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return every part's gradients."""
+        return jnp.concatenate([part.gradients(X) for part in self.parts])
 
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return every part's jet as one."""

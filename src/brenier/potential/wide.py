@@ -214,8 +214,7 @@ class _Moments(NamedTuple):
     def of(units: AbstractUnits, scale: Array, X: Array, omega: Array) -> "_Moments":
         """Return those of a tile, weighted."""
         X = jnp.where(omega[:, None] > 0, X, 0.0)
-        nothing = jnp.zeros((X.shape[1], 0))
-        G = jax.vmap(lambda unit: units.expansion(unit, X, nothing)[1])(jnp.diag(scale))
+        G = scale[:, None, None] * units.gradients(X)
         weighted = omega * G
         flat = weighted.reshape(len(G), -1), G.reshape(len(G), -1)
         return _Moments(

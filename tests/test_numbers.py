@@ -92,7 +92,7 @@ REASONS = {
     "potential/mills.py": ({4, LOG_SQRT_2_PI, *map(abs, MILLS)}, "log sqrt(2 pi), a polynomial"),
     "potential/gaussian.py": ({1e-9}, "rounding of an identity"),
     "potential/head.py": ({20}, "columns from which the one form of Hessians is the quicker"),
-    "potential/wide.py": ({64, 256, 1e9}, "rows that a Hessian in w is of, and its work"),
+    "potential/wide.py": ({64, 256, 2.5e8}, "rows that a Hessian in w is of, and its work"),
     "potential/icnn.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),
     "potential/picnn.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),
     "potential/radial.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),

@@ -38,19 +38,23 @@ n, N = 30, 6
 
 
 class Case(NamedTuple):
-    """Units and conditioning: all directions fewer than columns, or not."""
+    """Units and conditioning: all directions fewer than columns, or not.
+
+    `radial` is the shape of the radial units' matrices, without their columns.
+    """
 
     widths: tuple[int, ...]
-    n_radial: int
+    radial: tuple[int, int]
     condition: float
 
 
 CASES = {
-    f"{name}, {condition:.0e}": Case(widths, n_radial, condition)
-    for name, widths, n_radial in (
-        ("fewer directions", (4, 3, 5), 0),
-        ("more directions", (12, 12, 12), 0),
-        ("radial units", (3, 3), 2),
+    f"{name}, {condition:.0e}": Case(widths, radial, condition)
+    for name, widths, radial in (
+        ("fewer directions", (4, 3, 5), (0, 0)),
+        ("more directions", (12, 12, 12), (0, 0)),
+        ("radial units", (3, 3), (2, n)),
+        ("radial units of few rows", (3, 3), (2, 3)),
     )
     for condition in (1e2, 1e8)
 }
@@ -74,9 +78,9 @@ def draw(name):
         nonnegativity=NONNEGATIVITY["bounds"],
     )
     units = network
-    if case.n_radial:
-        shape = (case.n_radial, n, n)
-        radial = RadialUnits(rng.normal(size=shape) / np.sqrt(n), rng.normal(size=shape[:2]))
+    if case.radial[0]:
+        B = rng.normal(size=(*case.radial, n)) / np.sqrt(n)
+        radial = RadialUnits(B, rng.normal(size=case.radial))
         units = ConcatenatedUnits((network, radial))
     features = SeparableFeatures(units, np.linalg.qr(rng.normal(size=(n, n)))[0])
     w = rng.uniform(0.5, 1.5, size=features.n_features)
@@ -167,7 +171,7 @@ def test_objective_is_that_of_dense_matrices(name):
     assert_near(here.gradient, gradient)
     assert_near(here.hessian, hessian)
     # The quadratics' own entries, which are far from the largest.
-    width = CASES[name].widths[-1] + CASES[name].n_radial
+    width = CASES[name].widths[-1] + CASES[name].radial[0]
     own = slice(width, width + n)
     scale = np.sqrt(np.diag(hessian))[own]
     error = (np.asarray(here.hessian) - hessian)[own, own] / (scale[:, None] * scale)

@@ -36,14 +36,14 @@ class RadialUnits(AbstractUnits):
 
     Parameters
     ----------
-    B : (width, n, n)
-        Slopes.
-    e : (width, n)
+    B : (width, p, n)
+        Slopes; p = n where a unit is curved in all directions.
+    e : (width, p)
         Offsets; the centre of unit i is where B_i x = -e_i.
     """
 
-    B: Float[Array, "width n n"]
-    e: Float[Array, "width n"]
+    B: Float[Array, "width p n"]
+    e: Float[Array, "width p"]
 
     @property
     def n(self) -> int:
@@ -118,8 +118,8 @@ class RadialUnits(AbstractUnits):
         return [self.B / np.sqrt(self.n)]
 
     def _with_gradient(self, X: Array) -> tuple[Float[Array, "width N"], Float[Array, "width n N"]]:
-        width, n, _ = self.B.shape
-        q = (self.B.reshape(-1, n) @ X.T).reshape(width, n, -1) + self.e[:, :, None]
+        width, p, n = self.B.shape
+        q = (self.B.reshape(-1, n) @ X.T).reshape(width, p, -1) + self.e[:, :, None]
         u = jnp.sqrt(1.0 + jnp.sum(q * q, axis=1))
         return u, jnp.einsum("kra,krj->kaj", self.B, q) / u[:, None]
 

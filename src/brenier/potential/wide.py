@@ -42,7 +42,7 @@ from brenier.potential.units import AbstractUnits
 
 # Rows that a Hessian is of: at most the first number, fewer where that takes more multiplications
 # than the second, but at least the third (benchmarks/NOTES.md, "Many columns").
-MOST_ROWS, HESSIAN_WORK, LEAST_ROWS = 256, 1e9, 64
+MOST_ROWS, HESSIAN_WORK, LEAST_ROWS = 256, 2.5e8, 64
 
 Tiles = tuple[Float[Array, "_ B n"], Float[Array, "_ B"]]
 

@@ -78,7 +78,7 @@ class PackedHessians(AbstractHessians):
 
 
 class Curvature(eqx.Module):
-    """F^T diag(c) F + S of every row, S = sum_i p_i M_i: what units add to Hessians.
+    """F^T diag(c) F + sum_i a_i S_i of every row: what units add to Hessians.
 
     Attributes
     ----------
@@ -86,16 +86,16 @@ class Curvature(eqx.Module):
         Weights of terms of rank one.
     F : (k, N, r)
         Their directions.
-    p : (s, N)
+    a : (s, N)
         Weights of terms of full rank.
-    M : (s, r, r)
+    S : (s, r, r)
         These, the same for all rows.
     """
 
     c: Float[Array, "k N"]
     F: Float[Array, "k N r"]
-    p: Float[Array, "s N"]
-    M: Float[Array, "s r r"]
+    a: Float[Array, "s N"]
+    S: Float[Array, "s r r"]
 
     @staticmethod
     def of_rank_one(c: Float[Array, "k N"], F: Float[Array, "k N r"]) -> "Curvature":
@@ -111,17 +111,17 @@ class Curvature(eqx.Module):
     def counting(self, rows: Bool[Array, " N"]) -> "Curvature":
         """Return the same where rows count, and nothing elsewhere."""
         F = jnp.where(rows[:, None], self.F, 0.0)
-        return Curvature(jnp.where(rows, self.c, 0.0), F, jnp.where(rows, self.p, 0.0), self.M)
+        return Curvature(jnp.where(rows, self.c, 0.0), F, jnp.where(rows, self.a, 0.0), self.S)
 
     def by_row(self) -> "RowCurvature":
         """Return the same with rows first, for a map over them."""
-        s, r, _ = self.M.shape
-        S = (self.p.T @ self.M.reshape(s, r * r)).reshape(-1, r, r) if s else None
+        s, r, _ = self.S.shape
+        S = (self.a.T @ self.S.reshape(s, r * r)).reshape(-1, r, r) if s else None
         return RowCurvature(self.c.T, jnp.swapaxes(self.F, 0, 1), S)
 
 
 class RowCurvature(NamedTuple):
-    """A `Curvature` with rows first, or one row of it; S is None where it is nothing."""
+    """A `Curvature` with rows first, or one row of it; S is the sum, None where there is none."""
 
     c: Float[Array, "*N k"]
     F: Float[Array, "*N k r"]

@@ -5,19 +5,20 @@ r"""The convex objective in w of features of many columns, by the few directions
 of units' features, quadratics 1/2 (r_k . x)^2 along n axes and x itself, with nothing held of n^2
 entries a row. M = sum_j omega_j G_j^T G_j + diag(rho) is formed once, from the rows and the units'
 slopes. With A_j, O, B_j, F_j as in `brenier.potential.hessians`, Y_j Y_j^T = F_j B_j F_j^T, and
-c_j = C_j w, p_j = P_j w the weights of the units' terms (C_j, P_j do not depend on w),
+c_j = C_j w the weights of the units' terms (C_j does not depend on w),
 
-    -gradient = sum_j omega_j [ C_j^T diag(Y_j Y_j^T) + P_j^T tr(B_j M_.) ]            of units,
+    -gradient = sum_j omega_j C_j^T diag(T_j),  T_j = Y_j Y_j^T,                       of units,
     -gradient = sum_j omega_j diag(V_j),  V_j = Q^{-1/2} (I - O O^T + O B_j O^T) Q^{-1/2}
                                                                                   of quadratics,
 
-and the Hessian, of terms of rank one and quadratics,
+and the Hessian, of units, of both, and of quadratics,
 
-    sum_j omega_j C_j^T (T_j o T_j) C_j,   T_j = Y_j Y_j^T,
-    sum_j omega_j C_j^T (U_j o U_j),       U_j = F_j B_j O^T Q^{-1/2},
+    sum_j omega_j C_j^T (T_j o T_j) C_j,
+    sum_j omega_j C_j^T (W_j o W_j),  W_j = F_j B_j O^T Q^{-1/2},
     sum_j omega_j V_j o V_j,
 
-o the product of entries. Value and gradient are of all rows. A row's part of the Hessian costs
+o the product of entries; a term of full rank, S_i, has tr B_j S_i and tr B_j S_i B_j S_k there,
+and f^T B_j S_i B_j f beside a direction f. Value and gradient are of all rows. A row's part of the Hessian costs
 many times its gradient, but is a matrix of full rank already and much the same for all rows: it is
 taken from evenly spaced ones. The solver corrects it by what the exact gradients tell.
 """
@@ -153,7 +154,7 @@ class WideObjective(AbstractObjective):
 
         def add(total: Array, row: tuple[RowCurvature, Array, Array]) -> tuple[Array, None]:
             of_row, weights, omega = row
-            added = _row_hessian(of_row, weights, curvature.M, coordinates)
+            added = _row_hessian(of_row, weights, curvature.S, coordinates)
             return total + jnp.where(omega > 0, omega * added, 0.0), None
 
         m_plus = len(v) + len(coordinates.q)
@@ -163,13 +164,13 @@ class WideObjective(AbstractObjective):
 
 def _weights(curvature: Curvature) -> Float[Array, "k_s N"]:
     """Return the weights of all terms, those of rank one first."""
-    return jnp.concatenate([curvature.c, curvature.p])
+    return jnp.concatenate([curvature.c, curvature.a])
 
 
 def _row_hessian(
     row: RowCurvature,
     weights: Float[Array, "width k_s"],
-    M: Float[Array, "s r r"],
+    S: Float[Array, "s r r"],
     coordinates: Coordinates,
 ) -> Float[Array, "m_plus m_plus"]:
     """Return tr A^{-1} H_i A^{-1} H_k of one row, over units and quadratics.
@@ -180,7 +181,7 @@ def _row_hessian(
         Its terms.
     weights : (width, k + s)
         What every unit gives them for its own weight.
-    M : (s, r, r)
+    S : (s, r, r)
         Terms of full rank.
     coordinates : Coordinates
         Q and O, R the identity.
@@ -189,12 +190,12 @@ def _row_hessian(
     B, FB = inverse.T @ inverse, Y @ inverse
     V = coordinates.inverse(B)
     terms, with_quadratics = (Y @ Y.T) ** 2, coordinates.spread(FB.T).T ** 2
-    if len(M):
-        FBM, BM = FB @ M, B @ M
-        across = jnp.sum(FBM * FB, axis=-1)
-        among = jnp.einsum("sab,tba->st", BM, BM)
+    if len(S):
+        FBS, BS = FB @ S, B @ S
+        across = jnp.sum(FBS * FB, axis=-1)
+        among = jnp.einsum("sab,tba->st", BS, BS)
         terms = jnp.block([[terms, across.T], [across, among]])
-        on_axes = jnp.sum(coordinates.spread(BM) * coordinates.spread(B), axis=-1)
+        on_axes = jnp.sum(coordinates.spread(BS) * coordinates.spread(B), axis=-1)
         with_quadratics = jnp.concatenate([with_quadratics, on_axes])
     across = weights @ with_quadratics
     return jnp.block([[weights @ terms @ weights.T, across], [across.T, V**2]])

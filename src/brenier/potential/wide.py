@@ -18,9 +18,10 @@ and the Hessian, of units, of both, and of quadratics,
     sum_j omega_j V_j o V_j,
 
 o the product of entries; a term of full rank, S_i, has tr B_j S_i and tr B_j S_i B_j S_k there,
-and f^T B_j S_i B_j f beside a direction f. Value and gradient are of all rows. A row's part of the Hessian costs
-many times its gradient, but is a matrix of full rank already and much the same for all rows: it is
-taken from evenly spaced ones. The solver corrects it by what the exact gradients tell.
+and f^T B_j S_i B_j f beside a direction f. Value and gradient are of all rows. A row's part of the
+Hessian costs many times its gradient, but is a matrix of full rank already and much the same for
+all rows: it is taken from evenly spaced ones. The solver corrects it by what the exact gradients
+tell.
 """
 
 from typing import NamedTuple

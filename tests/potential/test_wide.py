@@ -21,6 +21,7 @@ from brenier.potential.features import ConvexPotential
 from brenier.potential.head import WIDE, SeparableFeatures
 from brenier.potential.hessians import LowRankHessians, PackedHessians
 from brenier.potential.icnn import InputConvexNetwork
+from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.radial import RadialUnits
 from brenier.potential.sums import SumPotential
@@ -272,9 +273,18 @@ def test_sum_of_potentials_on_other_axes_is_found_entry_by_entry():
         (ConvexPotential(features, w), ConvexPotential(turned, w)), np.array([0.5, 0.5])
     )
     assert not whole.shared_axes
-    _, _, hessians = whole.expansion(jnp.asarray(X))
+    value, z, hessians = whole.expansion(jnp.asarray(X))
     assert isinstance(hessians, PackedHessians)
     assert_near(hessians.A, whole.jet(jnp.asarray(X))[2])
+    # Where the sum is made its axes are found.
+    combined = combine(whole.members, [0.5, 0.5])
+    assert isinstance(combined, SumPotential)
+    assert combined.shared_axes
+    combined_value, combined_z, found = combined.expansion(jnp.asarray(X))
+    assert_near(combined_value, value)
+    assert_near(combined_z, z)
+    assert_near(found.log_det(), hessians.log_det())
+    assert float(combined.strong_convexity) >= float(whole.strong_convexity)
 
 
 def test_few_columns_are_held_entry_by_entry():

@@ -27,12 +27,18 @@ def combine(
     """Return sum_k a_k Phi_k, without the potentials whose share is zero.
 
     Of separable potentials of the same quadratic axes, those that give their units no weight are no
-    members: their other terms are added to the first one's.
+    members: their other terms are added to the first one's. Of many columns axes are made the same.
     """
-    whole = SumPotential.of(potentials, np.asarray(shares))
-    if whole.shared_axes:
-        pairs = zip(separable(potentials), shares, strict=True)
-        return _of_heads([(features, share * np.asarray(w)) for (features, w), share in pairs])
+    heads = separable(potentials)
+    if len(heads) == len(potentials):
+        scaled = [
+            (features, share * np.asarray(w))
+            for (features, w), share in zip(heads, shares, strict=True)
+        ]
+        if SumPotential.of(potentials, np.asarray(shares)).shared_axes:
+            return _of_heads(scaled)
+        if all(features.is_wide for features, _ in heads):
+            return _of_heads(_along_common_axes(scaled))
     kept = [k for k, share in enumerate(shares) if share]
     return SumPotential.of([potentials[k] for k in kept], np.asarray(shares)[kept])
 
@@ -58,6 +64,28 @@ def without_idle(potential: AbstractPotential, idle: Bool[np.ndarray, " m"]) -> 
         left = ConcatenatedUnits((network, RadialUnits(radial.B[kept], radial.e[kept])))
     head = SeparableFeatures(left, features.axes, features.normalised)
     return ConvexPotential(head, np.asarray(potential.w)[~idle])
+
+
+def _along_common_axes(
+    heads: Sequence[tuple[SeparableFeatures, np.ndarray]],
+) -> list[tuple[SeparableFeatures, np.ndarray]]:
+    """Return separable features and weights with the same sum, all quadratics along its own axes.
+
+    The first has them all.
+    """
+    parts = [features.split(w) for features, w in heads]
+    total = sum(
+        (features.axes.T * quadratic) @ features.axes
+        for (features, _), (_, quadratic, _) in zip(heads, parts, strict=True)
+    )
+    weights, vectors = np.linalg.eigh(total)
+    return [
+        (
+            SeparableFeatures(features.network, vectors.T, features.normalised),
+            np.concatenate([network, weights if k == 0 else 0.0 * weights, free]),
+        )
+        for k, ((features, _), (network, _, free)) in enumerate(zip(heads, parts, strict=True))
+    ]
 
 
 def _of_heads(heads: Sequence[tuple[SeparableFeatures, np.ndarray]]) -> AbstractPotential:

@@ -38,6 +38,12 @@ FIGURES = {
         "",
         "![Time against columns](images/benchmark_scaling.png)",
     ),
+    "wide": (
+        "## Many columns",
+        "",
+        "Float64, 2,000 rows, hidden layers 4 x 16; what is compared runs alternately, medians, "
+        "compilation left out (`python -m benchmarks.wide`).",
+    ),
     "clusters": (
         "## Clusters",
         "",

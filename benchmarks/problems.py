@@ -17,6 +17,7 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
+from brenier.potential.wide import WideObjective
 from brenier.program import program
 from brenier.training.settings import Settings
 from brenier.varpro.parameters import to_vector
@@ -127,24 +128,29 @@ def derivatives(
     return hessians, shares, total
 
 
+Held = Formed | WideObjective
+
+
 @program
 def formed(
     reduced: VariableProjection, theta: Array, sample: PaddedSample, *, exact: bool = False
-) -> Formed:
+) -> Held:
     """Return the objective at theta, its Hessian exact or an estimate as in a fit."""
     objective = reduced.objective(theta, sample, exact=exact)
+    if isinstance(objective, WideObjective):
+        return objective
     return Formed(objective.M, objective.term(objective.chunks))
 
 
 @program
-def newton_step(objective: Formed, w: Array) -> Array:
+def newton_step(objective: Held, w: Array) -> Array:
     """Return the direction of one Newton step, from derivatives and factorisation afresh."""
     here = objective.evaluate(w)
     return newton_direction(here.hessian + jnp.eye(len(w)), here.gradient)
 
 
 @program
-def chord_step(objective: Formed, w: Array) -> tuple[Array, Array]:
+def chord_step(objective: Held, w: Array) -> tuple[Array, Array]:
     """Return J(w) and its gradient: a step without a Hessian of its own makes these."""
     here = objective.evaluate(w, with_hessian=False)
     return here.value, here.gradient

@@ -7,7 +7,8 @@ the time to compile it, do not grow with n.
 
 No batched LAPACK call is among them: jaxlib runs those on the very threads that run the programs,
 and where as many programs as there are threads wait for one, all wait for ever (jaxlib 0.10.2, seen
-with two runs on two cores, n = 16).
+with two runs on two cores, n = 16). A call of one matrix is not cut into tasks, but runs where it
+is made: so `brenier.potential.hessians` goes, row by row.
 
 References
 ----------

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from small_chain import LOWER, N, n, potentials, rows
 
-from brenier.inner.objective import exact_probes
 from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import WarmStart
 from brenier.linalg import log_det, unpack
@@ -74,8 +73,11 @@ def test_objective_is_the_loss_of_the_composition_but_for_a_constant(C, T):
     omega, ridge = jnp.asarray(omega / omega.sum()), jnp.linspace(0.0, 1e-2, len(w))
     composed = jax.tree.map(jnp.asarray, features())
     tiles = X.reshape(C, T, -1, n), omega.reshape(C, T, -1)
-    probes = jnp.asarray(exact_probes(n))
-    found = eqx.filter_jit(lambda f, w: f.objective(*tiles, ridge, probes).evaluate(w))(composed, w)
+
+    def evaluated(features, w):
+        return features.objective(*tiles, ridge, exact=True).evaluate(w)
+
+    found = eqx.filter_jit(evaluated)(composed, w)
     # Of the earlier maps' log-determinants the weights know nothing.
     _, (*earlier, _) = composed.with_weights(w).image_and_jacobians(X)
     constant = omega @ sum(log_det(A) for A in earlier)

@@ -16,10 +16,11 @@ from brenier.flow.inverse import invert
 from brenier.linalg import outer_products, unpack
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.conditional import ConditionalFeatures
-from brenier.potential.features import ConvexPotential, SumPotential
+from brenier.potential.features import ConvexPotential
 from brenier.potential.gaussian import ConditionalGaussian
 from brenier.potential.initialise import ContextStart, initial_conditional_network
 from brenier.potential.merge import combine
+from brenier.potential.sums import SumPotential
 from brenier.varpro.parameters import from_vector, lower_bounds, to_vector
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -5,7 +5,7 @@ import pytest
 from small_fits import ROUNDING, ends_early
 
 from brenier import ConvexPotentialFlow
-from brenier.potential.features import SumPotential
+from brenier.potential.sums import SumPotential
 from brenier.training.cross_fit import crossed
 from brenier.training.settings import default_settings
 

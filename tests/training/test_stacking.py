@@ -12,6 +12,7 @@ from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
 from brenier.potential.gaussian import Gaussian
 from brenier.potential.head import SeparableFeatures
+from brenier.potential.hessians import PackedHessians
 from brenier.potential.initialise import initial_network
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY
@@ -53,7 +54,7 @@ def test_weights_satisfy_the_optimality_conditions():
     def J(a):
         z = sum(share * z for share, z in zip(a, maps, strict=True))
         A = sum(share * A for share, A in zip(a, jacobians, strict=True))
-        return loss_of_map(z, [A], omega)
+        return loss_of_map(z, [PackedHessians(A)], omega)
 
     tau = np.sum(omega**2)
     assert (a > 0).all()

@@ -23,7 +23,6 @@ from brenier.flow.inverse import Inversion, invert_each, together
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.flow.pure import AbstractPure, rows_of
 from brenier.flow.tail import Tail
-from brenier.linalg import log_det
 from brenier.potential.features import AbstractMap
 
 
@@ -134,10 +133,10 @@ class ConvexFlow(AbstractPure):
     def _image(self, Y: Float[Array, "N d"]) -> tuple[Float[Array, "n N"], Float[Array, " N"]]:
         """Return z of preprocessed rows and the map's log det there."""
         # Rows of NumPy's float64 are taken in JAX's precision.
-        z, (first, *others) = self.map.image_and_jacobians(jnp.asarray(Y))
-        total = log_det(first)
+        z, (first, *others) = self.map.image_and_hessians(jnp.asarray(Y))
+        total = first.log_det()
         for A in others:
-            total += log_det(A)
+            total += A.log_det()
         if self.tail is None:
             return z, total
         z, log_det_tail = self.tail.forward(z)

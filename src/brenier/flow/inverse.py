@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from brenier import linalg
 from brenier.arrays import Array
 from brenier.potential.features import AbstractMap, AbstractPotential
+from brenier.potential.hessians import AbstractHessians
 
 ARMIJO = 1e-4
 SHRINK = 0.5
@@ -189,11 +189,10 @@ def _inverted_forward(
 def _inverted_backward(max_steps: int, held: Any, cotangent: Inversion) -> tuple[Any, Array, Any]:
     """Return the derivatives in the potential's weights, in z and in the context."""
     potential, context, X = held
-    _, A = potential.gradient_and_hessian(jnp.concatenate([X, context], axis=1))
-    of_z = linalg.products(linalg.invert(A).inverse, cotangent.X.T)
+    of_z = potential.expansion(jnp.concatenate([X, context], axis=1))[2].solve(cotangent.X.T)
 
     def image(potential: AbstractPotential, context: Array) -> Array:
-        return potential.gradient_and_hessian(jnp.concatenate([X, context], axis=1))[0]
+        return potential.expansion(jnp.concatenate([X, context], axis=1))[1]
 
     of_potential, of_context = jax.vjp(image, potential, context)[1](-of_z)
     return of_potential, of_z.T, of_context
@@ -236,7 +235,7 @@ def _evaluated(
         at = jax.lax.dynamic_slice_in_dim(order, b * B, B)
         points, images = x[:, at], z[:, at]
         rows = jnp.concatenate([points.T, context[at]], axis=1)
-        value, image, A = potential.jet(rows)
+        value, image, A = potential.expansion(rows)
         gradient = image - images
         objective = value - jnp.sum(images * points, axis=0)
         parts = objective, gradient, _newton_direction(A, gradient)
@@ -275,8 +274,8 @@ def _norm(v: Array) -> Array:
     return jnp.sqrt(jnp.sum(v * v, axis=0))
 
 
-def _newton_direction(A: Array, gradient: Array) -> Array:
+def _newton_direction(A: AbstractHessians, gradient: Array) -> Array:
     """Return the Newton direction, or the steepest one where rounding leaves none (far out)."""
-    direction = -linalg.products(linalg.invert(A).inverse, gradient)
+    direction = -A.solve(gradient)
     slope = jnp.sum(direction * gradient, axis=0)
     return jnp.where((slope < 0.0) & jnp.isfinite(slope), direction, -gradient)

@@ -41,7 +41,6 @@ from brenier.potential.features import (
     AbstractMap,
     AbstractPotential,
     ConvexPotential,
-    SumPotential,
 )
 from brenier.potential.gaussian import AbstractGaussian, ConditionalGaussian, Gaussian
 from brenier.potential.head import SeparableFeatures
@@ -49,6 +48,7 @@ from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY, Bounded
 from brenier.potential.picnn import Affine, PartiallyConvexNetwork
 from brenier.potential.radial import RadialUnits
+from brenier.potential.sums import SumPotential
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
 Structure = Mapping[str, Any]
@@ -183,7 +183,7 @@ class _Parts:
         parts = self._several(structure, "members", path)
         members = tuple(self._single(part, at) for at, part in parts)
         shares = self._shelf.take(f"{path}.shares", len(members), law=NONNEGATIVE)
-        return SumPotential(members, shares)
+        return SumPotential.of(members, shares)
 
     def _single(self, structure: Structure, path: str) -> ConvexPotential:
         kind = entry(structure, "kind", str)

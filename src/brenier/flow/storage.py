@@ -28,12 +28,13 @@ from brenier.flow.preprocessing import (
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.composition import Composition
 from brenier.potential.conditional import ConditionalFeatures
-from brenier.potential.features import AbstractMap, AbstractPotential, ConvexPotential, SumPotential
+from brenier.potential.features import AbstractMap, AbstractPotential, ConvexPotential
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.potential.radial import RadialUnits
+from brenier.potential.sums import SumPotential
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
 # Which column comes first, second, ...; of the density's own columns, and of a context's.

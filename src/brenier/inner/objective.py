@@ -51,6 +51,9 @@ from brenier.linalg import (
     transposed_product,
 )
 
+# Probes that the Hessian is estimated with at least: where rows are fewer, each has several.
+PROBED_ROWS = 2048
+
 
 class Evaluation(eqx.Module):
     """J, its gradient and its Hessian at one w; J is infinite outside the domain."""
@@ -259,6 +262,12 @@ def _formed(
     # The axes are the same for all rows.
     axes = derivatives(tile).axes
     return M, LogDetTerm(H, axes, shares, omega, probes)
+
+
+def probes(n: int, omega: Float[Array, "C T B"], *, exact: bool) -> Float[Array, "q n _"]:
+    """Return the probes of the Hessian over rows in tiles: as many as these need, or exact ones."""
+    q = n if exact else min(n, -(-PROBED_ROWS // omega.size))
+    return jnp.asarray(exact_probes(n) if q == n else sign_probes(n, omega.shape[-1], q))
 
 
 def exact_probes(n: int) -> Float[np.ndarray, "n n 1"]:

@@ -167,18 +167,19 @@ class ComposedFeatures(AbstractSeparable):
         X: Float[Array, "C T B d"],
         omega: Float[Array, "C T B"],
         ridge: Float[Array, " m"],
-        probes: Float[Array, "q n _"],
+        *,
+        exact: bool = False,
     ) -> AbstractObjective:
         """Return that of the last potential's features, at the images under the earlier maps."""
         *earlier, last = self._trained()
         maps = Composition(self._earlier(earlier))
 
         def image(tile: Array) -> Array:
-            z, _ = maps.image_and_jacobians(tile)
+            z, _ = maps.image_and_hessians(tile)
             return jnp.concatenate([z.T, tile[:, self.n :]], axis=1)
 
         images = jax.lax.map(image, X.reshape(-1, *X.shape[2:])).reshape(X.shape)
-        return last.objective(images, omega, ridge, probes)
+        return last.objective(images, omega, ridge, exact=exact)
 
     def with_weights(self, w: Float[Array, " m"]) -> Composition:
         """Return the composition whose last potential has the weights w."""

@@ -22,8 +22,10 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
+from brenier.inner.objective import AbstractObjective, DenseObjective, probes
 from brenier.linalg import outer_products
 from brenier.potential.features import AbstractFeatures, AbstractTrained
+from brenier.potential.hessians import AbstractHessians, PackedHessians
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.picnn import Affine, PartiallyConvexNetwork, View
 
@@ -132,6 +134,19 @@ class ConditionalFeatures(AbstractFeatures):
             shares=gates,
         )
 
+    def objective(
+        self,
+        X: Float[Array, "C T B d"],
+        omega: Float[Array, "C T B"],
+        ridge: Float[Array, " m"],
+        *,
+        exact: bool = False,
+    ) -> AbstractObjective:
+        """Return J(mu, .) as a function of w, from the derivatives of all features."""
+        return DenseObjective.of(
+            self.derivatives, X, omega, ridge, probes(self.n, omega, exact=exact)
+        )
+
     def jet(
         self, w: Float[Array, " m"], X: Float[Array, "N d"]
     ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
@@ -145,6 +160,13 @@ class ConditionalFeatures(AbstractFeatures):
         value = value + jnp.sum(shift * X[:, : self.n].T, axis=0)
         z = z + axes.T @ (weights * along) + shift
         return value, z, A + outer_products(axes[:, :, None])[..., 0].T @ weights
+
+    def expansion(
+        self, w: Float[Array, " m"], X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], AbstractHessians]:
+        """Return value, gradient and Hessians of w . f_mu."""
+        value, z, A = self.jet(w, X)
+        return value, z, PackedHessians(A)
 
     def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
         """Return the least weight of a quadratic without gate."""

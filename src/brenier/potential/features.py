@@ -6,21 +6,20 @@ derivatives are with respect to the targets only.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from brenier.arrays import Array, FeatureDerivatives, scan_alike
-from brenier.inner.objective import AbstractObjective, DenseObjective
+from brenier.arrays import Array, FeatureDerivatives
+from brenier.inner.objective import AbstractObjective
+from brenier.potential.hessians import AbstractHessians
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 Separable = TypeVar("Separable", bound="AbstractSeparable")
-Part = TypeVar("Part", bound=Any)
 
 
 class AbstractTrained(eqx.Module):
@@ -58,10 +57,22 @@ class AbstractMap(eqx.Module):
     def potentials(self) -> "tuple[AbstractPotential, ...]":
         """The potentials whose gradients make the map, in the order they are applied."""
 
+    def image_and_hessians(
+        self, X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, "n N"], tuple[AbstractHessians, ...]]:
+        """Return z and every gradient's Jacobian: log |det dz/dx| is the sum of theirs."""
+        first, *others = self.potentials
+        _, z, hessians = first.expansion(X)
+        jacobians = [hessians]
+        for potential in others:
+            _, z, hessians = potential.expansion(jnp.concatenate([z.T, X[:, self.n :]], axis=1))
+            jacobians.append(hessians)
+        return z, tuple(jacobians)
+
     def image_and_jacobians(
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, "n N"], tuple[Float[Array, "P N"], ...]]:
-        """Return z and every gradient's packed Jacobian: log |det dz/dx| is the sum of theirs."""
+        """Return z and every gradient's Jacobian entry by entry, packed."""
         first, *others = self.potentials
         z, A = first.gradient_and_hessian(X)
         jacobians = [A]
@@ -106,7 +117,8 @@ class AbstractSeparable(eqx.Module):
         X: Float[Array, "C T B d"],
         omega: Float[Array, "C T B"],
         ridge: Float[Array, " m"],
-        probes: Float[Array, "q n _"],
+        *,
+        exact: bool = False,
     ) -> AbstractObjective:
         """Return J(mu, .) as a function of w: its value, its gradient and its Hessian.
 
@@ -118,8 +130,8 @@ class AbstractSeparable(eqx.Module):
             Their weights, summing to one; zero for padding.
         ridge : (m,)
             rho of the ridge 1/2 sum_i rho_i w_i^2.
-        probes : (q, n, B)
-            What the Hessian is estimated with (`brenier.inner.objective`).
+        exact : bool
+            Whether the Hessian is exact, or an estimate.
         """
 
     @abstractmethod
@@ -131,26 +143,12 @@ class AbstractSeparable(eqx.Module):
         return replace(self, network=network)
 
 
-class AbstractDense(AbstractSeparable):
-    """Features whose objective is made of the derivatives of all of them, row by row."""
+class AbstractFeatures(AbstractSeparable):
+    """f_mu: convex features, whose weights have lower bounds, then free ones, affine in y."""
 
     @abstractmethod
     def derivatives(self, X: Float[Array, "N d"]) -> FeatureDerivatives:
-        """Return the gradients and Hessians of all features in what the last potential maps."""
-
-    def objective(
-        self,
-        X: Float[Array, "C T B d"],
-        omega: Float[Array, "C T B"],
-        ridge: Float[Array, " m"],
-        probes: Float[Array, "q n _"],
-    ) -> AbstractObjective:
-        """Return J(mu, .) as a function of w, from dense derivatives."""
-        return DenseObjective.of(self.derivatives, X, omega, ridge, probes)
-
-
-class AbstractFeatures(AbstractDense):
-    """f_mu: convex features, whose weights have lower bounds, then free ones, affine in y."""
+        """Return the gradients and Hessians of all features."""
 
     @abstractmethod
     def value(self, X: Float[Array, "N d"]) -> Float[Array, "N m"]:
@@ -161,6 +159,12 @@ class AbstractFeatures(AbstractDense):
         self, w: Float[Array, " m"], X: Float[Array, "N d"]
     ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
         """Return value, gradient and packed Hessian of w . f_mu, by the network's scalar form."""
+
+    @abstractmethod
+    def expansion(
+        self, w: Float[Array, " m"], X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], AbstractHessians]:
+        """Return value, gradient and Hessians of w . f_mu, these in the form quickest to solve."""
 
     @abstractmethod
     def strong_convexity(self, w: Float[Array, " m"]) -> Float[Array, ""]:
@@ -196,6 +200,12 @@ class AbstractPotential(AbstractMap):
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
         """Return Phi, z = grad Phi and packed A = hess Phi."""
+
+    @abstractmethod
+    def expansion(
+        self, X: Float[Array, "N d"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], AbstractHessians]:
+        """Return Phi, z = grad Phi, and the Hessians in the form that is quickest to solve."""
 
     def gradient_and_hessian(
         self, X: Float[Array, "N d"]
@@ -235,55 +245,8 @@ class ConvexPotential(AbstractPotential):
         """Return Phi, z = grad Phi and packed A = hess Phi."""
         return self.features.jet(self.w, X)
 
-
-class SumPotential(AbstractPotential):
-    """The weighted sum of potentials, member by member.
-
-    Parameters
-    ----------
-    members : tuple of K AbstractPotential
-        With the same number of targets.
-    shares : (K,)
-        Their weights in the sum, none of them negative.
-    """
-
-    members: tuple[AbstractPotential, ...]
-    shares: Float[Array, " K"]
-
-    @property
-    def n(self) -> int:
-        """Number of targets."""
-        return self.members[0].n
-
-    @property
-    def n_constrained(self) -> int:
-        """All members' together."""
-        return sum(member.n_constrained for member in self.members)
-
-    @property
-    def strong_convexity(self) -> Float[Array, ""]:
-        """The sum of the members' bounds."""
-        return self._sum(lambda member: jnp.asarray(member.strong_convexity))
-
-    def value(self, X: Float[Array, "N d"]) -> Float[Array, " N"]:
-        """Return the sum of the members' values."""
-        return self._sum(lambda member: member.value(X))
-
-    def jet(
+    def expansion(
         self, X: Float[Array, "N d"]
-    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
-        """Return the sums of the members' values, gradients and Hessians."""
-        return self._sum(lambda member: member.jet(X))
-
-    def _sum(self, function: Callable[[AbstractPotential], Part]) -> Part:
-        """Return the weighted sum of what a function makes of the members."""
-
-        def add(total: Part, one: tuple[Array, AbstractPotential]) -> tuple[Part, None]:
-            share, member = one
-            return jax.tree.map(lambda x, y: x + share * y, total, function(member)), None
-
-        shapes = jax.eval_shape(function, self.members[0])
-        nothing = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), shapes)
-        return scan_alike(
-            add, nothing, list(zip(jnp.asarray(self.shares), self.members, strict=True))
-        )[0]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], AbstractHessians]:
+        """Return Phi, z = grad Phi, and the Hessians in the form that is quickest to solve."""
+        return self.features.expansion(self.w, X)

@@ -21,9 +21,20 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
+from brenier.inner.objective import AbstractObjective, DenseObjective, probes
 from brenier.linalg import outer_products
 from brenier.potential.features import AbstractFeatures
+from brenier.potential.hessians import (
+    AbstractHessians,
+    Coordinates,
+    LowRankHessians,
+    PackedHessians,
+)
 from brenier.potential.units import AbstractUnits
+from brenier.potential.wide import WideObjective
+
+# Columns from which Hessians are a diagonal and few terms more, not held entry by entry.
+WIDE = 20
 
 
 class SeparableFeatures(AbstractFeatures):
@@ -55,13 +66,18 @@ class SeparableFeatures(AbstractFeatures):
 
     @property
     def n_hessians(self) -> int:
-        """The network features."""
-        return self.network.width
+        """The network features, or none of many columns."""
+        return 0 if self.is_wide else self.network.width
 
     @property
     def n_features(self) -> int:
         """m: all features, the n free linear ones included."""
         return self.n_constrained + self.n
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether Hessians are of the form that is quickest for many columns."""
+        return self.axes.shape[0] >= WIDE
 
     def network_scale(self) -> Float[Array, " width"]:
         """Return 1 / c, or ones where features are not normalised."""
@@ -90,6 +106,22 @@ class SeparableFeatures(AbstractFeatures):
             shares=jnp.ones((len(axes), N), X.dtype),
         )
 
+    def objective(
+        self,
+        X: Float[Array, "C T B n"],
+        omega: Float[Array, "C T B"],
+        ridge: Float[Array, " m"],
+        *,
+        exact: bool = False,
+    ) -> AbstractObjective:
+        """Return J(mu, .) as a function of w."""
+        if not self.is_wide:
+            estimate = probes(self.n, omega, exact=exact)
+            return DenseObjective.of(self.derivatives, X, omega, ridge, estimate)
+        rows = X.reshape(-1, *X.shape[2:]), omega.reshape(-1, omega.shape[-1])
+        scale, R = self.network_scale(), jnp.asarray(self.axes)
+        return WideObjective.of(self.network, scale, R, *rows, ridge, exact=exact)
+
     def split(self, w: Float[Array, " m"]) -> tuple[Array, Array, Array]:
         """Return the weights of network features, quadratics and x."""
         d, m_plus = self.network.width, self.n_constrained
@@ -112,3 +144,21 @@ class SeparableFeatures(AbstractFeatures):
         z = z + axes.T @ (quadratic[:, None] * along) + free[:, None]
         of_axes = outer_products(axes[:, :, None])[..., 0]
         return value, z, A + (quadratic @ of_axes)[:, None]
+
+    def expansion(
+        self, w: Float[Array, " m"], X: Float[Array, "N n"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], AbstractHessians]:
+        """Return value, gradient and Hessians of w . f_mu, these in the form quickest to solve."""
+        if not self.is_wide:
+            value, z, A = self.jet(w, X)
+            return value, z, PackedHessians(A)
+        network, quadratic, free = self.split(w)
+        R, units = jnp.asarray(self.axes), self.network
+        coordinates = Coordinates.of(quadratic, R, units.directions())
+        value, z, curvature = units.expansion(
+            self.network_scale() * network, X, coordinates.basis()
+        )
+        along = R @ X.T
+        value = value + 0.5 * quadratic @ along**2 + free @ X.T
+        z = z + R.T @ (quadratic[:, None] * along) + free[:, None]
+        return value, z, LowRankHessians(coordinates, curvature)

@@ -3,7 +3,7 @@ r"""The fully input convex network u_{l-1} and its derivatives in the input.
     u_1 = s(K_1 x + b_1),   u_i = s(L_i u_{i-1} + K_i x + b_i),   L_i >= 0,
 
 with s convex and non-decreasing: every output is convex in x, whatever the weights (thesis 2.1,
-2.2; [1]_). Two ways to its derivatives:
+2.2; [1]_). Ways to its derivatives:
 
 * `jet`: value, gradient and Hessian of every output, for the convex problem in the last layer;
 * `weighted`: value, z and A of one weighted sum v . u_{l-1} only. With a_i the pre-activation of
@@ -12,6 +12,8 @@ with s convex and non-decreasing: every output is convex in x, whatever the weig
       A_ab = sum_i sum_k v_ik s''(a_ik) D_ika D_ikb,
 
   so no Hessian passes through the layers: this is what the outer gradient differentiates.
+  `expansion` leaves the sum over units undone: with w . f_mu's other terms it is what
+  `brenier.potential.hessians` factorises, and D_i is there only along r <= n directions.
 
 References
 ----------
@@ -29,7 +31,8 @@ from jaxtyping import Float
 from brenier.arrays import Array, scan_alike
 from brenier.linalg import weighted_outer_products
 from brenier.potential.activations import AbstractActivation, evaluate
-from brenier.potential.jets import Jet, activate, linear, nothing, plus_affine
+from brenier.potential.hessians import Curvature
+from brenier.potential.jets import Jet, activate, linear, nothing, plus_affine, product
 from brenier.potential.nonnegativity import AbstractNonnegativity
 from brenier.potential.units import AbstractUnits
 
@@ -104,6 +107,21 @@ class InputConvexNetwork(AbstractUnits):
             u = evaluate(self.activation, u @ L.T + X @ K.T + b)[0]
         return u
 
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return the gradient of every output."""
+
+        def layer(
+            below: tuple[Array, Array], weights: tuple[Array, Array, Array]
+        ) -> tuple[tuple[Array, Array], None]:
+            u, E = below
+            L, K, b = weights
+            s, s1, _ = evaluate(self.activation, L @ u + K @ X.T + b[:, None])
+            return (s, s1[:, None] * (product(L, E) + K[:, :, None])), None
+
+        first, *others = self._layers()
+        below, _ = layer((X.T[:0], jnp.zeros((0, self.n, len(X)), X.dtype)), first)
+        return scan_alike(layer, below, others)[0][1]
+
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every output."""
 
@@ -146,6 +164,50 @@ class InputConvexNetwork(AbstractUnits):
         curved = jnp.concatenate([v * at_first[2], *of_others[::-1]])
         D = jnp.concatenate([at_first[0], *(seen[0] for seen in at_others)])
         return value, z, weighted_outer_products(curved, D)
+
+    def directions(self) -> Float[Array, "U n"]:
+        """Return all layers' K."""
+        return jnp.concatenate([jnp.asarray(K) for K in self.K])
+
+    def through(self, M: Float[Array, "n r"]) -> "InputConvexNetwork":
+        """Return the same functions of y, x = M y."""
+        K = tuple(K @ M for K in self.K)
+        return InputConvexNetwork(K, self.b, self.L, self.activation, self.nonnegativity)
+
+    def expansion(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"], T: Float[Array, "n r"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Curvature]:
+        """Return value and gradient in x of v . u_{l-1}(x), and a term for every hidden unit.
+
+        Arrays of directions are (width, N, r): a row's stand together.
+        """
+        N = len(X)
+
+        def forward(
+            below: tuple[Array, Array], weights: tuple[Array, Array, Array]
+        ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
+            u, E = below
+            L, K, b = weights
+            s, s1, s2 = evaluate(self.activation, L @ u + K @ X.T + b[:, None])
+            D = product(L, E) + (K @ T)[:, None]
+            return (s, s1[:, :, None] * D), (D, s1, s2)
+
+        def backward(v: Array, passed: tuple[Array, Array, Array]) -> tuple[Array, tuple]:
+            L, s1, s2 = passed
+            slope = v * s1
+            return L.T @ slope, (slope, v * s2)
+
+        first, *others = self._layers()
+        below, at_first = forward((X.T[:0], jnp.zeros((0, N, T.shape[1]), X.dtype)), first)
+        (u, _), at_others = scan_alike(forward, below, others)
+        passed = [(weights[0], *seen[1:]) for weights, seen in zip(others, at_others, strict=True)]
+        of_first, of_others = scan_alike(
+            backward, jnp.broadcast_to(v[:, None], u.shape), passed[::-1]
+        )
+        slopes = jnp.concatenate([of_first * at_first[1], *(slope for slope, _ in of_others[::-1])])
+        c = jnp.concatenate([of_first * at_first[2], *(curved for _, curved in of_others[::-1])])
+        D = jnp.concatenate([at_first[0], *(seen[0] for seen in at_others)])
+        return v @ u, self.directions().T @ slopes, Curvature.of_rank_one(c, D)
 
     def _layers(self) -> Iterator[tuple[Array, Array, Array]]:
         """Return L, K and b layer by layer; the first has nothing below it: an L of no columns."""

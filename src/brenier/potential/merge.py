@@ -14,9 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from brenier.potential.features import AbstractPotential, ConvexPotential, SumPotential
+from brenier.potential.features import AbstractPotential, ConvexPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.radial import RadialUnits
+from brenier.potential.sums import SumPotential, separable
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
 
@@ -26,18 +27,20 @@ def combine(
     """Return sum_k a_k Phi_k, without the potentials whose share is zero.
 
     Of separable potentials of the same quadratic axes, those that give their units no weight are no
-    members: their other terms are added to the first one's.
+    members: their other terms are added to the first one's. Of many columns axes are made the same.
     """
-    heads = [
-        (p.features, share * np.asarray(p.w))
-        for p, share in zip(potentials, shares, strict=True)
-        if isinstance(p, ConvexPotential) and isinstance(p.features, SeparableFeatures)
-    ]
-    same_axes = all(np.array_equal(features.axes, heads[0][0].axes) for features, _ in heads)
-    if len(heads) == len(potentials) and same_axes:
-        return _of_heads(heads)
+    heads = separable(potentials)
+    if len(heads) == len(potentials):
+        scaled = [
+            (features, share * np.asarray(w))
+            for (features, w), share in zip(heads, shares, strict=True)
+        ]
+        if SumPotential.of(potentials, np.asarray(shares)).shared_axes:
+            return _of_heads(scaled)
+        if all(features.is_wide for features, _ in heads):
+            return _of_heads(_along_common_axes(scaled))
     kept = [k for k, share in enumerate(shares) if share]
-    return SumPotential(tuple(potentials[k] for k in kept), np.asarray(shares)[kept])
+    return SumPotential.of([potentials[k] for k in kept], np.asarray(shares)[kept])
 
 
 def without_idle(potential: AbstractPotential, idle: Bool[np.ndarray, " m"]) -> AbstractPotential:
@@ -63,6 +66,28 @@ def without_idle(potential: AbstractPotential, idle: Bool[np.ndarray, " m"]) -> 
     return ConvexPotential(head, np.asarray(potential.w)[~idle])
 
 
+def _along_common_axes(
+    heads: Sequence[tuple[SeparableFeatures, np.ndarray]],
+) -> list[tuple[SeparableFeatures, np.ndarray]]:
+    """Return separable features and weights with the same sum, all quadratics along its own axes.
+
+    The first has them all.
+    """
+    parts = [features.split(w) for features, w in heads]
+    total = sum(
+        (features.axes.T * quadratic) @ features.axes
+        for (features, _), (_, quadratic, _) in zip(heads, parts, strict=True)
+    )
+    weights, vectors = np.linalg.eigh(total)
+    return [
+        (
+            SeparableFeatures(features.network, vectors.T, features.normalised),
+            np.concatenate([network, weights if k == 0 else 0.0 * weights, free]),
+        )
+        for k, ((features, _), (network, _, free)) in enumerate(zip(heads, parts, strict=True))
+    ]
+
+
 def _of_heads(heads: Sequence[tuple[SeparableFeatures, np.ndarray]]) -> AbstractPotential:
     """Return the sum of w . f over separable features f with weights w.
 
@@ -75,4 +100,4 @@ def _of_heads(heads: Sequence[tuple[SeparableFeatures, np.ndarray]]) -> Abstract
         ConvexPotential(heads[k][0], np.concatenate([network[k], common if i == 0 else 0 * common]))
         for i, k in enumerate(present)
     )
-    return members[0] if len(members) == 1 else SumPotential(members, np.ones(len(members)))
+    return members[0] if len(members) == 1 else SumPotential.of(members, np.ones(len(members)))

@@ -25,6 +25,7 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 from brenier.linalg import outer_products, pairs, weighted_outer_products
+from brenier.potential.hessians import Curvature
 from brenier.potential.jets import Jet
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 from brenier.potential.units import AbstractUnits
@@ -35,14 +36,14 @@ class RadialUnits(AbstractUnits):
 
     Parameters
     ----------
-    B : (width, n, n)
-        Slopes.
-    e : (width, n)
+    B : (width, p, n)
+        Slopes; p = n where a unit is curved in all directions.
+    e : (width, p)
         Offsets; the centre of unit i is where B_i x = -e_i.
     """
 
-    B: Float[Array, "width n n"]
-    e: Float[Array, "width n"]
+    B: Float[Array, "width p n"]
+    e: Float[Array, "width p"]
 
     @property
     def n(self) -> int:
@@ -68,6 +69,10 @@ class RadialUnits(AbstractUnits):
         """Return sqrt(1 + |q|^2)."""
         return self._with_gradient(X)[0].T
 
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return B^T q / u."""
+        return self._with_gradient(X)[1]
+
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every unit."""
         u, g = self._with_gradient(X)
@@ -82,6 +87,28 @@ class RadialUnits(AbstractUnits):
         z = (v @ g.reshape(len(v), -1)).reshape(g.shape[1:])
         return v @ u, z, self._gram().T @ share - weighted_outer_products(share, g)
 
+    def directions(self) -> Float[Array, "U n"]:
+        """Return the rows of all B_i."""
+        return self.B.reshape(-1, self.n)
+
+    def through(self, M: Float[Array, "n r"]) -> "RadialUnits":
+        """Return the same functions of y, x = M y."""
+        return RadialUnits(self.B @ M, self.e)
+
+    def expansion(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"], T: Float[Array, "n r"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Curvature]:
+        """Return value and gradient of v . u(x), and its curvature along the columns of T."""
+        width, p, n = self.B.shape
+        flat, BT = self.B.reshape(width * p, n), self.B @ T
+        # Rows first, then units: products are of long matrices, and a row's numbers stand together.
+        q = (X @ flat.T).reshape(-1, width, p) + self.e
+        u = jnp.sqrt(1.0 + jnp.sum(q * q, axis=-1))
+        share = v / u
+        z = ((share[:, :, None] * q).reshape(-1, width * p) @ flat).T
+        g = jnp.einsum("jka,kar->kjr", q, BT) / u.T[:, :, None]
+        return u @ v, z, Curvature(-share.T, g, share.T, jnp.swapaxes(BT, 1, 2) @ BT)
+
     def lower_bounds(self) -> "RadialUnits":
         """Return minus infinity everywhere."""
         return jax.tree.map(lambda array: np.full(np.shape(array), -np.inf), self)
@@ -91,8 +118,8 @@ class RadialUnits(AbstractUnits):
         return [self.B / np.sqrt(self.n)]
 
     def _with_gradient(self, X: Array) -> tuple[Float[Array, "width N"], Float[Array, "width n N"]]:
-        width, n, _ = self.B.shape
-        q = (self.B.reshape(-1, n) @ X.T).reshape(width, n, -1) + self.e[:, :, None]
+        width, p, n = self.B.shape
+        q = (self.B.reshape(-1, n) @ X.T).reshape(width, p, -1) + self.e[:, :, None]
         u = jnp.sqrt(1.0 + jnp.sum(q * q, axis=1))
         return u, jnp.einsum("kra,krj->kaj", self.B, q) / u[:, None]
 

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 from brenier.potential.features import AbstractTrained
+from brenier.potential.hessians import Curvature
 from brenier.potential.jets import Jet
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
@@ -42,6 +43,10 @@ class AbstractUnits(AbstractTrained):
         """Return the functions' values."""
 
     @abstractmethod
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return the functions' gradients."""
+
+    @abstractmethod
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return value, gradient and Hessian of every function."""
 
@@ -50,6 +55,20 @@ class AbstractUnits(AbstractTrained):
         self, v: Float[Array, " width"], X: Float[Array, "N n"]
     ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Float[Array, "P N"]]:
         """Return value, gradient and packed Hessian in x of v . u(x)."""
+
+    @abstractmethod
+    def directions(self) -> Float[Array, "U n"]:
+        """Return directions that every function's Hessian lies in the span of, at all x."""
+
+    @abstractmethod
+    def through(self, M: Float[Array, "n r"]) -> "AbstractUnits":
+        """Return the same functions of y, x = M y."""
+
+    @abstractmethod
+    def expansion(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"], T: Float[Array, "n r"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Curvature]:
+        """Return value and gradient in x of v . u(x), and T^T hess(v . u) T as its terms."""
 
     @abstractmethod
     def lower_bounds(self) -> "AbstractUnits":
@@ -90,6 +109,10 @@ class ConcatenatedUnits(AbstractUnits):
         """Return every part's values."""
         return jnp.concatenate([part.value(X) for part in self.parts], axis=1)
 
+    def gradients(self, X: Float[Array, "N n"]) -> Float[Array, "width n N"]:
+        """Return every part's gradients."""
+        return jnp.concatenate([part.gradients(X) for part in self.parts])
+
     def jet(self, X: Float[Array, "N n"]) -> Jet:
         """Return every part's jet as one."""
         jets = [part.jet(X) for part in self.parts]
@@ -104,6 +127,25 @@ class ConcatenatedUnits(AbstractUnits):
             lambda *parts: reduce(operator.add, parts),
             *(part.weighted(u, X) for part, u in of_parts),
         )
+
+    def directions(self) -> Float[Array, "U n"]:
+        """Return those of all parts."""
+        return jnp.concatenate([part.directions() for part in self.parts])
+
+    def through(self, M: Float[Array, "n r"]) -> "ConcatenatedUnits":
+        """Return all parts' functions of y, x = M y."""
+        return ConcatenatedUnits(tuple(part.through(M) for part in self.parts))
+
+    def expansion(
+        self, v: Float[Array, " width"], X: Float[Array, "N n"], T: Float[Array, "n r"]
+    ) -> tuple[Float[Array, " N"], Float[Array, "n N"], Curvature]:
+        """Return the sum of the parts' values and gradients, and the terms of all."""
+        of_parts = zip(self.parts, self.split(v), strict=True)
+        values, gradients, curvatures = zip(
+            *(part.expansion(u, X, T) for part, u in of_parts), strict=True
+        )
+        sums = (reduce(operator.add, parts) for parts in (values, gradients))
+        return *sums, Curvature.of_parts(curvatures)
 
     def lower_bounds(self) -> "ConcatenatedUnits":
         """Return the parts' least values."""

@@ -28,7 +28,6 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.data.rows import Split
 from brenier.inner.solution import WarmStart
-from brenier.linalg import log_det
 from brenier.optimizers.progress import Offsets
 from brenier.potential.composition import ComposedFeatures, Composition
 from brenier.potential.features import AbstractMap, AbstractPotential, ConvexPotential
@@ -317,7 +316,7 @@ def _images(potential: AbstractPotential, tiles: Array) -> tuple[Array, Array]:
     """Return images (C, n, B) and log-determinants (C, B), tile by tile."""
 
     def image(X: Array) -> tuple[Array, Array]:
-        z, A = potential.gradient_and_hessian(X)
-        return z, log_det(A)
+        _, z, A = potential.expansion(X)
+        return z, A.log_det()
 
     return jax.lax.map(image, tiles)

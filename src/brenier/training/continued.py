@@ -20,9 +20,10 @@ from brenier.data.rows import WeightedRows
 from brenier.flow.flow import ConvexFlow
 from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.potential.conditional import ConditionalFeatures
-from brenier.potential.features import AbstractFeatures, ConvexPotential, SumPotential
+from brenier.potential.features import AbstractFeatures, ConvexPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.radial import RadialUnits
+from brenier.potential.sums import SumPotential
 from brenier.potential.units import ConcatenatedUnits
 from brenier.training.families import AbstractFamily, AbstractStart
 from brenier.training.settings import Hyperparameters, Settings

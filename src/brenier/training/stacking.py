@@ -22,7 +22,8 @@ from scipy.optimize import minimize
 from brenier.arrays import Array, padded_length
 from brenier.data.rows import Split, WeightedRows
 from brenier.linalg import full_index
-from brenier.potential.features import AbstractPotential, SumPotential
+from brenier.potential.features import AbstractPotential
+from brenier.potential.sums import SumPotential
 from brenier.program import program
 from brenier.training.settings import Settings
 from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample

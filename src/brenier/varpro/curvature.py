@@ -28,6 +28,7 @@ from jaxtyping import Float
 
 from brenier.arrays import Array, sum_over_chunks
 from brenier.potential.features import AbstractMap
+from brenier.potential.hessians import PackedHessians
 from brenier.program import program
 from brenier.varpro.parameters import decayed_weights, from_vector
 from brenier.varpro.reduced import VariableProjection, loss_of_map
@@ -87,7 +88,7 @@ def _product(
 
         def loss(image):
             z, jacobians = image
-            return loss_of_map(z, jacobians, chunk.omega)
+            return loss_of_map(z, [PackedHessians(A) for A in jacobians], chunk.omega)
 
         _, curved = jax.jvp(jax.grad(loss), (image,), (change,))
         return pull(curved)[0]

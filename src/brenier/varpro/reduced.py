@@ -34,7 +34,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from brenier.arrays import Array, sum_over_chunks
-from brenier.inner.objective import AbstractObjective, exact_probes, sign_probes
+from brenier.inner.objective import AbstractObjective
 from brenier.inner.solution import (
     AbstractInnerSolver,
     InnerSolution,
@@ -42,14 +42,12 @@ from brenier.inner.solution import (
     barrier_term,
     slack,
 )
-from brenier.linalg import log_det, packed_identity
 from brenier.potential.features import AbstractMap, AbstractSeparable
+from brenier.potential.hessians import AbstractHessians
 from brenier.program import program
 from brenier.varpro.parameters import decayed_weights, from_vector
 from brenier.varpro.sample import PaddedSample, chunk_rows
 
-# Probes that the Hessian in w is estimated with at least: where rows are fewer, each has several.
-PROBED_ROWS = 2048
 # A ridge that holds a free weight at zero, to twelve digits.
 PIN = 1e12
 
@@ -105,14 +103,10 @@ class VariableProjection(eqx.Module):
     def objective(
         self, theta: Float[Array, " p"], sample: PaddedSample, *, exact: bool = False
     ) -> AbstractObjective:
-        """Return J(mu, .), its Hessian exact or estimated from as many probes as rows need."""
+        """Return J(mu, .), its Hessian exact or an estimate."""
         tiles = sample.tiles(kept=True)
-        C, T, B, _ = tiles.X.shape
-        n = self.template.n
-        q = n if exact else min(n, -(-PROBED_ROWS // (C * T * B)))
-        probes = exact_probes(n) if q == n else sign_probes(n, B, q)
         features, ridge = self.features(theta), jnp.asarray(self.ridge)
-        return features.objective(tiles.X, tiles.omega, ridge, jnp.asarray(probes))
+        return features.objective(tiles.X, tiles.omega, ridge, exact=exact)
 
     def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return the ridge and the weight decay."""
@@ -215,7 +209,7 @@ def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -
 
     A is the map's Jacobian: of a composition, log det A is the sum of its maps'.
     """
-    return loss_of_map(*map_.image_and_jacobians(X), omega)
+    return loss_of_map(*map_.image_and_hessians(X), omega)
 
 
 @program
@@ -225,12 +219,12 @@ def loss_on(map_: AbstractMap, sample: PaddedSample) -> Float[Array, ""]:
 
 
 def loss_of_map(
-    z: Float[Array, "n N"], jacobians: Sequence[Float[Array, "P N"]], omega: Float[Array, " N"]
+    z: Float[Array, "n N"], jacobians: Sequence[AbstractHessians], omega: Float[Array, " N"]
 ) -> Float[Array, ""]:
-    """Return J from images and the maps' packed Jacobians; rows of weight zero do not count."""
+    """Return J from images and the maps' Jacobians; rows of weight zero do not count."""
     # Masked before, not after: the derivative of what is masked would be 0 x NaN.
     z = jnp.where(omega > 0, z, 0.0)
     per_row = 0.5 * jnp.sum(z * z, axis=0)
     for A in jacobians:
-        per_row -= log_det(jnp.where(omega > 0, A, packed_identity(z.shape[0])[:, None]))
+        per_row -= A.counting(omega > 0).log_det()
     return omega @ per_row

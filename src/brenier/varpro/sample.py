@@ -107,6 +107,6 @@ def tile_rows(n: int, *, kept: bool = False) -> int:
 
 
 def chunk_rows(n: int, n_hessians: int) -> int:
-    """Return how many rows' feature Hessians fit into `CHUNK_BYTES`: a multiple of 128."""
-    per_row = 8 * (n * (n + 1) // 2) * n_hessians
+    """Return how many rows and their feature Hessians fit into `CHUNK_BYTES`: a multiple of 128."""
+    per_row = 8 * max(n, (n * (n + 1) // 2) * n_hessians)
     return max(128, CHUNK_BYTES // per_row // 128 * 128)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from brenier.data.names import quoted
@@ -88,7 +89,7 @@ def _check_models(named: dict[str, Any]) -> None:
     if len(named) < 2:
         raise ValueError(f"Expected two models or more to compare; got {len(named)}.")
     for name, model in named.items():
-        if not hasattr(model, "score_samples") or isinstance(model, type):
+        if not isinstance(model, BaseEstimator):
             raise ValueError(
                 f"Expected fitted densities to compare; got {model!r:.60} as {name!r}. Read the "
                 "model in a file with brenier.load."

@@ -150,10 +150,11 @@ REASONS = {
         {3.0, 5, 0.2, 0.7},
         "the largest weights, and the shape beyond which their mean is none, of Vehtari et al.",
     ),
-    "estimators/asking.py": ({12, 4096}, "draws and Gaussians that show where a density lies"),
+    "estimators/asking.py": ({3, 12, 4096}, "draws and Gaussians that show where a density lies"),
     "estimators/conditioned.py": (
-        {4, 5, 400, 1.5},
-        "levels of the stack; what is warned of: few effective draws, values far from all draws",
+        {4, 5, 400, 1.5, 1e-12, 4096},
+        "levels of the stack; what is warned of: few effective draws, values far from all draws; "
+        "counts that a mean sums over",
     ),
     "estimators/conditioned_blocks.py": ({15}, "draws of means and quantiles"),
     "estimators/marginals.py": ({3, 4, 15}, "levels of the stack; draws of means and quantiles"),

@@ -46,6 +46,7 @@ WARNERS = {
     "found_preimages": "points have no preimage",
     "_warn_of_far": "Expected given values near those that the density was fitted to",
     "warn_of_errors": "Expected importance samples worth",
+    "_warn_of_seen": "Expected draws that the density was not fitted to",
     "_told": "Expected weights whose largest have a Pareto shape k",
     "ConvexPotentialFlow.sample": "normal points had no preimage",
 }

@@ -261,7 +261,7 @@ def test_wrong_rows_levels_and_columns(bounded):
     with pytest.raises(ValueError, match="n_samples"):
         density.sample(0)
     with pytest.raises(ValueError, match="Expected a list of columns"):
-        bounded.marginal("a")
+        bounded.marginal("nothing")
     with pytest.raises(ValueError, match="Expected a list of columns"):
         bounded.marginal([])
     with pytest.raises(ValueError, match="a list of columns of the table .* got 'z'"):

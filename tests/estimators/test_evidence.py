@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from small_fits import ends_early, small
 
+from brenier import (
+    ConditionalConvexPotentialFlow,
+    ConvexPotentialFlow,
+    TriangularConvexPotentialFlow,
+)
 from brenier.status import InputWarning
 
 pytestmark = ends_early
@@ -59,3 +64,29 @@ def test_wrong_values_are_named(posterior):
         posterior.evidence(lambda X: np.full(len(X), np.nan))
     with pytest.raises(ValueError, match="one label of groups"):
         posterior.evidence_of_draws(X, log_posterior(X), groups=[1, 2])
+
+
+def test_one_draw_has_no_error(posterior):
+    with pytest.raises(ValueError, match=r"Expected 2 n_samples or more.*got 1"):
+        posterior.evidence(log_posterior, n_samples=1)
+    with pytest.raises(ValueError, match=r"Expected 2 draws or more.*got 1"):
+        posterior.evidence_of_draws([[1.0, -2.0]], [LOG_Z])
+
+
+def test_a_funnel_by_a_density_that_was_fitted_to_it():
+    rng = np.random.default_rng(4)
+    v = rng.normal(size=3000)
+    X = np.column_stack([v, np.exp(v / 2) * rng.normal(size=3000)])
+
+    def log_funnel(X):
+        return norm.logpdf(X[:, 0]) + norm.logpdf(X[:, 1], scale=np.exp(X[:, 0] / 2)) + LOG_Z
+
+    parts = {"widths": (4,), "n_estimators": 1, "max_iter": 40, "decay": 1e-3}
+    following = ConditionalConvexPotentialFlow(context_widths=(4,), **parts)
+    leading = ConvexPotentialFlow(n_radial=0, noise=0.0, **parts)
+    density = TriangularConvexPotentialFlow(leading=leading, following=following).fit(X[:1500])
+    by_draws = density.evidence_of_draws(X[1500:], log_funnel(X[1500:]))
+    for found in (density.evidence(log_funnel, n_samples=4000), by_draws):
+        assert abs(found.log_evidence - LOG_Z) < 4 * found.standard_error
+        assert found.standard_error < 0.03
+        assert found.pareto_shape < 0.7

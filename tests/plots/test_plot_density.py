@@ -8,6 +8,7 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.path import Path
 from pictures import blank, labelled, legend, table
 
+from brenier import ConvexPotentialFlow
 from brenier.plots import plot_density
 from brenier.plots.style import COLORMAP
 
@@ -135,3 +136,17 @@ def test_points_and_outlines_stand_out_from_every_colour_of_the_image(moon):
     for pair in pairs:
         for color in COLORMAP(np.linspace(0, 1, 50)):
             assert max(contrast(one, color) for one in pair) > CONTRAST
+
+
+def test_a_count_has_stems_at_whole_numbers():
+    X = np.random.default_rng(0).poisson(3.0, size=(200, 1)).astype(float)
+    settings = {"widths": (3,), "n_radial": 0, "noise": 0.0, "max_iter": 3, "n_estimators": 1}
+    flow = ConvexPotentialFlow(discrete=[0], decay=0.1, **settings).fit(X)
+    ax = plot_density(flow, X, ax=blank())
+    (tops,) = ax.get_lines()
+    x, heights = tops.get_data()
+    np.testing.assert_array_equal(x, np.round(x))
+    np.testing.assert_allclose(heights, np.exp(flow.score_samples(x[:, None])))
+    assert tops.get_linestyle() == "None"
+    assert ax.get_ylabel() == "probability"
+    assert {"data", "probability"} == set(legend(ax))

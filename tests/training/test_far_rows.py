@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_t
+from scipy.stats import multivariate_t, norm
 from small_fits import ends_early
 
-from brenier import ConvexPotentialFlow, load
+from brenier import ConditionalConvexPotentialFlow, ConvexPotentialFlow, load
 from brenier.flow.preprocessing import whitening
 from brenier.status import InputWarning
 from brenier.training.far_rows import far_rows_nearer, lone_rows, robust_scatter
@@ -148,3 +148,28 @@ def test_rows_that_coincide_leave_a_scatter(share):
     assert np.isfinite(scatter.whitening.factor).all()
     assert (np.diag(scatter.whitening.factor) > 0).all()
     assert np.isfinite(scatter.radii).all()
+
+
+def test_given_a_context_rows_are_far_off_those_of_like_context():
+    rng = np.random.default_rng(3)
+    v, ones = 3.0 * rng.normal(size=2000), np.ones(2000)
+    Y, context = np.exp(v / 2)[:, None] * rng.normal(size=(2000, 4)), v[:, None] / 3.0
+    assert far_rows_nearer(Y, ones, "full", FAR)[1] is not None
+    assert far_rows_nearer(Y, ones, "full", FAR, context)[1] is None
+    # A row that its neighbours are not like is far, and so are tails at every context.
+    normal = rng.normal(size=(2000, 4))
+    normal[7] = 1e4
+    heavy = rng.normal(size=(2000, 4)) / np.sqrt(rng.chisquare(2, size=(2000, 1)) / 2)
+    for rows in (normal, heavy):
+        assert far_rows_nearer(rows, ones, "full", FAR, context)[1] is not None
+
+
+def test_a_scale_that_depends_on_the_context_is_the_networks():
+    rng = np.random.default_rng(7)
+    v = 3.0 * rng.normal(size=2000)
+    Y = np.exp(v / 2)[:, None] * rng.normal(size=(2000, 4))
+    settings = {"widths": (4,), "context_widths": (8,), "n_estimators": 1, "decay": 1e-3}
+    flow = ConditionalConvexPotentialFlow(**settings, max_iter=60).fit(v[:1000, None], Y[:1000])
+    assert flow.report_.n_far == 0
+    truth = norm.logpdf(Y, scale=np.exp(v / 2)[:, None]).sum(axis=1)
+    assert np.mean(truth[1000:] - flow.score_samples(v[1000:, None], Y[1000:])) < 0.3

@@ -22,6 +22,7 @@ from brenier.cli.apply import inverse, sample, transform
 from brenier.cli.clock import leave, process_began
 from brenier.cli.compare import compare
 from brenier.cli.diagnose import diagnose
+from brenier.cli.evidence import evidence
 from brenier.cli.fit import fit
 from brenier.cli.info import info
 from brenier.cli.plot import plot
@@ -43,7 +44,20 @@ app = typer.Typer(
     "is no model, 130 interrupted, 143 terminated. Compiled programs are kept in the user's cache "
     "folder, or in that named by BRENIER_CACHE; BRENIER_CACHE=off keeps none.",
 )
-for command in (fit, score, sample, transform, inverse, diagnose, compare, info, plot, reproduce):
+COMMANDS = (
+    fit,
+    score,
+    sample,
+    transform,
+    inverse,
+    diagnose,
+    compare,
+    evidence,
+    info,
+    plot,
+    reproduce,
+)
+for command in COMMANDS:
     app.command()(command)
 
 

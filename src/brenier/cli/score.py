@@ -201,7 +201,11 @@ def _zero_row(flow: Any, X: "np.ndarray", row: int) -> str:
         for name, (low, high) in _bounds(flow).items()
         if not (low < values[name] < high or math.isnan(values[name]))
     ]
-    return f"row {row + 1}: {', '.join(outside) or 'too far from the training data'}"
+    counts = [variable_names(flow)[c] for c in flow.folding_.cells.columns]
+    broken = [
+        f"{name} = {values[name]:g} is no whole number" for name in counts if values[name] % 1 > 0
+    ]
+    return f"row {row + 1}: {', '.join(outside + broken) or 'too far from the training data'}"
 
 
 def _bounds(flow: Any) -> dict[str, tuple[float, float]]:

@@ -83,6 +83,15 @@ class Cells:
         Y[:, self.columns] += rng.uniform(-0.5, 0.5, size=(len(X), self._q))
         return Y
 
+    def among(self, columns: Int[np.ndarray, " m"]) -> "Cells":
+        """Return those of some columns, by their places among these."""
+        places = np.flatnonzero(np.isin(columns, self.columns))
+        return Cells(places, len(columns), self.seed)
+
+    def only(self, columns: Int[np.ndarray, " m"]) -> "Cells":
+        """Return the same table's, only those of some columns discrete."""
+        return Cells(np.intersect1d(self.columns, columns), self.n, self.seed)
+
     def quadrature(self) -> tuple[Float[np.ndarray, "1 K n"], Float[np.ndarray, " K"]]:
         """Return points of a cell around zero, and weights that sum to one."""
         points, weights = _quadrature(self._q)

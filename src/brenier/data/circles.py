@@ -128,12 +128,15 @@ def periodic_columns(periods: Any, names: list[str]) -> dict[int, tuple[float, f
                 f"Expected periods of columns of the table ({quoted(names)}); got one of {key!r}."
                 f"{suggestion(key, names)}"
             )
+        if place in found:
+            raise ValueError(f"Expected one period of {names[place]!r}; got two. Give it once.")
         found[place] = _period(value, names[place])
     return dict(sorted(found.items()))
 
 
 def _period(value: Any, name: str) -> tuple[float, float]:
     """Return low and length of a period given as its length or its ends."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
     ends = (0.0, value) if isinstance(value, Real) else value
     is_pair = isinstance(ends, tuple | list) and len(ends) == 2
     if not is_pair or not all(isinstance(end, Real) and np.isfinite(float(end)) for end in ends):

@@ -2,7 +2,6 @@
 
 import warnings
 from abc import abstractmethod
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from brenier.data.rows import WeightedRows
 from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.estimators.abstract_density import AbstractDensity
 from brenier.estimators.asking import Asked
-from brenier.estimators.conditioned import ConditionedDensity, condition
+from brenier.estimators.conditioned import ConditionedDensity, condition, given_values
 from brenier.estimators.diagnosing import diagnosis_of_joint
 from brenier.estimators.evidence import N_EVALUATED, evidence_of_callable, evidence_of_draws
 from brenier.estimators.folded import check_cells, folding_of
@@ -176,7 +175,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         check_is_fitted(self)
         X = scored_rows(self, X, integrate_missing=integrate_missing)
         X = self.folding_.circles.fold(X)
-        return density_of_known(self, self._log_density, self._bounds, X)
+        return density_of_known(self, self._density, self._bounds, X)
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the MEAN log-density of the rows (nats).
@@ -205,7 +204,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         check_is_fitted(self)
         X = scored_rows(self, X, integrate_missing=integrate_missing)
         X = self.folding_.circles.fold(X)
-        return density_of_known(self, self._baseline_density, self._bounds, X)
+        return density_of_known(self, self._baseline, self._bounds, X)
 
     def condition(self, values=None, /, **named) -> ConditionedDensity:
         """Return the density of the other columns, given values of some.
@@ -226,19 +225,19 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
             free.
         """
         check_is_fitted(self)
-        asked = Asked.of(self, self._log_density, self._bounds)
-        return condition(asked, {**(values or {}), **named})
+        asked = Asked.of(self, self._density, self._bounds)
+        return condition(asked, given_values(values, named))
 
     def marginal(self, columns) -> MarginalDensity:
         """Return the density of some columns, the others integrated out.
 
         Parameters
         ----------
-        columns : list of str or int
+        columns : list of str or int, or one of these
             Names or positions of the columns.
         """
         check_is_fitted(self)
-        return marginal(Asked.of(self, self._log_density, self._bounds), columns)
+        return marginal(Asked.of(self, self._density, self._bounds), columns)
 
     def evidence(self, log_density, n_samples=N_EVALUATED, random_state=None) -> Evidence:
         """Return the integral of an unnormalised density, such as a marginal likelihood.
@@ -337,10 +336,9 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         high[circles.columns] = circles.low + circles.period
         return Bounds(low, high)
 
-    def _baseline_density(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
-        """Return the Gaussian's log p of checked rows."""
-        baseline = partial(gaussian_log_density, self.baseline_, self.flow_.preprocessing)
-        return self.folding_.log_density(baseline, X)
+    def _baseline(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+        """Return the Gaussian's log p of plain rows."""
+        return gaussian_log_density(self.baseline_, self.flow_.preprocessing, X)
 
     def _images(
         self, X: Float[np.ndarray, "N n"], rng: np.random.Generator

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,12 +10,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from brenier.data.bounds import Bounds
+from brenier.data.folding import Folding
 from brenier.data.names import position_of, quoted
 from brenier.data.rows import WeightedRows
 from brenier.estimators.parameters import seed_of
 from brenier.estimators.tables import column_names
 from brenier.marginal.joint import Coordinates, Joint
+from brenier.marginal.masses import LogMasses, log_masses
 from brenier.marginal.proposals import NormalMixture
+from brenier.marginal.slices import Free
 from brenier.patterns import suggestion
 from brenier.status import InputWarning
 from brenier.training.gaussian_mixture import fit_gaussian_mixture
@@ -35,34 +38,54 @@ class Asked:
     ----------
     estimator
         Fitted.
+    plain : callable
+        Its log-density of plain rows: real numbers in the place of counts, any turn of angles.
     joint : Joint
-        Its density.
+        Its density, over the cells of counts, but for those that are integrated over.
     names : list of n str
         Its columns.
     """
 
     estimator: Any
+    plain: LogDensity
     joint: Joint
     names: list[str]
 
     @staticmethod
-    def of(estimator: Any, log_density: LogDensity, bounds: Bounds) -> "Asked":
+    def of(estimator: Any, plain: LogDensity, bounds: Bounds) -> "Asked":
         """Return an estimator's density.
 
         Parameters
         ----------
         estimator
             Fitted, with a `sample`.
-        log_density : callable
-            Its density of checked rows, or another one that lies where it does.
+        plain : callable
+            Its log-density of plain rows, or another one that lies where it does.
         bounds : Bounds
             Of its columns.
         """
         seed = seed_of(estimator.random_state)
         draws = np.asarray(estimator.sample(N_DRAWS, random_state=seed), dtype=np.float64)
         coordinates = Coordinates.about(draws, *bounds)
-        joint = Joint(_silent(log_density), coordinates, coordinates.inward(draws))
-        return Asked(estimator, joint, column_names(estimator))
+        silent = _silent(plain)
+        folded = _of_whole(estimator.folding_, silent)
+        joint = Joint(folded, coordinates, coordinates.inward(draws))
+        return Asked(estimator, silent, joint, column_names(estimator))
+
+    def over(self, columns: Int[np.ndarray, " m"]) -> "Asked":
+        """Return the same density with the counts among some columns as real numbers.
+
+        Over these one can integrate: its integral is the sum over all counts.
+        """
+        folding, coordinates = self.estimator.folding_, self.joint.coordinates
+        counts = folding.cells.only(columns)
+        if not len(counts.columns):
+            return self
+        others = folding.cells.only(np.setdiff1d(np.arange(self.n), columns))
+        folded = _of_whole(Folding(folding.circles, others), self.plain)
+        draws = counts.dithered(coordinates.outward(self.joint.draws), self.generator(3))
+        own = Coordinates.about(draws, coordinates.low, coordinates.high)
+        return replace(self, joint=Joint(folded, own, own.inward(draws)))
 
     @property
     def n(self) -> int:
@@ -91,21 +114,32 @@ class Asked:
         )
 
     def rest(self, places: Int[np.ndarray, " m"]) -> Int[np.ndarray, " k"]:
-        """Return where the other columns stand, over which one can integrate.
+        """Return where the other columns stand."""
+        return np.setdiff1d(np.arange(self.n), places)
 
-        Raises
-        ------
-        ValueError
-            If there are discrete ones among them.
-        """
-        rest = np.setdiff1d(np.arange(self.n), places)
-        discrete = np.intersect1d(rest, self.estimator.folding_.cells.columns).tolist()
-        if discrete:
-            raise ValueError(
-                "Expected the values of all discrete columns, over which nothing is integrated; "
-                f"got none of {quoted([self.names[j] for j in discrete])}. Give them, or keep them."
-            )
-        return rest
+    def log_densities(
+        self, places: Int[np.ndarray, " m"], X: Float[np.ndarray, "N m"]
+    ) -> LogMasses:
+        """Return the log-densities of rows of some columns, in data units."""
+        N, inside = len(X), self.inside(places, X)
+        found = LogMasses(np.full(N, -np.inf), np.zeros(N), np.full(N, np.inf))
+        if len(places) == self.n:
+            # Nothing is integrated over, and no digit lost.
+            found.values[inside] = self.joint.log_density(X[inside][:, np.argsort(places)])
+            return found
+        rest = self.rest(places)
+        own = self.over(rest)
+        U = own.whole_rows(places, X[inside])
+        part = log_masses(Free(own.joint, rest, U), lambda: own.mixture, self.generator(2))
+        slopes = own.joint.coordinates[places].log_slopes(U[:, places])
+        found.values[inside] = part.values - slopes
+        found.errors[inside], found.sizes[inside] = part.errors, part.sizes
+        return found
+
+    def inside(self, places: Int[np.ndarray, " m"], X: Float[np.ndarray, "N m"]) -> np.ndarray:
+        """Return which rows of some columns are within all bounds, and whole where counted."""
+        counts = X[:, self.estimator.folding_.cells.among(places).columns]
+        return self.joint.coordinates[places].inside(X) & np.all(counts % 1 == 0, axis=1)
 
     def within_a_turn(
         self, places: Int[np.ndarray, " m"], X: Float[np.ndarray, "N m"]
@@ -120,6 +154,11 @@ class Asked:
         U = np.zeros((len(X), self.n))
         U[:, places] = self.joint.coordinates[places].inward(X)
         return U
+
+
+def _of_whole(folding: Folding, plain: LogDensity) -> LogDensity:
+    """Return the density of rows whose counts have lost their last digit in coordinates."""
+    return lambda X: folding.log_density(plain, folding.cells.fold(X))
 
 
 def _silent(log_density: LogDensity) -> LogDensity:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from brenier.data.names import quoted
@@ -18,7 +19,7 @@ from brenier.estimators.weights import checked_weights
 
 
 def compare(
-    models: Mapping[str, Any] | Sequence[Any],
+    models: Any,
     X: Any,
     y: Any = None,
     *,
@@ -67,6 +68,8 @@ def compare(
     >>> brenier.compare({"one": one, "other": other}, X[300:]).differences.shape
     (2, 2)
     """
+    if not isinstance(models, Mapping | Sequence) or isinstance(models, str):
+        raise ValueError(f"Expected two models or more to compare; got {models!r:.60}.")
     named = dict(models) if isinstance(models, Mapping) else dict(_numbered(models))
     _check_models(named)
     _check_kinds(named)
@@ -85,7 +88,12 @@ def _numbered(models: Sequence[Any]) -> list[tuple[str, Any]]:
 def _check_models(named: dict[str, Any]) -> None:
     if len(named) < 2:
         raise ValueError(f"Expected two models or more to compare; got {len(named)}.")
-    for model in named.values():
+    for name, model in named.items():
+        if not isinstance(model, BaseEstimator):
+            raise ValueError(
+                f"Expected fitted densities to compare; got {model!r:.60} as {name!r}. Read the "
+                "model in a file with brenier.load."
+            )
         check_is_fitted(model)
     first, *others = ((name, _columns(model)) for name, model in named.items())
     for name, columns in others:

@@ -7,10 +7,11 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
 from brenier.data.bounds import Bounds
+from brenier.data.cells import Cells
 from brenier.data.names import position_of, quoted
 from brenier.estimators.asking import Asked, places_of
 from brenier.estimators.normal import check_n_samples, generator
@@ -24,6 +25,8 @@ from brenier.status import InputWarning
 LEAST_EFFECTIVE = 400
 # Given values are far out if the nearest few draws are so much farther than those of any draw.
 NEAREST, FAR = 5, 1.5
+# Mass beyond which no counts are summed over, and counts at most.
+NOTHING, MOST_VALUES = 1e-12, 4096
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,18 @@ class ConditionedDensity:
         Returns
         -------
         (N,)
-            Minus infinity outside the bounds.
+            Minus infinity outside the bounds. Those of counts are probabilities.
         """
-        places = np.array([self._asked.names.index(name) for name in self.columns])
+        places = self._places
         rows = self._asked.within_a_turn(places, rows_of_columns(X, self.columns))
-        coordinates = self._coordinates
+        coordinates, inside = self._coordinates, self._asked.inside(places, rows)
         found = np.full(len(rows), -np.inf)
-        inside = coordinates.inside(rows)
+        if self._cells.columns.size:
+            whole = np.empty((int(inside.sum()), self._asked.n))
+            whole[:, places] = rows[inside]
+            whole[:, self._given_places] = [*self.given.values()]
+            found[inside] = self._asked.joint.log_density(whole) - self.log_density_of_given
+            return found
         U = coordinates.inward(rows[inside])
         found[inside] = self._slice.log_density(U) - coordinates.log_slopes(U)
         return found
@@ -92,12 +100,12 @@ class ConditionedDensity:
         check_n_samples(n_samples)
         rng = generator(random_state, self._asked.estimator.random_state)
         rows = self._coordinates.outward(self._slice.sample(int(n_samples), rng))
+        rows = self._cells.fold(rows)
         return as_asked(self._asked.estimator, rows, self.columns)
 
     def mean(self) -> Float[np.ndarray, " m"]:
         """Return the mean of every free column."""
-        each = range(len(self.columns))
-        return np.array([self._slice.mean(j, self._coordinates[[j]]) for j in each])
+        return np.array([self._mean(j) for j in range(len(self.columns))])
 
     def quantile(self, levels) -> Any:
         """Return quantiles of every free column.
@@ -113,12 +121,46 @@ class ConditionedDensity:
             Without the last axis where one column is free.
         """
         p = checked_levels(levels)
-        return shaped_as(p, self._coordinates.outward(self._slice.quantiles(p.reshape(-1))))
+        found = self._coordinates.outward(self._slice.quantiles(p.reshape(-1)))
+        # Rounding is monotone: the quantile of a count is that of its real number, rounded.
+        return shaped_as(p, self._cells.fold(found))
+
+    def _mean(self, j: int) -> float:
+        """Return the mean of a free column; of a count the sum over its values."""
+        plain = self._slice.mean(j, self._coordinates[[j]])
+        if j not in self._cells.columns:
+            return plain
+        ends = self._slice.quantiles(np.array([NOTHING, 1.0 - NOTHING]))
+        low, high = self._cells.fold(self._coordinates.outward(ends))[:, j]
+        if high - low > MOST_VALUES:
+            # Of a density as wide as that, rounding does not move the mean.
+            return plain
+        values = np.arange(low, high + 1.0)
+        rows = np.tile([*self.given.values(), 0.0], (len(values), 1))
+        rows[:, -1] = values
+        logs = self._asked.log_densities(np.append(self._given_places, self._places[j]), rows)
+        shares = np.exp(logs.values - np.max(logs.values))
+        return float(shares @ values / np.sum(shares))
+
+    @property
+    def _places(self) -> Int[np.ndarray, " m"]:
+        """Where the free columns stand."""
+        return self._slice.free.columns
+
+    @property
+    def _given_places(self) -> Int[np.ndarray, " k"]:
+        """Where the given columns stand."""
+        return np.array([self._asked.names.index(name) for name in self.given], dtype=int)
+
+    @property
+    def _cells(self) -> Cells:
+        """The counts among the free columns."""
+        return self._asked.estimator.folding_.cells.among(self._places)
 
     @property
     def _coordinates(self) -> Coordinates:
         """Coordinates of the free columns."""
-        return self._asked.joint.coordinates[self._slice.free.columns]
+        return self._slice.free.joint.coordinates[self._places]
 
 
 def condition(asked: Asked, values: Mapping[Any, Any]) -> ConditionedDensity:
@@ -132,11 +174,14 @@ def condition(asked: Asked, values: Mapping[Any, Any]) -> ConditionedDensity:
     values = _within_a_turn(asked, values)
     bounds = Bounds(asked.joint.coordinates.low, asked.joint.coordinates.high)
     given = checked_values(values, asked.names, bounds)
+    _check_whole(asked, given)
     places = np.array([asked.names.index(name) for name in given], dtype=int)
     numbers = np.array([*given.values()])
-    columns, U = asked.rest(places), asked.whole_rows(places, numbers[None])
-    _warn_of_far(asked, given, U[:, places])
-    found = _slice_of(asked, Free(asked.joint, columns, U))
+    columns = asked.rest(places)
+    own = asked.over(columns)
+    U = own.whole_rows(places, numbers[None])
+    _warn_of_far(own, given, U[:, places])
+    found = _slice_of(own, Free(own.joint, columns, U))
     if not np.isfinite(found.log_mass):
         raise ValueError(
             f"Expected values that the density has near by; got {_told(given)}, where it is "
@@ -144,7 +189,7 @@ def condition(asked: Asked, values: Mapping[Any, Any]) -> ConditionedDensity:
         )
     size = found.effective_size if isinstance(found, Cloud) else np.inf
     _warn_of_few(size, found.standard_error)
-    slopes = asked.joint.coordinates[places].log_slopes(U[:, places])
+    slopes = own.joint.coordinates[places].log_slopes(U[:, places])
     return ConditionedDensity(
         [asked.names[j] for j in columns],
         given,
@@ -156,6 +201,16 @@ def condition(asked: Asked, values: Mapping[Any, Any]) -> ConditionedDensity:
     )
 
 
+def _check_whole(asked: Asked, given: dict[str, float]) -> None:
+    for c in asked.estimator.folding_.cells.columns.tolist():
+        value = given.get(asked.names[c], 0.0)
+        if value % 1:
+            raise ValueError(
+                f"Expected a whole number as the value of the discrete column {asked.names[c]!r}; "
+                f"got {value:g}."
+            )
+
+
 def _within_a_turn(asked: Asked, values: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return given values, those of periodic columns within their period."""
     circles, found = asked.estimator.folding_.circles, dict(values)
@@ -164,6 +219,16 @@ def _within_a_turn(asked: Asked, values: Mapping[Any, Any]) -> dict[Any, Any]:
             if position_of(key, asked.names) == c and isinstance(value, Real):
                 found[key] = float(low + np.mod(float(value) - low, period))
     return found
+
+
+def given_values(values: Any, named: Mapping[str, Any]) -> dict[Any, Any]:
+    """Return the values in a mapping, if there is one, and those given by name."""
+    if values is not None and not isinstance(values, Mapping):
+        raise ValueError(
+            f"Expected values as a mapping of columns to numbers, such as {{'b': 0.3}}; got "
+            f"{values!r:.80}."
+        )
+    return {**(values or {}), **named}
 
 
 def checked_values(values: Mapping[Any, Any], names: list[str], bounds: Bounds) -> dict[str, float]:

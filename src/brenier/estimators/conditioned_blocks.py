@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from brenier.estimators.conditioned import checked_levels, shaped_as
 from brenier.estimators.normal import check_n_samples, generator
-from brenier.estimators.tables import column_names, rows_of_columns
+from brenier.estimators.tables import as_asked, column_names, rows_of_columns
 from brenier.marginal.joint import Coordinates, Joint
 from brenier.marginal.slices import mean_of, quantiles_of
 
@@ -109,7 +109,7 @@ class ConditionedFlow:
         names = [name for block in self.joint.blocks_ for name in block]
         order = [column_names(self.joint).index(name) for name in names[len(self.values) :]]
         bounds = self.joint._bounds
-        draws = self.sample(N_DRAWS)
+        draws = self._drawn(N_DRAWS)
         coordinates = Coordinates.about(draws, bounds.low[order], bounds.high[order])
         return Joint(self.score_samples, coordinates, coordinates.inward(draws))
 
@@ -134,8 +134,20 @@ class ConditionedFlow:
             done = end
         return total
 
-    def sample(self, n_samples=1, random_state=None) -> Float[np.ndarray, "n_samples m"]:
-        """Return rows of the other columns drawn given the values, in the order of `columns`."""
+    def sample(self, n_samples=1, random_state=None) -> Any:
+        """Return rows of the other columns drawn given the values, in the order of `columns`.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState or None
+            Seed; None takes the estimator's own.
+        """
+        rows = self._drawn(n_samples, random_state)
+        return as_asked(self.joint, rows, self.columns)
+
+    def _drawn(self, n_samples: Any, random_state: Any = None) -> Float[np.ndarray, "N m"]:
         Z = drawn_points(n_samples, len(self.columns), random_state, self.joint.random_state)
         given = np.tile(self.values, (len(Z), 1))
         return self.joint._from_normal(given, self.joint._in_order(Z))[:, len(self.values) :]

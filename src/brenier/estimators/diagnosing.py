@@ -26,6 +26,8 @@ from brenier.training.blas import ONE_THREAD
 
 # Told apart from the seeds of samples that users draw, lest rows be the draws themselves.
 OWN_SEEDS = 19
+# Rows a column that a covariance has to be more than.
+LEAST_A_COLUMN = 2
 
 
 @runtime_checkable
@@ -113,7 +115,7 @@ def diagnosis_of_joint(
             draws,
             column_names(model),
             weights=weights,
-            train=None if train is None else model._rows(train),
+            train=None if train is None else _enough(model._rows(train)),
             training=_training(model),
             classifier=classifier,
             dithered=partial(model.folding_.cells.dithered, rng=np.random.default_rng(seed)),
@@ -147,7 +149,7 @@ def diagnosis_of_conditional(
             [str(name) for name in model.target_names_],
             column_names(model),
             weights=weights,
-            train=None if train is None else _pairs(model, train),
+            train=None if train is None else _enough(_pairs(model, train)),
             training=_training(model),
             seed=seed,
         )
@@ -167,6 +169,17 @@ def _draws(model: Joint, seed: int) -> Draws:
     log_density = np.full(len(drawn), np.nan)
     log_density[found] = model._log_density(drawn[found])
     return Draws(drawn, log_density)
+
+
+def _enough(train: Float[np.ndarray, "T d"]) -> Float[np.ndarray, "T d"]:
+    """Return rows that reference densities can be fitted to; raise `ValueError` for too few."""
+    T, d = train.shape
+    if T <= LEAST_A_COLUMN * d:
+        raise ValueError(
+            f"Expected more than {LEAST_A_COLUMN * d} rows as train, {LEAST_A_COLUMN} a column, "
+            f"for densities to be fitted to; got {T}. Give more, or None for one half of the rows."
+        )
+    return train
 
 
 def _pairs(model: Conditional, train: Any) -> Float[np.ndarray, "N d"]:

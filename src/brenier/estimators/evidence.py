@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.data.chains import autocorrelation_time
+from brenier.estimators.normal import check_n_samples
 from brenier.marginal import evidence
 from brenier.marginal.evidence import Evidence
 from brenier.marginal.weights import largest_shape
@@ -15,8 +16,8 @@ from brenier.status import InputWarning
 
 # Draws from the density that say where it is highest, and the share of it that this is.
 N_DRAWS, SHARE = 1 << 15, 0.8
-# Draws at which an unnormalised density is evaluated.
-N_EVALUATED = 16384
+# Draws at which an unnormalised density is evaluated, and fewest of which there is an error.
+N_EVALUATED, LEAST = 16384, 2
 
 
 def evidence_of_callable(
@@ -42,6 +43,8 @@ def evidence_of_callable(
     random_state : int, RandomState or None
         Their seed.
     """
+    check_n_samples(n_samples)
+    _check_enough(int(n_samples), "n_samples")
     X = np.asarray(estimator.sample(n_samples, random_state=random_state), dtype=np.float64)
     logs = _checked(np.asarray(log_density(X), dtype=np.float64), len(X), "log_density(X)")
     return _told(evidence.of_proposals(logs, density(X)))
@@ -69,6 +72,7 @@ def evidence_of_draws(
     groups : (N,) or None
         Labels of chains, whose rows are in their order; None: the draws are independent.
     """
+    _check_enough(len(X), "draws")
     logs = _checked(np.asarray(log_posterior, dtype=np.float64), len(X), "log_posterior")
     if not np.all(np.isfinite(logs)):
         row = np.flatnonzero(~np.isfinite(logs))[0]
@@ -76,10 +80,30 @@ def evidence_of_draws(
             f"Expected finite numbers as log_posterior; got {logs[row]} in row {row} (rows count "
             "from 0). A draw of a posterior has a positive density there."
         )
+    _warn_of_seen(*estimator._seen(X))
     own = np.asarray(estimator.sample(N_DRAWS, random_state=None), dtype=np.float64)
     log_q, own_log_q = density(X), density(own)
     time = 1.0 if groups is None else _time(log_q - logs, groups)
     return _told(evidence.of_draws(logs, log_q, own_log_q, SHARE, time))
+
+
+def _check_enough(N: int, what: str) -> None:
+    if N < LEAST:
+        raise ValueError(
+            f"Expected {LEAST} {what} or more, or an estimate has no standard error; got {N}."
+        )
+
+
+def _warn_of_seen(n_known: int, n_seen: int) -> None:
+    """Warn of draws that the density was fitted to."""
+    if n_seen:
+        warnings.warn(
+            f"Expected draws that the density was not fitted to; got {n_seen} of {n_known} that it "
+            "was. It is too high at these, and the evidence too low: fit to one half of the draws, "
+            "and give the other.",
+            InputWarning,
+            stacklevel=4,
+        )
 
 
 def _time(log_ratios: Float[np.ndarray, " N"], groups: Any) -> float:

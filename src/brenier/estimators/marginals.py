@@ -4,21 +4,22 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from brenier.data.bounds import Bounds
-from brenier.data.names import quoted
+from brenier.data.names import position_of, quoted
 from brenier.estimators.asking import Asked, LogDensity, places_of
 from brenier.estimators.conditioned import checked_levels, shaped_as
 from brenier.estimators.normal import check_n_samples
 from brenier.estimators.tables import as_asked, checked_rows, rows_of_columns
 from brenier.marginal.cloud import LEAST_OF_ROW
 from brenier.marginal.joint import Joint
-from brenier.marginal.masses import LogMasses, log_masses
-from brenier.marginal.slices import Free, mean_of, quantiles_of
+from brenier.marginal.masses import LogMasses
+from brenier.marginal.slices import mean_of, quantiles_of
 from brenier.status import InputWarning
 
 # Draws that means and quantiles are of where quadrature is not.
@@ -65,7 +66,7 @@ class MarginalDensity:
             If asked for.
         """
         rows = self._asked.within_a_turn(self._places, rows_of_columns(X, self.columns))
-        found = _of_columns(self._asked, self._places, rows)
+        found = self._asked.log_densities(self._places, rows)
         warn_of_errors(found, stacklevel=3)
         return (found.values, found.errors) if return_error else found.values
 
@@ -130,16 +131,21 @@ class MarginalDensity:
         return replace(joint, draws=joint.coordinates.inward(draws))
 
 
-def marginal(asked: Asked, columns: Sequence[Any]) -> MarginalDensity:
-    """Return the density of some columns, given by their names or positions.
+def marginal(asked: Asked, columns: Any) -> MarginalDensity:
+    """Return the density of some columns, given by their names or positions, or of one.
 
     Raises
     ------
     ValueError
         If a column is unknown or there twice, or there is none.
     """
-    if isinstance(columns, str) or not len(columns):
-        raise ValueError(f"Expected a list of columns of {quoted(asked.names)}; got {columns!r}.")
+    given = columns
+    is_one = isinstance(columns, str | Integral) and position_of(columns, asked.names) >= 0
+    columns = [columns] if is_one else columns
+    is_list = isinstance(columns, Sequence | np.ndarray) and not isinstance(columns, str)
+    columns = [*columns] if is_list else []
+    if not columns:
+        raise ValueError(f"Expected a list of columns of {quoted(asked.names)}; got {given!r}.")
     places = places_of(columns, asked.names, "a list of")
     return MarginalDensity([asked.names[j] for j in places], asked, places)
 
@@ -159,14 +165,14 @@ def density_of_known(
     estimator
         Fitted.
     density : callable
-        Its log-density of whole rows, or another's.
+        Its log-density of plain rows, or another's.
     bounds : Bounds
         Of the columns.
     X : (N, n)
         Rows, NaN for missing cells.
     """
     if not np.isnan(X).any():
-        return density(X)
+        return estimator.folding_.log_density(density, X)
     found = log_densities_of_known(Asked.of(estimator, density, bounds), X)
     warn_of_errors(found, stacklevel=4)
     return found.values
@@ -180,28 +186,9 @@ def log_densities_of_known(asked: Asked, X: Float[np.ndarray, "N n"]) -> LogMass
     for k, pattern in enumerate(patterns):
         rows, places = np.flatnonzero(which.reshape(-1) == k), np.flatnonzero(~pattern)
         if len(places):
-            part = _of_columns(asked, places, X[np.ix_(rows, places)])
+            part = asked.log_densities(places, X[np.ix_(rows, places)])
             for whole, own in zip(found, part, strict=True):
                 whole[rows] = own
-    return found
-
-
-def _of_columns(
-    asked: Asked, places: Int[np.ndarray, " m"], X: Float[np.ndarray, "N m"]
-) -> LogMasses:
-    """Return the log-densities of rows of some columns, in data units."""
-    coordinates, N = asked.joint.coordinates[places], len(X)
-    found = LogMasses(np.full(N, -np.inf), np.zeros(N), np.full(N, np.inf))
-    inside = coordinates.inside(X)
-    if len(places) == asked.n:
-        # Nothing is integrated over, and no digit lost.
-        found.values[inside] = asked.joint.log_density(X[inside][:, np.argsort(places)])
-        return found
-    U = asked.whole_rows(places, X[inside])
-    free = Free(asked.joint, asked.rest(places), U)
-    part = log_masses(free, lambda: asked.mixture, asked.generator(2))
-    found.values[inside] = part.values - coordinates.log_slopes(U[:, places])
-    found.errors[inside], found.sizes[inside] = part.errors, part.sizes
     return found
 
 

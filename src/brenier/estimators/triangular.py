@@ -26,7 +26,12 @@ from brenier.data.names import default_names, quoted
 from brenier.diagnostics.diagnosis import Diagnosis
 from brenier.estimators.asking import Asked
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
-from brenier.estimators.conditioned import ConditionedDensity, checked_values, condition
+from brenier.estimators.conditioned import (
+    ConditionedDensity,
+    checked_values,
+    condition,
+    given_values,
+)
 from brenier.estimators.conditioned_blocks import ConditionedFlow, drawn_points, frame_of_rows
 from brenier.estimators.diagnosing import diagnosis_of_joint
 from brenier.estimators.evidence import N_EVALUATED, evidence_of_callable, evidence_of_draws
@@ -311,7 +316,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
             free.
         """
         check_is_fitted(self)
-        given = {**(values or {}), **named}
+        given = given_values(values, named)
         names = column_names(self)
         numbers = checked_values(given, names, self._bounds)
         for k in range(1, len(self.blocks_)):
@@ -325,7 +330,7 @@ class TriangularConvexPotentialFlow(TransformerMixin, DensityMixin, BaseEstimato
 
         Parameters
         ----------
-        columns : list of str or int
+        columns : list of str or int, or one of these
             Names or positions of the columns.
         """
         check_is_fitted(self)

@@ -21,6 +21,7 @@ from brenier.plots.flow import (
     FittedFlow,
     FittedMixture,
     checked_rows,
+    counts_of,
     log_density,
     names_of,
     pieces_of,
@@ -58,7 +59,7 @@ def plot_density(
     """Draw the density of a flow of one or two columns.
 
     Two columns: the density as an image, with the outlines of its highest-density regions (HDRs).
-    One: the density as a curve over a histogram of the data.
+    One: the density as a curve over a histogram of the data; of a count probabilities as stems.
 
     Parameters
     ----------
@@ -102,11 +103,13 @@ def plot_density(
     log_p = log_density(flow, drawn)
     thresholds = np.quantile(log_p, [1 - mass for mass in masses])
     low, high = _window(drawn[log_p >= thresholds.min()], rows)
-    axes_grid = [np.linspace(low[k], high[k], n_grid) for k in shown]
+    counts = counts_of(flow)
+    axes_grid = [_grid(low[k], high[k], n_grid, is_count=k in counts) for k in shown]
     ax = new_axes() if ax is None else ax
     ax.set_xlabel(as_label(names[shown[0]]))
     if len(names) == 1:
-        _draw_curve(flow, rows, axes_grid[0], ax)
+        draw = _draw_stems if counts else _draw_curve
+        draw(flow, rows, axes_grid[0], ax)
     else:
         ax.set_ylabel(as_label(names[shown[1]]))
         outlines = dict(zip(masses, thresholds, strict=True))
@@ -131,6 +134,25 @@ def _window(
     both = inner if rows is None else np.concatenate([inner, rows])
     low, high = both.min(axis=0), both.max(axis=0)
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+
+def _grid(low: float, high: float, n: int, *, is_count: bool) -> Float[np.ndarray, " M"]:
+    """Return points of an axis; of a count, whose values alone have a density, the whole ones."""
+    return np.arange(np.ceil(low), np.floor(high) + 1.0) if is_count else np.linspace(low, high, n)
+
+
+def _draw_stems(
+    flow: FittedFlow, rows: np.ndarray | None, x: Float[np.ndarray, " M"], ax: Axes
+) -> None:
+    """Draw the probabilities of whole numbers, over the shares of those in the data."""
+    if rows is not None:
+        edges = [*(x - 0.5), x[-1] + 0.5]
+        ax.hist(rows[:, 0], bins=edges, density=True, color="0.6", alpha=0.6, label="data")
+    heights = np.exp(log_density(flow, x[:, None]))
+    ax.vlines(x, 0.0, heights, color=BLUE)
+    ax.plot(x, heights, "o", color=BLUE, ms=4, label="probability")
+    ax.set(ylabel="probability", ylim=(0, None))
+    ax.legend(frameon=False)
 
 
 def _draw_curve(

@@ -57,6 +57,12 @@ def names_of(flow: FittedFlow) -> list[str]:
     return [str(name) for name in getattr(flow, "feature_names_in_", [f"x{i}" for i in range(n)])]
 
 
+def counts_of(flow: FittedFlow) -> list[int]:
+    """Return where the discrete columns of a flow stand; those of most have none."""
+    folding = getattr(flow, "folding_", None)
+    return [] if folding is None else folding.cells.columns.tolist()
+
+
 def positions(
     names: list[str], columns: Sequence[str | int] | None, *, counts: Sequence[int]
 ) -> list[int]:

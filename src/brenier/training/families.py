@@ -129,13 +129,14 @@ def _preprocessing(
     weights: Float[np.ndarray, " N"],
     bounds: Bounds,
     settings: Settings,
+    context: Float[np.ndarray, "N q"] | None = None,
 ) -> Preprocessing:
-    """Return bounds and whitening of a density's own columns."""
+    """Return bounds and whitening of a density's own columns, given a standardised context."""
     column_bounds = ColumnBounds(*bounds)
     bounded = column_bounds.columns(Y)
     N, n = bounded.shape
     how = "standardize" if settings.whiten == "full" and N <= n else settings.whiten
-    nearer = far_rows_nearer(bounded, weights, how, settings.distances)
+    nearer = far_rows_nearer(bounded, weights, how, settings.distances, context)
     return Preprocessing(column_bounds, *nearer)
 
 
@@ -305,8 +306,9 @@ class ConditionalFamily(AbstractFamily):
         order = everything[everything < self.n]
         context_order = everything[everything >= self.n] - self.n
         Y, C = rows.X[:, order], rows.X[:, self.n + context_order]
-        targets = _preprocessing(Y, rows.weights, _ordered(bounds, order), settings)
         scaling = ContextScaling.of(C, rows.weights, is_constant(C), settings.bending)
+        context = np.asarray(scaling.forward(C))
+        targets = _preprocessing(Y, rows.weights, _ordered(bounds, order), settings, context)
         inner = ConditionalPreprocessing(targets, scaling)
         return OrderedPreprocessing(inner, order, context_order)
 

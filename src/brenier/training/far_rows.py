@@ -14,6 +14,10 @@ backwards (`brenier.flow.tail`): tails that fall like a power become a normal's.
 scale of the scatter with it, are those under which the rows are likeliest if u is normal. Every row
 keeps its weight.
 
+Given a context, a scale that depends on it makes many rows far that no row of like context is
+nearer than: such a row is measured by its neighbours', and the scale left to the network. The map
+would make shells of what is a normal at every context.
+
 References
 ----------
 .. [1] J. T. Kent, D. E. Tyler, "Redescending M-estimates of multivariate location and scatter",
@@ -26,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import minimize
+from scipy.spatial import KDTree
 from scipy.special import chdtri
 
 from brenier.arrays import standardise
@@ -70,12 +75,15 @@ class Distances(NamedTuple):
         Rows that make a share.
     alone : float
         Robust standard deviations from which on one row is enough.
+    neighbours : int
+        Rows of like context that a density given a context measures a far row by.
     """
 
     far: float
     shares: tuple[float, float]
     least: int
     alone: float
+    neighbours: int
 
     def asks_for_more(
         self, radii: Float[np.ndarray, " N"], weights: Float[np.ndarray, " N"]
@@ -89,7 +97,11 @@ class Distances(NamedTuple):
 
 
 def far_rows_nearer(
-    Y: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], how: str, distances: Distances
+    Y: Float[np.ndarray, "N n"],
+    weights: Float[np.ndarray, " N"],
+    how: str,
+    distances: Distances,
+    context: Float[np.ndarray, "N q"] | None = None,
 ) -> tuple[Whitening, Tail | None]:
     """Return the whitening of weighted rows, and what brings far ones nearer if there are any.
 
@@ -103,6 +115,8 @@ def far_rows_nearer(
         Which covariance is removed.
     distances : Distances
         Which rows are far, and when they are brought nearer.
+    context : (N, q), optional
+        Of a density given it, standardised: rows are then far off those of like context.
     """
     plain = whitening(Y, weights, how)
     if how == "none" or len(Y) <= LEAST_ROWS * Y.shape[1]:
@@ -110,10 +124,26 @@ def far_rows_nearer(
     scatter = robust_scatter(Y, weights, how)
     if not distances.asks_for_more(scatter.radii, weights):
         return plain, None
+    if context is not None:
+        radii = _among_neighbours(scatter.radii, context, distances)
+        if not distances.asks_for_more(radii, weights):
+            return plain, None
     rows = scatter.whitening.forward(Y[:MOST_ROWS])
     h, scale = _heaviness(np.linalg.norm(rows, axis=1), weights[:MOST_ROWS], Y.shape[1])
     own = scatter.whitening
     return Whitening(own.mean, own.scale, own.factor * scale), Tail(np.asarray(h))
+
+
+def _among_neighbours(
+    radii: Float[np.ndarray, " N"], context: Float[np.ndarray, "N q"], distances: Distances
+) -> Float[np.ndarray, " N"]:
+    """Return distances, those of far rows in units of what rows of like context have."""
+    far, found = np.flatnonzero(radii > distances.far), radii.copy()
+    k = min(distances.neighbours, len(radii))
+    _, near = KDTree(context).query(context[far], k)
+    usual = np.median(radii[near.reshape(len(far), k)], axis=1)
+    found[far] *= np.median(radii) / np.maximum(usual, np.median(radii))
+    return found
 
 
 def lone_rows(

@@ -157,6 +157,9 @@ class Settings:
         "robust standard deviations of a row from which on one is enough, whatever the share",
         "Far rows",
     )
+    far_neighbours: int = _number(
+        32, "rows of like context that a far row of a density given one is measured by", "Far rows"
+    )
     far_value: float = _number(
         6.0,
         "robust standard deviations beyond which a value of a context bends its column",
@@ -411,7 +414,13 @@ class Settings:
     @property
     def distances(self) -> Distances:
         """Which rows are far, and when they are brought nearer."""
-        return Distances(self.far_distance, self.far_shares, self.least_far, self.far_alone)
+        return Distances(
+            self.far_distance,
+            self.far_shares,
+            self.least_far,
+            self.far_alone,
+            self.far_neighbours,
+        )
 
     def are_enough(self, n_rows: float, n_columns: int) -> bool:
         """Whether so many independent rows allow for more than a Gaussian."""

@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import logsumexp, softmax
 
-from brenier.arrays import padded_length, scan_alike, sum_over_chunks
+from brenier.arrays import log_sums, padded_length, scan_alike, sum_over_chunks
 
 
 def test_padded_lengths_are_few_and_near():
@@ -42,3 +43,11 @@ def test_scan_alike_is_one_after_the_other(sizes):
     assert float(last) == pytest.approx(1.0 + sum(k * A.sum() for A, k in each))
     for found, (A, _) in zip(returned, each, strict=True):
         np.testing.assert_allclose(found, A.T)
+
+
+def test_log_sums_are_those_of_large_and_small_terms():
+    terms = np.random.default_rng(0).normal(size=(5, 3)) + [[0.0], [1e3], [-1e3], [1e300], [0.0]]
+    terms[4, :2] = -np.inf
+    found, shares = log_sums(terms)
+    np.testing.assert_allclose(found, logsumexp(terms, axis=1), rtol=1e-14)
+    np.testing.assert_allclose(shares, softmax(terms, axis=1), rtol=1e-12)

@@ -30,6 +30,8 @@ MOST_BYTES = 700_000
 MOST_BYTES_OF_EXAMPLE, N_EXAMPLES = 60_000, 10
 # Settings with which an example takes seconds.
 FEWER = {"widths": (3,), "max_iter": 2, "n_estimators": 1, "decay": 1e-2}
+# With these besides, joint densities.
+FEWER_JOINT = FEWER | {"n_radial": 0, "noise": 0.0}
 # The attribute by which an element fetches something when a page is read.
 FETCHES = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
 # Which row of the page "When a fit goes wrong" is about the warnings of a function.
@@ -240,9 +242,16 @@ def test_the_gallery_is_ten_examples_with_pictures(gallery):
 
 def shorter(code):
     """Return an example with few rows and iterations: its lines are the same."""
-    code = re.sub(r"\bwidths=\([^)]*\), ", "", code)
-    fewer = "".join(f"{name}={value!r}, " for name, value in FEWER.items())
-    return re.sub(r"(\bCon\w+)\(", rf"\1({fewer}", re.sub(r"\b\d+_000\b", "150", code))
+    code = re.sub(r"\bwidths=\([^)]*\), |\bn_radial=0\b", "", code)
+    return re.sub(r"\bCon\w+\(", fewer, re.sub(r"\b(\d+_000|[35]00)\b", "150", code))
+
+
+def fewer(opened):
+    """Return the beginning of an estimator's call with the settings that make its fit quick."""
+    name = opened.group()
+    is_joint = name in ("ConvexPotentialFlow(", "ConvexPotentialMixture(")
+    settings = FEWER_JOINT if is_joint else FEWER
+    return name + "".join(f"{key}={value!r}, " for key, value in settings.items())
 
 
 @pytest.mark.filterwarnings("ignore:The fit ended:sklearn.exceptions.ConvergenceWarning")

@@ -20,6 +20,7 @@ from brenier.training.fit import Model
 pytestmark = ends_early
 # More than few, of which no kind but the single map is tried.
 N = 500
+FEW = 200
 SMALL = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2}
 
 
@@ -93,7 +94,7 @@ def test_one_row_to_choose_by_says_nothing():
 
 
 def test_few_rows_may_be_a_mixture():
-    density = fit_auto(in_pieces()[:200], **SMALL)
+    density = fit_auto(in_pieces()[:FEW], **SMALL)
     assert type(density) is ConvexPotentialMixture
     assert density.report_.choice.startswith("Taken: the mixture, the mixture above one map by")
 
@@ -109,7 +110,7 @@ def test_rows_of_a_chain_count_as_blocks():
 
 
 def test_few_rows_and_none_held_out_have_one_map():
-    for rows, changes in ((thin()[:200], {}), (thin(), {"validation_fraction": 0.0})):
+    for rows, changes in ((thin()[:FEW], {}), (thin(), {"validation_fraction": 0.0})):
         density = ConvexPotentialFlow(n_maps="auto", **SMALL | changes).fit(rows)
         assert density.report_.n_maps == 1
         assert density.report_.choice == "Taken: one map, as nothing else was tried."
@@ -123,7 +124,7 @@ def test_no_time_leaves_one_map():
 
 
 def test_file(taken, tmp_path):
-    chosen = ConvexPotentialFlow(n_maps="auto", **SMALL).fit(thin()[:200])
+    chosen = ConvexPotentialFlow(n_maps="auto", **SMALL).fit(thin()[:FEW])
     for density in (*taken.values(), chosen):
         density.save(tmp_path / "m.brenier")
         loaded = load(tmp_path / "m.brenier")
@@ -148,8 +149,9 @@ def test_potentials_are_those_of_a_single_map():
 
 
 def test_command_line_says_what_was_taken(tmp_path):
+    # Of few rows, which are as quick as can be.
     data = tmp_path / "x.csv"
-    pd.DataFrame(in_pieces(), columns=["a", "b"]).to_csv(data, index=False)
+    pd.DataFrame(in_pieces()[:FEW], columns=["a", "b"]).to_csv(data, index=False)
     options = (
         "-o",
         tmp_path / "x.brenier",
@@ -165,6 +167,6 @@ def test_command_line_says_what_was_taken(tmp_path):
         0.01,
     )
     told = done("fit", data, "--kind", "auto", *options).stdout
-    assert "Taken: the mixture, two maps above one map by" in " ".join(told.split())
-    done("fit", data, "--n-maps", "auto", *options, "--max-iter", 2)
+    assert "Taken: the mixture, the mixture above one map by" in " ".join(told.split())
+    done("fit", data, "--n-maps", "auto", *options)
     assert load(tmp_path / "x.brenier").n_maps == "auto"

@@ -25,8 +25,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
 
+from brenier.arrays import log_sums
 from brenier.flow.gaussians import Gaussians, blocks
 
 # How deep the density must dip between two pieces, of the lower peak, ...
@@ -110,8 +110,8 @@ def _places(
     log_density, known = np.empty(len(Y)), np.empty(len(Y))
     for part in blocks(len(Y), len(gaussians)):
         terms = gaussians.log_density(Y[part]) + np.log(weights)
-        log_density[part] = logsumexp(terms, axis=1)
-        known[part] = np.exp(terms - log_density[part, None]) @ n_rows
+        log_density[part], shares = log_sums(terms)
+        known[part] = shares @ n_rows
     return Places(log_density, known)
 
 

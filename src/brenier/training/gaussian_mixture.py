@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logsumexp
 
+from brenier.arrays import log_sums
 from brenier.data.rows import WeightedRows
 from brenier.flow.gaussians import Gaussians, blocks
 from brenier.training.settings import Settings
@@ -60,12 +60,12 @@ def fit_gaussian_mixture(
     mixture, before = _maximised(rows, responsibilities, settings), -np.inf
     for _ in range(settings.mixture_iterations):
         terms = mixture.gaussians.log_density(rows.X) + np.log(mixture.weights)
-        log_density = np.asarray(logsumexp(terms, axis=1, keepdims=True))
-        reached = float(omega @ log_density[:, 0])
+        log_density, responsibilities = log_sums(terms)
+        reached = float(omega @ log_density)
         if reached - before < settings.mixture_tol:
             break
         before = reached
-        mixture = _maximised(rows, np.exp(terms - log_density), settings)
+        mixture = _maximised(rows, responsibilities, settings)
     return mixture
 
 

@@ -36,15 +36,16 @@ def pool_weights(
     """
     M, C = log_densities.shape
     omega = weights / np.sum(weights)
+    # Relative to the highest of every row, which changes no share.
+    relative = np.exp(log_densities - log_densities.max(axis=1, keepdims=True))
     a, before = np.full(C, 1.0 / C), -np.inf
     for _ in range(MOST_STEPS):
-        terms = log_densities + np.log(a)
-        log_density = np.asarray(logsumexp(terms, axis=1))
-        reached = float(omega @ log_density + np.mean(np.log(a)) / M)
+        density = relative @ a
+        reached = float(omega @ np.log(density) + np.mean(np.log(a)) / M)
         if reached - before < TOLERANCE:
             break
         before = reached
-        shares = omega @ np.exp(terms - log_density[:, None])
+        shares = a * ((omega / density) @ relative)
         a = (shares + 1.0 / (M * C)) / (1.0 + 1.0 / M)
     return a
 

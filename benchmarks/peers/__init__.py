@@ -134,6 +134,23 @@ PEERS = {
     ),
 }
 
+# Densities of tables with few rows a column, beside the others.
+WIDE = {
+    "shrunk": Peer(
+        "classical",
+        "shrunk",
+        (),
+        "One Gaussian, the covariance of standardised rows shrunk by scikit-learn's `LedoitWolf`.",
+    ),
+    "factors": Peer(
+        "classical",
+        "factors",
+        (),
+        "scikit-learn's `FactorAnalysis` of standardised rows; the number of factors by validation "
+        "from 1, 2, 4, 8, 16, 32, 64, as long as there are more columns.",
+    ),
+}
+
 # Densities of a target given features.
 REGRESSORS = {
     "brenier": Peer(

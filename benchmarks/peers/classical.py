@@ -4,6 +4,9 @@ import warnings
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.stats import multivariate_normal
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import FactorAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
@@ -18,12 +21,14 @@ from benchmarks.peers.protocol import (
     in_data_units,
     whitened,
 )
+from benchmarks.whitening import Whitening
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40)
 # Rungs without improvement after which the ladder ends.
 PATIENCE = 3
 BANDWIDTHS = (0.01, 2.0)
 FOLDS = 5
+FACTORS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def gaussian(rows: Split, seed: int, clock: Clock) -> Fitted:
@@ -34,6 +39,35 @@ def gaussian(rows: Split, seed: int, clock: Clock) -> Fitted:
     rng, n = np.random.default_rng(seed), train.shape[1]
     draw = drawn_in_data_units(lambda N: rng.normal(size=(N, n)), whiten)
     return Fitted(log_density, draw, clock(), {})
+
+
+def shrunk(rows: Split, seed: int, clock: Clock) -> Fitted:
+    """Fit one Gaussian with a shrunk covariance; nothing but its draws is random."""
+    scale, (train, _, _) = _standardised(rows)
+    fitted = LedoitWolf().fit(train)
+    model = multivariate_normal(fitted.location_, fitted.covariance_)
+    log_density = in_data_units(model.logpdf, scale)
+    draw = drawn_in_data_units(lambda N: model.rvs(N, random_state=seed), scale)
+    return Fitted(log_density, draw, clock(), {"shrinkage": float(fitted.shrinkage_)})
+
+
+def factors(rows: Split, seed: int, clock: Clock) -> Fitted:
+    """Fit Gaussians of a few factors and noise; the validation rows choose how many."""
+    scale, (train, valid, _) = _standardised(rows)
+    numbers = [k for k in FACTORS if k < train.shape[1]]
+    models = [FactorAnalysis(k, random_state=seed).fit(train) for k in numbers]
+    best = max(models, key=lambda model: model.score(valid))
+    model = multivariate_normal(best.mean_, best.get_covariance())
+    log_density = in_data_units(model.logpdf, scale)
+    draw = drawn_in_data_units(lambda N: model.rvs(N, random_state=seed), scale)
+    return Fitted(log_density, draw, clock(), {"factors": best.n_components})
+
+
+def _standardised(rows: Split) -> tuple[Whitening, Split]:
+    """Return the map that standardises columns by the training rows, and all rows through it."""
+    mean, sd = rows.train.mean(axis=0), rows.train.std(axis=0)
+    scale = Whitening(mean, np.diag(sd))
+    return scale, Split(*map(scale, rows))
 
 
 def mixture(rows: Split, seed: int, clock: Clock) -> Fitted:

@@ -1,0 +1,61 @@
+"""CP-Flow's estimators: right on average over many probes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from benchmarks.cpflow import (
+    STEEP,
+    Weights,
+    bent,
+    exact_log_det,
+    hessian_product,
+    lanczos_log_det,
+    surrogate,
+)
+
+PROBES, N = 4000, 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def at_one_row(float64):
+    rng = np.random.default_rng(0)
+    weights = Weights.at_random(bent(200, N, rng), rng, STEEP)
+    return weights, jnp.tile(jnp.asarray(bent(1, N, rng)), (PROBES, 1))
+
+
+def test_products_are_those_of_the_hessian(at_one_row):
+    weights, rows = at_one_row
+    A = jax.vmap(lambda v: hessian_product(weights, rows[0], v))(jnp.eye(N))
+    np.testing.assert_allclose(A, A.T, atol=1e-12)
+    log_det = jnp.linalg.slogdet(A)[1]
+    assert exact_log_det(weights, rows[:1])[0] == pytest.approx(float(log_det), rel=1e-12)
+
+
+def test_lanczos_is_the_log_determinant_on_average(at_one_row):
+    weights, rows = at_one_row
+    found = np.asarray(lanczos_log_det(weights, rows, jax.random.key(0), N))
+    error = found.std() / np.sqrt(PROBES)
+    assert error > 0
+    assert abs(found.mean() - exact_log_det(weights, rows[:1])[0]) < 4 * error
+
+
+def test_the_surrogate_has_the_gradient_on_average(at_one_row):
+    weights, rows = at_one_row
+    found = jax.grad(surrogate)(weights, rows, jax.random.key(0))
+    true = jax.grad(lambda weights: exact_log_det(weights, rows[:1])[0])(weights)
+    assert distance(found, true) < 0.02 * distance(true, jax.tree.map(jnp.zeros_like, true))
+    one = jax.grad(surrogate)(weights, rows[:1], jax.random.key(0))
+    assert distance(one, true) > 3 * distance(found, true)
+
+
+def distance(a, b):
+    """Return the Euclidean distance of two trees."""
+    parts = jax.tree.map(lambda x, y: np.sum((np.asarray(x) - np.asarray(y)) ** 2), a, b)
+    return np.sqrt(sum(jax.tree.leaves(parts)))

@@ -12,7 +12,7 @@ from brenier.estimators.files import names_in
 from brenier.estimators.parameters import AUTO, settings_of
 from brenier.estimators.tables import column_names
 from brenier.training.continued import Continued, potentials_of
-from brenier.training.families import AbstractFamily
+from brenier.training.families import AbstractFamily, ConditionalFamily, JointFamily
 from brenier.training.settings import Settings
 
 # Settings that decide what a model's weights are.
@@ -20,7 +20,11 @@ SAME = ("widths", "context_widths", "n_gates", "whiten", "algorithm")
 
 
 def begun(
-    estimator: Any, start: Any, family: AbstractFamily, settings: Settings, names: list[str]
+    estimator: Any,
+    start: Any,
+    family: JointFamily | ConditionalFamily,
+    settings: Settings,
+    names: list[str],
 ) -> tuple[AbstractFamily, Settings]:
     """Return the family and the settings of a fit that begins at a model, if one is given.
 

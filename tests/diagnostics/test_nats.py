@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from normal_model import bent, normal
+from scipy import stats
 
-from brenier.diagnostics.nats import nats_missing
+from brenier.diagnostics.nats import nats_missing, standard_error
 
 N = 500
 CENTRED = normal(N, 2) - normal(N, 2).mean(axis=0)
@@ -49,3 +50,14 @@ def test_the_same_seed_gives_the_same_numbers():
 
 def test_so_few_rows_as_twenty_have_a_number():
     assert np.isfinite(missing(normal(20, 3)).value)
+
+
+def test_skewed_gains_have_a_larger_error_and_equal_ones_none():
+    skewed = np.random.default_rng(0).exponential(size=400)
+    even = np.concatenate([skewed, -skewed])[::2]
+    naive = skewed.std(ddof=1) / 20
+    # Two of the errors are the end of Johnson's interval on the tail's side, to first order.
+    longer = 2 * naive * (1 + stats.skew(skewed) * (1 + 2 * 4) / (6 * 20 * 2))
+    assert 2 * standard_error(skewed) == pytest.approx(longer, rel=0.01)
+    assert standard_error(even) < 1.05 * even.std(ddof=1) / np.sqrt(len(even))
+    assert standard_error(np.full(10, 0.25)) == 0

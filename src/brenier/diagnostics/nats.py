@@ -27,7 +27,6 @@ References
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from brenier.diagnostics.diagnosis import NatsMissing
 from brenier.diagnostics.near_normal import standard_normal
@@ -65,7 +64,7 @@ def nats_missing(
         on_its_own = fitted(Z[some], W[some]) - standard_normal(Z[some])
         optimism.append(on_its_own.mean() - gains[-1].mean())
     gain = np.concatenate(gains)
-    of_rows, of_fit = _standard_error(gain), 0.5 * np.mean(optimism)
+    of_rows, of_fit = standard_error(gain), 0.5 * np.mean(optimism)
     return NatsMissing(
         float(gain.mean()),
         float(np.hypot(of_rows, of_fit)),
@@ -74,9 +73,10 @@ def nats_missing(
     )
 
 
-def _standard_error(gain: Float[np.ndarray, " N"]) -> float:
+def standard_error(gain: Float[np.ndarray, " N"]) -> float:
     """Return that of a mean, half of the longer side of an interval of two standard errors."""
     z, root = 2.0, np.sqrt(len(gain))
-    skewness = abs(float(stats.skew(gain)))
-    longer = 1.0 + skewness * (1.0 + 2.0 * z**2) / (6.0 * root * z)
-    return float(gain.std(ddof=1)) / root * longer
+    deviation = float(gain.std(ddof=1))
+    standardised = (gain - gain.mean()) / max(deviation, np.finfo(float).tiny)
+    skewness = abs(float(np.mean(standardised**3)))
+    return deviation / root * (1.0 + skewness * (1.0 + 2.0 * z**2) / (6.0 * root * z))

@@ -6,6 +6,7 @@ in all weights; a Newton step is the objective in w, with its Hessian as a fit h
 """
 
 import argparse
+import time
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -16,6 +17,7 @@ from benchmarks import report
 from benchmarks.clock import interleaved
 from benchmarks.problems import Problem, chord_step, formed, newton_step
 from benchmarks.report import Figure
+from brenier import ConvexPotentialFlow
 from brenier.flow.inverse import invert
 from brenier.program import program
 
@@ -24,6 +26,8 @@ COLUMNS = (64, 128, 256, 784)
 # Milliseconds at so many columns that are to be reached.
 TARGETS = {64: 400.0, 784: 800.0}
 NEWTON_TARGET, EXPONENT_TARGET = 400.0, 0.4
+# Seconds of a default fit that are to be reached.
+FITS = {26: 45.0, 40: 60.0, 64: 120.0}
 # Of the round trip.
 N_POINTS, FURTHEST = 1000, 1e-7
 
@@ -79,7 +83,24 @@ def round_trip(n: int = 64) -> Iterator[Figure]:
     yield Figure(f"round trip of {N_POINTS} points, n = {n}: not converged", missed, 0.0)
 
 
-PARTS: dict[str, report.Part] = {"times": times, "round-trip": round_trip}
+def fits() -> Iterator[Figure]:
+    """Yield the seconds of default fits whose programs are compiled, and what they gain."""
+    for n, target in FITS.items():
+        rows = bent_rows(n)
+        ConvexPotentialFlow(max_iter=2).fit(rows)
+        begun = time.perf_counter()
+        flow = ConvexPotentialFlow().fit(rows)
+        seconds = time.perf_counter() - begun
+        yield Figure(f"default fit, n = {n}: seconds", seconds, target)
+        gain = flow.report_.gain
+        error = "" if gain is None else f"+- {gain.standard_error:.2f}"
+        measured = float("nan") if gain is None else gain.mean
+        yield Figure(f"default fit, n = {n}: nats over a Gaussian", measured, detail=error)
+        evaluations = flow.report_.n_evaluations
+        yield Figure(f"default fit, n = {n}: evaluations", evaluations)
+
+
+PARTS: dict[str, report.Part] = {"times": times, "round-trip": round_trip, "fits": fits}
 
 
 def main() -> None:

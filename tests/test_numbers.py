@@ -107,9 +107,9 @@ REASONS = {
         "leverages beyond which it is none: no number of the model",
     ),
     "training/far_rows.py": (
-        {3, 5, 100, 1e-6, 1e-3, 1e3, 0.1, 32768},
+        {3, 5, 64, 100, 1e-6, 1e-3, 1e3, 0.1, 8192, 32768},
         "the robust fit's degrees of freedom, steps and end, where a search starts; how many far "
-        "rows are named and make a code",
+        "rows are named and make a code; of a long table, how many are looked at",
     ),
     "training/report.py": ({0.05, 0.95, 100}, "too little to tell; the level of intervals"),
     "data/chains.py": (

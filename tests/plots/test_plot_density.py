@@ -150,3 +150,7 @@ def test_a_count_has_stems_at_whole_numbers():
     assert tops.get_linestyle() == "None"
     assert ax.get_ylabel() == "probability"
     assert {"data", "probability"} == set(legend(ax))
+    # A count of many values has as many stems as there are points, at whole numbers still.
+    few = plot_density(flow, X, n_grid=4, ax=blank()).get_lines()[0].get_xdata()
+    assert 1 < len(few) <= 4
+    np.testing.assert_array_equal(few, np.round(few))

@@ -8,7 +8,7 @@ from small_fits import ends_early
 from brenier import ConditionalConvexPotentialFlow, ConvexPotentialFlow, load
 from brenier.flow.preprocessing import whitening
 from brenier.status import InputWarning
-from brenier.training.far_rows import far_rows_nearer, lone_rows, robust_scatter
+from brenier.training.far_rows import NEAR_ROWS, far_rows_nearer, lone_rows, robust_scatter
 from brenier.training.settings import default_settings
 
 pytestmark = ends_early
@@ -162,6 +162,18 @@ def test_given_a_context_rows_are_far_off_those_of_like_context():
     heavy = rng.normal(size=(2000, 4)) / np.sqrt(rng.chisquare(2, size=(2000, 1)) / 2)
     for rows in (normal, heavy):
         assert far_rows_nearer(rows, ones, "full", FAR, context)[1] is not None
+
+
+def test_of_a_long_table_some_rows_are_measured_by_those_of_like_context():
+    rng = np.random.default_rng(5)
+    N = 3 * NEAR_ROWS
+    v, ones = rng.normal(size=(N, 2)), np.ones(N)
+    Y = np.exp(1.5 * v[:, :1]) * rng.normal(size=(N, 3))
+    assert far_rows_nearer(Y, ones, "full", FAR)[1] is not None
+    assert far_rows_nearer(Y, ones, "full", FAR, v)[1] is None
+    # One that is not among the first rows is enough.
+    Y[-1] = 1e6
+    assert far_rows_nearer(Y, ones, "full", FAR, v)[1] is not None
 
 
 def test_a_scale_that_depends_on_the_context_is_the_networks():

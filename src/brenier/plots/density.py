@@ -137,8 +137,11 @@ def _window(
 
 
 def _grid(low: float, high: float, n: int, *, is_count: bool) -> Float[np.ndarray, " M"]:
-    """Return points of an axis; of a count, whose values alone have a density, the whole ones."""
-    return np.arange(np.ceil(low), np.floor(high) + 1.0) if is_count else np.linspace(low, high, n)
+    """Return n points of an axis; of a count, whose values alone have a density, whole ones."""
+    if not is_count:
+        return np.linspace(low, high, n)
+    step = max(1.0, np.ceil((high - low) / n))
+    return np.arange(np.ceil(low), np.floor(high) + 1.0, step)
 
 
 def _draw_stems(

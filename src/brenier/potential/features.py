@@ -6,7 +6,7 @@ derivatives are with respect to the targets only.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from brenier.potential.hessians import AbstractHessians
 from brenier.potential.nonnegativity import AbstractNonnegativity
 
 Separable = TypeVar("Separable", bound="AbstractSeparable")
+Jacobian = TypeVar("Jacobian")
 
 
 class AbstractTrained(eqx.Module):
@@ -61,24 +62,26 @@ class AbstractMap(eqx.Module):
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, "n N"], tuple[AbstractHessians, ...]]:
         """Return z and every gradient's Jacobian: log |det dz/dx| is the sum of theirs."""
-        first, *others = self.potentials
-        _, z, hessians = first.expansion(X)
-        jacobians = [hessians]
-        for potential in others:
-            _, z, hessians = potential.expansion(jnp.concatenate([z.T, X[:, self.n :]], axis=1))
-            jacobians.append(hessians)
-        return z, tuple(jacobians)
+        return self._through(X, lambda potential, rows: potential.expansion(rows)[1:])
 
     def image_and_jacobians(
         self, X: Float[Array, "N d"]
     ) -> tuple[Float[Array, "n N"], tuple[Float[Array, "P N"], ...]]:
         """Return z and every gradient's Jacobian entry by entry, packed."""
+        return self._through(X, lambda potential, rows: potential.gradient_and_hessian(rows))
+
+    def _through(
+        self,
+        X: Float[Array, "N d"],
+        of_one: "Callable[[AbstractPotential, Array], tuple[Array, Jacobian]]",
+    ) -> "tuple[Float[Array, 'n N'], tuple[Jacobian, ...]]":
+        """Return the image of rows under all gradients, and what `of_one` makes of each beside."""
         first, *others = self.potentials
-        z, A = first.gradient_and_hessian(X)
-        jacobians = [A]
+        z, jacobian = of_one(first, X)
+        jacobians = [jacobian]
         for potential in others:
-            z, A = potential.gradient_and_hessian(jnp.concatenate([z.T, X[:, self.n :]], axis=1))
-            jacobians.append(A)
+            z, jacobian = of_one(potential, jnp.concatenate([z.T, X[:, self.n :]], axis=1))
+            jacobians.append(jacobian)
         return z, tuple(jacobians)
 
 

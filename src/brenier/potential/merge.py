@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from brenier.potential.features import AbstractPotential, ConvexPotential
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.radial import RadialUnits
-from brenier.potential.sums import SumPotential, separable
+from brenier.potential.sums import SumPotential, separable, share_axes
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 
 
@@ -35,7 +35,7 @@ def combine(
             (features, share * np.asarray(w))
             for (features, w), share in zip(heads, shares, strict=True)
         ]
-        if SumPotential.of(potentials, np.asarray(shares)).shared_axes:
+        if share_axes(potentials):
             return _of_heads(scaled)
         if all(features.is_wide for features, _ in heads):
             return _of_heads(_along_common_axes(scaled))

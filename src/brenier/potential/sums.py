@@ -38,11 +38,7 @@ class SumPotential(AbstractPotential):
     @staticmethod
     def of(members: Sequence[AbstractPotential], shares: Float[np.ndarray, " K"]) -> "SumPotential":
         """Return the sum of members whose arrays are at hand: it is seen what they share."""
-        heads = [features for features, _ in separable(members)]
-        shared = len(heads) == len(members) and all(
-            np.array_equal(features.axes, heads[0].axes) for features in heads
-        )
-        return SumPotential(tuple(members), shares, shared)
+        return SumPotential(tuple(members), shares, share_axes(members))
 
     @property
     def n(self) -> int:
@@ -115,3 +111,9 @@ def separable(
         if isinstance(potential, ConvexPotential)
         and isinstance(potential.features, SeparableFeatures)
     ]
+
+
+def share_axes(potentials: Sequence[AbstractPotential]) -> bool:
+    """Whether all potentials are separable, with their quadratics along the same axes."""
+    axes = [np.asarray(features.axes) for features, _ in separable(potentials)]
+    return len(axes) == len(potentials) and all(np.array_equal(own, axes[0]) for own in axes)

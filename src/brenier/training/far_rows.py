@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 from scipy.spatial import KDTree
 from scipy.special import chdtri
@@ -43,6 +43,8 @@ DEGREES, STEPS, TOLERANCE = 3.0, 100, 1e-6
 HEAVINESS, SCALES = (1e-3, 2.0), (1e-3, 1e3)
 # Rows that the fits are made of at most, and rows a column below which there is none.
 MOST_ROWS, LEAST_ROWS = 32768, 2
+# Rows that are measured by those of like context, and the farthest of all that are besides.
+NEAR_ROWS, FARTHEST = 8192, 64
 # Far rows that are named, and rows of the same far value that look like a code for a missing one.
 NAMED, LEAST_OF_A_CODE = 5, 3
 
@@ -125,8 +127,8 @@ def far_rows_nearer(
     if not distances.asks_for_more(scatter.radii, weights):
         return plain, None
     if context is not None:
-        radii = _among_neighbours(scatter.radii, context, distances)
-        if not distances.asks_for_more(radii, weights):
+        local = _among_neighbours(scatter.radii, weights, context, distances)
+        if not distances.asks_for_more(*local):
             return plain, None
     rows = scatter.whitening.forward(Y[:MOST_ROWS])
     h, scale = _heaviness(np.linalg.norm(rows, axis=1), weights[:MOST_ROWS], Y.shape[1])
@@ -135,15 +137,41 @@ def far_rows_nearer(
 
 
 def _among_neighbours(
-    radii: Float[np.ndarray, " N"], context: Float[np.ndarray, "N q"], distances: Distances
-) -> Float[np.ndarray, " N"]:
-    """Return distances, those of far rows in units of what rows of like context have."""
-    far, found = np.flatnonzero(radii > distances.far), radii.copy()
-    k = min(distances.neighbours, len(radii))
-    _, near = KDTree(context).query(context[far], k)
-    usual = np.median(radii[near.reshape(len(far), k)], axis=1)
-    found[far] *= np.median(radii) / np.maximum(usual, np.median(radii))
-    return found
+    radii: Float[np.ndarray, " N"],
+    weights: Float[np.ndarray, " N"],
+    context: Float[np.ndarray, "N q"],
+    distances: Distances,
+) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
+    """Return distances, those of far rows in units of what rows of like context have, and weights.
+
+    Of a long table those of its first rows, which are any, among themselves; and of the farthest
+    others, among all, with no weight: they are no share of the table, but one may be enough.
+    """
+    first, farthest = np.arange(len(radii))[:NEAR_ROWS], np.argsort(-radii)[:FARTHEST]
+    farthest = farthest[farthest >= NEAR_ROWS]
+    own = radii[first].copy()
+    far = np.flatnonzero(own > distances.far)
+    own[far] = _measured(far, radii[first], context[first], distances.neighbours)
+    others = _measured(farthest, radii, context, distances.neighbours)
+    return (
+        np.concatenate([own, others]),
+        np.concatenate([weights[first], np.zeros(len(farthest))]),
+    )
+
+
+def _measured(
+    rows: Int[np.ndarray, " M"],
+    radii: Float[np.ndarray, " N"],
+    context: Float[np.ndarray, "N q"],
+    k: int,
+) -> Float[np.ndarray, " M"]:
+    """Return the distances of some rows in units of what the k rows of most like context have."""
+    if not len(rows):
+        return radii[rows]
+    k, usual = min(k, len(radii)), np.median(radii)
+    _, near = KDTree(context).query(context[rows], k)
+    of_like = np.median(radii[near.reshape(len(rows), k)], axis=1)
+    return radii[rows] * usual / np.maximum(of_like, usual)
 
 
 def lone_rows(

@@ -118,6 +118,11 @@ REASONS = {
     ),
     "data/split.py": ({10}, "blocks without which there is no standard error"),
     "flow/context.py": ({0.6744897501960817}, "the median absolute deviation of a normal"),
+    "flow/spread.py": (
+        {10, 50, 1e-9, 1e-10, 32768},
+        "steps of a likelihood's search and its end, what counts as zero; of a long table, how "
+        "many rows are looked at",
+    ),
     "estimators/row_warnings.py": ({50}, "effective rows below which a warning is due"),
     "estimators/normal.py": (
         {5, 32, 256},

@@ -133,12 +133,14 @@ def test_a_mixture_has_the_same_density(tmp_path):
 def test_a_conditional_density_is_the_same(kind, tmp_path):
     rng = np.random.default_rng(0)
     X = np.exp(3 * rng.normal(size=(112, 2)))
-    Y = np.log(X[:, :1]) + 0.3 * rng.normal(size=(112, 1))
+    # Noise that grows with the context, so that the file has a scale that depends on it.
+    Y = np.log(X[:, :1]) + 0.3 * X[:, 1:] ** 0.3 * rng.normal(size=(112, 1))
     settings = GIVEN | {"widths": (4, 3)}
     flow = kind(**settings).fit(X, Y if kind is ConditionalConvexPotentialFlow else Y[:, 0])
     flow.save(tmp_path / "m")
     density = scoring.load(tmp_path / "m")
     saved = load(tmp_path / "m")
+    assert saved.flow_.preprocessing.inner.spread is not None
     as_joint = np.concatenate([Y, X], axis=1)
     expected = saved._density(as_joint)
     np.testing.assert_allclose(density.score_samples(X, Y), expected, **AGREE)

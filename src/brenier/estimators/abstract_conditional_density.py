@@ -133,7 +133,8 @@ class AbstractConditionalDensity(TransformerMixin, DensityMixin, AbstractConditi
     def baseline_score_samples(self, X, y=None) -> Float[np.ndarray, " N"]:
         """Return every row's log-density under linear regression with Gaussian noise.
 
-        Bounded targets go through their maps first, so the baseline knows the bounds too.
+        Bounded targets go through their maps first, so the baseline knows the bounds too. Where the
+        rows ask for a scale that depends on the context, the noise has it.
         """
         rows = self._pairs(X, y)
         return gaussian_log_density(self.baseline_, self.flow_.preprocessing, rows)

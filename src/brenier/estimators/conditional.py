@@ -20,7 +20,8 @@ class ConditionalConvexPotentialFlow(AbstractConditionalDensity):
     log-determinants. Phi is a partially input convex network: convex in y for every x, which enters
     through a network of its own. Its last layer is solved for exactly at every step of the run
     (variable projection), as in `ConvexPotentialFlow`. The fit is deterministic, and never worse in
-    training likelihood than a linear regression with Gaussian noise.
+    training likelihood than a linear regression with Gaussian noise, whose logarithm of scale is
+    linear in the context where the rows ask for that.
 
     With `n_maps` > 1 the map is a composition, z = grad Phi_B(... grad Phi_1(y; x) ...; x): for
     several targets whose density is curved, in several pieces or otherwise far from normal, as the

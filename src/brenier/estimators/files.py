@@ -145,13 +145,14 @@ def _of_folding(estimator: Any) -> dict[str, Any]:
 def _probes(flow: ConvexFlow) -> Float[np.ndarray, "3 d"]:
     """Return three points of the data space whose log-densities pin the model down."""
     steps, preprocessing = np.array([0.0, 0.5, -0.5]), flow.preprocessing
+    places, scaling = steps[:, None] * np.ones(flow.n), context_scaling(preprocessing)
     with jax.enable_x64(True):
-        rows = np.asarray(preprocessing.inverse(steps[:, None] * np.ones(flow.n)))
-    scaling = context_scaling(preprocessing)
-    if scaling is not None:
+        if scaling is None:
+            return np.asarray(preprocessing.inverse(places))
         context = np.stack([scaling.typical(place) for place in steps.tolist()])
-        rows = np.concatenate([rows, context], axis=1)
-    return rows
+        scaled = np.asarray(preprocessing.context(context))
+        rows = np.asarray(preprocessing.inverse(np.concatenate([places, scaled], axis=1)))
+    return np.concatenate([rows, context], axis=1)
 
 
 def _no_probes(flow: ConvexFlow) -> Float[np.ndarray, "0 d"]:

@@ -57,8 +57,8 @@ class OrderedPreprocessing(AbstractPreprocessing):
         """Return the preprocessed rows, in the other order, and log |det| of the map there."""
         return self.inner.forward(self._ordered(X))
 
-    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
-        """Return the rows in data units."""
+    def inverse(self, Y: Float[Array, "N d"]) -> Float[Array, "N n"]:
+        """Return the rows in data units, without context, of rows as `forward` gives them."""
         return self.inner.inverse(Y)[:, self.order.argsort()]
 
     def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:

@@ -140,7 +140,8 @@ class ConditionalMixture:
         others = labels >= F
         C = np.asarray(self.preprocessing.context(X[others]))
         images = np.asarray(self.preprocessing.of_images(Z[others]))
-        Y[others] = self._in_data_units(self.gaussians.preimages(images, C, labels[others] - F))
+        found = self.gaussians.preimages(images, C, labels[others] - F)
+        Y[others] = self._in_data_units(found, C)
         return Y, converged, residual
 
     def means_of_gaussians(self, X: Float[np.ndarray, "N q"]) -> Float[np.ndarray, "N n"]:
@@ -151,7 +152,7 @@ class ConditionalMixture:
             own = self._weights(C[part])[:, F:]
             own /= own.sum(axis=1, keepdims=True)
             means[part] = np.einsum("jk,jki->ji", own, self.gaussians.means(C[part]))
-        return self._in_data_units(means)
+        return self._in_data_units(means, C)
 
     def probabilities(self, rows: Float[np.ndarray, "N d"]) -> Float[np.ndarray, " N"]:
         """Return the probability of at most y at x, of one target; NaN outside the bounds."""
@@ -194,7 +195,7 @@ class ConditionalMixture:
             below = ndtr((y[:, None] - means[j]) / sd[j])
             found = np.einsum("jk,jk->j", weights[j], below) - p
             for k, flow in enumerate(self.flows):
-                rows = np.concatenate([self._in_data_units(y[:, None]), X[j]], axis=1)
+                rows = np.concatenate([self._in_data_units(y[:, None], C[j]), X[j]], axis=1)
                 images = in_batches(transform, flow, rows)[:, 0]
                 # What rounding has carried onto a bound has no image: all is below it, or nothing.
                 images = np.where(np.isnan(images), np.copysign(np.inf, y), images)
@@ -218,7 +219,7 @@ class ConditionalMixture:
         # Where there is none, rounding has carried all that is left of the flow onto a bound.
         ends = np.where(excess(high, j, ps) < 0.0, high, low)
         roots = np.where(found.success, found.x, ends)
-        return self._in_data_units(roots[:, None]).reshape(len(X), len(p))
+        return self._in_data_units(roots[:, None], C[j]).reshape(len(X), len(p))
 
     def _of_flow(
         self, flow: ConvexFlow, X: Float[np.ndarray, "N q"], z: Float[np.ndarray, " N"]
@@ -251,10 +252,12 @@ class ConditionalMixture:
         forward, log_det = (np.asarray(part) for part in self.preprocessing.forward(rows))
         return forward[:, : self.n], forward[:, self.n :], log_det
 
-    def _in_data_units(self, Y: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N n"]:
-        """Return targets in data units, by a program of a standard length."""
-        padded = np.zeros((padded_length(len(Y)), self.n))
-        padded[: len(Y)] = Y
+    def _in_data_units(
+        self, Y: Float[np.ndarray, "N n"], C: Float[np.ndarray, "N q"]
+    ) -> Float[np.ndarray, "N n"]:
+        """Return targets at their contexts in data units, by a program of a standard length."""
+        padded = np.zeros((padded_length(len(Y)), self.n + C.shape[1]))
+        padded[: len(Y)] = np.concatenate([Y, C], axis=1)
         with jax.enable_x64(True):
             return np.asarray(self.preprocessing.inverse(padded))[: len(Y)]
 

@@ -94,7 +94,8 @@ class ConvexFlow(AbstractPure):
         """
         shape, Z = Z.shape[:-1], rows_of(Z, self)
         inversion = together(self.map, self.map_inversions(Z))
-        X = self.preprocessing.inverse(inversion.X)
+        context = self.preprocessing.context(Z[:, self.n :])
+        X = self.preprocessing.inverse(jnp.concatenate([inversion.X, context], axis=1))
         return X.reshape(*shape, self.n), inversion.shaped(shape)
 
     def sample(

@@ -8,7 +8,8 @@ each increasing, q the normal quantile (in older model files the logit); then wh
 y -> C^{-1} (y - m): C the Cholesky factor of the covariance ("full"), its diagonal of standard
 deviations ("standardize"), or the identity with m = 0 ("none", which alone keeps the Euclidean
 Brenier map in the data's coordinates). Where some rows lie far from all others, a radial map then
-brings them nearer (`brenier.training.far_rows`).
+brings them nearer (`brenier.training.far_rows`). Given a context, targets may lose a location and
+a scale that depend on it (`brenier.flow.spread`).
 """
 
 from abc import abstractmethod
@@ -25,6 +26,7 @@ from scipy.linalg import solve_triangular
 
 from brenier.arrays import LOG_2_PI, Array, library_of, standardise
 from brenier.flow.context import ContextScaling
+from brenier.flow.spread import ContextSpread
 from brenier.flow.tail import Tail
 from brenier.program import program
 
@@ -163,8 +165,8 @@ class AbstractPreprocessing(eqx.Module):
         """Return the preprocessed rows and log |det| of the map there."""
 
     @abstractmethod
-    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
-        """Return the rows in data units, without context."""
+    def inverse(self, Y: Float[Array, "N d"]) -> Float[Array, "N n"]:
+        """Return the rows in data units, without context, of rows as `forward` gives them."""
 
     @abstractmethod
     def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
@@ -222,10 +224,21 @@ class Preprocessing(AbstractPreprocessing):
 
 
 class ConditionalPreprocessing(AbstractPreprocessing):
-    """Bounds and whitening of the targets, scaling of the context after them."""
+    """Bounds and whitening of the targets, scaling of the context after them.
+
+    Attributes
+    ----------
+    targets : Preprocessing
+        Of the targets by themselves.
+    scaling : ContextScaling
+        Of the context.
+    spread : ContextSpread or None
+        What whitened targets lose that depends on the context, if there is such.
+    """
 
     targets: Preprocessing
     scaling: ContextScaling
+    spread: ContextSpread | None = None
 
     @property
     def column_bounds(self) -> ColumnBounds:
@@ -244,11 +257,19 @@ class ConditionalPreprocessing(AbstractPreprocessing):
     def forward(self, X: Float[Array, "N d"]) -> tuple[Float[Array, "N d"], Float[Array, " N"]]:
         """Return the preprocessed rows and log |det| of the targets' map there."""
         Y, log_det = self.targets.forward(X[:, : self.n])
-        return library_of(X).concatenate([Y, self.context(X[:, self.n :])], axis=1), log_det
+        C = self.context(X[:, self.n :])
+        if self.spread is not None:
+            Y, log_det_spread = self.spread.forward(Y, C)
+            log_det = log_det + log_det_spread
+        return library_of(X).concatenate([Y, C], axis=1), log_det
 
-    def inverse(self, Y: Float[Array, "N n"]) -> Float[Array, "N n"]:
-        """Return the targets in data units."""
-        return self.targets.inverse(Y)
+    @program
+    def inverse(self, Y: Float[Array, "N d"]) -> Float[Array, "N n"]:
+        """Return the targets in data units, of rows as `forward` gives them."""
+        targets, C = Y[:, : self.n], Y[:, self.n :]
+        if self.spread is not None:
+            targets = self.spread.inverse(targets, C)
+        return self.targets.inverse(targets)
 
     def context(self, X: Float[Array, "N q"]) -> Float[Array, "N q"]:
         """Return the scaled context."""

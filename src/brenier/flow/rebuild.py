@@ -31,6 +31,7 @@ from brenier.flow.shelf import (
     TRIANGULAR,
     Shelf,
 )
+from brenier.flow.spread import ContextSpread
 from brenier.flow.storage import ORDERS
 from brenier.flow.tail import Tail
 from brenier.potential.activations import ACTIVATIONS
@@ -147,7 +148,11 @@ def _preprocessing(
     )
     if not np.all(scaling.low <= scaling.high):
         raise ValueError(f"Expected low <= high of a context; got {scaling.low}, {scaling.high}.")
-    return ConditionalPreprocessing(own, scaling), q
+    spread = None
+    if "spread.location" in shelf:
+        names = ("spread.location", "spread.log_scale")
+        spread = ContextSpread(*(shelf.take(name, n, q + 1) for name in names))
+    return ConditionalPreprocessing(own, scaling, spread), q
 
 
 def _curve(shelf: Shelf, q: int) -> Curve:

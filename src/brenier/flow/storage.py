@@ -74,9 +74,10 @@ def _preprocessing_to_arrays(
     preprocessing: AbstractPreprocessing,
 ) -> tuple[dict[str, Array], str]:
     match preprocessing:
-        case ConditionalPreprocessing():
-            arrays, _ = _preprocessing_to_arrays(preprocessing.targets)
-            return arrays | _context_to_arrays(preprocessing.scaling), "conditional"
+        case ConditionalPreprocessing(targets=targets, scaling=scaling, spread=spread):
+            arrays, _ = _preprocessing_to_arrays(targets)
+            arrays |= {} if spread is None else _by_path(spread, "spread")
+            return arrays | _context_to_arrays(scaling), "conditional"
         case Preprocessing(bounds=bounds, whitening=whitening, far=far):
             nearer = {} if far is None else _by_path(far, "far")
             return _by_path(bounds, "bounds") | _by_path(whitening, "whitening") | nearer, "joint"

@@ -76,7 +76,7 @@ class Flow:
         for potential in reversed(self.potentials):
             Y, converged = invert(potential, Y, C)
             found &= converged
-        return np.where(found[:, None], self.preprocessing.inverse(Y), np.nan)
+        return np.where(found[:, None], self.preprocessing.inverse(Y, C), np.nan)
 
     def _image(self, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return z of preprocessed rows and the map's log det there."""

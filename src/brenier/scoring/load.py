@@ -12,7 +12,14 @@ from brenier.scoring.activations import ACTIVATIONS
 from brenier.scoring.conditional import Affine, Gated
 from brenier.scoring.density import Chain, Conditional, Flow, Joint, Mixture
 from brenier.scoring.potential import Network, Potential, Radial, Separable, Sum, Units
-from brenier.scoring.preprocessing import Bounds, Preprocessing, Scaling, Tail, Whitening
+from brenier.scoring.preprocessing import (
+    Bounds,
+    Preprocessing,
+    Scaling,
+    Spread,
+    Tail,
+    Whitening,
+)
 
 Metadata = Mapping[str, Any]
 Scored = Joint | Conditional | Mixture | Chain
@@ -182,6 +189,7 @@ def _preprocessing(structure: Metadata, arrays: _Arrays) -> Preprocessing:
         whitening=Whitening(own["mean"], own["scale"], own["factor"]),
         far=_tail(arrays, "far.h"),
         scaling=scaling,
+        spread=_spread(arrays.below("spread")) if "spread.location" in arrays else None,
         order=np.array(structure.get("order", range(n)), dtype=int),
         context_order=np.array(structure.get("context_order", range(q)), dtype=int),
     )
@@ -192,6 +200,10 @@ def _scaling(own: _Arrays, arrays: _Arrays) -> Scaling:
     if "curve.sign" in arrays:
         curve = arrays["curve.sign"], arrays["curve.values"], arrays["curve.scores"]
     return Scaling(own["mean"], own["scale"], own["low"], own["high"], curve)
+
+
+def _spread(own: _Arrays) -> Spread:
+    return Spread(own["location"], own["log_scale"])
 
 
 def _potential(structure: Metadata, arrays: _Arrays) -> Potential:

@@ -164,13 +164,38 @@ class Scaling:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """y -> exp(-S c) (y - M c), c a scaled context and a one (`brenier.flow.spread`)."""
+
+    location: np.ndarray
+    log_scale: np.ndarray
+
+    def forward(self, Y: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is left of the targets at their contexts, and log |det| of the map."""
+        means, log_scales = self._at(C)
+        return (Y - means) * np.exp(-log_scales), -np.sum(log_scales, axis=1)
+
+    def inverse(self, Y: np.ndarray, C: np.ndarray) -> np.ndarray:
+        """Return the targets of which Y is left at their contexts."""
+        means, log_scales = self._at(C)
+        return means + Y * np.exp(log_scales)
+
+    def _at(self, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return location and logarithm of the scale at every context."""
+        parts = (self.location, self.log_scale)
+        means, log_scales = (C @ part[:, :-1].T + part[:, -1] for part in parts)
+        return means, log_scales
+
+
+@dataclass(frozen=True)
 class Preprocessing:
-    """An order of the columns, bounds, whitening, far rows brought nearer; a context scaled."""
+    """Order of the columns, bounds, whitening, far rows brought nearer; context scaled, spread."""
 
     bounds: Bounds
     whitening: Whitening
     far: Tail | None
     scaling: Scaling | None
+    spread: Spread | None
     order: np.ndarray
     context_order: np.ndarray
 
@@ -190,10 +215,15 @@ class Preprocessing:
         if self.far is not None:
             Y, more = self.far.forward(Y)
             log_det = log_det + more
-        return np.concatenate([Y, self.context(X[:, self.n :])], axis=1), log_det
+        C = self.context(X[:, self.n :])
+        if self.spread is not None:
+            Y, more = self.spread.forward(Y, C)
+            log_det = log_det + more
+        return np.concatenate([Y, C], axis=1), log_det
 
-    def inverse(self, Y: np.ndarray) -> np.ndarray:
-        """Return the rows in data units, without context."""
+    def inverse(self, Y: np.ndarray, C: np.ndarray) -> np.ndarray:
+        """Return the rows in data units, without context, at preprocessed contexts."""
+        Y = Y if self.spread is None else self.spread.inverse(Y, C)
         Y = Y if self.far is None else self.far.inverse(Y)
         return self.images(self.bounds.inverse(self.whitening.inverse(Y)))
 

@@ -26,6 +26,7 @@ from brenier.flow.preprocessing import (
     ConditionalPreprocessing,
     Preprocessing,
 )
+from brenier.flow.spread import ContextSpread
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.features import AbstractFeatures
 from brenier.potential.gaussian import AbstractGaussian, ConditionalGaussian, Gaussian
@@ -310,6 +311,13 @@ class ConditionalFamily(AbstractFamily):
         context = np.asarray(scaling.forward(C))
         targets = _preprocessing(Y, rows.weights, _ordered(bounds, order), settings, context)
         inner = ConditionalPreprocessing(targets, scaling)
+        # Far rows brought nearer have a scale of their own making; unwhitened ones keep theirs.
+        if targets.far is None and settings.whiten != "none":
+            whitened, _ = targets.forward(Y)
+            spread = ContextSpread.of(
+                np.asarray(whitened), context, rows.weights, settings.least_sd
+            )
+            inner = replace(inner, spread=spread)
         return OrderedPreprocessing(inner, order, context_order)
 
     def n_least(self, d: int) -> int:

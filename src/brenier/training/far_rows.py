@@ -15,8 +15,8 @@ scale of the scatter with it, are those under which the rows are likeliest if u 
 keeps its weight.
 
 Given a context, a scale that depends on it makes many rows far that no row of like context is
-nearer than: such a row is measured by its neighbours', and the scale left to the network. The map
-would make shells of what is a normal at every context.
+nearer than: such a row is measured by its neighbours', and the scale removed otherwise
+(`brenier.flow.spread`). The map would make shells of what is a normal at every context.
 
 References
 ----------

@@ -3,20 +3,20 @@
 Equal rows are merged and put in an order of their own by the caller. A part of the rows is set
 apart to judge what is returned. Another is held out: of few rows, and of a conditional density,
 every potential holds out others. A lone row far off all others does neither. Bounds, whitening and
-the scaling of a context bring the rows to standard coordinates, far rows nearer to all others, and
-a Gaussian is fitted to them there: the baseline, which what is returned is never worse than. Where
-the rows have fine structure, the optimizer sees copies of them with a little noise. The weight
-decay, and whether there are radial units, are selected on held-out rows: of a few runs that begin,
-the best after some iterations goes on. Beside it other potentials are trained, from other initial
-weights with the same hyperparameters. A run is L-BFGS over the hidden weights, the last layer
-solved for at each step, stopped early on held-out rows; on a long table it goes by mini-batches in
-all weights, and the last layer is solved for at the best iterate. The model is the average of these
-potentials where each holds out other rows; else their weighted sum with the runner-up of the
-selection and the Gaussian's, the weights the best on held-out rows. Of several maps, potentials are
-trained one by one, each where those before it lead, and then together; the best of several such
-compositions is the model. A conditional density gets heavier tails where held-out rows ask for
-them. Of very few rows the average is the model if all rows together say that it is better than the
-Gaussian, and of fewer still it is the Gaussian.
+the scaling of a context bring the rows to standard coordinates, far rows nearer to all others, a
+scale that depends on the context is removed, and a Gaussian is fitted to them there: the baseline,
+which what is returned is never worse than. Where the rows have fine structure, the optimizer sees
+copies of them with a little noise. The weight decay, and whether there are radial units, are
+selected on held-out rows: of a few runs that begin, the best after some iterations goes on. Beside
+it other potentials are trained, from other initial weights with the same hyperparameters. A run is
+L-BFGS over the hidden weights, the last layer solved for at each step, stopped early on held-out
+rows; on a long table it goes by mini-batches in all weights, and the last layer is solved for at
+the best iterate. The model is the average of these potentials where each holds out other rows; else
+their weighted sum with the runner-up of the selection and the Gaussian's, the weights the best on
+held-out rows. Of several maps, potentials are trained one by one, each where those before it lead,
+and then together; the best of several such compositions is the model. A conditional density gets
+heavier tails where held-out rows ask for them. Of very few rows the average is the model if all
+rows together say that it is better than the Gaussian, and of fewer still it is the Gaussian.
 
 All numbers are in `brenier.training.settings`.
 """

@@ -19,13 +19,16 @@ from brenier.data.rows import WeightedRows
 from brenier.flow.conditional_gaussians import ConditionalGaussians
 from brenier.flow.conditional_mixture import ConditionalMixture
 from brenier.flow.flow import ConvexFlow
-from brenier.flow.gaussians import Gaussians
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.training.candidate import Trained
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Potentials, begin, heldout_of, train
-from brenier.training.gaussian_mixture import GaussianMixture, fit_gaussian_mixture
+from brenier.training.gaussian_mixture import (
+    GaussianMixture,
+    conditional_log_density,
+    fit_gaussian_mixture,
+)
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.pooling import Pool, pooled, report_of_pool
 from brenier.training.report import FitReport
@@ -90,17 +93,6 @@ def fit_conditional_mixture(
         n_gaussians=len(mixture.gaussians),
     )
     return ConditionalMixtureModel(mixture, flow, potentials.whole.gaussian, report)
-
-
-def conditional_log_density(
-    mixture: GaussianMixture, rows: Float[np.ndarray, "N d"], n: int
-) -> Float[np.ndarray, " N"]:
-    """Return log p(y | c) of preprocessed rows (y, c) under a mixture of rows (c, y)."""
-    whole, q = mixture.gaussians, rows.shape[1] - n
-    of_context = Gaussians(whole.means[:, :q], whole.factors[:, :q, :q])
-    turned = np.roll(rows, q, axis=1)
-    log_joint = whole.log_density_of_sum(turned, mixture.weights)
-    return log_joint - of_context.log_density_of_sum(turned[:, :q], mixture.weights)
 
 
 def _pooled(potentials: Potentials, session: Session) -> tuple[ConvexFlow, Pool | None]:

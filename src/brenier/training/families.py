@@ -25,8 +25,8 @@ from brenier.flow.preprocessing import (
     ColumnBounds,
     ConditionalPreprocessing,
     Preprocessing,
+    whitening,
 )
-from brenier.flow.spread import ContextSpread
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
 from brenier.potential.features import AbstractFeatures
 from brenier.potential.gaussian import AbstractGaussian, ConditionalGaussian, Gaussian
@@ -39,6 +39,7 @@ from brenier.potential.initialise import (
 )
 from brenier.potential.radial import RadialUnits
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
+from brenier.training.context_spread import context_spread
 from brenier.training.far_rows import far_rows_nearer
 from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.reduced import PIN, VariableProjection
@@ -135,10 +136,38 @@ def _preprocessing(
     """Return bounds and whitening of a density's own columns, given a standardised context."""
     column_bounds = ColumnBounds(*bounds)
     bounded = column_bounds.columns(Y)
-    N, n = bounded.shape
-    how = "standardize" if settings.whiten == "full" and N <= n else settings.whiten
+    how = _removed(bounded, settings)
     nearer = far_rows_nearer(bounded, weights, how, settings.distances, context)
     return Preprocessing(column_bounds, *nearer)
+
+
+def _removed(Y: Float[np.ndarray, "N n"], settings: Settings) -> str:
+    """Return which covariance is removed from rows."""
+    N, n = Y.shape
+    return "standardize" if settings.whiten == "full" and N <= n else settings.whiten
+
+
+def _with_spread(
+    rows: WeightedRows,
+    context: Float[np.ndarray, "N q"],
+    bounds: Bounds,
+    scaling: ContextScaling,
+    settings: Settings,
+) -> ConditionalPreprocessing | None:
+    """Return preprocessing of targets that removes a scale which depends on the context, if any.
+
+    Where none is whitened, none is removed.
+    """
+    if settings.whiten == "none":
+        return None
+    column_bounds = ColumnBounds(*bounds)
+    bounded = column_bounds.columns(rows.X)
+    plain = whitening(bounded, rows.weights, _removed(bounded, settings))
+    both = rows.at(np.concatenate([plain.forward(bounded), context], axis=1))
+    spread = context_spread(both, bounded.shape[1], settings)
+    if spread is None:
+        return None
+    return ConditionalPreprocessing(Preprocessing(column_bounds, plain), scaling, spread)
 
 
 def _ordered(bounds: Bounds, order: np.ndarray) -> Bounds:
@@ -308,16 +337,11 @@ class ConditionalFamily(AbstractFamily):
         context_order = everything[everything >= self.n] - self.n
         Y, C = rows.X[:, order], rows.X[:, self.n + context_order]
         scaling = ContextScaling.of(C, rows.weights, is_constant(C), settings.bending)
-        context = np.asarray(scaling.forward(C))
-        targets = _preprocessing(Y, rows.weights, _ordered(bounds, order), settings, context)
-        inner = ConditionalPreprocessing(targets, scaling)
-        # Far rows brought nearer have a scale of their own making; unwhitened ones keep theirs.
-        if targets.far is None and settings.whiten != "none":
-            whitened, _ = targets.forward(Y)
-            spread = ContextSpread.of(
-                np.asarray(whitened), context, rows.weights, settings.least_sd
-            )
-            inner = replace(inner, spread=spread)
+        context, bounds = np.asarray(scaling.forward(C)), _ordered(bounds, order)
+        inner = _with_spread(rows.at(Y), context, bounds, scaling, settings)
+        if inner is None:
+            targets = _preprocessing(Y, rows.weights, bounds, settings, context)
+            inner = ConditionalPreprocessing(targets, scaling)
         return OrderedPreprocessing(inner, order, context_order)
 
     def n_least(self, d: int) -> int:

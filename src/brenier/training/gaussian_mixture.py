@@ -69,6 +69,17 @@ def fit_gaussian_mixture(
     return mixture
 
 
+def conditional_log_density(
+    mixture: GaussianMixture, rows: Float[np.ndarray, "N d"], n: int
+) -> Float[np.ndarray, " N"]:
+    """Return log p(y | c) of preprocessed rows (y, c) under a mixture of rows (c, y)."""
+    whole, q = mixture.gaussians, rows.shape[1] - n
+    of_context = Gaussians(whole.means[:, :q], whole.factors[:, :q, :q])
+    turned = np.roll(rows, q, axis=1)
+    log_joint = whole.log_density_of_sum(turned, mixture.weights)
+    return log_joint - of_context.log_density_of_sum(turned[:, :q], mixture.weights)
+
+
 def _nearest(rows: WeightedRows, size: int, seed: Sequence[int]) -> Float[np.ndarray, "N size"]:
     """Return 1 for the nearest of so many centres, by k-means, and 0 for all others."""
     # With it comes half of scikit-learn, which other fits do without.

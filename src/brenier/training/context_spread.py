@@ -1,0 +1,148 @@
+"""The scale that a density given a context first loses, if it does.
+
+It is the likeliest of normal densities whose mean and whose logarithm of scale are lines in the
+context, found by Fisher scoring [1]_: the mean by weighted regression, the logarithm of the scale
+by regression of (r^2 - 1) / 2, r the standardised residuals, in turn.
+
+A funnel's neck, or noise that grows with the context, is simple once it is removed, and goes on
+beyond the rows. Of what is curved or in pieces it may make more than there was. So it must gain
+what Schwarz's criterion [2]_ asks for its slopes; and alone, a normal density, lead the best of a
+few mixtures of linear regressions with gates on rows held out: then little is left to do.
+
+References
+----------
+.. [1] A. C. Harvey, "Estimating Regression Models with Multiplicative Heteroscedasticity",
+       Econometrica 44(3), 1976.
+.. [2] G. Schwarz, "Estimating the Dimension of a Model", Annals of Statistics 6(2), 1978.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from brenier.arrays import LOG_2_PI
+from brenier.data.rows import WeightedRows
+from brenier.flow.spread import ContextSpread
+from brenier.training.gaussian_mixture import conditional_log_density, fit_gaussian_mixture
+from brenier.training.settings import Settings
+
+# Rows that it is fitted to and judged by at most, steps of the search, and the gain in nats at
+# which it ends; how often a step is halved until it gains.
+MOST_ROWS, STEPS, TOLERANCE, HALVINGS = 8192, 50, 1e-9, 10
+# Singular values of a context below this share of the largest are taken for zero.
+SINGULAR = 1e-10
+# Standard deviation of the logarithm of the scale, over rows, up to which it is the network's.
+MODERATE = 0.5
+# Components of the mixtures, and the share of the rows that is held out.
+SIZES, HELDOUT = (1, 2, 4, 8, 16), 0.2
+# Standard errors by which it must lead, and nats beyond which a row's lead counts no more.
+LEAD, MOST_NATS = 3.0, 3.0
+
+
+class Likeliest(NamedTuple):
+    """The likeliest spread of some rows.
+
+    Attributes
+    ----------
+    spread : ContextSpread
+        M and S.
+    gain : float
+        Over a constant scale (nats a row).
+    variation : float
+        The greatest standard deviation of the logarithm of a target's scale.
+    """
+
+    spread: ContextSpread
+    gain: float
+    variation: float
+
+
+def context_spread(rows: WeightedRows, n: int, settings: Settings) -> ContextSpread | None:
+    """Return what n whitened targets, before their scaled context, lose; None if nothing."""
+    rows = rows[slice(MOST_ROWS)]
+    N, n_slopes = rows.effective_size, int(np.linalg.matrix_rank(_with_one(rows.X[:, n:]))) - 1
+    if 2 * (n_slopes + 1) >= N:
+        return None
+    found = likeliest(rows, n, settings.least_sd)
+    is_clear = N * found.gain > 0.5 * n * n_slopes * np.log(N)
+    if not is_clear or found.variation <= MODERATE or not _leads(rows, n, settings):
+        return None
+    return found.spread
+
+
+def likeliest(rows: WeightedRows, n: int, least_sd: float) -> Likeliest:
+    """Return the likeliest spread of rows (y, c) with n targets.
+
+    Parameters
+    ----------
+    rows : WeightedRows
+        Whitened targets, then the scaled context.
+    n : int
+        Number of targets.
+    least_sd : float
+        Standard deviation that is added to residuals'.
+    """
+    C, omega = _with_one(rows.X[:, n:]), rows.weights / np.sum(rows.weights)
+    fits = [_of_target(y, C, omega, least_sd) for y in rows.X[:, :n].T]
+    location, log_scale, gains = (np.array(part) for part in zip(*fits, strict=True))
+    variation = float(np.max(np.std(C @ log_scale.T, axis=0)))
+    return Likeliest(ContextSpread(location, log_scale), float(np.sum(gains)), variation)
+
+
+def _with_one(C: Float[np.ndarray, "N q"]) -> np.ndarray:
+    return np.concatenate([C, np.ones((len(C), 1))], axis=1)
+
+
+def _of_target(
+    y: Float[np.ndarray, " N"],
+    C: Float[np.ndarray, "N q_and_1"],
+    omega: Float[np.ndarray, " N"],
+    least_sd: float,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return M and S of one target, and what it gains over a constant scale (nats a row)."""
+
+    def regression(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+        gram = (C * weights[:, None]).T @ C
+        return np.linalg.pinv(gram, rcond=SINGULAR, hermitian=True) @ (C.T @ (weights * values))
+
+    def squares(m: np.ndarray, s: np.ndarray) -> np.ndarray:
+        return ((y - C @ m) ** 2 + least_sd**2) * np.exp(-2.0 * (C @ s))
+
+    def loss(m: np.ndarray, s: np.ndarray) -> float:
+        return float(omega @ (C @ s + 0.5 * squares(m, s)))
+
+    m, s = regression(omega, y), np.zeros(C.shape[1])
+    s[-1] = 0.5 * np.log(omega @ squares(m, s))
+    first = last = loss(m, s)
+    for _ in range(STEPS):
+        m = regression(omega * np.exp(-2.0 * (C @ s)), y)
+        step = regression(omega, 0.5 * (squares(m, s) - 1.0))
+        start = loss(m, s)
+        shares = 0.5 ** np.arange(HALVINGS)
+        s = next((s + k * step for k in shares if loss(m, s + k * step) <= start), s)
+        reached = loss(m, s)
+        if last - reached < TOLERANCE:
+            break
+        last = reached
+    return m, s, first - reached
+
+
+def _leads(rows: WeightedRows, n: int, settings: Settings) -> bool:
+    """Whether a normal density with the likeliest spread leads mixtures on rows held out."""
+    n_judges = int(HELDOUT * len(rows.X))
+    judge, train = rows[:n_judges], rows[n_judges:]
+    spread = likeliest(train, n, settings.least_sd).spread
+    left, log_det = spread.forward(judge.X[:, :n], judge.X[:, n:])
+    own = log_det - 0.5 * np.sum(left**2, axis=1) - 0.5 * n * LOG_2_PI
+    most = train.effective_size / (rows.X.shape[1] + 1)
+    turned = train.at(np.roll(train.X, -n, axis=1))
+    of_mixtures = (
+        conditional_log_density(fit_gaussian_mixture(turned, size, [size], settings), judge.X, n)
+        for size in SIZES
+        if size <= most
+    )
+    lead = np.clip(own - max(of_mixtures, key=judge.mean), -MOST_NATS, MOST_NATS)
+    mean = judge.mean(lead)
+    error = np.sqrt(judge.mean((lead - mean) ** 2) / judge.effective_size)
+    return bool(mean > LEAD * error)

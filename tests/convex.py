@@ -62,13 +62,19 @@ class Rows(NamedTuple):
         cut = eqx.tree_at(lambda f: f.axes, jax.tree.map(tiles, by_row), axes)
         return cut, jnp.asarray(self.omega.reshape(C, T, -1))
 
-    def chunked(self, C, T=1, probes=None):
-        """Return the objective over C chunks of T tiles, whose "features" are their slices."""
+    def parts(self, C, T=1, probes=None):
+        """Return what the objective over C chunks of T tiles is made of, all of it arrays."""
         probes = exact_probes(self.G.shape[2]) if probes is None else probes
-        tiles, omega = self.cut(C, T)
-        return DenseObjective.of(
-            lambda tile: tile, tiles, omega, jnp.asarray(self.ridge), jnp.asarray(probes)
-        )
+        return *self.cut(C, T), jnp.asarray(self.ridge), jnp.asarray(probes)
+
+    def chunked(self, C, T=1):
+        """Return the objective over C chunks of T tiles."""
+        return objective_of(*self.parts(C, T))
+
+
+def objective_of(tiles, omega, ridge, probes):
+    """Return the objective of tiles whose "features" are their slices."""
+    return DenseObjective.of(lambda tile: tile, tiles, omega, ridge, probes)
 
 
 def random_rows(n, seed, ridge=1e-3, r=0, N=N):

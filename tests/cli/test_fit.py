@@ -100,7 +100,7 @@ def read_all(terminal):
 
 def test_a_time_limit_holds_from_the_start_of_the_process_on(environment, tmp_path):
     write_table(tmp_path / "x.csv", rows(2000), NAMES)
-    limit, slow = 20.0, 60.0
+    limit, slow = 10.0, 60.0
     code = "import time; from brenier.training.run import UnderWay; "
     code += f"UnderWay._call_once = lambda *_: time.sleep({slow}); "
     code += "from brenier.cli import main; main()"
@@ -338,10 +338,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("older", [True, False])
 @pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+    ("number", "code", "older"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED, True), (signal.SIGTERM, ExitCode.TERMINATED, False)],
 )
 def test_a_fit_interrupted_before_its_search_replaces_no_model(
     number, code, older, environment, tmp_path

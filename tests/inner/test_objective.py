@@ -1,12 +1,11 @@
 """The objective in w: the naive one in arrays and in chunks, whatever padding holds."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import naive
 import numpy as np
 import pytest
-from convex import ROWS, Rows, random_rows
+from convex import ROWS, Rows, objective_of, random_rows
 
 from brenier.inner.objective import DenseObjective, exact_probes, sign_probes
 
@@ -16,13 +15,32 @@ pytestmark = pytest.mark.usefixtures("x64")
 ROUNDING = {"rtol": 1e-11, "atol": 1e-11}
 on_rows = pytest.mark.parametrize("name", ROWS)
 
-evaluate = eqx.filter_jit(lambda objective, w: objective.evaluate(w))
-slope = eqx.filter_jit(lambda objective, w: objective.evaluate(w, with_hessian=jnp.asarray(False)))
+
+@jax.jit
+def evaluated(parts, w):
+    """Return what an objective made of arrays is at w, with its Hessian and without."""
+    return _both(objective_of(*parts), w)
 
 
-def assert_is(objective, w, expected):
+@jax.jit
+def evaluated_in_arrays(features, omega, ridge, w):
+    """Return what `evaluated` does, of features of all rows."""
+    return _both(DenseObjective.of_rows(features, omega, ridge), w)
+
+
+def _both(objective, w):
+    return objective.evaluate(w), objective.evaluate(w, with_hessian=jnp.asarray(False))
+
+
+def evaluations(rows, w, cuts):
+    """Return what `evaluated` does, in arrays and cut into chunks of tiles."""
+    in_arrays = evaluated_in_arrays(rows.features, rows.omega, rows.ridge, w)
+    return [in_arrays, *(evaluated(rows.parts(*cut), w) for cut in cuts)]
+
+
+def assert_is(found, expected):
     """Assert that value, gradient and Hessian are those expected, with the Hessian or without."""
-    at, without = evaluate(objective, w), slope(objective, w)
+    at, without = found
     for found, reference in zip((at.value, at.gradient, at.hessian), expected, strict=True):
         np.testing.assert_allclose(found, reference, **ROUNDING)
     for found, reference in zip((without.value, without.gradient), expected[:2], strict=True):
@@ -34,8 +52,8 @@ def test_objective_is_the_naive_one_in_arrays_and_in_chunks_of_tiles(name):
     rows = ROWS[name]
     w = np.random.default_rng(1).uniform(0.2, 2.0, size=rows.G.shape[1])
     expected = naive.loss(w, rows.G, rows.H, rows.omega, rows.ridge)
-    for objective in (rows.arrays, rows.chunked(3), rows.chunked(1, 3), rows.chunked(2, 2)):
-        assert_is(objective, w, expected)
+    for found in evaluations(rows, w, [(3, 1), (1, 3), (2, 2)]):
+        assert_is(found, expected)
 
 
 def test_features_of_several_chunks_are_formed_anew_at_every_evaluation():
@@ -70,18 +88,21 @@ def test_the_probed_hessian_is_near_the_hessian_and_exact_where_it_must_be():
     rows = ROWS["n = 1"]
     w = rng.uniform(0.2, 2.0, size=rows.G.shape[1])
     expected = naive.loss(w, rows.G, rows.H, rows.omega, rows.ridge)
-    assert_is(rows.chunked(1, 1, sign_probes(1, len(rows.omega), 1)), w, expected)
+    assert_is(evaluated(rows.parts(1, 1, sign_probes(1, len(rows.omega), 1)), w), expected)
 
     many = random_rows(3, seed=6, r=1, N=4096)
     w = rng.uniform(0.2, 2.0, size=many.G.shape[1])
-    exact = np.asarray(evaluate(many.arrays, w).hessian)
-    found = np.asarray(evaluate(many.chunked(1, 4, sign_probes(3, 1024, 1)), w).hessian)
+    (at, _), (probed, _) = (
+        evaluations(many, w, [])[0],
+        evaluated(many.parts(1, 4, sign_probes(3, 1024, 1)), w),
+    )
+    exact, found = np.asarray(at.hessian), np.asarray(probed.hessian)
     # Relative to the Hessian: eigenvalues of exact^{-1} found.
     eigenvalues = np.linalg.eigvals(np.linalg.solve(exact, found)).real
     assert 0.8 < eigenvalues.min() < 1.0 < eigenvalues.max() < 1.2
 
 
-@eqx.filter_jit
+@jax.jit
 def plain_loss_and_derivatives(rows, w):
     """Return J by its formula, its gradient and its Hessian by automatic differentiation."""
 
@@ -98,7 +119,7 @@ def plain_loss_and_derivatives(rows, w):
 @on_rows
 def test_derivatives_are_those_of_automatic_differentiation(name):
     w = np.random.default_rng(2).uniform(0.2, 2.0, size=ROWS[name].G.shape[1])
-    at = evaluate(ROWS[name].arrays, w)
+    ((at, _),) = evaluations(ROWS[name], w, [])
     for found, reference in zip(
         (at.value, at.gradient, at.hessian), plain_loss_and_derivatives(ROWS[name], w), strict=True
     ):
@@ -109,9 +130,9 @@ def test_derivatives_are_those_of_automatic_differentiation(name):
 def test_infinite_outside_the_domain(name):
     rows = ROWS[name]
     w = -np.ones(rows.G.shape[1])
-    for objective in (rows.arrays, rows.chunked(3)):
-        assert slope(objective, w).value == np.inf
-        assert evaluate(objective, w).value == np.inf
+    for at, without in evaluations(rows, w, [(3, 1)]):
+        assert at.value == np.inf
+        assert without.value == np.inf
 
 
 # What a padding row may hold: nothing of it counts.
@@ -129,5 +150,5 @@ def test_rows_of_weight_zero_change_nothing(name, padding):
     padded.H[-3:] *= fill
     padded.q[-3:] *= fill
     expected = naive.loss(w, rows.G[:-3], rows.H[:-3], rows.omega[:-3], rows.ridge)
-    for objective in (padded.arrays, padded.chunked(3)):
-        assert_is(objective, w, expected)
+    for found in evaluations(padded, w, [(3, 1)]):
+        assert_is(found, expected)

@@ -1,6 +1,7 @@
 """The average of potentials: one potential with the mean map, and by convexity no larger a loss."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -37,6 +38,17 @@ def potential(nonnegativity, seed, *, quadratic, n_radial=0, n=2):
     return ConvexPotential(SeparableFeatures(units, axes, normalised=quadratic), w)
 
 
+@jax.jit
+def evaluated(potential, X, omega):
+    """Return a potential's values, map, Jacobians, loss and strong convexity."""
+    return (
+        potential.value(X),
+        *potential.gradient_and_hessian(X),
+        loss(potential, X, omega),
+        jnp.asarray(potential.strong_convexity),
+    )
+
+
 @pytest.mark.parametrize(("nonnegativity", "quadratic", "n_radial"), FORMS)
 def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
     nonnegativity, quadratic, n_radial
@@ -50,16 +62,13 @@ def test_average_has_the_mean_map_and_jacobian_and_a_loss_at_most_the_mean(
         ]
         merged = combine(members, np.full(3, 1 / 3))
         assert len(merged.members) == 3
-        values = [member.value(X) for member in members]
-        maps, jacobians = zip(*(m.gradient_and_hessian(X) for m in members), strict=True)
-        z, A = merged.gradient_and_hessian(X)
-        np.testing.assert_allclose(merged.value(X), np.mean(values, axis=0), **ROUNDING)
-        np.testing.assert_allclose(z, np.mean(maps, axis=0), **ROUNDING)
-        np.testing.assert_allclose(A, np.mean(jacobians, axis=0), **ROUNDING)
-        mean_loss = np.mean([float(loss(member, X, omega)) for member in members])
-        assert float(loss(merged, X, omega)) < mean_loss
-        convexity = [float(member.strong_convexity) for member in members]
-        assert float(merged.strong_convexity) >= np.mean(convexity) - 1e-15
+        of_members = zip(*(evaluated(member, X, omega) for member in members), strict=True)
+        means = [np.mean(each, axis=0) for each in of_members]
+        *of_merged, merged_loss, convexity = evaluated(merged, X, omega)
+        for found, mean in zip(of_merged, means[:3], strict=True):
+            np.testing.assert_allclose(found, mean, **ROUNDING)
+        assert merged_loss < means[3]
+        assert convexity >= means[4] - 1e-15
 
 
 def test_sum_of_one_is_itself():

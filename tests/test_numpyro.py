@@ -78,7 +78,7 @@ def test_log_prob_is_the_density_in_any_shape_and_calls_nothing_back(name):
     assert "callback" not in str(jax.make_jaxpr(slope)(X[0]))
     of_flow = jax.jit(jax.grad(flow.log_density))(X[0])
     np.testing.assert_allclose(jax.jit(slope)(X[0]), of_flow, rtol=SINGLE)
-    many = prior.expand([5]).sample(jax.random.key(0), (3,))
+    many = jax.jit(lambda key: prior.expand([5]).sample(key, (3,)))(jax.random.key(0))
     assert many.shape == (3, 5, 2)
     assert prior.support(many).all()
     draw = jax.jit(lambda prior, key: prior.sample(key))

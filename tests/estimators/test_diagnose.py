@@ -10,7 +10,8 @@ import brenier
 
 pytestmark = [ends_early, pytest.mark.filterwarnings("ignore::brenier.status.InputWarning")]
 
-FEW = {"widths": (4,), "max_iter": 5, "n_estimators": 1}
+FEW = {"widths": (4,), "max_iter": 5, "n_estimators": 1, "decay": 1e-2}
+JOINTLY = {**FEW, "n_radial": 0, "noise": 0.0}
 GIVEN = {**FEW, "context_widths": (4,)}
 TRAIN, FRESH = rows(), rows(n_rows=200, seed=1)
 
@@ -21,7 +22,7 @@ def models():
     x, y = TRAIN[:, :1], TRAIN[:, 1]
     return {
         "flow": small().fit(TRAIN),
-        "mixture": brenier.ConvexPotentialMixture(**FEW).fit(TRAIN),
+        "mixture": brenier.ConvexPotentialMixture(**JOINTLY).fit(TRAIN),
         "triangular": brenier.TriangularConvexPotentialFlow(
             leading=leading, following=following
         ).fit(TRAIN),

@@ -97,20 +97,19 @@ def tiles(X, omega):
     return jnp.asarray(X.reshape(1, 2, -1, n)), jnp.asarray(omega.reshape(1, 2, -1))
 
 
+@jax.jit
+def of_arrays(features, w, X, omega):
+    """Return what `found` does: the cases of a shape are one program."""
+    _, z, hessians = features.expansion(w, X)
+    objective = features.objective(*tiles(X, omega), jnp.full(len(w), 1e-3), exact=True)
+    slopes = jax.grad(lambda f, w: loss(f.with_weights(w), X, omega), (0, 1))(features, w)
+    return z, hessians.log_det(), hessians.solve(X.T), objective.evaluate(w), slopes
+
+
 @cache
 def found(name):
     """Return what the wide form says: image, log det, its objective, and the loss's slopes."""
-    features, w, X, omega = draw(name)
-    ridge = np.full(len(w), 1e-3)
-
-    @jax.jit
-    def of_arrays(features, w, v):
-        _, z, hessians = features.expansion(w, X)
-        objective = features.objective(*tiles(X, omega), jnp.asarray(ridge), exact=True)
-        slopes = jax.grad(lambda f, w: loss(f.with_weights(w), X, omega), (0, 1))(features, w)
-        return z, hessians.log_det(), hessians.solve(v), objective.evaluate(w), slopes
-
-    return of_arrays(features, jnp.asarray(w), jnp.asarray(X.T))
+    return of_arrays(*draw(name))
 
 
 @cache
@@ -250,6 +249,19 @@ def test_hessian_is_of_evenly_spaced_rows_where_rows_are_many():
     assert np.all(np.abs(np.linalg.eigvals(change) - 1.0) < 0.5)
 
 
+@jax.jit
+def expanded(potential, X):
+    """Return a potential's expansion, and its Hessians' log det and solution for the images."""
+    expansion = _, z, hessians = potential.expansion(X)
+    return expansion, hessians.log_det(), hessians.solve(z)
+
+
+@jax.jit
+def jet(potential, X):
+    """Return a potential's jet."""
+    return potential.jet(X)
+
+
 def test_sum_of_potentials_on_the_same_axes_is_found_as_one():
     features, w, X, _ = draw("radial units, 1e+02")
     other, w_other, _, _ = draw("radial units, 1e+08")
@@ -257,13 +269,13 @@ def test_sum_of_potentials_on_the_same_axes_is_found_as_one():
     members = ConvexPotential(features, w), ConvexPotential(other, w_other)
     whole = SumPotential.of(members, np.array([0.3, 0.7]))
     assert whole.shared_axes
-    value, z, hessians = whole.expansion(jnp.asarray(X))
+    (value, z, hessians), log_det, solved = expanded(whole, X)
     assert isinstance(hessians, LowRankHessians)
-    expected_value, expected_z, A = whole.jet(jnp.asarray(X))
+    expected_value, expected_z, A = jet(whole, X)
     assert_near(value, expected_value)
     assert_near(z, expected_z)
-    assert_near(hessians.log_det(), PackedHessians(A).log_det())
-    assert_near(hessians.solve(z), PackedHessians(A).solve(z))
+    assert_near(log_det, PackedHessians(A).log_det())
+    assert_near(solved, PackedHessians(A).solve(z))
 
 
 def test_sum_of_potentials_on_other_axes_is_found_entry_by_entry():
@@ -273,17 +285,17 @@ def test_sum_of_potentials_on_other_axes_is_found_entry_by_entry():
         (ConvexPotential(features, w), ConvexPotential(turned, w)), np.array([0.5, 0.5])
     )
     assert not whole.shared_axes
-    value, z, hessians = whole.expansion(jnp.asarray(X))
+    (value, z, hessians), log_det, _ = expanded(whole, X)
     assert isinstance(hessians, PackedHessians)
-    assert_near(hessians.A, whole.jet(jnp.asarray(X))[2])
+    assert_near(hessians.A, jet(whole, X)[2])
     # Where the sum is made its axes are found.
     combined = combine(whole.members, [0.5, 0.5])
     assert isinstance(combined, SumPotential)
     assert combined.shared_axes
-    combined_value, combined_z, found = combined.expansion(jnp.asarray(X))
+    (combined_value, combined_z, _), combined_log_det, _ = expanded(combined, X)
     assert_near(combined_value, value)
     assert_near(combined_z, z)
-    assert_near(found.log_det(), hessians.log_det())
+    assert_near(combined_log_det, log_det)
     assert float(combined.strong_convexity) >= float(whole.strong_convexity)
 
 

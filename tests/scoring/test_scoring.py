@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +41,14 @@ def positive(n_rows=112):
     return np.exp(0.3 * rows(n_rows=n_rows))
 
 
+@cache
 def bounded():
     X = positive()
     bounds = [(0, None), (0, 2 * X[:, 1].max())]
     return small(bounds=bounds, n_radial=2, widths=(4, 3)).fit(X), X
 
 
+@cache
 def composed():
     X = rows(n_rows=112)
     return small(n_maps=2, widths=(3,)).fit(X), X
@@ -56,6 +60,7 @@ def averaged():
     return small(**settings).fit(X), X
 
 
+@cache
 def thesis():
     X = rows(n_rows=112)
     few = {"max_iter": 10, "validation_fraction": 0.0, "widths": (4, 3)}
@@ -63,7 +68,7 @@ def thesis():
 
 
 def with_tails():
-    flow, X = composed()
+    flow, X = deepcopy(composed())
     own = flow.flow_
     inner = Preprocessing(own.preprocessing.inner.bounds, own.preprocessing.inner.whitening, None)
     far = Preprocessing(inner.bounds, inner.whitening, Tail(np.array(0.02)))
@@ -171,9 +176,10 @@ def test_bad_rows_and_other_models_are_errors(tmp_path):
     density = scoring.load(tmp_path / "m")
     with pytest.raises(ValueError, match=r"Expected rows of shape \(N, 2\); got \(112, 1\)"):
         density.score_samples(X[:, :1])
-    X[7, 1] = np.nan
+    with_nan = X.copy()
+    with_nan[7, 1] = np.nan
     with pytest.raises(ValueError, match="got nan in row 7, column 1"):
-        density.score_samples(X)
+        density.score_samples(with_nan)
     metadata, arrays = read_model(tmp_path / "m")
     write_model(tmp_path / "m", metadata, arrays | {"map.1.w": 1.1 * arrays["map.1.w"]})
     with pytest.raises(ModelFileError, match="log-densities stored with it"):

@@ -25,6 +25,8 @@ from brenier.training.run import UnderWay, heldout_sample
 # share and the second that users are promised.
 SLOW, SHARE, MORE = 12.0, 1.1, 1.0
 LIMIT = 2.0
+# Enough for what a fit compiles before its search to be asked for.
+LITTLE = 0.5
 # Of a machine so busy that the first ends before there is an iterate, the next.
 LIMITS = (LIMIT, 2 * LIMIT, 4 * LIMIT)
 # Enough for some to judge the gain.
@@ -56,9 +58,9 @@ def of(kind, limit=LIMIT):
 
 def without_search(kind):
     """Fit with no time at all, so that what every fit compiles before its search is compiled."""
-    fit_ = of(kind)
+    fit_ = of(kind, LITTLE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(UnderWay, "_call_once", lambda *_: time.sleep(LIMIT))
+        patch.setattr(UnderWay, "_call_once", lambda *_: time.sleep(LITTLE))
         fit_()
     wait_for_work()
 

@@ -23,7 +23,7 @@ def test_what_is_said_of_files(name, tmp_path, monkeypatch):
     ].splitlines()
     _, *arguments = shlex.split(command.removeprefix("$ "))
     # A shorter fit says the same of the files.
-    result = done(*arguments, "--max-iter", "2", "--widths", "3")
+    result = done(*arguments, *"--max-iter 2 --widths 3 --n-estimators 1 --decay 0.01".split())
     said = result.stderr.splitlines() + result.stdout.splitlines()
     expected = [line for line in lines if re.match("Note: |Fitting |data ", line)]
     assert expected

@@ -33,7 +33,7 @@ def plain():
     return ConvexPotentialFlow(**SMALL).fit(bent(1000, 0))
 
 
-@pytest.mark.parametrize("far", [30.0, 1e2, 1e4, 1e6])
+@pytest.mark.parametrize("far", [30.0, 1e2, 1e6])
 def test_one_far_row_costs_little_and_is_named(far, plain):
     X, T = bent(1000, 0), bent(4000, 1)
     X[7, 1] = far

@@ -121,8 +121,6 @@ def test_float32_has_six_digits_and_says_nothing(name):
     assert values.dtype == jnp.float32
     np.testing.assert_allclose(values, expected, rtol=SINGLE, atol=SINGLE)
     assert jnp.isfinite(slope).all()
-    if name == AS_IT_IS:
-        np.testing.assert_allclose(flow.log_density(X), expected, rtol=SINGLE, atol=SINGLE)
     transform = jax.jit(flow.transform)
     Z = transform(X)
     back, inversion = jax.jit(flow.inverse)(Z)

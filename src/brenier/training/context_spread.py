@@ -25,6 +25,7 @@ from brenier.arrays import LOG_2_PI
 from brenier.data.rows import WeightedRows
 from brenier.flow.spread import ContextSpread
 from brenier.training.gaussian_mixture import conditional_log_density, fit_gaussian_mixture
+from brenier.training.judged_mean import judged_mean
 from brenier.training.settings import Settings
 
 # Rows that it is fitted to and judged by at most, steps of the search, and the gain in nats at
@@ -36,7 +37,8 @@ SINGULAR = 1e-10
 MODERATE = 0.5
 # Components of the mixtures, and the share of the rows that is held out.
 SIZES, HELDOUT = (1, 2, 4, 8, 16), 0.2
-# Standard errors by which it must lead, and nats beyond which a row's lead counts no more.
+# Standard errors by which it must lead, of chains block by block, and nats beyond which a row's
+# lead counts no more.
 LEAD, MOST_NATS = 3.0, 3.0
 
 
@@ -143,6 +145,5 @@ def _leads(rows: WeightedRows, n: int, settings: Settings) -> bool:
         if size <= most
     )
     lead = np.clip(own - max(of_mixtures, key=judge.mean), -MOST_NATS, MOST_NATS)
-    mean = judge.mean(lead)
-    error = np.sqrt(judge.mean((lead - mean) ** 2) / judge.effective_size)
-    return bool(mean > LEAD * error)
+    judged = judged_mean(lead, judge, None)
+    return judged.mean > LEAD * judged.standard_error

@@ -6,8 +6,8 @@ A block-triangular density, of v and of the x_i given v, fitted to the draws of 
 it more like a normal distribution: NUTS then draws z, and x = T^{-1}(z) are draws of the funnel,
 however good the fit, since `pulled_back` has the funnel's own density in it (NeuTra [2]_, with a
 fitted map in place of a variational one). Draws that reach farther give a better map, for the next
-round, which is fitted to all draws so far. Where there were no rows, at the end of the neck, a map
-is an extrapolation: divergences there say that the draws have not reached it yet.
+round, which is fitted to all draws so far. At the end of the neck, where there were no draws, the
+map goes on as it does among them (`brenier.flow.spread`). Divergences say that it is not right yet.
 
 Needs NumPyro: `pip install "brenier[numpyro]"`. Run from the repository's root:
 `python -m examples.funnel`; with `--json FILE` the figures of all seeds are written there.

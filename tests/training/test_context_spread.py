@@ -67,7 +67,8 @@ def curved(rng, C):
 
 
 def two_branches(rng, C):
-    return rng.choice([-1, 1], size=(N, 1)) * np.exp(C[:, :1]) + 0.1 * rng.normal(size=(N, 1))
+    place = np.sqrt(np.maximum(C[:, :1] + 1.0, 0.0))
+    return rng.choice([-1, 1], size=(N, 1)) * place + 0.1 * rng.normal(size=(N, 1))
 
 
 def skewed(rng, C):

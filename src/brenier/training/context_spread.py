@@ -7,7 +7,8 @@ by regression of (r^2 - 1) / 2, r the standardised residuals, in turn.
 A funnel's neck, or noise that grows with the context, is simple once it is removed, and goes on
 beyond the rows. Of what is curved or in pieces it may make more than there was. So it must gain
 what Schwarz's criterion [2]_ asks for its slopes; and alone, a normal density, lead the best of a
-few mixtures of linear regressions with gates on rows held out: then little is left to do.
+few mixtures of linear regressions with gates, each half of the rows judging what the other is
+fitted by: then little is left to do.
 
 References
 ----------
@@ -22,9 +23,10 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import LOG_2_PI
-from brenier.data.rows import WeightedRows
+from brenier.data.rows import WeightedRows, together
 from brenier.flow.spread import ContextSpread
 from brenier.training.gaussian_mixture import conditional_log_density, fit_gaussian_mixture
+from brenier.training.judged_mean import judged_mean
 from brenier.training.settings import Settings
 
 # Rows that it is fitted to and judged by at most, steps of the search, and the gain in nats at
@@ -34,9 +36,10 @@ MOST_ROWS, STEPS, TOLERANCE, HALVINGS = 8192, 50, 1e-9, 10
 SINGULAR = 1e-10
 # Standard deviation of the logarithm of the scale, over rows, up to which it is the network's.
 MODERATE = 0.5
-# Components of the mixtures, and the share of the rows that is held out.
-SIZES, HELDOUT = (1, 2, 4, 8, 16), 0.2
-# Standard errors by which it must lead, and nats beyond which a row's lead counts no more.
+# Components of the mixtures.
+SIZES = (1, 2, 4, 8, 16)
+# Standard errors by which it must lead, of chains block by block, and nats beyond which a row's
+# lead counts no more.
 LEAD, MOST_NATS = 3.0, 3.0
 
 
@@ -130,19 +133,27 @@ def _of_target(
 
 def _leads(rows: WeightedRows, n: int, settings: Settings) -> bool:
     """Whether a normal density with the likeliest spread leads mixtures on rows held out."""
-    n_judges = int(HELDOUT * len(rows.X))
-    judge, train = rows[:n_judges], rows[n_judges:]
+    middle = len(rows.X) // 2
+    halves = rows[:middle], rows[middle:]
+    judged = [_judged(train, judge, n, settings) for train, judge in (halves, halves[::-1])]
+    # Row by row, of every size that both halves are enough for: those of the other half follow.
+    own, *of_mixtures = (np.concatenate(parts) for parts in zip(*judged, strict=False))
+    both = together(halves[::-1])
+    lead = np.clip(own - max(of_mixtures, key=both.mean), -MOST_NATS, MOST_NATS)
+    found = judged_mean(lead, both, None)
+    return found.mean > LEAD * found.standard_error
+
+
+def _judged(
+    train: WeightedRows, judge: WeightedRows, n: int, settings: Settings
+) -> list[Float[np.ndarray, " M"]]:
+    """Return log-densities of rows under the likeliest of others, then under mixtures of these."""
     spread = likeliest(train, n, settings.least_sd).spread
     left, log_det = spread.forward(judge.X[:, :n], judge.X[:, n:])
     own = log_det - 0.5 * np.sum(left**2, axis=1) - 0.5 * n * LOG_2_PI
-    most = train.effective_size / (rows.X.shape[1] + 1)
+    most = train.effective_size / (train.X.shape[1] + 1)
     turned = train.at(np.roll(train.X, -n, axis=1))
-    of_mixtures = (
-        conditional_log_density(fit_gaussian_mixture(turned, size, [size], settings), judge.X, n)
-        for size in SIZES
-        if size <= most
-    )
-    lead = np.clip(own - max(of_mixtures, key=judge.mean), -MOST_NATS, MOST_NATS)
-    mean = judge.mean(lead)
-    error = np.sqrt(judge.mean((lead - mean) ** 2) / judge.effective_size)
-    return bool(mean > LEAD * error)
+    mixtures = [
+        fit_gaussian_mixture(turned, size, [size], settings) for size in SIZES if size <= most
+    ]
+    return [own, *(conditional_log_density(mixture, judge.X, n) for mixture in mixtures)]

@@ -37,8 +37,8 @@ JAX_SETTINGS = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
 }
-# glibc's malloc gives memory back to the system and asks for it again all the time: some 6 % of what
-# a file of fits takes. It reads these when a process starts, a worker or one that a worker starts.
+# Giving memory back to the system and asking for it again is some 6 % of what a file of fits takes.
+# glibc reads these when a process starts: a worker, or one that a worker starts.
 MALLOC_SETTINGS = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),

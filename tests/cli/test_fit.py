@@ -100,23 +100,27 @@ def read_all(terminal):
 
 def test_a_time_limit_holds_from_the_start_of_the_process_on(environment, tmp_path):
     write_table(tmp_path / "x.csv", rows(2000), NAMES)
-    limit, slow = 10.0, 60.0
+    slow = 60.0
     code = "import time; from brenier.training.run import UnderWay; "
     code += f"UnderWay._call_once = lambda *_: time.sleep({slow}); "
     code += "from brenier.cli import main; main()"
-    arguments = ("fit", "x.csv", "--max-seconds", str(limit))
-    before = time.perf_counter()
-    run = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=TIMEOUT,
-    )
-    assert time.perf_counter() - before < 1.1 * limit + 1.0
-    report = load(tmp_path / "x.brenier").report_
+    # On a machine so busy that the imports take half of the first limit, the next.
+    for limit in (8.0, 24.0):
+        before = time.perf_counter()
+        run = subprocess.run(
+            [sys.executable, "-c", code, "fit", "x.csv", "--max-seconds", str(limit)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=TIMEOUT,
+        )
+        took = time.perf_counter() - before
+        report = load(tmp_path / "x.brenier").report_
+        if report.seconds["reading"] < limit / 2:
+            break
+    assert took < 1.1 * limit + 1.0
     assert report.is_gaussian
     assert report.seconds["compiling"] > 0
     assert report.seconds["total"] == pytest.approx(limit, abs=0.1 * limit)
@@ -311,7 +315,7 @@ def test_interrupted_fit_writes_the_best_model_so_far(number, code, environment,
     ) as process:
         assert any("s  fitting" in line for line in process.stderr)
         # An iteration takes milliseconds.
-        time.sleep(2.0)
+        time.sleep(1.0)
         process.send_signal(number)
         shown, messages = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code, messages

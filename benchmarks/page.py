@@ -7,7 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, differences, elimination, figures, report, sbi, scaling, summary, uci
+from benchmarks import (
+    chart,
+    differences,
+    elimination,
+    figures,
+    images,
+    report,
+    sbi,
+    scaling,
+    summary,
+    uci,
+)
 from benchmarks.peers import CLUSTERERS, PEERS
 from benchmarks.suites import SUITES, Suite
 
@@ -20,6 +31,7 @@ VERSIONS = ("python", *report.PACKAGES, *report.PEERS)
 OTHERS = {
     uci.NAME: uci.markdown,
     **{source.name: sbi.section(source) for source in sbi.OBSERVATIONS.values()},
+    images.NAME: images.markdown,
     elimination.NAME: elimination.markdown,
 }
 # Of what is measured figure by figure: heading and text.

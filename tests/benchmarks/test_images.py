@@ -1,47 +1,49 @@
-"""Images in bits per dimension: the map of values to rows, and back from densities to bits."""
+"""Images in bits per dimension, of one peer."""
 
 import numpy as np
 import pytest
-from benchmarks.images import ALPHA, LEVELS, Digits
-from benchmarks.peers.classical import factors, shrunk
+from benchmarks import report
+from benchmarks.images import OURS, keep, markdown, measured
 
-N_PIXELS = 61
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return Digits(0)
+from brenier.reproduce.images.data import ImageSet
+from brenier.reproduce.images.peers import PEERS
 
 
-def test_splits_are_seventy_ten_and_twenty_percent(digits):
-    assert [len(part) for part in digits.rows] == [1258, 180, 359]
-    assert digits.rows.train.shape[1] + digits.n_constant == 64
-    assert digits.n_constant == 3
+def test_bits_are_those_of_the_density():
+    values = np.random.default_rng(0).integers(0, 5, size=(200, 4)).astype(float)
+    images = ImageSet("noise", "noise", 2, 5, lambda: values)
+    found, rows = measured(images, "gaussian", 3), images.split(3)
+    fitted = PEERS["gaussian"](rows.train, rows.validation, 3, lambda: 0.0)
+    bits = rows.bits(fitted.log_density(rows.test))
+    assert found["bits"] == pytest.approx(bits.mean(), rel=1e-12)
+    assert found["error"] == pytest.approx(bits.std(ddof=1) / np.sqrt(40), rel=1e-12)
+    assert found["split"] == 3
 
 
-def test_uniform_levels_have_the_bits_of_their_number(digits):
-    # x uniform in [0, 1]: the log-density of y is minus the logarithm of the slope dy/dx.
-    s = 1 / (1 + np.exp(-digits.rows.test))
-    x = (s - ALPHA) / (1 - 2 * ALPHA)
-    assert 0 <= x.min() < x.max() <= 1
-    step = 1e-6
-
-    def y(x):
-        s = ALPHA + (1 - 2 * ALPHA) * x
-        return np.log(s / (1 - s))
-
-    slope = (y(x + step) - y(x - step)) / (2 * step)
-    bits = digits.bits(-np.log(slope).sum(axis=1))
-    np.testing.assert_allclose(bits, np.log2(LEVELS), rtol=1e-6)
+def record(peer, split, bits, images="digits"):
+    more = {"error": 0.01, "seconds": 3.0, "constant": 3, "chosen": {}}
+    return {"images": images, "peer": peer, "split": split, "bits": bits, **more}
 
 
-@pytest.mark.parametrize("fit", [shrunk, factors])
-def test_gaussians_of_few_rows_are_densities_in_the_units_of_the_rows(digits, fit):
-    few = type(digits.rows)(*(part[:, :6] for part in digits.rows))
-    fitted = fit(few, 0, lambda: 0.0)
-    # Of rows a thousand times as large the density is lower by six times log 1000.
-    wide = type(few)(*(1000 * part for part in few))
-    shift = fitted.log_density(few.test) - fit(wide, 0, lambda: 0.0).log_density(wide.test)
-    np.testing.assert_allclose(shift, 6 * np.log(1000), atol=1e-3)
-    draws = fitted.draw(4000)
-    np.testing.assert_allclose(draws.mean(axis=0), few.train.mean(axis=0), atol=0.2)
+def test_the_page_has_means_and_paired_differences():
+    records = [record("mixture", 0, 2.5), record("mixture", 1, 2.7)]
+    records += [record(OURS, 0, 2.3), record(OURS, 1, 2.4)]
+    text = "\n".join(markdown(records))
+    assert "8 x 8 digits, 17 levels, 3 of 64 pixels left out" in text
+    assert f"| {OURS} | 2 | 2.350 \N{PLUS-MINUS SIGN} 0.050 |  | 3 |" in text
+    more = "2.600 \N{PLUS-MINUS SIGN} 0.100 | 0.250 \N{PLUS-MINUS SIGN} 0.050"
+    assert f"| mixture | 2 | {more} | 3 |" in text
+    assert "28 x 28" not in text
+
+
+def test_a_record_takes_the_place_of_its_fit_alone(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(report, "read", lambda name: list(kept))
+    monkeypatch.setattr(
+        report, "write", lambda name, records: kept.__setitem__(slice(None), records)
+    )
+    for bits in (2.5, 2.4):
+        keep(record("mixture", 0, bits))
+        keep(record("mixture", 1, bits + 1))
+        keep(record("mixture", 0, bits + 2, images="mnist"))
+    assert [one["bits"] for one in kept] == [2.4, 3.4, 4.4]

@@ -3,7 +3,7 @@
 import pytest
 from reproduction import TINY
 
-from brenier.reproduce.figures import Picture
+from brenier.reproduce.picture import Picture
 from brenier.reproduce.reproduce import reproduce
 from brenier.reproduce.runs import Teller
 

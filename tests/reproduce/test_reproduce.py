@@ -12,7 +12,7 @@ from reproduction import FIGURES, ROUNDING, TINY, failing, stamps
 
 from brenier import ConvexPotentialFlow, load
 from brenier.data.datasets import Moons
-from brenier.reproduce.figures import DPI
+from brenier.reproduce.picture import DPI
 from brenier.reproduce.record import Outcome, Store
 from brenier.reproduce.reproduce import reproduce
 from brenier.reproduce.runs import Teller

@@ -7,12 +7,12 @@ from typer.testing import CliRunner
 from brenier import ConvexPotentialFlow
 from brenier.cli import app
 from brenier.cli.door import ExitCode
-from brenier.reproduce import setting as settings
+from brenier.reproduce import catalogue
 
 
 @pytest.fixture
 def command(monkeypatch):
-    monkeypatch.setattr(settings, "reproductions", lambda: {"tiny": TINY})
+    monkeypatch.setattr(catalogue, "experiments", lambda: {"tiny": TINY})
     return lambda *arguments: CliRunner().invoke(app, ["reproduce", *map(str, arguments)])
 
 

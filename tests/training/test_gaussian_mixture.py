@@ -11,6 +11,7 @@ from sklearn.mixture import GaussianMixture as OfScikitLearn
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.training.gaussian_mixture import fit_gaussian_mixture
 from brenier.training.pool import PARTS, pool_weights, unseen_log_density
+from brenier.training.pooling import kinds_of_mixtures
 from brenier.training.settings import default_settings
 
 SETTINGS = default_settings()
@@ -56,6 +57,71 @@ def test_the_likelihood_climbs(size):
         reached.append(rows.mean(mixture.log_density(rows.X)))
     # Up to what is added to the variances.
     assert np.all(np.diff(reached) > -1e-6)
+
+
+def test_a_prior_draws_covariances_towards_their_mean():
+    rows = canonical_rows(Y, RNG.uniform(0.5, 2.0, size=len(Y)), 0)
+    settings = replace(SETTINGS, mixture_iterations=0, least_variance=0.0)
+    prior = 12.5
+
+    def covariances(prior):
+        mixture = fit_gaussian_mixture(rows, 3, (0,), settings, prior)
+        factors = mixture.gaussians.factors
+        return factors @ factors.transpose(0, 2, 1), mixture.weights
+
+    own, weights = covariances(0.0)
+    n_rows = rows.effective_size * weights
+    common = np.average(own, axis=0, weights=weights)
+    drawn = [(N * S + prior * common) / (N + prior) for N, S in zip(n_rows, own, strict=True)]
+    np.testing.assert_allclose(covariances(prior)[0], drawn, rtol=1e-10)
+    far = covariances(1e12)[0]
+    np.testing.assert_allclose(far, np.broadcast_to(common, far.shape), rtol=1e-6)
+
+
+def test_a_prior_gains_where_components_have_few_rows_a_column():
+    rng = np.random.default_rng(1)
+    centres, width = rng.normal(size=(4, 12)), 0.3
+
+    def drawn(N):
+        return centres[rng.integers(4, size=N)] + width * rng.normal(size=(N, 12))
+
+    rows, fresh = canonical_rows(drawn(100), None, 0), drawn(500)
+    reached = [
+        fit_gaussian_mixture(rows, 4, (0,), SETTINGS, prior).log_density(fresh).mean()
+        for prior in (0.0, SETTINGS.mixture_prior * 13)
+    ]
+    assert reached[1] > reached[0] + 1.0
+
+
+def sizes(N, n, starts=3, **changes):
+    kinds = kinds_of_mixtures(N, n, starts, replace(SETTINGS, **changes))
+    assert len(set(kinds)) == len(kinds)
+    return [kind.size for kind in kinds if not kind.prior], [k.size for k in kinds if k.prior]
+
+
+def test_mixtures_with_a_prior_are_beside_the_others():
+    # A quarter of 1,258 images of 61 pixels held out.
+    plain, with_prior = sizes(943, 61)
+    assert plain == [1, *np.repeat([2, 3, 4, 6, 8, 12], 3)]
+    # Without it there would be no more than 15 components.
+    assert with_prior == [2, 3, 4, 6, 8, 12, *np.repeat([16, 24, 32, 48, 64], 3)]
+    assert sizes(943, 61, mixture_prior=0.0) == (plain, [])
+
+
+def test_rows_enough_need_no_prior():
+    plain, with_prior = sizes(8192, 2)
+    assert max(plain) == 64
+    assert with_prior == []
+    assert sizes(1000, 2)[1] == [24, 32, 48, 64]
+
+
+def test_mixtures_with_a_prior_fit_into_memory():
+    assert max(sizes(3500, 663)[1]) * 663**2 <= SETTINGS.mixture_prior_numbers
+
+
+def test_there_are_none_whose_common_covariance_has_no_inverse():
+    assert sizes(40, 100) == ([1], [])
+    assert sizes(103, 100)[1] == [2, 2, 2]
 
 
 def test_rows_on_a_point_have_the_least_variance():

@@ -1,4 +1,4 @@
-"""`brenier reproduce`: the thesis's experiments, with one command."""
+"""`brenier reproduce`: the thesis's experiments, and one with images, each with one command."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +12,8 @@ from brenier.cli.progress import shown_run
 from brenier.cli.summary import say
 
 if TYPE_CHECKING:
-    from brenier.reproduce.reproduce import Reproduction
-    from brenier.reproduce.setting import Setting
+    from brenier.reproduce.abstract import AbstractSetting
+    from brenier.reproduce.experiment import Result
 
 NameArgument = Annotated[
     str | None,
@@ -23,7 +23,10 @@ ListOption = Annotated[bool, typer.Option("--list", help="Say what can be reprod
 SeedsOption = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="INT", help="How many seeds. [default: 5; 1 if quick]", show_default=False
+        min=1,
+        metavar="INT",
+        help="How many seeds, or splits of the images. [default: 5; 1 if quick]",
+        show_default=False,
     ),
 ]
 QuickOption = Annotated[
@@ -53,7 +56,7 @@ def reproduce(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Run the thesis's experiments and write a report with its tables and figures beside ours.
+    """Run the thesis's experiments, or one with images, and write a report with tables and figures.
 
     Ctrl-C keeps the finished runs; the same command goes on from there.
     """
@@ -67,28 +70,22 @@ def reproduce(
 
 
 def _list() -> None:
-    from brenier.reproduce.setting import reproductions
+    from brenier.reproduce.catalogue import experiments
 
-    for name, setting in reproductions().items():
-        thesis = "with the thesis's own numbers" if setting.published else "not in the thesis"
-        typer.echo(
-            f"{name:16s} {setting.distribution!r}, {setting.n_train} rows, {thesis}; floor J "
-            f"{setting.floor:.3f}; optimizers: {', '.join(setting.labels)}"
-        )
+    for name, setting in experiments().items():
+        typer.echo(f"{name:16s} {setting.words}")
 
 
-def _setting(name: str, seeds: int | None, *, quick: bool) -> "Setting":
-    from dataclasses import replace
+def _setting(name: str, seeds: int | None, *, quick: bool) -> "AbstractSetting":
+    from brenier.reproduce.catalogue import experiments
 
-    from brenier.reproduce.setting import reproductions
-
-    known = reproductions()
+    known = experiments()
     if name not in known:
         raise typer.BadParameter(
             f"expected one of {', '.join(known)}; got {name!r}. --list says what they are."
         )
     setting = known[name].shortened() if quick else known[name]
-    return setting if seeds is None else replace(setting, seeds=tuple(range(seeds)))
+    return setting if seeds is None else setting.with_seeds(seeds)
 
 
 def _reproduce(
@@ -102,16 +99,20 @@ def _reproduce(
         raise ValueError(f"Expected a folder to write to; got the file {folder}. Name another.")
     result = _run(setting, folder, quiet=quiet)
     if not quiet:
-        _print(result)
-    if len(result.bad) == len(result.runs):
+        if setting.quick:
+            say("Quick variant: this shows that everything works; the numbers mean little.")
+        for line in result.lines:
+            say(line)
+        say(f"Report written to {result.report}")
+    if result.nothing:
         raise typer.Exit(ExitCode.NO_MODEL)
 
 
-def _run(setting: "Setting", folder: Any, *, quiet: bool) -> "Reproduction":
+def _run(setting: "AbstractSetting", folder: Any, *, quiet: bool) -> "Result":
     check_matplotlib()
     from rich.console import Console
 
-    from brenier.reproduce.reproduce import reproduce
+    from brenier.reproduce.experiment import run
     from brenier.reproduce.runs import Teller
 
     def follow(title: str) -> AbstractContextManager[Any]:
@@ -120,12 +121,4 @@ def _run(setting: "Setting", folder: Any, *, quiet: bool) -> "Reproduction":
             return nullcontext(None)
         return shown_run(title)
 
-    return reproduce(setting, folder, Teller((lambda _: None) if quiet else note, follow))
-
-
-def _print(result: "Reproduction") -> None:
-    if result.setting.quick:
-        say("Quick variant: this shows that everything works; the verdicts mean little.")
-    for claim in result.claims:
-        say(f"{claim.verdict.value}: {claim.what}: {claim.numbers}")
-    say(f"Report written to {result.report}")
+    return run(setting, folder, Teller((lambda _: None) if quiet else note, follow))

@@ -48,7 +48,8 @@ class ConvexPotentialMixture(AbstractJoint):
     """Density of a table of samples that come in pieces, or lie on thin shapes.
 
     A convex potential flow, and Gaussian mixtures of 1 to 64 components from several starts, pooled
-    with the weights that are the best on held-out rows (stacking of densities [1]_). Where this
+    with the weights that are the best on held-out rows (stacking of densities [1]_). Of few rows a
+    column there are mixtures more, whose covariances are drawn towards their mean. Where this
     density has 2 to 8 connected pieces, a mixture with a flow for each of them is pooled too. A
     single flow cannot tear, and puts a bridge between separate pieces; mixtures can, and each errs
     elsewhere. Where the data are smooth and whole, the flow has most of the weight.

@@ -4,22 +4,19 @@ No line is known by its colour alone: optimizers have markers, training and vali
 styles.
 """
 
-import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from brenier.estimators import ConvexPotentialFlow
 from brenier.plots import plot_density, plot_map
 from brenier.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+from brenier.reproduce.picture import Picture, new_figure
 from brenier.reproduce.record import Run
 from brenier.reproduce.setting import Setting
 from brenier.reproduce.tables import good
@@ -55,25 +52,6 @@ FIGURE_2_1 = (
 N_REFERENCE = 2000
 # Nothing is drawn above this J: the first iterates of some optimizers are far higher.
 HIGHEST_J = 1.0
-DPI = 130
-# Between panels, inches: labels of one do not touch the title or the legend of the next.
-PADDING = 0.12
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure, its file name without ending, and what it shows."""
-
-    name: str
-    caption: str
-    figure: Figure
-
-    def encoded(self, form: str) -> bytes:
-        """Return the file's bytes, "png" or "svg", the same for the same figure."""
-        out = io.BytesIO()
-        metadata = {"Date": None} if form == "svg" else {"Software": None}
-        self.figure.savefig(out, format=form, dpi=DPI, metadata=metadata)
-        return out.getvalue()
 
 
 def figure_2_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
@@ -84,7 +62,7 @@ def figure_2_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
     drawn = [line for line in FIGURE_2_1 if any(good(runs, optimizer) for optimizer in line[1:])]
     if not drawn:
         return None
-    figure = _figure(10.0, 3.8 * len(drawn) + 0.4)
+    figure = new_figure(10.0, 3.8 * len(drawn) + 0.4)
     panels = figure.subplots(len(drawn), 2, sharey=True, squeeze=False)
     for row, (name, reduced, full) in zip(panels, drawn, strict=True):
         _with_and_without(row[0], setting, good(runs, reduced), good(runs, full), "iteration")
@@ -126,7 +104,7 @@ def figure_4_1(setting: Setting, runs: Sequence[Run]) -> Picture | None:
     """
     if not any(run.finished for run in runs):
         return None
-    figure = _figure(10.5, 6.0)
+    figure = new_figure(10.5, 6.0)
     ax = figure.subplots()
     handles = []
     for i, label in enumerate(setting.labels):
@@ -178,7 +156,7 @@ def _what_lines_are() -> list[Line2D]:
 
 def figure_spread(setting: Setting, runs: Sequence[Run]) -> Picture:
     """Draw the test loss of every run, and the thesis's own numbers."""
-    figure = _figure(9.0, 4.8)
+    figure = new_figure(9.0, 4.8)
     ax = figure.subplots()
     for i, label in enumerate(setting.labels):
         J = [run.loss["test"] for run in good(runs, label)]
@@ -206,7 +184,7 @@ def figure_spread(setting: Setting, runs: Sequence[Run]) -> Picture:
 
 def figure_4_2(name: str, flow: ConvexPotentialFlow, X: np.ndarray) -> Picture:
     """Draw data, their map, reference and generated samples, density, and the map's grid."""
-    figure = _figure(14.0, 8.8)
+    figure = new_figure(14.0, 8.8)
     panels = figure.subplots(2, 3)
     reference = np.random.default_rng(0).normal(size=(N_REFERENCE, 2))
     generated, inversion = flow.invert(reference)
@@ -256,12 +234,6 @@ def _points(ax: Axes, points: np.ndarray, colour: str, title: str, *, axis: str 
     ax.set_title(title, fontsize="medium")
     if axis == "z":
         ax.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), aspect="equal")
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Return a figure of this size in inches, its panels well apart."""
-    layout = ConstrainedLayoutEngine(w_pad=PADDING, h_pad=PADDING)
-    return Figure(figsize=(width, height), layout=layout)
 
 
 def _floor(ax: Axes, setting: Setting) -> None:

@@ -1,12 +1,11 @@
 """The report as one HTML file: pictures inside, no script, nothing loaded from anywhere."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from brenier.plots.style import BLUE, ORANGE
 from brenier.reproduce.claims import Claim, Verdict
+from brenier.reproduce.html import document, figure_html, in_words, table_html
 from brenier.reproduce.mass import Mass
 from brenier.reproduce.record import Run
 from brenier.reproduce.setting import Setting
@@ -34,26 +33,6 @@ ASSUMPTIONS = (
     ),
     ("seeds", "each has its own rows and initial weights"),
 )
-STYLE = f"""
-body {{ font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-  max-width: 1260px; margin: 2rem auto; padding: 0 1rem; }}
-h1, h2 {{ line-height: 1.2; }}
-h2 {{ margin: 3rem 0 1.2rem; padding-bottom: 0.3rem; border-bottom: 1px solid #ccc; }}
-.wide {{ overflow-x: auto; margin-top: 1.6rem; }}
-table {{ border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.3rem 0.5rem; border-bottom: 1px solid #ddd; text-align: right;
-  vertical-align: top; }}
-th {{ background: #f4f4f4; }}
-th:first-child, td:first-child {{ text-align: left; white-space: nowrap; }}
-table.text th, table.text td {{ text-align: left; white-space: normal; }}
-caption {{ text-align: left; font-weight: 600; padding: 0 0 0.6rem; }}
-.note {{ color: #444; font-size: 0.85rem; margin: 0.5rem 0 0; }}
-.warning {{ background: #fff3d6; padding: 0.6rem 1rem; border-left: 4px solid {ORANGE}; }}
-figure {{ margin: 2rem 0 2.5rem; }} figure img {{ max-width: 100%; height: auto; }}
-figcaption {{ color: #444; font-size: 0.9rem; margin-top: 0.6rem; }}
-.reproduced {{ color: {BLUE}; font-weight: 600; }} .not {{ color: #B34700; font-weight: 600; }}
-pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 0.6rem; font-size: 0.8rem; }}
-"""
 
 
 @dataclass(frozen=True)
@@ -76,22 +55,17 @@ def page(contents: Contents) -> str:
         _head(contents, title),
         _claims(contents.claims),
         "<h2>Losses and costs</h2>",
-        *(_table(table) for table in contents.tables if table.key == "4.1"),
+        *(table_html(table) for table in contents.tables if table.key == "4.1"),
         "<h2>Figures</h2>",
-        *(_figure(*figure) for figure in contents.figures),
+        *(figure_html(*figure) for figure in contents.figures),
         "<h2>Mass of the densities</h2>",
         _masses(contents.masses),
         "<h2>Checks and comparisons</h2>",
-        *(_table(table) for table in contents.tables if table.key != "4.1"),
+        *(table_html(table) for table in contents.tables if table.key != "4.1"),
         _bad_runs(contents.runs),
         _settings(contents),
     ]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
-        f"</title><style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(sections)
-        + "</body></html>\n"
-    )
+    return document(title, sections)
 
 
 def _head(contents: Contents, title: str) -> str:
@@ -126,37 +100,6 @@ def _claims(claims: Sequence[Claim]) -> str:
 
 def _class(verdict: Verdict) -> str:
     return {Verdict.YES: "reproduced", Verdict.NO: "not", Verdict.OPEN: "open"}[verdict]
-
-
-def _table(table: Table) -> str:
-    head = "".join(
-        f"<th>{escape(name)}{f'<br>({escape(unit)})' if unit else ''}</th>"
-        for name, unit in table.columns
-    )
-    body = "".join(
-        f"<tr><td>{escape(row)}</td>"
-        + "".join(f"<td>{_unbroken(table.cell(row, name))}</td>" for name, _ in table.columns)
-        + "</tr>"
-        for row in table.rows
-    )
-    notes = "".join(f"<p class=note>{escape(note)}</p>" for note in table.notes)
-    return (
-        f"<div class=wide><table><caption>{escape(table.title)}</caption><tr><th></th>{head}</tr>"
-        f"{body}</table></div>{notes}"
-    )
-
-
-def _unbroken(cell: str) -> str:
-    """Return a cell's text for HTML: its note, in brackets, is a line of its own."""
-    return "<br>(".join(escape(line).replace(" ", "&nbsp;") for line in cell.split(" ("))
-
-
-def _figure(name: str, caption: str, png: bytes) -> str:
-    data = base64.b64encode(png).decode()
-    return (
-        f'<figure id="{escape(name)}"><img alt="{escape(caption)}" '
-        f'src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )
 
 
 def _masses(masses: Mapping[str, Mass]) -> str:
@@ -197,7 +140,7 @@ def _settings(contents: Contents) -> str:
         for label in contents.setting.labels
     }
     used = "".join(
-        f"<tr><td>{escape(label)}</td><td>{escape(_shown(parameters))}</td></tr>"
+        f"<tr><td>{escape(label)}</td><td>{escape(in_words(parameters))}</td></tr>"
         for label, parameters in estimators.items()
     )
     versions = ", ".join(f"{name} {version}" for name, version in contents.versions.items())
@@ -209,7 +152,3 @@ def _settings(contents: Contents) -> str:
         f"<div class=wide><table class=text><tr><th>optimizer</th><th>settings</th></tr>"
         f"{used}</table></div>"
     )
-
-
-def _shown(parameters: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in parameters.items())

@@ -1,10 +1,7 @@
 """One reproduction from beginning to end: runs, checks, tables, figures, files in DIR."""
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,6 @@ from brenier.reproduce import tables as t
 from brenier.reproduce.checks import Checks, run_checks
 from brenier.reproduce.claims import Claim, claims
 from brenier.reproduce.figures import (
-    Picture,
     figure_2_1,
     figure_4_1,
     figure_4_2,
@@ -22,12 +18,11 @@ from brenier.reproduce.figures import (
 )
 from brenier.reproduce.mass import Mass, mass_of
 from brenier.reproduce.page import ASSUMPTIONS, Contents, page
+from brenier.reproduce.picture import Picture, write_pictures
 from brenier.reproduce.record import Run, Store, write_json
 from brenier.reproduce.runs import Teller, run_all
 from brenier.reproduce.setting import BASELINE, DEFAULT, Setting
-from brenier.version import __version__
-
-LIBRARIES = ("jax", "numpy", "scipy", "scikit-learn", "equinox", "optax", "matplotlib")
+from brenier.reproduce.versions import versions_used
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ def reproduce(setting: Setting, folder: Path, teller: Teller) -> Reproduction:
         *(figure_4_2(label, flow, X) for label, flow in flows.items()),
     ]
     pictures = [picture for picture in drawn if picture is not None]
-    pngs = _write_figures(folder, pictures)
+    pngs = write_pictures(folder, pictures)
     versions = versions_used()
     write_atomically(folder / "tables.csv", t.to_csv(made).encode())
     results = _results(setting, runs, made, judged, checks, masses, pictures, versions)
@@ -126,26 +121,6 @@ def models_shown(setting: Setting, runs: Sequence[Run]) -> list[str]:
     return [label for label in (BASELINE, *best[:1], DEFAULT) if label in first]
 
 
-def versions_used() -> dict[str, str]:
-    """Return the versions and the machine that numbers may depend on."""
-    return {
-        "brenier": __version__,
-        "python": platform.python_version(),
-        **{library: version(library) for library in LIBRARIES},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-    }
-
-
-def _write_figures(folder: Path, pictures: Sequence[Picture]) -> list[bytes]:
-    """Write every picture as PNG and SVG; return the PNGs."""
-    pngs = []
-    for picture in pictures:
-        pngs.append(picture.encoded("png"))
-        write_atomically(folder / f"{picture.name}.png", pngs[-1])
-        write_atomically(folder / f"{picture.name}.svg", picture.encoded("svg"))
-    return pngs
-
-
 def _results(
     setting: Setting,
     runs: Sequence[Run],
@@ -171,14 +146,7 @@ def _results(
             {k: v for k, v in {**asdict(r), "outcome": r.outcome.value}.items() if k != "history"}
             for r in runs
         ],
-        "tables": {
-            table.key: {
-                "title": table.title,
-                "notes": table.notes,
-                "entries": [asdict(entry) for entry in table.entries],
-            }
-            for table in tables
-        },
+        "tables": t.to_dict(tables),
         "inner": [asdict(comparison) for comparison in checks.inner],
         "mass": {label: asdict(mass) for label, mass in masses.items()},
         "figures": {picture.name: picture.caption for picture in pictures},

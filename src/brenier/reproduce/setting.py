@@ -21,6 +21,7 @@ import numpy as np
 
 from brenier.data.datasets import AbstractDistribution, EightGaussians, Moons
 from brenier.estimators import ConvexPotentialFlow
+from brenier.reproduce.abstract import AbstractSetting
 from brenier.training.algorithm import Algorithm
 
 DEFAULT = "default"
@@ -62,7 +63,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Setting(AbstractSetting):
     """One reproduction: what is run, and how much of it.
 
     Attributes
@@ -117,6 +118,15 @@ class Setting:
     quick: bool = False
 
     @property
+    def words(self) -> str:
+        """Data, rows, floor, optimizers."""
+        thesis = "with the thesis's own numbers" if self.published else "not in the thesis"
+        return (
+            f"{self.distribution!r}, {self.n_train} rows, {thesis}; floor J {self.floor:.3f}; "
+            f"optimizers: {', '.join(self.labels)}"
+        )
+
+    @property
     def floor(self) -> float:
         """The least expected J of any density (nats)."""
         return self.distribution.best_loss()
@@ -149,6 +159,10 @@ class Setting:
             n_iter_no_change=NO_PATIENCE,
             **self.thesis_form,
         )
+
+    def with_seeds(self, n: int) -> "Setting":
+        """Return the reproduction with so many seeds."""
+        return replace(self, seeds=tuple(range(n)))
 
     def shortened(self) -> "Setting":
         """Return the quick variant: one seed, a twenty-fifth of the budget, fewer test rows."""

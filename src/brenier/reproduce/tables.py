@@ -8,7 +8,8 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from brenier.reproduce.setting import Setting, Spread
 
 FORMATS = {
     "nats": ".3f",
+    "bits": ".3f",
+    "levels": ".2f",
+    "levels of a pixel": ".1e",
     "work units": ",.0f",
     "s": ".1f",
     "ms": ".1f",
@@ -282,6 +286,18 @@ def table_3_1(checks: Checks) -> Table:
             f"Observed orders over the smaller half of the steps: {'; '.join(orders)}.",
         ],
     )
+
+
+def to_dict(tables: Iterable[Table]) -> dict[str, dict[str, Any]]:
+    """Return the tables by key, unrounded."""
+    return {
+        table.key: {
+            "title": table.title,
+            "notes": table.notes,
+            "entries": [asdict(entry) for entry in table.entries],
+        }
+        for table in tables
+    }
 
 
 def to_csv(tables: Iterable[Table]) -> str:

@@ -103,11 +103,11 @@ def _pooled(potentials: Potentials, session: Session) -> tuple[ConvexFlow, Pool 
 
 
 def _fit_turned(
-    rows: WeightedRows, size: int, seed: Sequence[int], settings: Settings, *, n: int
+    rows: WeightedRows, size: int, seed: Sequence[int], settings: Settings, prior: float, *, n: int
 ) -> GaussianMixture:
     """Return a Gaussian mixture of rows (c, y), the n targets last; others as they are fitted."""
     turned = rows.at(np.roll(rows.X, -n, axis=1))
-    return fit_gaussian_mixture(turned, size, seed, settings)
+    return fit_gaussian_mixture(turned, size, seed, settings, prior)
 
 
 def _heldout(

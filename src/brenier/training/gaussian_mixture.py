@@ -38,11 +38,21 @@ class GaussianMixture(NamedTuple):
 
 
 def fit_gaussian_mixture(
-    rows: WeightedRows, size: int, seed: Sequence[int], settings: Settings
+    rows: WeightedRows,
+    size: int,
+    seed: Sequence[int],
+    settings: Settings,
+    prior: float = 0.0,
 ) -> GaussianMixture:
-    """Return the mixture of at most so many Gaussians that the rows are likeliest under.
+    r"""Return the mixture of at most so many Gaussians that the rows are likeliest under.
 
-    A component that no row is left to is left out.
+    A component that no row is left to is left out. With a prior each covariance S_g, of N_g rows,
+    is drawn towards their mean,
+
+        (N_g S_g + prior S) / (N_g + prior),    S = sum_g N_g S_g / sum_g N_g,
+
+    as if so many rows more had been seen of it (the posterior mode under an inverse Wishart
+    distribution [1]_): components of few rows a column do not learn them by heart.
 
     Parameters
     ----------
@@ -54,10 +64,17 @@ def fit_gaussian_mixture(
         Of the starts of k-means.
     settings : Settings
         Of the fit.
+    prior : float
+        Rows that count as having been seen of every component besides its own.
+
+    References
+    ----------
+    .. [1] C. Fraley, A. Raftery, "Bayesian Regularization for Normal Mixture Estimation and
+           Model-Based Clustering", Journal of Classification 24, 2007.
     """
     omega = rows.weights / np.sum(rows.weights)
     responsibilities = _nearest(rows, size, seed)
-    mixture, before = _maximised(rows, responsibilities, settings), -np.inf
+    mixture, before = _maximised(rows, responsibilities, settings, prior), -np.inf
     for _ in range(settings.mixture_iterations):
         terms = mixture.gaussians.log_density(rows.X) + np.log(mixture.weights)
         log_density, responsibilities = log_sums(terms)
@@ -65,7 +82,7 @@ def fit_gaussian_mixture(
         if reached - before < settings.mixture_tol:
             break
         before = reached
-        mixture = _maximised(rows, responsibilities, settings)
+        mixture = _maximised(rows, responsibilities, settings, prior)
     return mixture
 
 
@@ -92,7 +109,10 @@ def _nearest(rows: WeightedRows, size: int, seed: Sequence[int]) -> Float[np.nda
 
 
 def _maximised(
-    rows: WeightedRows, responsibilities: Float[np.ndarray, "N G"], settings: Settings
+    rows: WeightedRows,
+    responsibilities: Float[np.ndarray, "N G"],
+    settings: Settings,
+    prior: float,
 ) -> GaussianMixture:
     """Return the Gaussians of weighted rows, each of its share of every row (the M-step)."""
     Y, omega = rows.X, rows.weights / np.sum(rows.weights)
@@ -106,7 +126,19 @@ def _maximised(
         (shares[part, None] * Y.T).reshape(-1, N) @ Y for part in blocks(len(shares), N * n)
     ]
     moments = np.concatenate(products)
-    covariances = moments.reshape(-1, n, n) - means[:, :, None] * means[:, None]
+    own = moments.reshape(-1, n, n) - means[:, :, None] * means[:, None]
+    covariances = _shrunk(own, weights * rows.effective_size, prior)
     factors = np.linalg.cholesky(covariances + settings.least_variance * np.eye(n))
     gaussians = Gaussians(means, factors)
     return GaussianMixture(weights / np.sum(weights), gaussians, rows.effective_size)
+
+
+def _shrunk(
+    covariances: Float[np.ndarray, "G n n"], n_rows: Float[np.ndarray, " G"], prior: float
+) -> Float[np.ndarray, "G n n"]:
+    """Return covariances of so many rows each, drawn towards their mean by the prior's rows."""
+    if prior == 0.0:
+        return covariances
+    common = np.tensordot(n_rows / np.sum(n_rows), covariances, axes=1)
+    own = n_rows[:, None, None]
+    return (own * covariances + prior * common) / (own + prior)

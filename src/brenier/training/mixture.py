@@ -2,8 +2,9 @@
 
 One convex potential cannot tear: between separate pieces it puts a bridge. Gaussian mixtures can,
 and of several sizes and starts each errs elsewhere; they are pooled with the flow by what all say
-of held-out rows (`brenier.training.pooling`). Where the density then has several connected pieces,
-which may bend, a mixture with a flow for each of them joins the pool
+of held-out rows (`brenier.training.pooling`). Where components would have few rows a column there
+are mixtures more whose covariances are drawn towards their mean. Where the density then has several
+connected pieces, which may bend, a mixture with a flow for each of them joins the pool
 (`brenier.training.piece_flows`). The flow that decides is each fold's own; the one in the mixture
 is their average, no worse than they are on average (`brenier.training.fit`). The Gaussian of one
 component is among the mixtures.

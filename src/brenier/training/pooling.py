@@ -1,15 +1,16 @@
 """What is pooled: a flow, Gaussian mixtures of several sizes and starts, and flows of pieces.
 
 Mixtures are fitted where the flow's potentials are, on the training rows of every fold, in the same
-coordinates. How much there is of each kind is decided by what they say of held-out rows
-(`brenier.training.pool`): of few rows every potential holds out others, so that all rows decide,
-and every mixture has a member of each fold.
+coordinates; of components with few rows a column others too, whose covariances are drawn towards
+their mean: of images they say much more, of thin shapes less. How much there is of each kind is
+decided by what they say of held-out rows (`brenier.training.pool`): of few rows every potential
+holds out others, so that all rows decide, and every mixture has a member of each fold.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -166,13 +167,13 @@ def _mixtures(
     """
     starts = settings.mixture_starts if len(trained) == 1 else settings.mixture_starts_few
     rows = [one.fold.split.train[: settings.whole_rows] for one in trained]
-    N, n = min(len(part.X) for part in rows), rows[0].X.shape[1]
-    # Of one component there is but one.
-    kinds = [(s, k) for s, k in product(_sizes(N, n, settings), range(starts)) if s > 1 or k == 0]
+    kinds = kinds_of_mixtures(
+        min(len(part.X) for part in rows), rows[0].X.shape[1], starts, settings
+    )
     jobs = [
-        partial(fit_one, part, size, (one.fold.seed, start), settings)
+        partial(fit_one, part, kind.size, (one.fold.seed, kind.start), settings, kind.prior)
         for one, part in zip(trained, rows, strict=True)
-        for size, start in kinds
+        for kind in kinds
     ]
     made = run_parallel(jobs, session.clock.stop)
     if len(made) < len(jobs):
@@ -180,10 +181,29 @@ def _mixtures(
     return [made[k : k + len(kinds)] for k in range(0, len(made), len(kinds))]
 
 
-def _sizes(N: int, n: int, settings: Settings) -> list[int]:
-    """Return how many components there may be, given N rows of n columns."""
-    least = settings.mixture_rows * (n + 1)
-    return [size for size in settings.mixture_sizes if size == 1 or size * least <= N]
+class Kind(NamedTuple):
+    """A Gaussian mixture to be fitted: its size, the number of its start, the prior's rows."""
+
+    size: int
+    start: int
+    prior: float
+
+
+def kinds_of_mixtures(N: int, n: int, starts: int, settings: Settings) -> list[Kind]:
+    """Return what mixtures there are, given N rows of n columns.
+
+    Beside those of components with rows enough, of every size one more with a prior; where it is
+    the prior alone that allows for so many components, as many as there are starts.
+    """
+    # Of one component there is but one.
+    kinds = [Kind(1, 0, 0.0)]
+    for size in settings.mixture_sizes:
+        plain = size > 1 and settings.has_mixture(N, n, size)
+        kinds += [Kind(size, start, 0.0) for start in range(starts * plain)]
+        if size > 1 and settings.has_mixture_with_prior(N, n, size):
+            more = [starts] if plain else range(starts)
+            kinds += [Kind(size, start, settings.mixture_prior * (n + 1)) for start in more]
+    return kinds
 
 
 def report_of_pool(

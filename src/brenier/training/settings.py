@@ -330,6 +330,23 @@ class Settings:
         "rows of a mixture that there must be for each component, and a column more",
         "Mixtures",
     )
+    mixture_prior: float = _number(
+        0.5,
+        "rows that the mean of a mixture's covariances counts as in each of them, for each column "
+        "and one more, in mixtures beside those without such a prior; 0: there are none",
+        "Mixtures with a prior",
+        conditional=0.0,
+        composed_conditional=0.0,
+    )
+    mixture_prior_rows: tuple[float, float] = _number(
+        (10.0, 20.0),
+        "rows of a mixture that there must be for each component with a prior; and for each, "
+        "and a column more, from which on there are none with a prior",
+        "Mixtures with a prior",
+    )
+    mixture_prior_numbers: int = _number(
+        4_000_000, "numbers in the covariances of a mixture with a prior, at most"
+    )
     mixture_iterations: int = _number(100, "most iterations of such a mixture")
     mixture_tol: float = _number(1e-4, "gain (nats) below which they end")
     least_variance: float = _number(
@@ -425,6 +442,23 @@ class Settings:
     def are_enough(self, n_rows: float, n_columns: int) -> bool:
         """Whether so many independent rows allow for more than a Gaussian."""
         return n_rows >= max(self.least_rows, self.least_rows_a_column * (n_columns + 1))
+
+    def has_mixture(self, n_rows: int, n_columns: int, size: int) -> bool:
+        """Whether so many rows allow for a mixture of so many components."""
+        return size * self.mixture_rows * (n_columns + 1) <= n_rows
+
+    def has_mixture_with_prior(self, n_rows: int, n_columns: int, size: int) -> bool:
+        """Whether so many rows allow for such a mixture with a prior, and are few enough for it.
+
+        Of fewer than the columns and components together the covariances' mean has no inverse.
+        """
+        least, enough = self.mixture_prior_rows
+        return (
+            self.mixture_prior > 0.0
+            and max(size * least, n_columns + size + 1) <= n_rows
+            and n_rows < size * enough * (n_columns + 1)
+            and size * n_columns**2 <= self.mixture_prior_numbers
+        )
 
     @property
     def bending(self) -> Bending:

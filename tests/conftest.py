@@ -112,6 +112,15 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def few_mixtures():
+    """Gaussian mixtures of few sizes in a whole file's pools."""
+    from small_fits import FEW_MIXTURES, other_defaults
+
+    with other_defaults(**FEW_MIXTURES):
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def room_for_programs():
     """Leave the next file room for the programs that it compiles."""

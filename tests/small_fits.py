@@ -1,10 +1,16 @@
 """Fits of a few seconds, of one shape for (nearly) all tests, so that JAX compiles once."""
 
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
 from brenier import ConvexPotentialFlow
 from brenier.data.datasets import CorrelatedGaussian, EightGaussians, MAFMoon, Moons, Rings
+from brenier.estimators import parameters
+from brenier.training.settings import default_settings
 
 N = 300
 DATA = {
@@ -15,6 +21,8 @@ BOUNDS = {"share": (0, 1), "rate": (0, None)}
 # What equal content in another order or form may change: rounding only.
 SAME = {"rtol": 1e-10, "atol": 1e-10}
 ROUNDING = 1e-12
+# Of each split there are 23 Gaussian mixtures of up to 64 components, in tables that need none.
+FEW_MIXTURES = {"mixture_sizes": (1, 2, 4), "mixture_starts": 1, "mixture_starts_few": 1}
 
 # Such fits end early, and say so; nothing else may warn.
 ends_early = pytest.mark.filterwarnings(
@@ -28,6 +36,17 @@ def small(**changes):
     return ConvexPotentialFlow(
         **settings | {"validation_fraction": 0.0, "judge_fraction": 0.0} | changes
     )
+
+
+@contextmanager
+def other_defaults(**settings):
+    """Let fits have other numbers of the recipe where their estimators say nothing."""
+
+    def changed(**kind):
+        return replace(default_settings(**kind), **settings)
+
+    with patch.object(parameters, "default_settings", changed):
+        yield
 
 
 def rows(name="maf-moon", n_rows=N, seed=0):

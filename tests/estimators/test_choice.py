@@ -17,11 +17,13 @@ from brenier.estimators.parameters import settings_of
 from brenier.training.choice import Lead
 from brenier.training.fit import Model
 
-pytestmark = ends_early
+pytestmark = [ends_early, pytest.mark.usefixtures("few_mixtures")]
 # More than few, of which no kind but the single map is tried.
 N = 500
 FEW = 200
 SMALL = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2}
+# Two folds, which compositions have not.
+FOLDS = SMALL | {"n_estimators": 2}
 
 
 def smooth(seed=0):
@@ -45,7 +47,7 @@ def taken():
     """Return what is taken of rows in pieces, and of smooth ones."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The fit ended with status")
-        return {rows: fit_auto(rows(), **SMALL) for rows in (in_pieces, smooth)}
+        return {rows: fit_auto(rows(), **FOLDS) for rows in (in_pieces, smooth)}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def taken():
     [(smooth, ConvexPotentialFlow, "one map"), (in_pieces, ConvexPotentialMixture, "the mixture")],
 )
 def test_what_is_taken_is_what_a_fit_of_that_kind_gives(taken, rows, kind, words):
-    density, alone = taken[rows], kind(**SMALL).fit(rows())
+    density, alone = taken[rows], kind(**FOLDS).fit(rows())
     assert type(density) is kind
     choice = density.report_.choice
     assert choice.startswith(f"Taken: {words}, two maps above one map by ")
@@ -77,9 +79,8 @@ def test_thin_shapes_have_several_maps():
 
 def test_compositions_are_not_averaged():
     # Such a fit could not be loaded, nor made again.
-    settings = SMALL | {"n_estimators": 2}
     model = ConvexPotentialFlow(**SMALL | {"n_maps": 2, "n_init": 1}).fit(thin())
-    auto = AutoDensity(**settings)
+    auto = AutoDensity(**FOLDS)
     auto._keep(Model(model.flow_, model.baseline_, model.report_))
     auto.report_, auto.n_iter_, auto.n_features_in_ = model.report_, 1, 2
     assert auto.chosen_.n_estimators is None
@@ -88,13 +89,13 @@ def test_compositions_are_not_averaged():
 
 
 def test_one_row_to_choose_by_says_nothing():
-    density = fit_auto(in_pieces()[:FEW], validation_data=in_pieces(1)[:1], **SMALL)
+    density = fit_auto(in_pieces()[:FEW], validation_data=in_pieces(1)[:1], **SMALL, n_estimators=1)
     assert type(density) is ConvexPotentialFlow
     assert density.report_.choice.startswith("Taken: one map, two maps above one map by")
 
 
 def test_few_rows_may_be_a_mixture():
-    density = fit_auto(in_pieces()[:FEW], **SMALL)
+    density = fit_auto(in_pieces()[:FEW], **FOLDS)
     assert type(density) is ConvexPotentialMixture
     assert density.report_.choice.startswith("Taken: the mixture, the mixture above one map by")
 
@@ -143,7 +144,7 @@ def test_number_of_maps_is_one_of_these():
 
 
 def test_potentials_are_those_of_a_single_map():
-    density = ConvexPotentialFlow(n_maps="auto", n_estimators=2, **SMALL).fit(smooth())
+    density = ConvexPotentialFlow(n_maps="auto", **FOLDS).fit(smooth())
     assert density.report_.n_maps == 1
     assert len(density.report_.run_decay) == 2
 
@@ -165,6 +166,8 @@ def test_command_line_says_what_was_taken(tmp_path):
         15,
         "--decay",
         0.01,
+        "--n-estimators",
+        2,
     )
     told = done("fit", data, "--kind", "auto", *options).stdout
     assert "Taken: the mixture, the mixture above one map by" in " ".join(told.split())

@@ -12,8 +12,9 @@ from terminal import done
 from brenier import ConvexPotentialMixture, load
 from brenier.io.model_file import ModelFileError, read_model, write_model
 
-pytestmark = ends_early
+pytestmark = [ends_early, pytest.mark.usefixtures("few_mixtures")]
 SMALL = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2}
+SMALL |= {"n_estimators": 2}
 
 
 def small(**changes):
@@ -224,8 +225,10 @@ def test_command_line_fits_scores_and_carries_a_mixture(tmp_path, X):
     table = tmp_path / "x.csv"
     np.savetxt(table, X, delimiter=",", header="a,b", comments="")
     model, images, back = (tmp_path / name for name in ("m.brenier", "z.csv", "back.csv"))
-    options = "--widths 8 --max-iter 15 --decay 1e-2 --noise 0 --n-radial 0 --kind mixture"
-    said = done("fit", table, "-o", model, *options.split()).stdout
+    options = (
+        "--widths 8 --max-iter 15 --decay 1e-2 --noise 0 --n-radial 0 --n-estimators 2".split()
+    )
+    said = done("fit", table, "-o", model, "--kind", "mixture", *options).stdout
     assert "components: " in said
     assert "mean log-likelihood" in done("score", model, table).stdout
     assert done("transform", model, table, "-o", images).stderr == ""

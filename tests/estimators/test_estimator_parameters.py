@@ -36,6 +36,7 @@ DIFFERENT = {
     "n_estimators_few": (4, 1, 6, 1),
     "cross_rows": (300, 300, 100, 0),
     "tails": (False, False, True, True),
+    "mixture_prior": (0.5, 0.5, 0.0, 0.0),
 }
 on_kinds = pytest.mark.parametrize("kind", KINDS)
 

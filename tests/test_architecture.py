@@ -169,35 +169,30 @@ def test_modules_and_public_names_have_docstrings(name):
     assert [n for n, node in public(TREES[name]) if not ast.get_docstring(node)] == []
 
 
-def test_importing_everything_changes_no_setting_of_jax():
+def test_fits_of_arrays_import_little_and_importing_everything_changes_no_setting_of_jax(tmp_path):
     # What only an extra brings.
     absent = {"numpyro"} if find_spec("numpyro") is None else set()
     script = f"""
-import importlib, jax
+import importlib, sys, warnings, jax
+import numpy as np
 before = dict(jax.config.values)
+import brenier
+few = dict(widths=(2,), max_iter=1, n_estimators=1, decay=0.1, validation_fraction=0.0)
+X = np.random.default_rng(0).normal(size=(30, 2))
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    flow = brenier.ConvexPotentialFlow(n_radial=0, noise=0.0, **few).fit(X)
+    flow.save("m")
+    brenier.load("m").score(flow.inverse_transform(flow.transform(flow.sample(3))))
+    conditional = brenier.ConditionalConvexPotentialFlow(**few).fit(X[:, :1], X[:, 1:])
+    conditional.score(X[:, :1], X[:, 1:])
+loaded = {{"matplotlib", "optax", "polars", "rich", "typer"}} & set(sys.modules)
+assert not loaded, loaded
 for name in {[name for name in TREES if name not in ("__init__", "__main__", *absent)]}:
     importlib.import_module("brenier." + name)
 changed = {{k: v for k, v in jax.config.values.items() if before.get(k) != v}}
 assert not changed, changed
 assert not jax.config.jax_enable_x64
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=120)
-
-
-def test_what_fits_of_arrays_do_without_is_not_imported(tmp_path):
-    script = """
-import sys, warnings
-import numpy as np
-import brenier
-warnings.simplefilter("ignore")
-few = dict(widths=(2,), max_iter=1, n_estimators=1, decay=0.1, validation_fraction=0.0)
-X = np.random.default_rng(0).normal(size=(30, 2))
-flow = brenier.ConvexPotentialFlow(n_radial=0, noise=0.0, **few).fit(X)
-flow.save("m")
-brenier.load("m").score(flow.inverse_transform(flow.transform(flow.sample(3))))
-conditional = brenier.ConditionalConvexPotentialFlow(**few).fit(X[:, :1], X[:, 1:])
-conditional.score(X[:, :1], X[:, 1:])
-loaded = {"matplotlib", "optax", "polars", "rich", "typer"} & set(sys.modules)
-assert not loaded, loaded
-"""
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=tmp_path)
+    command = [sys.executable, "-W", "error", "-c", script]
+    subprocess.run(command, check=True, timeout=120, cwd=tmp_path)

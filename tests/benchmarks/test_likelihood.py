@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp, truncnorm
+from small_fits import ends_early, other_defaults
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -19,6 +20,9 @@ finally:
 
 # Kolmogorov's distance of 4000 draws and 4000 nearly independent ones: 0.036 has a p-value of 1 %.
 LARGEST_DISTANCE = 0.06
+# Fits of a line with constant error.
+FEW = {"widths": (4,), "context_widths": (4,), "decay": 1e-2, "max_iter": 15}
+FEW |= {"n_estimators": 1, "n_estimators_few": 1}
 
 
 def generator(seed=0):
@@ -65,13 +69,15 @@ def test_an_impossible_observation_is_an_error():
         )
 
 
+@ends_early
 @pytest.mark.parametrize("learn", [likelihood, likelihood_of_parts])
 def test_learnt_likelihoods_lead_to_the_posterior(learn):
     # Two draws of N(theta, 1 / 4) under a flat prior: theta is N(their mean, 1 / 8).
     rng = generator()
     theta = rng.uniform(-2, 2, size=(400, 1))
     given = Simulations(theta, theta + 0.5 * rng.normal(size=(400, 2)), [(-2.0, 2.0)], 2)
-    posterior = learn(given, 0, 20.0)
+    with other_defaults(**FEW):
+        posterior = learn(given, 0, 20.0)
     draws = posterior.draw(np.array([0.1, 0.5]), 2000)
     assert draws.mean() == pytest.approx(0.3, abs=0.15)
     assert draws.std() == pytest.approx(0.5**1.5, rel=0.25)

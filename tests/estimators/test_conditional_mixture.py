@@ -12,7 +12,7 @@ from terminal import done, invoke
 from brenier import ConditionalConvexPotentialFlow, ConditionalConvexPotentialMixture, load
 from brenier.io.model_file import ModelFileError, read_model, write_model
 
-pytestmark = ends_early
+pytestmark = [ends_early, pytest.mark.usefixtures("few_mixtures")]
 N = 400
 SMALL = {"widths": (8,), "context_widths": (8,), "max_iter": 15, "decay": 1e-2}
 SMALL |= {"n_estimators": 2}
@@ -128,7 +128,9 @@ def test_quantiles_near_a_bound_are_numbers():
 
 def test_compositions_are_pooled_too():
     X, y = branches()
-    composed = small(n_maps=2, n_estimators=1, n_init=1).fit(X, np.column_stack([y, y**2]))
+    composed = small(n_maps=2, n_estimators=1, n_init=1, max_iter=3).fit(
+        X, np.column_stack([y, y**2])
+    )
     assert composed.report_.n_maps == 2
     assert composed.mixture_.n_components > 1
     assert np.isfinite(composed.score(X, np.column_stack([y, y**2])))

@@ -11,9 +11,10 @@ from brenier import (
     TriangularConvexPotentialFlow,
 )
 
-pytestmark = ends_early
+pytestmark = [ends_early, pytest.mark.usefixtures("few_mixtures")]
 ROUNDING = 1e-9
 SMALL = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2}
+SMALL |= {"n_estimators": 1}
 FEW = {"widths": (3,), "n_estimators": 1, "max_iter": 10, "validation_fraction": 0.0}
 
 

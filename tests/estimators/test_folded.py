@@ -28,6 +28,7 @@ SAID = {"periods": {1: TURN}, "discrete": [2], "bounds": {2: (-0.5, None)}}
 QUICK = {"widths": (8,), "n_radial": 0, "noise": 0.0, "max_iter": 15, "n_estimators": 1}
 pytestmark = [
     ends_early,
+    pytest.mark.usefixtures("few_mixtures"),
     pytest.mark.filterwarnings("ignore:Expected independent rows"),
 ]
 
@@ -170,7 +171,7 @@ def test_what_has_no_such_columns_yet(flow, tmp_path):
 
 
 def test_angles_may_be_given_in_any_turn_wherever_rows_are(flow):
-    X = table()
+    X = table(30)
     turned = X + [0.0, -TURN, 0.0]
     known = np.where([True, False, False], np.nan, turned)
     np.testing.assert_allclose(

@@ -27,7 +27,7 @@ from brenier.flow.tail import Tail
 from brenier.io.model_file import ModelFileError, read_model, write_model
 from brenier.scoring.density import checked
 
-pytestmark = ends_early
+pytestmark = [ends_early, pytest.mark.usefixtures("few_mixtures")]
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 # What is promised.
 AGREE = {"rtol": 1e-10, "atol": 1e-10}
@@ -81,6 +81,7 @@ def mixture():
     X = positive(300)
     X[::3, 0] += 30.0
     settings = {"n_radial": 0, "noise": 0.0, "max_iter": 15, "decay": 1e-2, "widths": (8,)}
+    settings |= {"n_estimators": 2}
     return ConvexPotentialMixture(bounds=[(0, None)] * 2, **settings).fit(X), X
 
 
@@ -163,8 +164,7 @@ def test_files_of_older_formats_are_read(path):
 def test_what_is_not_scored_is_an_error(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(112, 1))
-    few = {"widths": (3,), "context_widths": (3,), "n_gates": 1, "max_iter": 5}
-    flow = ConditionalConvexPotentialMixture(**few).fit(X, X + rng.normal(size=(112, 1)))
+    flow = ConditionalConvexPotentialMixture(**GIVEN).fit(X, X + rng.normal(size=(112, 1)))
     flow.save(tmp_path / "m")
     with pytest.raises(ModelFileError, match="not scored without JAX. Load it with brenier.load"):
         scoring.load(tmp_path / "m")

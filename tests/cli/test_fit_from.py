@@ -49,6 +49,7 @@ def test_what_does_not_go_with_it_is_refused(model, folder):
     assert "Expected the model's own 'widths'" in run.stderr
     X = rows()
     few = {"widths": (3,), "n_radial": 0, "noise": 0.0, "max_iter": 3, "decay": 0.1}
+    few |= {"n_estimators": 1, "validation_fraction": 0.0}
     ConvexPotentialMixture(**few).fit(X).save(folder / "mixture.brenier")
     run = invoke("fit", train, "--from", folder / "mixture.brenier", "-o", folder / "x.brenier")
     assert run.exit_code == ExitCode.BAD_INPUT

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from small_fits import assert_same_fit, ends_early
+from small_fits import FEW_MIXTURES, assert_same_fit, ends_early, other_defaults
 from terminal import done
 
 from brenier import ConvexPotentialFlow, ConvexPotentialMixture, fit_auto, load
@@ -17,7 +17,7 @@ from brenier.estimators.parameters import settings_of
 from brenier.training.choice import Lead
 from brenier.training.fit import Model
 
-pytestmark = [ends_early, pytest.mark.usefixtures("few_mixtures")]
+pytestmark = ends_early
 # More than few, of which no kind but the single map is tried.
 N = 500
 FEW = 200
@@ -40,6 +40,12 @@ def thin(seed=0):
     rng = np.random.default_rng(seed)
     x = rng.beta(0.5, 0.5, size=N)
     return np.column_stack([x, 4.0 * x * (1.0 - x)]) + 0.01 * rng.normal(size=(N, 2))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_flows_of_pieces():
+    with other_defaults(**FEW_MIXTURES, most_pieces=1):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ def test_interrupted_joint_training_leaves_a_fitted_estimator():
         if progress.run == 3:
             raise KeyboardInterrupt
 
-    flow = ConditionalConvexPotentialFlow(**SMALL)
+    flow = ConditionalConvexPotentialFlow(**SMALL | {"max_iter": 5})
     with pytest.raises(KeyboardInterrupt):
         flow.fit(*data(), callback=interrupt)
     assert flow.report_.status is FitStatus.INTERRUPTED

@@ -8,12 +8,16 @@ from small_fits import ends_early, rows, small
 
 import brenier
 
-pytestmark = [ends_early, pytest.mark.filterwarnings("ignore::brenier.status.InputWarning")]
+pytestmark = [
+    ends_early,
+    pytest.mark.usefixtures("few_mixtures"),
+    pytest.mark.filterwarnings("ignore::brenier.status.InputWarning"),
+]
 
 FEW = {"widths": (4,), "max_iter": 5, "n_estimators": 1, "decay": 1e-2}
 JOINTLY = {**FEW, "n_radial": 0, "noise": 0.0}
 GIVEN = {**FEW, "context_widths": (4,)}
-TRAIN, FRESH = rows(), rows(n_rows=200, seed=1)
+TRAIN, FRESH = rows(), rows(n_rows=100, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +85,8 @@ def test_columns_are_named_in_tables(models):
 
 def test_weights_and_bad_input(models):
     flow, conditional = models["flow"], models["conditional"]
-    weights = np.where(np.arange(len(FRESH)) < 120, 1.0, 0.0)
-    assert flow.diagnose(FRESH, sample_weight=weights).n_used == 120
+    weights = np.where(np.arange(len(FRESH)) < 60, 1.0, 0.0)
+    assert flow.diagnose(FRESH, sample_weight=weights).n_used == 60
     with pytest.raises(ValueError, match="Expected 20 rows or more"):
         flow.diagnose(FRESH[:10])
     with pytest.raises(ValueError, match=r"Expected train as a tuple \(X, y\); got ndarray"):
@@ -142,7 +146,7 @@ def test_models_of_other_columns_are_not_compared(models):
 def test_rows_that_it_has_seen_and_their_range_are_known_to_a_loaded_model(models, name, tmp_path):
     models[name].save(tmp_path / "model.brenier")
     loaded = brenier.load(tmp_path / "model.brenier")
-    assert "nothing can be said" in loaded.diagnose(*data(name, TRAIN)).verdict
+    assert "nothing can be said" in loaded.diagnose(*data(name, TRAIN[:60])).verdict
     X = FRESH.copy()
     X[:3, 1] += 100.0
     outside = loaded.diagnose(*data(name, X)).rows.outside_training

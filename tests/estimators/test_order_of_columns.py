@@ -102,8 +102,9 @@ def test_conditional_densities_follow_targets_and_context():
 
 def test_conditional_densities_are_loaded_in_their_order(tmp_path):
     data = table()
+    few = clone(CONDITIONAL).set_params(n_estimators=1, decay=1e-2, max_iter=2)
     for context, targets in ((["a", "c", "d"], ["b"]), (["d", "c", "a"], ["b"])):
-        flow = clone(CONDITIONAL).fit(data[context], data[targets])
+        flow = clone(few).fit(data[context], data[targets])
         flow.save(tmp_path / "m")
         loaded = load(tmp_path / "m")
         assert loaded.n_features_in_ == 3
@@ -113,8 +114,9 @@ def test_conditional_densities_are_loaded_in_their_order(tmp_path):
 
 def test_block_triangular_densities_follow_the_columns_of_a_block():
     data, leading = table(), small(max_iter=8)
+    following = clone(CONDITIONAL).set_params(n_estimators=1, decay=1e-2)
     blocks = [["c", "a"], ["d", "b"]]
-    flow = TriangularConvexPotentialFlow(blocks, leading=leading, following=CONDITIONAL)
+    flow = TriangularConvexPotentialFlow(blocks, leading=leading, following=following)
     plain, moved = clone(flow).fit(data), clone(flow).fit(data[SWAPPED])
     moved_blocks = [block[::-1] for block in blocks]
     other = clone(flow).set_params(blocks=moved_blocks).fit(data)

@@ -8,6 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 from pictures import table
 from sklearn.exceptions import ConvergenceWarning
+from small_fits import FEW_MIXTURES, other_defaults
 
 from brenier import ConvexPotentialFlow, ConvexPotentialMixture
 from brenier.data.datasets import CorrelatedGaussian, MAFMoon
@@ -40,7 +41,9 @@ def islands():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(300, 2)) + np.where(np.arange(300) < 200, 0.0, 20.0)[:, None]
     X = table(rng.permutation(rows), ["length", "width"])
-    return fitted(ConvexPotentialMixture(max_iter=1, widths=(8,), decay=1e-3, n_radial=2), X), X
+    settings = {"max_iter": 1, "widths": (8,), "decay": 1e-3, "n_radial": 2, "n_estimators": 1}
+    with other_defaults(**FEW_MIXTURES, most_pieces=1):
+        return fitted(ConvexPotentialMixture(**settings), X), X
 
 
 @pytest.fixture(scope="session")

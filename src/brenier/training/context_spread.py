@@ -110,7 +110,9 @@ def _of_target(
         return np.linalg.pinv(gram, rcond=SINGULAR, hermitian=True) @ (C.T @ (weights * values))
 
     def squares(m: np.ndarray, s: np.ndarray) -> np.ndarray:
-        return ((y - C @ m) ** 2 + least_sd**2) * np.exp(-2.0 * (C @ s))
+        # A step that goes too far has a loss without end.
+        with np.errstate(over="ignore"):
+            return ((y - C @ m) ** 2 + least_sd**2) * np.exp(-2.0 * (C @ s))
 
     def loss(m: np.ndarray, s: np.ndarray) -> float:
         return float(omega @ (C @ s + 0.5 * squares(m, s)))
@@ -136,8 +138,10 @@ def _leads(rows: WeightedRows, n: int, settings: Settings) -> bool:
     middle = len(rows.X) // 2
     halves = rows[:middle], rows[middle:]
     judged = [_judged(train, judge, n, settings) for train, judge in (halves, halves[::-1])]
-    # Row by row, of every size that both halves are enough for: those of the other half follow.
+    # Row by row, of every size that both halves are enough for; few rows are for none.
     own, *of_mixtures = (np.concatenate(parts) for parts in zip(*judged, strict=False))
+    if not of_mixtures:
+        return False
     both = together(halves[::-1])
     lead = np.clip(own - max(of_mixtures, key=both.mean), -MOST_NATS, MOST_NATS)
     found = judged_mean(lead, both, None)

@@ -119,9 +119,8 @@ REASONS = {
     "data/split.py": ({10}, "blocks without which there is no standard error"),
     "flow/context.py": ({0.6744897501960817}, "the median absolute deviation of a normal"),
     "training/context_spread.py": (
-        {4, 8, 10, 16, 50, 3.0, 1e-9, 1e-10, 8192},
-        "steps of a likelihood's search and its end, what counts as zero; of a long table, how "
-        "many rows are looked at; when it is kept: benchmarks/NOTES.md, 'Scale given a context'",
+        {10, 50, 1e-9, 1e-10},
+        "steps of a likelihood's search and its end, what counts as zero",
     ),
     "estimators/row_warnings.py": ({50}, "effective rows below which a warning is due"),
     "estimators/normal.py": (

@@ -15,6 +15,7 @@ from brenier.flow.preprocessing import (
     Preprocessing,
     whitening,
 )
+from brenier.flow.spread import ContextSpread
 
 N, Q = 30, 2
 SIZES = (3, 1, 4)
@@ -31,8 +32,8 @@ def gaussians_of(n, seed=0):
     return ConditionalGaussians.of(mixtures, d, n)
 
 
-def mixture_of(n, bounds=None):
-    """Return a mixture without a flow; targets have a mean and a scale, and bounds if given."""
+def mixture_of(n, bounds=None, spread=None):
+    """Return a mixture without a flow; targets have a mean and a scale, and what is given."""
     rng = np.random.default_rng(1)
     low, high = bounds or (np.full(n, -np.inf), np.full(n, np.inf))
     own = ColumnBounds(low, high)
@@ -42,7 +43,15 @@ def mixture_of(n, bounds=None):
         targets = Preprocessing(own, whitening(own.columns(Y), np.ones(50), "full"))
     scale = ContextScaling(np.ones(Q), np.full(Q, 2.0), np.full(Q, -50.0), np.full(Q, 50.0))
     gaussians, shares = gaussians_of(n), np.array([0.5, 0.2, 0.3])
-    return ConditionalMixture((), ConditionalPreprocessing(targets, scale), gaussians, shares), Y, X
+    preprocessing = ConditionalPreprocessing(targets, scale, spread)
+    return ConditionalMixture((), preprocessing, gaussians, shares), Y, X
+
+
+def spread_of(n):
+    """Return a location and a scale of targets that depend on the context."""
+    location = np.array([[0.3, -0.5, 0.2], [-0.2, 0.1, 0.4]])
+    log_scale = np.array([[0.4, 0.3, -0.1], [-0.3, 0.2, 0.1]])
+    return ContextSpread(location[:n], log_scale[:n])
 
 
 def conditioned(mean, covariance, c):
@@ -76,9 +85,13 @@ def test_gates_far_away_are_still_gates():
     np.testing.assert_allclose(gates.sum(), len(SIZES))
 
 
-@pytest.mark.parametrize("bounds", [None, (np.zeros(1), np.ones(1))])
-def test_one_target_has_a_density_a_distribution_and_quantiles_that_agree(bounds):
-    mixture, _, X = mixture_of(1, bounds)
+@pytest.mark.parametrize(
+    ("bounds", "spread"),
+    [(None, None), ((np.zeros(1), np.ones(1)), None), (None, spread_of(1))],
+    ids=["free", "bounded", "scale given the context"],
+)
+def test_one_target_has_a_density_a_distribution_and_quantiles_that_agree(bounds, spread):
+    mixture, _, X = mixture_of(1, bounds, spread)
     x = X[:4]
     y = np.linspace(*((0, 1) if bounds else (-60, 60)), 40_001)[1:-1]
     for row in x:
@@ -124,9 +137,13 @@ def test_weights_are_shares_times_gates_and_labels_follow_them():
     np.testing.assert_allclose(found, weights, atol=0.02)
 
 
-@pytest.mark.parametrize("bounds", [None, (np.zeros(2), np.ones(2))])
-def test_rows_come_back_and_images_have_the_density(bounds):
-    mixture, Y, X = mixture_of(2, bounds)
+@pytest.mark.parametrize(
+    ("bounds", "spread"),
+    [(None, None), ((np.zeros(2), np.ones(2)), None), (None, spread_of(2))],
+    ids=["free", "bounded", "scale given the context"],
+)
+def test_rows_come_back_and_images_have_the_density(bounds, spread):
+    mixture, Y, X = mixture_of(2, bounds, spread)
     rows = np.column_stack([Y, X])
     labels = np.arange(len(rows)) % mixture.n_components
     Z = mixture.images(rows, labels)
@@ -146,8 +163,9 @@ def test_rows_come_back_and_images_have_the_density(bounds):
     np.testing.assert_allclose(terms[np.arange(len(rows)), labels], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_mean_is_that_of_draws():
-    mixture, _, X = mixture_of(2)
+@pytest.mark.parametrize("spread", [None, spread_of(2)], ids=["plain", "scale given the context"])
+def test_mean_is_that_of_draws(spread):
+    mixture, _, X = mixture_of(2, None, spread)
     rng, k = np.random.default_rng(0), 40_000
     labels = mixture.labels(X[:3], rng.random((3, k))).ravel()
     Z = rng.normal(size=(3 * k, 2))

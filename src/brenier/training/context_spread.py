@@ -2,7 +2,8 @@
 
 It is the likeliest of normal densities whose mean and whose logarithm of scale are lines in the
 context, found by Fisher scoring [1]_: the mean by weighted regression, the logarithm of the scale
-by regression of (r^2 - 1) / 2, r the standardised residuals, in turn.
+by regression of (r^2 - 1) / 2, r the standardised residuals, one after the other until neither
+changes.
 
 A funnel's neck, or noise that grows with the context, is simple once it is removed, and goes on
 beyond the rows. Of what is curved or in pieces it may make more than there was. So it must gain
@@ -29,18 +30,11 @@ from brenier.training.gaussian_mixture import conditional_log_density, fit_gauss
 from brenier.training.judged_mean import judged_mean
 from brenier.training.settings import Settings
 
-# Rows that it is fitted to and judged by at most, steps of the search, and the gain in nats at
-# which it ends; how often a step is halved until it gains.
-MOST_ROWS, STEPS, TOLERANCE, HALVINGS = 8192, 50, 1e-9, 10
+# Steps of the search, and the gain in nats at which it ends; how often a step is halved until it
+# gains.
+STEPS, TOLERANCE, HALVINGS = 50, 1e-9, 10
 # Singular values of a context below this share of the largest are taken for zero.
 SINGULAR = 1e-10
-# Standard deviation of the logarithm of the scale, over rows, up to which it is the network's.
-MODERATE = 0.5
-# Components of the mixtures.
-SIZES = (1, 2, 4, 8, 16)
-# Standard errors by which it must lead, of chains block by block, and nats beyond which a row's
-# lead counts no more.
-LEAD, MOST_NATS = 3.0, 3.0
 
 
 class Likeliest(NamedTuple):
@@ -63,15 +57,13 @@ class Likeliest(NamedTuple):
 
 def context_spread(rows: WeightedRows, n: int, settings: Settings) -> ContextSpread | None:
     """Return what n whitened targets, before their scaled context, lose; None if nothing."""
-    rows = rows[slice(MOST_ROWS)]
     N, n_slopes = rows.effective_size, int(np.linalg.matrix_rank(_with_one(rows.X[:, n:]))) - 1
     if 2 * (n_slopes + 1) >= N:
         return None
     found = likeliest(rows, n, settings.least_sd)
     is_clear = N * found.gain > 0.5 * n * n_slopes * np.log(N)
-    if not is_clear or found.variation <= MODERATE or not _leads(rows, n, settings):
-        return None
-    return found.spread
+    is_large = found.variation > settings.spread_variation
+    return found.spread if is_clear and is_large and _leads(rows, n, settings) else None
 
 
 def likeliest(rows: WeightedRows, n: int, least_sd: float) -> Likeliest:
@@ -143,9 +135,9 @@ def _leads(rows: WeightedRows, n: int, settings: Settings) -> bool:
     if not of_mixtures:
         return False
     both = together(halves[::-1])
-    lead = np.clip(own - max(of_mixtures, key=both.mean), -MOST_NATS, MOST_NATS)
-    found = judged_mean(lead, both, None)
-    return found.mean > LEAD * found.standard_error
+    most = settings.spread_most_lead
+    lead = judged_mean(np.clip(own - max(of_mixtures, key=both.mean), -most, most), both, None)
+    return lead.mean > settings.spread_lead * lead.standard_error
 
 
 def _judged(
@@ -158,6 +150,8 @@ def _judged(
     most = train.effective_size / (train.X.shape[1] + 1)
     turned = train.at(np.roll(train.X, -n, axis=1))
     mixtures = [
-        fit_gaussian_mixture(turned, size, [size], settings) for size in SIZES if size <= most
+        fit_gaussian_mixture(turned, size, [size], settings)
+        for size in settings.spread_sizes
+        if size <= most
     ]
     return [own, *(conditional_log_density(mixture, judge.X, n) for mixture in mixtures)]

@@ -163,8 +163,9 @@ def _with_spread(
     column_bounds = ColumnBounds(*bounds)
     bounded = column_bounds.columns(rows.X)
     plain = whitening(bounded, rows.weights, _removed(bounded, settings))
-    both = rows.at(np.concatenate([plain.forward(bounded), context], axis=1))
-    spread = context_spread(both, bounded.shape[1], settings)
+    some = slice(settings.spread_rows)
+    both = np.concatenate([plain.forward(bounded[some]), context[some]], axis=1)
+    spread = context_spread(rows[some].at(both), bounded.shape[1], settings)
     if spread is None:
         return None
     return ConditionalPreprocessing(Preprocessing(column_bounds, plain), scaling, spread)

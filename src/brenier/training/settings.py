@@ -172,6 +172,29 @@ class Settings:
         64, "distinct values below which it has no ranks", "Contexts with far values"
     )
 
+    # A scale that depends on the context.
+    spread_rows: int = _number(
+        8192,
+        "rows that a scale which depends on the context is fitted to, and judged by, at most",
+        "Scale given a context",
+    )
+    spread_variation: float = _number(
+        0.5,
+        "standard deviation of its logarithm, over rows, up to which it is the network's",
+        "Scale given a context",
+    )
+    spread_sizes: tuple[int, ...] = _number(
+        (1, 2, 4, 8, 16),
+        "components of the mixtures that a normal density with it must lead, ...",
+        "Scale given a context",
+    )
+    spread_lead: float = _number(
+        3.0, "... by so many standard errors, ...", "Scale given a context"
+    )
+    spread_most_lead: float = _number(
+        3.0, "... of no more than so many nats a row", "Scale given a context"
+    )
+
     # Noise regularisation.
     noise: float | None = _number(
         None,

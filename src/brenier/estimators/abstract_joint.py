@@ -138,19 +138,27 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         return Observations(X, names, weights=weights, groups=groups, folding=folding)
 
     def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:
-        """Warn that N <= n rows get a Gaussian; raise where the model has none."""
+        """Warn of what N <= n rows can have; raise where the model has no Gaussian."""
         N, n = rows.X.shape
         if N > n:
             return
         message = (
             f"Expected more distinct rows than columns; got {N} distinct sample(s) with {n} "
-            f"feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: give "
-            "more rows or fewer columns."
+            f"feature(s). "
         )
         if not settings.algorithm.quadratic:
-            raise ValueError(message)
+            raise ValueError(
+                f"{message}A density in {n} dimensions needs at least {n + 1} distinct rows: give "
+                "more rows or fewer columns."
+            )
+        k = settings.n_directions(rows.effective_size, n)
+        model = "The model is that Gaussian"
+        if k:
+            model = f"Beyond that Gaussian, the model can learn of {k} leading direction(s) only"
         warnings.warn(
-            f"{message} The model is a Gaussian with its correlations shrunk by {n / (N + n):.0%}.",
+            f"{message}Such rows do not determine a covariance: the Gaussian's is shrunk, or that "
+            f"of a few factors, as rows held out ask for. {model}: more rows or fewer columns tell "
+            "more.",
             InputWarning,
             stacklevel=4,
         )

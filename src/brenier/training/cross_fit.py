@@ -104,7 +104,9 @@ def averaged(
         As of `cross_fitted`.
     """
     losses = [one.fold.loss_on_all(one.chosen.loss, one.chosen.heldout_loss) for one in trained]
-    if not settings.algorithm.quadratic or np.mean(losses) <= whole.gaussian_losses[0]:
+    found = not all(one.chosen.is_gaussian for one in trained)
+    is_better = found and np.mean(losses) <= whole.gaussian_losses[0]
+    if is_better or not settings.algorithm.quadratic:
         return list(trained)
     return [_gaussian_of(whole, trained, family, settings, session)]
 

@@ -24,7 +24,7 @@ from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, inverse, transform
 from brenier.status import InputWarning
-from brenier.training.families import ConditionalFamily, goes_through
+from brenier.training.families import goes_through
 from brenier.training.settings import Settings, default_settings
 
 _DEFAULT = default_settings(conditional=True)

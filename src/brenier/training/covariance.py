@@ -5,7 +5,8 @@ inverse where N <= n. Two kinds of estimate lose less: one that is shrunk,
 
     (1 - a) S + a m I,    m = tr S / n,
 
-a by Ledoit and Wolf [1]_; and that of k factors and noise of every column's own,
+a by Ledoit and Wolf [1]_, or less of it, for heavy tails make it too much; and that of k
+factors and noise of every column's own,
 
     L L^T + diag(psi),    L (n, k),
 
@@ -110,21 +111,33 @@ class ShrunkCorrelations(AbstractCovariance):
 
 @dataclass(frozen=True)
 class Shrunk(AbstractCovariance):
-    """Ledoit and Wolf's."""
+    """(1 - a) S + a m I.
+
+    Parameters
+    ----------
+    share : float
+        Of the a of Ledoit and Wolf.
+    """
+
+    share: float = 1.0
 
     @property
     def name(self) -> str:
         """What it is."""
-        return "shrunk (Ledoit-Wolf)"
+        return f"shrunk ({f'{self.share:g} of ' * (self.share != 1.0)}Ledoit-Wolf)"
 
     def of(
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
     ) -> Float[np.ndarray, "n n"]:
-        """Return the shrunk covariance."""
-        # Here and not above: it takes a while, and most fits do not need it.
-        from sklearn.covariance import ledoit_wolf
-
-        return ledoit_wolf(_weighted(centred, omega), assume_centered=True)[0]
+        """Return (1 - a) S + a m I."""
+        S, n = SampleCovariance().of(centred, omega), centred.shape[1]
+        m = np.trace(S) / n
+        # What the entries of S err by, squared, and what they differ by from those of m I.
+        error = np.sum(omega**2) * (omega @ np.sum(centred**2, axis=1) ** 2 - np.sum(S**2))
+        difference = np.sum(S**2) - n * m**2
+        most = float(np.clip(error / difference, 0.0, 1.0)) if difference > 0.0 else 1.0
+        a = self.share * most
+        return (1.0 - a) * S + a * m * np.eye(n)
 
 
 @dataclass(frozen=True)
@@ -148,11 +161,12 @@ class Factors(AbstractCovariance):
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
     ) -> Float[np.ndarray, "n n"]:
         """Return L L^T + diag(psi)."""
+        # Here and not above: it takes a while, and most fits do not need it.
         from sklearn.decomposition import FactorAnalysis
         from sklearn.exceptions import ConvergenceWarning
 
-        # Its mean is to be zero, whatever the weights are: every row and its opposite.
-        rows = _weighted(centred, omega)
+        # Of equal weights, and of mean zero whatever they were: every row and its opposite.
+        rows = np.sqrt(len(omega) * omega)[:, None] * centred
         model = FactorAnalysis(self.k, svd_method="lapack")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -179,6 +193,11 @@ class Transformed(AbstractCovariance):
         """What it is of z."""
         return self.own.name
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether that of z is."""
+        return self.own.is_regular
+
     def of(
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
     ) -> Float[np.ndarray, "n n"]:
@@ -202,16 +221,21 @@ def chosen_covariance(rows: WeightedRows, settings: Settings) -> AbstractCovaria
         Of the fit.
     """
     N, n = rows.X.shape
-    parts = [*_parts(rows, settings.covariance_parts)]
-    last, best = -np.inf, ShrunkCorrelations(n / (N + n))
+    parts, last = [*_parts(rows, settings.covariance_parts)], -np.inf
+    best: AbstractCovariance = ShrunkCorrelations(n / (N + n))
     if not parts:
         return best
-    reached = _heldout(Shrunk(), parts)
-    if np.isfinite(reached):
-        best = Shrunk()
-    least = min(n, min(len(train.X) for train, _ in parts))
+    fewest, reached = min(len(train.X) for train, _ in parts), -np.inf
+    others = [*map(Shrunk, settings.shrinkages), *[SampleCovariance()] * (fewest > n + 1)]
+    for other in others:
+        on_held_out = _heldout(other, parts)
+        if on_held_out > reached:
+            best, reached = other, on_held_out
     for k in settings.factor_counts:
-        with_factors = _heldout(Factors(k), parts) if k < least else -np.inf
+        # Of more factors a covariance has no fewer numbers than any.
+        if k >= fewest or k >= n or (n - k) ** 2 < n + k:
+            break
+        with_factors = _heldout(Factors(k), parts)
         if with_factors <= last:
             break
         last = with_factors
@@ -248,10 +272,3 @@ def _heldout(
         total += float(held.weights @ log_density)
         weight += float(np.sum(held.weights))
     return total / weight
-
-
-def _weighted(
-    centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
-) -> Float[np.ndarray, "N n"]:
-    """Return rows of equal weight that have the same covariance."""
-    return np.sqrt(len(omega) * omega)[:, None] * centred

@@ -172,9 +172,12 @@ def _of_few(
         return plain, Transformed(covariance, np.diag(1.0 / scale))
     if settings.whiten == "standardize":
         return plain, covariance
-    omega = rows.weights / np.sum(rows.weights)
-    factor = np.linalg.cholesky(covariance.of(standardised, omega))
-    removed = Whitening(mean, scale, factor)
+    removed = plain.whitening
+    if covariance.is_regular:
+        omega = rows.weights / np.sum(rows.weights)
+        factor = np.linalg.cholesky(covariance.of(standardised, omega))
+        removed = Whitening(mean, scale, factor)
+    factor = np.asarray(removed.factor)
     return Preprocessing(plain.bounds, removed), Transformed(covariance, factor)
 
 

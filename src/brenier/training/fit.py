@@ -214,9 +214,7 @@ class Potentials:
     ) -> FitReport:
         """Return how it went, of a flow with its tail and how likely rows are."""
         of = self if self.seen is None else self.seen
-        report = build_report(
-            of.kept, of.everyone, of.whole, flow, measured, session, discrete
-        )
+        report = build_report(of.kept, of.everyone, of.whole, flow, measured, session, discrete)
         return replace(report, baseline=self.baseline)
 
 
@@ -338,10 +336,9 @@ def _n_directions(
 
 def _told(covariance: AbstractCovariance, k: int, n: int) -> str:
     """Return what is said of the baseline, and of potentials of leading directions."""
-    if not covariance.is_regular:
-        return ""
-    directions = f"; potentials are of {k} leading directions of {n}" * (0 < k < n)
-    return f"covariance {covariance.name}{directions}"
+    words = [f"covariance {covariance.name}"] * covariance.is_regular
+    words += [f"potentials of {k} leading directions of {n}"] * (0 < k < n)
+    return "; ".join(words)
 
 
 def _measured(potentials: Potentials, session: Session) -> tuple[ConvexFlow, Measured]:

@@ -81,15 +81,14 @@ class Fold:
         gaussian : AbstractGaussian, optional
             The baseline; None: the likeliest.
         """
-        if gaussian is None:
-            gaussian = family.gaussian(split.train, settings, SampleCovariance())
+        own = gaussian or family.gaussian(split.train, settings, SampleCovariance())
         if candidates is None:
             candidates = settings.candidates(heldout=split.heldout is not None)
         chosen = tuple(candidates)
-        noise = chosen_noise(split.train, gaussian, settings) if chosen else 0.0
-        seen = noisy_copies(split.train, gaussian, noise, seed, settings)
+        noise = chosen_noise(split.train, own, settings) if chosen else 0.0
+        seen = noisy_copies(split.train, own, noise, seed, settings)
         noise = noise if seen is not split.train else 0.0
-        return Fold(data, split, seen, noise, gaussian, chosen, offsets, seed)
+        return Fold(data, split, seen, noise, own, chosen, offsets, seed)
 
     def losses(self, map_: AbstractMap) -> tuple[float, float]:
         """Return a map's J on the training and on the held-out rows (nats); NaN without these."""

@@ -1,6 +1,6 @@
 r"""Potentials of a few leading directions, where rows are few for their columns.
 
-Columns z with mean m and covariance C C^T are whitened, x = C^{-1} (z - m), and turned: x = A^T (t, r),
+Columns z of mean m and covariance C C^T are whitened, x = C^{-1} (z - m), and turned, (t, r) = A x,
 A orthonormal, t the k principal components of z. A table of N rows and k columns t is fitted like
 any other, and
 
@@ -94,7 +94,9 @@ class Components:
         squares = np.sum(x**2, axis=0) - np.sum(T**2, axis=1)
         return T, -0.5 * squares - np.sum(np.log(np.diag(self.L)))
 
-    def turned(self, T: Float[np.ndarray, "N k"], rows: WeightedRows, F: np.ndarray) -> "Components":
+    def turned(
+        self, T: Float[np.ndarray, "N k"], rows: WeightedRows, F: np.ndarray
+    ) -> "Components":
         """Return the same components, turned to be most like T on whitened rows."""
         own, _ = self(rows.X @ F.T)
         U, _, V = np.linalg.svd((rows.weights[:, None] * T).T @ own)
@@ -224,7 +226,7 @@ class InDirections:
         return replace(fold, split=split, seen=split.train, gaussian=gaussian, offsets=offsets)
 
     def _trained(self, one: Trained, fold: Fold) -> Trained:
-        """Return the same of all columns; its log-likelihoods are those in the fold's directions."""
+        """Return the same of all columns; log-likelihoods stay those in the fold's directions."""
         rest = (whole - own for whole, own in zip(fold.offsets, one.fold.offsets, strict=True))
         losses = (one.chosen.loss, one.chosen.heldout_loss)
         loss, heldout_loss = (J + more for J, more in zip(losses, rest, strict=True))

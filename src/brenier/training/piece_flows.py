@@ -195,7 +195,5 @@ def _trained(
         split = Split(rows)
         parts = preprocessed(preprocessing, split)
         gaussian = family.gaussian(parts[0].train, settings, covariance)
-        made.append(
-            Fold.of(split, *parts, family, settings, session.seed + k, gaussian=gaussian)
-        )
+        made.append(Fold.of(split, *parts, family, settings, session.seed + k, gaussian=gaussian))
     return train_potentials(made, family, settings, session)

@@ -96,9 +96,16 @@ class Settings:
         "estimated, ...",
         "Few rows a column",
     )
-    covariance_parts: int = _number(5, "... each of so many parts of the rows in turn, ...")
+    covariance_parts: int = _number(
+        5, "... each of so many parts of the rows in turn, ...", "Few rows a column"
+    )
+    shrinkages: tuple[float, ...] = _number(
+        (1.0, 0.25), "... the shares of Ledoit and Wolf's shrinkage tried, ...", "Few rows a column"
+    )
     factor_counts: tuple[int, ...] = _number(
-        (1, 2, 4, 8, 16, 32), "... and the numbers of factors tried, until one is worse"
+        (1, 2, 4, 8, 16, 32),
+        "... and the numbers of factors, until one is worse",
+        "Few rows a column",
     )
     direction_columns: int = _number(
         20,

@@ -117,7 +117,7 @@ def measured(name: str, N: int, seed: int) -> dict[str, float | str | bool]:
 def main() -> None:
     """Fit all, print and store."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sets", nargs="*", choices=[[], *SETS], default=[], metavar="SET")
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"any of {', '.join(SETS)}")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--file", default=FILE, help="where figures are kept")
     arguments = parser.parse_args()

@@ -43,8 +43,8 @@ class _Factorised:
 
     Attributes
     ----------
-    triangle : (n, n)
-        R, its columns of unit norm.
+    triangle : (r, n)
+        R, its columns of unit norm; r = n where there are as many rows.
     order : (n,)
         Which column each of R's is.
     mean, scale : (n,)
@@ -53,7 +53,7 @@ class _Factorised:
         Number of rows.
     """
 
-    triangle: Float[np.ndarray, "n n"]
+    triangle: Float[np.ndarray, "r n"]
     order: np.ndarray
     mean: Float[np.ndarray, " n"]
     scale: Float[np.ndarray, " n"]

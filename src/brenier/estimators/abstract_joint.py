@@ -151,17 +151,7 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
                 f"{message}A density in {n} dimensions needs at least {n + 1} distinct rows: give "
                 "more rows or fewer columns."
             )
-        k = settings.n_directions(rows.effective_size, n)
-        model = "The model is that Gaussian"
-        if k:
-            model = f"Beyond that Gaussian, the model can learn of {k} leading direction(s) only"
-        warnings.warn(
-            f"{message}Such rows do not determine a covariance: the Gaussian's is shrunk, or that "
-            f"of a few factors, as rows held out ask for. {model}: more rows or fewer columns tell "
-            "more.",
-            InputWarning,
-            stacklevel=4,
-        )
+        warnings.warn(f"{message}{_of_few(rows, settings)}", InputWarning, stacklevel=4)
 
     def score_samples(self, X, *, integrate_missing=False) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row.
@@ -368,3 +358,17 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
         rows = checked_rows(self, X, reset=reset, least=2 if reset else 1)
         return rows if reset else self.folding_.circles.fold(rows)
+
+
+def _of_few(rows: WeightedRows, settings: Settings) -> str:
+    """Return what rows that are no more than their columns can have, in sentences."""
+    N, n = rows.X.shape
+    covariance = f"has correlations that are shrunk by {n / (N + n):.0%}"
+    if settings.can_choose_covariance(N):
+        covariance = "is shrunk, or of a few factors, whichever is better on rows held out"
+    k = settings.n_directions(rows.effective_size, n)
+    model = f"beyond it, the model can bend {k} leading directions" if k else "it is the model"
+    return (
+        f"They do not determine a covariance: the Gaussian's {covariance}, and {model}. More rows "
+        "or fewer columns tell more."
+    )

@@ -221,10 +221,10 @@ def chosen_covariance(rows: WeightedRows, settings: Settings) -> AbstractCovaria
         Of the fit.
     """
     N, n = rows.X.shape
-    parts, last = [*_parts(rows, settings.covariance_parts)], -np.inf
     best: AbstractCovariance = ShrunkCorrelations(n / (N + n))
-    if not parts:
+    if not settings.can_choose_covariance(N):
         return best
+    parts, last = [*_parts(rows, settings.covariance_parts)], -np.inf
     fewest, reached = min(len(train.X) for train, _ in parts), -np.inf
     others = [*map(Shrunk, settings.shrinkages), *[SampleCovariance()] * (fewest > n + 1)]
     for other in others:
@@ -245,9 +245,7 @@ def chosen_covariance(rows: WeightedRows, settings: Settings) -> AbstractCovaria
 
 
 def _parts(rows: WeightedRows, count: int) -> Iterator[tuple[WeightedRows, WeightedRows]]:
-    """Yield rows to fit to and rows held out, in turn; nothing of very few rows."""
-    if len(rows.X) < 2 * count:
-        return
+    """Yield rows to fit to and rows held out, in turn."""
     part = np.minimum((count * rows.position).astype(int), count - 1)
     for k in np.unique(part):
         train, held = rows[part != k], rows[part == k]

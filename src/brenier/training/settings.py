@@ -458,6 +458,10 @@ class Settings:
         has_gaussian = self.algorithm.quadratic and n_columns > 1
         return has_gaussian and n_rows < self.covariance_rows * n_columns
 
+    def can_choose_covariance(self, n_rows: int) -> bool:
+        """Whether a part of so many distinct rows is some."""
+        return n_rows >= 2 * self.covariance_parts
+
     def n_directions(self, n_rows: float, n_columns: int) -> int:
         """Return how many directions a potential of all columns is of; 0: none is fitted."""
         only_all = self.whiten != "full" or not self.algorithm.quadratic

@@ -184,7 +184,7 @@ def test_many_copies_are_counted_and_some_named():
     data = table(columns=2)
     copies = {f"copy{i}": data["speed"] for i in range(7)}
     message = refusal(data.assign(**copies))
-    says(message, "'copy4' equal to 'speed' in every row and 2 more like these", "and 2 more.")
+    says(message, "'copy4' equal to 'speed' in every row and 2 more like these", "and 2 more, all")
     assert "copy5" not in message
 
 

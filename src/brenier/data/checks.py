@@ -189,8 +189,10 @@ def _check_duplicates(Y: np.ndarray, names: Sequence[str]) -> None:
             found.append((name, first))
     if found:
         pairs = " and ".join(f"{name!r} equal to {first!r}" for name, first in found[:SHOWN])
-        more = f" and {len(found) - SHOWN} more like these" * (len(found) > SHOWN)
+        are_more = len(found) > SHOWN
+        more = f" and {len(found) - SHOWN} more like these" * are_more
+        all_at_once = ", all at once by pandas' `table.T.drop_duplicates().T`" * are_more
         raise ValueError(
             f"Expected different columns; got {pairs} in every row{more}. Equal columns have no "
-            f"joint density: drop {quoted([name for name, _ in found])}."
+            f"joint density: drop {quoted([name for name, _ in found])}{all_at_once}."
         )

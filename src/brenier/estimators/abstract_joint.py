@@ -68,7 +68,8 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         Parameters
         ----------
         X : array or table, (N, n)
-            Samples in data units; N > n distinct rows, no missing values.
+            Samples in data units, no missing values. Of N <= n distinct rows a warning says what
+            the model can be.
         y : ignored
             For scikit-learn's pipelines.
         sample_weight : (N,), optional

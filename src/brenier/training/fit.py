@@ -5,7 +5,8 @@ apart to judge what is returned. Another is held out: of few rows, and of a cond
 every potential holds out others. A lone row far off all others does neither. Bounds, whitening and
 the scaling of a context bring the rows to standard coordinates, far rows nearer to all others, a
 scale that depends on the context is removed, and a Gaussian is fitted to them there: the baseline,
-which what is returned is never worse than. Where the rows have fine structure, the optimizer sees
+which what is returned is never worse than. Where rows are few for their columns, held-out ones
+choose how the covariance is estimated, and potentials are of the leading directions. Where the rows have fine structure, the optimizer sees
 copies of them with a little noise. The weight decay, and whether there are radial units, are
 selected on held-out rows: of a few runs that begin, the best after some iterations goes on. Beside
 it other potentials are trained, from other initial weights with the same hyperparameters. A run is

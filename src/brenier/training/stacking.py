@@ -199,7 +199,7 @@ def _block(split: Split, n: int, settings: Settings) -> int:
 def _most_rows(n: int, settings: Settings) -> int:
     """Return how many rows of n columns weights are found by, at most: what memory holds."""
     fit = JACOBIAN_BYTES // (8 * n * (n + 1) // 2)
-    return max(LEAST_HELDOUT, min(settings.whole_rows, fit))
+    return min(settings.whole_rows, max(LEAST_HELDOUT, fit))
 
 
 def _row_losses(

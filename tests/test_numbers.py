@@ -103,6 +103,7 @@ REASONS = {
         {3, 8, 29, 1e-6},
         "an axis; bytes that are held; the gradient at which the solver is done",
     ),
+    "training/covariance.py": ({2e-2}, "where scikit-learn's factor analysis ends"),
     "training/likelihood.py": ({512}, "columns from which one program or another is the better"),
     "training/judge.py": ({1e-6}, "rounding"),
     "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),

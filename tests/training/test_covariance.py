@@ -59,12 +59,11 @@ def test_estimates_are_those_of_scikit_learn(N, n):
     equal = np.full(N, 1 / N)
     expected = {
         Shrunk(): ledoit_wolf(X)[0],
-        Factors(2): FactorAnalysis(2, svd_method="lapack", tol=1e-8).fit(X).get_covariance(),
+        Factors(2): FactorAnalysis(2, svd_method="lapack").fit(X).get_covariance(),
         SampleCovariance(): X.T @ X / N,
     }
     for covariance, own in expected.items():
-        tolerance = 1e-2 if isinstance(covariance, Factors) else ROUNDING
-        np.testing.assert_allclose(covariance.of(X, equal), own, atol=tolerance)
+        np.testing.assert_allclose(covariance.of(X, equal), own, atol=ROUNDING)
 
 
 @pytest.mark.parametrize(

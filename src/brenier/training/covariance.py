@@ -32,6 +32,9 @@ from scipy.linalg import solve_triangular
 from brenier.data.rows import WeightedRows
 from brenier.training.settings import Settings
 
+# Gain (nats, all rows together) at which a factor analysis ends: scikit-learn's, of twice the rows.
+TOLERANCE = 2e-2
+
 
 class AbstractCovariance(ABC):
     """How the covariance of rows is estimated."""
@@ -167,7 +170,7 @@ class Factors(AbstractCovariance):
 
         # Of equal weights, and of mean zero whatever they were: every row and its opposite.
         rows = np.sqrt(len(omega) * omega)[:, None] * centred
-        model = FactorAnalysis(self.k, svd_method="lapack")
+        model = FactorAnalysis(self.k, svd_method="lapack", tol=TOLERANCE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return model.fit(np.concatenate([rows, -rows])).get_covariance()

@@ -5,19 +5,20 @@ apart to judge what is returned. Another is held out: of few rows, and of a cond
 every potential holds out others. A lone row far off all others does neither. Bounds, whitening and
 the scaling of a context bring the rows to standard coordinates, far rows nearer to all others, a
 scale that depends on the context is removed, and a Gaussian is fitted to them there: the baseline,
-which what is returned is never worse than. Where rows are few for their columns, held-out ones
-choose how the covariance is estimated, and potentials are of the leading directions. Where the rows have fine structure, the optimizer sees
-copies of them with a little noise. The weight decay, and whether there are radial units, are
-selected on held-out rows: of a few runs that begin, the best after some iterations goes on. Beside
-it other potentials are trained, from other initial weights with the same hyperparameters. A run is
-L-BFGS over the hidden weights, the last layer solved for at each step, stopped early on held-out
-rows; on a long table it goes by mini-batches in all weights, and the last layer is solved for at
-the best iterate. The model is the average of these potentials where each holds out other rows; else
-their weighted sum with the runner-up of the selection and the Gaussian's, the weights the best on
-held-out rows. Of several maps, potentials are trained one by one, each where those before it lead,
-and then together; the best of several such compositions is the model. A conditional density gets
-heavier tails where held-out rows ask for them. Of very few rows the average is the model if all
-rows together say that it is better than the Gaussian, and of fewer still it is the Gaussian.
+which what is returned is never worse than. Where rows are few for their columns, parts of them that
+are held out choose how the covariance is estimated, and potentials are of the leading directions.
+Where the rows have fine structure, the optimizer sees copies of them with a little noise. The
+weight decay, and whether there are radial units, are selected on held-out rows: of a few runs that
+begin, the best after some iterations goes on. Beside it other potentials are trained, from other
+initial weights with the same hyperparameters. A run is L-BFGS over the hidden weights, the last
+layer solved for at each step, stopped early on held-out rows; on a long table it goes by
+mini-batches in all weights, and the last layer is solved for at the best iterate. The model is the
+average of these potentials where each holds out other rows; else their weighted sum with the
+runner-up of the selection and the Gaussian's, the weights the best on held-out rows. Of several
+maps, potentials are trained one by one, each where those before it lead, and then together; the
+best of several such compositions is the model. A conditional density gets heavier tails where
+held-out rows ask for them. Of very few rows, or few for their columns, the average is the model if
+all rows together say that it is better than the Gaussian, and of fewer still it is the Gaussian.
 
 All numbers are in `brenier.training.settings`.
 """
@@ -42,7 +43,7 @@ from brenier.status import FitStatus
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
-from brenier.training.covariance import AbstractCovariance, Transformed
+from brenier.training.covariance import AbstractCovariance, SampleCovariance, Transformed
 from brenier.training.cross_fit import are_crossed, averaged, cross_fitted, crossed
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
@@ -248,7 +249,7 @@ def train(
     everyone = _train(prepared.folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     if len(prepared.folds) > 1:
-        few = are_crossed(settings, rows.effective_size)
+        few = are_crossed(settings, rows.effective_size, few=prepared.are_few)
         together = cross_fitted if few else averaged
         kept = together(kept, whole, family, settings, session)
     if any(one.status is FitStatus.INTERRUPTED for one in everyone):
@@ -275,8 +276,10 @@ class _Prepared:
         What is trained on.
     whole : Fold
         The one fold; of several, all rows together, for the baseline.
+    are_few : bool
+        Whether rows are few for their columns.
     baseline : str
-        What the baseline is of rows that are few for their columns; nothing of others.
+        What the baseline is of such rows; nothing of others.
     leading : Leading or None
         The directions that potentials are of; None: all.
     """
@@ -285,6 +288,7 @@ class _Prepared:
     family: AbstractFamily
     folds: list[Fold]
     whole: Fold
+    are_few: bool
     baseline: str = ""
     leading: Leading | None = None
 
@@ -319,7 +323,8 @@ def _prepared(
 
     folds = [fold_of(split, turn, tried=k > 0) for turn, split in enumerate(splits)]
     whole = fold_of(Split(rows), 0, tried=False) if len(folds) > 1 else folds[0]
-    return _Prepared(preprocessing, family, folds, whole, _told(covariance, k, n), leading)
+    are_few, told = not isinstance(covariance, SampleCovariance), _told(covariance, k, n)
+    return _Prepared(preprocessing, family, folds, whole, are_few, told, leading)
 
 
 def _n_directions(

@@ -55,6 +55,14 @@ def bent(rng: np.random.Generator, N: int, seed: int) -> np.ndarray:
     return X
 
 
+def bent_factors(rng: np.random.Generator, N: int, seed: int) -> np.ndarray:
+    """Return rows of 40 columns with two factors, of which one bends with the other."""
+    factors = rng.normal(size=(N, 2))
+    factors[:, 1] = 1.5 * (factors[:, 0] ** 2 - 1.0) + 0.3 * factors[:, 1]
+    loadings = np.random.default_rng(0).normal(size=(2, 40))
+    return factors @ loadings + rng.normal(size=(N, 40))
+
+
 def digits(rng: np.random.Generator, N: int, seed: int) -> np.ndarray:
     """Return images of 8 x 8 pixels, those left out that are constant in all."""
     return np.concatenate(Digits(seed).rows)[:N]
@@ -70,6 +78,7 @@ SETS: dict[str, tuple[Rows, tuple[int, ...]]] = {
     "three factors": (of_factors, (30, 60, 120)),
     "student": (student, (60, 150, 320)),
     "bent": (bent, (60, 200, 450)),
+    "bent factors": (bent_factors, (60, 150, 300)),
     "digits": (digits, (40, 80, 200, 400)),
     "diamonds": (posterior("diamonds"), (40, 80, 200, 450)),
     "eight_schools_noncentered": (posterior("eight_schools_noncentered"), (40, 60, 100, 190)),

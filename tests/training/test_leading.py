@@ -49,6 +49,9 @@ def test_directions_are_as_many_as_rows_allow():
     assert SETTINGS.n_directions(float(N), n) == K
     assert SETTINGS.n_directions(10.0 * (n + 1), n) == n
     assert SETTINGS.n_directions(29.0, n) == 0
+    assert SETTINGS.n_directions(1e4, 900) == SETTINGS.most_directions
+    # What columns have in common is of two factors.
+    assert SETTINGS.n_directions(float(N), n, 2) == 2
     # Of fewer columns all or none.
     assert SETTINGS.n_directions(5.0 * 20, 19) == 19
     assert SETTINGS.n_directions(5.0 * 20 - 1, 19) == 0
@@ -103,7 +106,7 @@ def test_more_is_learnt_of_few_rows_than_their_gaussian(flow):
     fresh = bent(2000, 7)
     gain = flow.score(fresh) - flow.baseline_score_samples(fresh).mean()
     report = flow.report_
-    assert f"potentials of {K} leading directions of {n}" in report.baseline
+    assert report.baseline == f"covariance of 2 factors; potentials of 2 leading directions of {n}"
     assert not report.is_gaussian
     assert gain > 0.2
     # Held-out rows promise no more than there is.

@@ -368,7 +368,7 @@ def _of_few(rows: WeightedRows, settings: Settings) -> str:
     if settings.can_choose_covariance(N):
         covariance = "is shrunk, or of a few factors, whichever is better on rows held out"
     k = settings.n_directions(rows.effective_size, n)
-    model = f"beyond it, the model can bend {k} leading directions" if k else "it is the model"
+    model = f"beyond it, the model bends {k} leading directions at most" if k else "it is the model"
     return (
         f"They do not determine a covariance: the Gaussian's {covariance}, and {model}. More rows "
         "or fewer columns tell more."

@@ -54,6 +54,11 @@ class AbstractCovariance(ABC):
         """Whether it has an inverse however few the rows are."""
         return True
 
+    @property
+    def n_factors(self) -> int | None:
+        """How many factors make what columns have in common; None where that is not said."""
+        return None
+
     @abstractmethod
     def of(
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
@@ -160,6 +165,11 @@ class Factors(AbstractCovariance):
         """What it is."""
         return f"of {self.k} factor{'s' * (self.k > 1)}"
 
+    @property
+    def n_factors(self) -> int:
+        """Their number."""
+        return self.k
+
     def of(
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
     ) -> Float[np.ndarray, "n n"]:
@@ -200,6 +210,11 @@ class Transformed(AbstractCovariance):
     def is_regular(self) -> bool:
         """Whether that of z is."""
         return self.own.is_regular
+
+    @property
+    def n_factors(self) -> int | None:
+        """That of z."""
+        return self.own.n_factors
 
     def of(
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]

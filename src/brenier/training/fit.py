@@ -334,16 +334,18 @@ def _n_directions(
     settings: Settings,
 ) -> int:
     """Return how many directions of the columns potentials are of; 0: none is fitted."""
-    if isinstance(covariance, Transformed):
-        return settings.n_directions(rows.effective_size, preprocessing.n)
-    enough = settings.are_enough(rows.effective_size, rows.X.shape[1])
-    return preprocessing.n if enough else 0
+    size, n = rows.effective_size, preprocessing.n
+    enough = settings.are_enough(size, rows.X.shape[1])
+    # Of rows whose own covariance is the best, all directions are learnt where rows are enough.
+    if isinstance(covariance, Transformed) and (covariance.is_regular or not enough):
+        return settings.n_directions(size, n, covariance.n_factors)
+    return n if enough else 0
 
 
 def _told(covariance: AbstractCovariance, k: int, n: int) -> str:
     """Return what is said of the baseline, and of potentials of leading directions."""
     words = [f"covariance {covariance.name}"] * covariance.is_regular
-    words += [f"potentials of {k} leading directions of {n}"] * (0 < k < n)
+    words += [f"potentials of {k} leading direction{'s' * (k > 1)} of {n}"] * (0 < k < n)
     return "; ".join(words)
 
 

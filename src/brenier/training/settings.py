@@ -113,8 +113,9 @@ class Settings:
         "Few rows a column",
     )
     direction_rows: float = _number(
-        10.0, "... with so many independent rows for each, and one more", "Few rows a column"
+        10.0, "... with so many independent rows for each, and one more, ...", "Few rows a column"
     )
+    most_directions: int = _number(128, "... and no more of them than memory and time allow")
     w_min: float = _number(
         1e-2,
         "lower bound of the quadratic weights, relative to the Gaussian's own; of a composition, "
@@ -462,14 +463,18 @@ class Settings:
         """Whether a part of so many distinct rows is some."""
         return n_rows >= 2 * self.covariance_parts
 
-    def n_directions(self, n_rows: float, n_columns: int) -> int:
-        """Return how many directions a potential of all columns is of; 0: none is fitted."""
+    def n_directions(self, n_rows: float, n_columns: int, n_factors: int | None = None) -> int:
+        """Return how many directions a potential of few rows is of; 0: none is fitted.
+
+        Where all that columns have in common is made of so many factors, no more than these.
+        """
         only_all = self.whiten != "full" or not self.algorithm.quadratic
         if only_all or n_columns < self.direction_columns:
             return n_columns if self.are_enough(n_rows, n_columns) else 0
         if n_rows < self.least_rows:
             return 0
-        return min(n_columns, int(n_rows / self.direction_rows) - 1)
+        most = n_columns if n_factors is None else n_factors
+        return min(most, int(n_rows / self.direction_rows) - 1, self.most_directions)
 
     @property
     def bending(self) -> Bending:

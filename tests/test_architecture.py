@@ -58,8 +58,8 @@ ALLOWED = {
 
 # Third parties kept to a few places.
 ONLY_IN = {
-    "sklearn": {"estimators", "data.datasets", "training.gaussian_mixture", "diagnostics"}
-    | {"reproduce.images"},
+    "sklearn": {"estimators", "data.datasets", "training.gaussian_mixture", "training.covariance"}
+    | {"diagnostics", "reproduce.images"},
     "matplotlib": {"plots", "reproduce"},
     "numpyro": {"numpyro"},
     "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"}

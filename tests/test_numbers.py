@@ -35,7 +35,7 @@ REASONS = {
         "bytes, tiles and lengths of memory: no number depends on them but by rounding",
     ),
     "varpro/reduced.py": ({1e12}, "a ridge that holds what is zero"),
-    "flow/evaluation.py": ({512}, "rows of a batch: no number depends on it"),
+    "flow/evaluation.py": ({16, 512}, "rows and cells of a batch: no number depends on it"),
     "flow/gaussians.py": ({22}, "numbers in memory at once: no number depends on it"),
     "flow/conditional_mixture.py": ({1e-9}, "what a quantile can do without"),
     "flow/pieces.py": (
@@ -70,8 +70,8 @@ REASONS = {
     ),
     "data/names.py": ({5}, "how many names an error lists"),
     "data/dependence.py": (
-        {5, 6, 12, 15, 1000, 0.1, 1.5, 10.0, 1e-7, 1e-6},
-        "what is rounding: shares, digits, the variance of a uniform",
+        {5, 6, 8, 12, 15, 1000, 0.1, 1.5, 10.0, 1e-7, 1e-6},
+        "what is rounding: shares, digits, the variance of a uniform; terms that are shown",
     ),
     "data/cells.py": (
         {5, 8, 16, 32, 64, 256},
@@ -99,7 +99,13 @@ REASONS = {
     "potential/initialise.py": ({1e-12, 1e-8}, "keeps a division by a constant column finite"),
     "varpro/function.py": ({1e3, 1e-6}, "a value outside the domain; room above a bound"),
     "varpro/taylor.py": ({13}, "steps of the Taylor check by default"),
-    "training/stacking.py": ({3, 1e-6}, "an axis; the gradient at which the solver is done"),
+    "training/stacking.py": (
+        {3, 8, 29, 1e-6},
+        "an axis; bytes that are held; the gradient at which the solver is done",
+    ),
+    "training/covariance.py": ({2e-2}, "where scikit-learn's factor analysis ends"),
+    "training/likelihood.py": ({512}, "columns from which one program or another is the better"),
+    "training/judge.py": ({1e-6}, "rounding"),
     "training/background.py": ({0.2}, "seconds until Ctrl-C is seen"),
     "training/session.py": ({0.3, 0.9}, "shares of the time kept for the end of a fit"),
     "training/judged_mean.py": (

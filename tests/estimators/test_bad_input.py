@@ -127,12 +127,12 @@ def test_no_rows_and_no_columns():
 
 @pytest.mark.parametrize("n_rows", [2, 3])
 def test_fewer_rows_than_columns_give_a_shrunk_gaussian(n_rows):
-    said = rf"got {n_rows} distinct sample\(s\) with 3 feature\(s\).*at least 4 distinct rows"
-    with pytest.warns(InputWarning, match=said):
+    said = rf"got {n_rows} distinct sample\(s\) with 3 feature\(s\)"
+    with pytest.warns(InputWarning, match=f"{said}.*shrunk by .*, and it is the model"):
         fitted = small().fit(table(n_rows=n_rows))
     assert fitted.report_.is_gaussian
     assert np.isfinite(fitted.score_samples(table())).all()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=f"{said}.*at least 4 distinct rows"):
         small(algorithm=Algorithm(quadratic=False)).fit(table(n_rows=n_rows))
 
 
@@ -142,7 +142,7 @@ def test_copies_and_weights_of_few_rows_give_a_shrunk_gaussian():
     few = table(n_rows=3)
     with pytest.warns(InputWarning, match=r"got 3 distinct sample\(s\).*shrunk by 50%"):
         copies = small().fit(pd.concat([few] * 50))
-    with pytest.warns(InputWarning, match="give more rows or fewer columns"):
+    with pytest.warns(InputWarning, match="More rows or fewer columns"):
         weighted = small().fit(table(), sample_weight=weights)
     assert copies.report_.is_gaussian
     assert copies.report_.status is FitStatus.CONVERGED
@@ -177,7 +177,22 @@ def test_columns_constant_but_for_rounding_are_named():
 def test_duplicate_columns_are_named():
     data = table()
     message = refusal(data.assign(charge=data["speed"]))
-    says(message, "'charge' equal to 'speed' in every row", "drop one")
+    says(message, "'charge' equal to 'speed' in every row", "drop 'charge'")
+
+
+def test_many_copies_are_counted_and_some_named():
+    data = table(columns=2)
+    copies = {f"copy{i}": data["speed"] for i in range(7)}
+    message = refusal(data.assign(**copies))
+    says(message, "'copy4' equal to 'speed' in every row and 2 more like these", "and 2 more, all")
+    assert "copy5" not in message
+
+
+def test_copies_in_another_unit_are_named_though_rows_are_few():
+    X = np.random.default_rng(0).normal(size=(25, 30))
+    X[:, 7], X[:, 20] = 3.0 - 2.0 * X[:, 4], 1e6 * X[:, 3]
+    message = refusal(pd.DataFrame(X, columns=[f"p{i}" for i in range(30)]))
+    says(message, "'p7' = 3 -2 'p4'", "'p20' = +1e+06 'p3'", "drop 'p7', 'p20'")
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])

@@ -104,6 +104,8 @@ def report_lines(report: "FitReport") -> Lines:
         yield "", f"{report.log_likelihood} nats per row, judged"
     if report.gain is not None and not report.discrete:
         yield "gain over Gaussian", f"{report.gain} nats per row, judged"
+    if report.baseline:
+        yield "Gaussian", report.baseline
     which = f"; the model is of iteration {report.best_iteration}" if report.best_iteration else ""
     yield "iterations", f"{report.n_iter}{which}"
     yield "weight decay", _decay(report)
@@ -182,6 +184,7 @@ def report_json(report: "FitReport") -> dict[str, Any]:
         "pool": report.pool,
         "pieces": report.pieces,
         "choice": report.choice,
+        "baseline": report.baseline,
         "iterations": report.n_iter,
         "best_iteration": report.best_iteration,
         "seconds": report.seconds["total"],

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from brenier.data.dependence import check_independent
+from brenier.data.dependence import check_independent, check_no_copies
 from brenier.data.names import default_names, quoted
 from brenier.data.tables import DUMMIES, cells_of, names_of
 
@@ -156,8 +156,8 @@ def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     Parameters
     ----------
     Y : (N, n)
-        Distinct rows, after any bounds' maps. That N <= n rows depend on each other linearly is
-        no fault of the columns and not checked.
+        Distinct rows, after any bounds' maps. That columns of N <= n rows depend on each other
+        linearly is no fault of theirs, but that one is a copy of another is.
     names : sequence of str
         Column names.
     """
@@ -165,6 +165,8 @@ def check_columns(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
     _check_duplicates(Y, names)
     if len(Y) > Y.shape[1]:
         check_independent(Y, names)
+    else:
+        check_no_copies(Y, names)
 
 
 def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
@@ -180,11 +182,17 @@ def _check_constant(Y: np.ndarray, names: Sequence[str]) -> None:
 
 def _check_duplicates(Y: np.ndarray, names: Sequence[str]) -> None:
     seen: dict[bytes, str] = {}
+    found = []
     for i, name in enumerate(names):
-        content = np.ascontiguousarray(Y[:, i]).tobytes()
-        if content in seen:
-            raise ValueError(
-                f"Expected different columns; got {name!r} equal to {seen[content]!r} in every "
-                "row. Two equal columns have no joint density: drop one."
-            )
-        seen[content] = name
+        first = seen.setdefault(np.ascontiguousarray(Y[:, i]).tobytes(), name)
+        if first != name:
+            found.append((name, first))
+    if found:
+        pairs = " and ".join(f"{name!r} equal to {first!r}" for name, first in found[:SHOWN])
+        are_more = len(found) > SHOWN
+        more = f" and {len(found) - SHOWN} more like these" * are_more
+        all_at_once = ", all at once by pandas' `table.T.drop_duplicates().T`" * are_more
+        raise ValueError(
+            f"Expected different columns; got {pairs} in every row{more}. Equal columns have no "
+            f"joint density: drop {quoted([name for name, _ in found])}{all_at_once}."
+        )

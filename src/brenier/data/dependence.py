@@ -19,7 +19,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from brenier.data.names import quoted
+from brenier.data.names import SHOWN, quoted
 from brenier.data.repeats import EPS_32, LEAST_ROWS, common_step, is_of_32_bits
 
 # A column that the others determine to this share of its own standard deviation has no density of
@@ -31,6 +31,8 @@ COEFFICIENT = 1e-6
 LARGEST_REST, ROOM = 0.1, 1.5
 # Coefficients this many of their standard errors from zero are shown, and so many digits.
 SIGNIFICANT, FEWEST_DIGITS, MOST_DIGITS = 5, 2, 6
+# Terms of a relation that are shown, the largest.
+TERMS = 8
 # Rows whose digits are counted, and the digits that numbers of 64 bits have at least.
 COUNTED, ALL_DIGITS = 1000, 15
 
@@ -41,8 +43,8 @@ class _Factorised:
 
     Attributes
     ----------
-    triangle : (n, n)
-        R, its columns of unit norm.
+    triangle : (r, n)
+        R, its columns of unit norm; r = n where there are as many rows.
     order : (n,)
         Which column each of R's is.
     mean, scale : (n,)
@@ -51,7 +53,7 @@ class _Factorised:
         Number of rows.
     """
 
-    triangle: Float[np.ndarray, "n n"]
+    triangle: Float[np.ndarray, "r n"]
     order: np.ndarray
     mean: Float[np.ndarray, " n"]
     scale: Float[np.ndarray, " n"]
@@ -102,7 +104,9 @@ class _Factorised:
         sizes = sd + np.abs(c * self.mean[others]).sum()
         shown = f"{float(f'{constant:.{digits}g}'):g}"
         terms = [shown] if np.abs(constant) > least * sizes else []
-        terms += [f"{b:+.{digits}g} {names[j]!r}" for b, j in zip(c, others.tolist(), strict=True)]
+        largest = np.sort(np.argsort(-np.abs(relation.shares[used]))[:TERMS])
+        terms += [f"{c[i]:+.{digits}g} {names[int(others[i])]!r}" for i in largest.tolist()]
+        terms += [f"and {len(c) - TERMS} more terms"] * (len(c) > TERMS)
         return f"{names[relation.column]!r} = {' '.join(terms)}"
 
 
@@ -144,6 +148,37 @@ def check_independent(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None
     if rank < len(names):
         relations = found.relations(rank)
         raise ValueError(_message("exactly dependent column(s)", found, relations, names, ""))
+
+
+def check_no_copies(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
+    """Raise `ValueError` with the relations of columns that are exact functions of one other.
+
+    Of few rows, of which any columns are functions of enough others.
+
+    Parameters
+    ----------
+    Y : (N, n)
+        Distinct rows of columns that vary.
+    names : sequence of n str
+        Column names.
+    """
+    if len(Y) < LEAST_ROWS:
+        return
+    found = _Factorised.of(Y)
+    unit = (Y - found.mean) / found.scale
+    # Column after column: the one before that it is most like, or the opposite of.
+    products = np.triu(unit.T @ unit, 1)
+    nearest = np.argmax(np.abs(products), axis=0)
+    relations = []
+    for column, other in enumerate(nearest.tolist()):
+        share = float(products[other, column])
+        rest = float(np.linalg.norm(unit[:, column] - np.sign(share) * unit[:, other]))
+        if column > 0 and rest < DEPENDENCE:
+            shares = np.array([np.sign(share)])
+            coefficients = shares * found.scale[column] / found.scale[other]
+            relations.append(_Relation(column, np.array([other]), coefficients, shares, rest))
+    if relations:
+        raise ValueError(_message("copies of other column(s)", found, relations, names, ""))
 
 
 def check_independent_beyond_rounding(Y: Float[np.ndarray, "N n"], names: Sequence[str]) -> None:
@@ -189,7 +224,8 @@ def _message(
     names: Sequence[str],
     remedy: str,
 ) -> str:
-    texts = "; ".join(found.text(relation, names) for relation in relations)
+    texts = "; ".join(found.text(relation, names) for relation in relations[:SHOWN])
+    texts += f"; and {len(relations) - SHOWN} more" * (len(relations) > SHOWN)
     dropped = quoted([names[relation.column] for relation in relations])
     return (
         f"Expected columns that are not functions of each other; got {what}: {texts}. Such a table "

@@ -74,7 +74,7 @@ def set_apart(
 def split_rows(
     rows: WeightedRows,
     share: float,
-    columns: Callable[[np.ndarray], np.ndarray],
+    columns: Callable[[np.ndarray], np.ndarray] | None,
     turn: int = 0,
     lone: Bool[np.ndarray, " N"] | None = None,
 ) -> Split:
@@ -86,9 +86,9 @@ def split_rows(
         All rows.
     share : float
         Of the rows to hold out, below one; 0 holds out none.
-    columns : callable, (N, d) -> (N, n)
+    columns : callable, (N, d) -> (N, n), or None
         The columns that the density is of, after their bounds' maps: the training rows must leave
-        them a density.
+        them a density. None: any rows do.
     turn : int
         Every turn holds out other rows, as long as there are such.
     lone : (N,)
@@ -98,8 +98,11 @@ def split_rows(
         return Split(rows)
     held = ((rows.position - turn * share) % 1.0 < share) & _others(rows, lone)
     train, heldout = rows[~held], rows[held]
-    if len(heldout.X) < 2 or len(train.X) <= rows.X.shape[1] + 1:
+    least = 1 if columns is None else rows.X.shape[1] + 1
+    if len(heldout.X) < 2 or len(train.X) <= least:
         return Split(rows)
+    if columns is None:
+        return Split(train, heldout)
     try:
         own = columns(train.X)
         check_columns(own, [str(i) for i in range(own.shape[1])])

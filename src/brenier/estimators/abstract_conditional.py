@@ -24,7 +24,7 @@ from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.flow.column_order import context_scaling
 from brenier.flow.evaluation import in_batches, inverse, transform
 from brenier.status import InputWarning
-from brenier.training.families import ConditionalFamily
+from brenier.training.families import goes_through
 from brenier.training.settings import Settings, default_settings
 
 _DEFAULT = default_settings(conditional=True)
@@ -211,7 +211,7 @@ class AbstractConditional(AbstractDensity):
                 stacklevel=4,
             )
         N, d = rows.X.shape
-        if N <= ConditionalFamily(n).n_least(d):
+        if goes_through(N, d):
             warnings.warn(
                 f"Expected more distinct rows than columns; got {N} rows with {d} columns, targets "
                 "included. The model is a linear regression with shrunk coefficients: give more "

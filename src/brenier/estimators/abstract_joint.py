@@ -68,7 +68,8 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         Parameters
         ----------
         X : array or table, (N, n)
-            Samples in data units; N > n distinct rows, no missing values.
+            Samples in data units, no missing values. Of N <= n distinct rows a warning says what
+            the model can be.
         y : ignored
             For scikit-learn's pipelines.
         sample_weight : (N,), optional
@@ -138,22 +139,20 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         return Observations(X, names, weights=weights, groups=groups, folding=folding)
 
     def _check_distinct(self, rows: WeightedRows, settings: Settings) -> None:
-        """Warn that N <= n rows get a Gaussian; raise where the model has none."""
+        """Warn of what N <= n rows can have; raise where the model has no Gaussian."""
         N, n = rows.X.shape
         if N > n:
             return
         message = (
             f"Expected more distinct rows than columns; got {N} distinct sample(s) with {n} "
-            f"feature(s). A density in {n} dimensions needs at least {n + 1} distinct rows: give "
-            "more rows or fewer columns."
+            f"feature(s). "
         )
         if not settings.algorithm.quadratic:
-            raise ValueError(message)
-        warnings.warn(
-            f"{message} The model is a Gaussian with its correlations shrunk by {n / (N + n):.0%}.",
-            InputWarning,
-            stacklevel=4,
-        )
+            raise ValueError(
+                f"{message}A density in {n} dimensions needs at least {n + 1} distinct rows: give "
+                "more rows or fewer columns."
+            )
+        warnings.warn(f"{message}{_of_few(rows, settings)}", InputWarning, stacklevel=4)
 
     def score_samples(self, X, *, integrate_missing=False) -> Float[np.ndarray, " N"]:
         """Return the log-density of every row.
@@ -360,3 +359,17 @@ class AbstractJoint(TransformerMixin, DensityMixin, AbstractDensity):
         """Return finite float64 rows; `reset` learns the columns of X rather than compare them."""
         rows = checked_rows(self, X, reset=reset, least=2 if reset else 1)
         return rows if reset else self.folding_.circles.fold(rows)
+
+
+def _of_few(rows: WeightedRows, settings: Settings) -> str:
+    """Return what rows that are no more than their columns can have, in sentences."""
+    N, n = rows.X.shape
+    covariance = f"has correlations that are shrunk by {n / (N + n):.0%}"
+    if settings.can_choose_covariance(N):
+        covariance = "is shrunk, or of a few factors, whichever is better on rows held out"
+    k = settings.n_directions(rows.effective_size, n)
+    model = f"beyond it, the model bends {k} leading directions at most" if k else "it is the model"
+    return (
+        f"They do not determine a covariance: the Gaussian's {covariance}, and {model}. More rows "
+        "or fewer columns tell more."
+    )

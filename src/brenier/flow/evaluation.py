@@ -12,8 +12,8 @@ from brenier.flow.flow import ConvexFlow
 from brenier.program import n_cores, program
 
 # Rows that one compiled call works on: the same however many there are, for to compile another
-# length takes longer than to work on some rows too many.
-BATCH = 512
+# length takes longer than to work on some rows too many. Of very many columns fewer: so many cells.
+BATCH, CELLS = 512, 1 << 16
 
 
 @program
@@ -51,14 +51,16 @@ def in_batches(
     if N == 0:
         return _first_rows(in_batches(function, flow, np.zeros((1, X.shape[1]))), 0)
 
+    length = min(BATCH, 1 << max(1, CELLS // X.shape[1]).bit_length() - 1)
+
     def of_batch(start: int) -> PyTree:
-        batch = X[start : start + BATCH]
-        padded = np.zeros((BATCH, X.shape[1]))
+        batch = X[start : start + length]
+        padded = np.zeros((length, X.shape[1]))
         padded[: len(batch)] = batch
         with jax.enable_x64(True):
             return _first_rows(jax.tree.map(np.asarray, function(flow, padded)), len(batch))
 
-    starts = range(0, N, BATCH)
+    starts = range(0, N, length)
     with ThreadPoolExecutor(min(len(starts), n_cores())) as pool:
         parts = [*pool.map(of_batch, starts)]
     return jax.tree.map(

@@ -223,10 +223,10 @@ class _Parts:
         )
         if not entry(structure, "radial", bool):
             return network
-        width = shelf.length(f"{path}.radial.B")
-        B = shelf.take(f"{path}.radial.B", width, n, n)
+        width, p = shelf.shape(f"{path}.radial.e", 2)
+        B = shelf.take(f"{path}.radial.B", width, p, n)
         return ConcatenatedUnits(
-            (network, RadialUnits(B, shelf.take(f"{path}.radial.e", width, n)))
+            (network, RadialUnits(B, shelf.take(f"{path}.radial.e", width, p)))
         )
 
     def _widths(self, structure: Structure, name: str, arrays: str) -> list[int]:

@@ -85,6 +85,13 @@ class Shelf:
             raise ValueError(f"Expected {name} of length {least} at least; got the shape {shape}.")
         return shape[0]
 
+    def shape(self, name: str, rank: int) -> tuple[int, ...]:
+        """Return the shape of an array of so many axes, none of them empty."""
+        shape = self._there(name).shape
+        if len(shape) != rank or min(shape) < 1:
+            raise ValueError(f"Expected {name} of {rank} axes, none empty; got the shape {shape}.")
+        return shape
+
     def take(self, name: str, *shape: int, law: Law = FINITE) -> np.ndarray:
         """Take an array of float64 off.
 

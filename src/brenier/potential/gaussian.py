@@ -96,22 +96,20 @@ class Gaussian(AbstractGaussian):
     linear: Float[np.ndarray, " n"]
 
     @staticmethod
-    def fit(
-        X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], shrinkage: float = 0.0
-    ) -> "Gaussian":
-        """Return the weighted maximum-likelihood Gaussian.
-
-        With `shrinkage` a > 0 its covariance is (1 - a) S + a diag(S), positive definite for any
-        number of rows.
-        """
+    def fit(X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]) -> "Gaussian":
+        """Return the weighted maximum-likelihood Gaussian."""
         omega = weights / np.sum(weights)
         mean = omega @ X
         centred = X - mean
-        covariance = (omega[:, None] * centred).T @ centred
-        covariance += shrinkage * (np.diag(np.diag(covariance)) - covariance)
-        if np.allclose(covariance, np.eye(X.shape[1]), rtol=0.0, atol=1e-9):
+        return Gaussian.of(mean, (omega[:, None] * centred).T @ centred)
+
+    @staticmethod
+    def of(mean: Float[np.ndarray, " n"], covariance: Float[np.ndarray, "n n"]) -> "Gaussian":
+        """Return the Gaussian of a mean and a covariance."""
+        n = len(mean)
+        if np.allclose(covariance, np.eye(n), rtol=0.0, atol=1e-9):
             # Whitened rows: every basis diagonalises the identity; take the plain one.
-            return Gaussian(np.eye(X.shape[1]), np.ones(X.shape[1]), -mean)
+            return Gaussian(np.eye(n), np.ones(n), -mean)
         variances, vectors = np.linalg.eigh(covariance)
         sd = np.sqrt(variances)
         return Gaussian(vectors.T, sd, -(vectors / sd) @ (vectors.T @ mean))

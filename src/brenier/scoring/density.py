@@ -11,8 +11,8 @@ from brenier.scoring.inverse import invert
 from brenier.scoring.potential import Potential
 from brenier.scoring.preprocessing import LOG_2_PI, Preprocessing, Tail
 
-# Rows that are worked on at once: no number depends on them.
-BATCH = 1024
+# Rows that are worked on at once, and entries of their Hessians: no number depends on them.
+BATCH, CELLS = 1024, 1 << 25
 
 
 @dataclass(frozen=True)
@@ -277,5 +277,6 @@ def checked(X: Any, n: int, names: list[str] | None = None) -> np.ndarray:
 
 def in_batches(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
     """Return what a function makes of rows, some of them at a time."""
-    starts = range(0, max(len(X), 1), BATCH)
-    return np.concatenate([function(X[k : k + BATCH]) for k in starts])
+    length = max(1, min(BATCH, CELLS // X.shape[1] ** 2))
+    starts = range(0, max(len(X), 1), length)
+    return np.concatenate([function(X[k : k + length]) for k in starts])

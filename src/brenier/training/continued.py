@@ -25,6 +25,7 @@ from brenier.potential.head import SeparableFeatures
 from brenier.potential.radial import RadialUnits
 from brenier.potential.sums import SumPotential
 from brenier.potential.units import ConcatenatedUnits
+from brenier.training.covariance import AbstractCovariance
 from brenier.training.families import AbstractFamily, AbstractStart
 from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.reduced import VariableProjection
@@ -55,16 +56,23 @@ class Continued(AbstractFamily):
         What kind of density, its columns in the model's order.
     flow : ConvexFlow
         The model, of one map.
+    directions : (k, n), optional
+        Along which runs see the whitened columns; None: as they are.
     """
 
     family: AbstractFamily
     flow: ConvexFlow
+    directions: Float[np.ndarray, "k n"] | None = None
 
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, settings: Settings
-    ) -> AbstractPreprocessing:
+    ) -> tuple[AbstractPreprocessing, AbstractCovariance]:
         """Return the family's."""
         return self.family.preprocessing(rows, bounds, settings)
+
+    def along(self, directions: Float[np.ndarray, "k n"]) -> "Continued":
+        """Return the family begun at what the model is along the directions."""
+        return replace(self, directions=directions)
 
     def start(
         self,
@@ -76,7 +84,10 @@ class Continued(AbstractFamily):
     ) -> OldWeights:
         """Return the weights of the model's potentials, one after the other."""
         members = potentials_of(self.flow)
-        return OldWeights(members[turn % len(members)])
+        old = members[turn % len(members)]
+        if self.directions is not None and isinstance(old, SeparableFeatures):
+            old = replace(old, network=old.network.through(self.directions.T))
+        return OldWeights(old)
 
     def problem(
         self,
@@ -89,13 +100,11 @@ class Continued(AbstractFamily):
         own = replace(hyperparameters, n_radial=_n_radial(features))
         return self.family.problem(features, own, settings, gaussian)
 
-    def n_least(self, d: int) -> int:
+    def gaussian(
+        self, rows: WeightedRows, settings: Settings, covariance: AbstractCovariance
+    ) -> Any:
         """Return the family's."""
-        return self.family.n_least(d)
-
-    def gaussian(self, rows: WeightedRows, settings: Settings, shrinkage: float) -> Any:
-        """Return the family's."""
-        return self.family.gaussian(rows, settings, shrinkage)
+        return self.family.gaussian(rows, settings, covariance)
 
     def bounds_and_ridge(
         self, features: Any, settings: Settings, gaussian: Any

@@ -3,7 +3,8 @@
 The average is the model, unless the potentials are on average worse on all rows than the Gaussian
 of these: then that is returned.
 
-A quarter of forty rows is ten, and ten rows choose badly. Of very few rows every one is held out by
+A quarter of forty rows is ten, and ten rows choose badly. Rows that are few for their columns are
+much likelier under the Gaussian that they made than others are. Of either every row is held out by
 some potential, and beside their average there is a share of the Gaussian. These two weights are
 the best by what the potentials say of the rows that they have not seen (stacking by
 cross-validation [1]_). By the same losses the gain over the Gaussian must exceed `cross_lead` of
@@ -32,11 +33,11 @@ from brenier.training.settings import Settings
 from brenier.training.stacking import Part, losses_of_rows, losses_of_sum, weights_of_folds
 
 
-def are_crossed(settings: Settings, n_rows: float) -> bool:
-    """Whether so many independent rows are that few, and can decide."""
+def are_crossed(settings: Settings, n_rows: float, *, few: bool = False) -> bool:
+    """Whether so many independent rows are that few, or few for their columns, and can decide."""
     can_be_averaged = settings.n_maps == 1 and settings.n_estimators > 1
     has_gaussian = settings.algorithm.quadratic and settings.validation_fraction > 0
-    return n_rows <= settings.cross_rows and can_be_averaged and has_gaussian
+    return (few or n_rows <= settings.cross_rows) and can_be_averaged and has_gaussian
 
 
 def crossed(settings: Settings, n_rows: float) -> Settings:

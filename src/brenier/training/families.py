@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from brenier.arrays import standardise
 from brenier.data.bounds import Bounds
 from brenier.data.checks import is_constant
 from brenier.data.column_order import column_order
@@ -25,6 +26,7 @@ from brenier.flow.preprocessing import (
     ColumnBounds,
     ConditionalPreprocessing,
     Preprocessing,
+    Whitening,
     whitening,
 )
 from brenier.potential.conditional import ConditionalFeatures, GatedNetwork
@@ -40,6 +42,13 @@ from brenier.potential.initialise import (
 from brenier.potential.radial import RadialUnits
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
 from brenier.training.context_spread import context_spread
+from brenier.training.covariance import (
+    AbstractCovariance,
+    SampleCovariance,
+    ShrunkCorrelations,
+    Transformed,
+    chosen_covariance,
+)
 from brenier.training.far_rows import far_rows_nearer
 from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.reduced import PIN, VariableProjection
@@ -61,8 +70,8 @@ class AbstractFamily(ABC):
     @abstractmethod
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, settings: Settings
-    ) -> AbstractPreprocessing:
-        """Return what comes before the potential, as the rows ask for it.
+    ) -> tuple[AbstractPreprocessing, AbstractCovariance]:
+        """Return what comes before the potential, and the covariance that rows have there.
 
         Parameters
         ----------
@@ -71,17 +80,18 @@ class AbstractFamily(ABC):
         bounds : Bounds
             Of the columns that the density is of.
         settings : Settings
-            Of the fit. To remove the covariance takes more rows than columns; of fewer, their
-            scales are removed.
+            Of the fit.
         """
 
     @abstractmethod
-    def n_least(self, d: int) -> int:
-        """Return the number of rows of d columns that is too small for more than a Gaussian."""
+    def gaussian(
+        self, rows: WeightedRows, settings: Settings, covariance: AbstractCovariance
+    ) -> Any:
+        """Return the Gaussian baseline of preprocessed rows, their covariance estimated so."""
 
-    @abstractmethod
-    def gaussian(self, rows: WeightedRows, settings: Settings, shrinkage: float) -> Any:
-        """Return the Gaussian baseline of preprocessed rows; `shrinkage` of its correlations."""
+    def along(self, directions: Float[np.ndarray, "k n"]) -> "AbstractFamily":
+        """Return the family of densities of so many directions of whitened columns."""
+        return self
 
     @abstractmethod
     def start(
@@ -139,6 +149,36 @@ def _preprocessing(
     how = _removed(bounded, settings)
     nearer = far_rows_nearer(bounded, weights, how, settings.distances, context)
     return Preprocessing(column_bounds, *nearer)
+
+
+def goes_through(N: int, d: int) -> bool:
+    """Return whether a linear regression goes through N rows of d columns, targets included."""
+    return N <= d + 1
+
+
+def _of_few(
+    plain: Preprocessing, Y: Float[np.ndarray, "N n"], rows: WeightedRows, settings: Settings
+) -> tuple[Preprocessing, AbstractCovariance]:
+    """Return preprocessing of columns with few rows, Y, and the covariance these have there.
+
+    The rows choose how it is estimated, and it is what is removed. Where far ones are brought
+    nearer, `plain` does it, and they choose where they are then.
+    """
+    if plain.far is not None:
+        return plain, chosen_covariance(rows.at(np.asarray(plain.forward(Y)[0])), settings)
+    mean, scale, standardised = standardise(plain.bounds.columns(Y), rows.weights)
+    covariance = chosen_covariance(rows.at(standardised), settings)
+    if settings.whiten == "none":
+        return plain, Transformed(covariance, np.diag(1.0 / scale))
+    if settings.whiten == "standardize":
+        return plain, covariance
+    removed = plain.whitening
+    if covariance.is_regular:
+        omega = rows.weights / np.sum(rows.weights)
+        factor = np.linalg.cholesky(covariance.of(standardised, omega))
+        removed = Whitening(mean, scale, factor)
+    factor = np.asarray(removed.factor)
+    return Preprocessing(plain.bounds, removed), Transformed(covariance, factor)
 
 
 def _removed(Y: Float[np.ndarray, "N n"], settings: Settings) -> str:
@@ -213,19 +253,22 @@ class JointFamily(AbstractFamily):
 
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, settings: Settings
-    ) -> OrderedPreprocessing:
+    ) -> tuple[OrderedPreprocessing, AbstractCovariance]:
         """Return bounds and whitening of all columns, in an order of their own."""
         order = column_order(rows.X) if self.order is None else self.order
-        inner = _preprocessing(rows.X[:, order], rows.weights, _ordered(bounds, order), settings)
-        return OrderedPreprocessing(inner, order, np.zeros(0, dtype=int))
+        Y, covariance = rows.X[:, order], SampleCovariance()
+        inner = _preprocessing(Y, rows.weights, _ordered(bounds, order), settings)
+        if settings.are_few(rows.effective_size, len(order)):
+            inner, covariance = _of_few(inner, Y, rows, settings)
+        return OrderedPreprocessing(inner, order, np.zeros(0, dtype=int)), covariance
 
-    def n_least(self, d: int) -> int:
-        """Return d: the covariance of so many rows has no inverse."""
-        return d
-
-    def gaussian(self, rows: WeightedRows, settings: Settings, shrinkage: float) -> Gaussian:
-        """Return the maximum-likelihood Gaussian."""
-        return Gaussian.fit(rows.X, rows.weights, shrinkage)
+    def gaussian(
+        self, rows: WeightedRows, settings: Settings, covariance: AbstractCovariance
+    ) -> Gaussian:
+        """Return the Gaussian of the rows' mean and covariance."""
+        omega = rows.weights / np.sum(rows.weights)
+        mean = omega @ rows.X
+        return Gaussian.of(mean, covariance.of(rows.X - mean, omega))
 
     def start(
         self,
@@ -331,7 +374,7 @@ class ConditionalFamily(AbstractFamily):
 
     def preprocessing(
         self, rows: WeightedRows, bounds: Bounds, settings: Settings
-    ) -> OrderedPreprocessing:
+    ) -> tuple[OrderedPreprocessing, AbstractCovariance]:
         """Return bounds and whitening of the targets, scaling of the context, both ordered."""
         everything = column_order(rows.X) if self.order is None else self.order
         order = everything[everything < self.n]
@@ -343,21 +386,19 @@ class ConditionalFamily(AbstractFamily):
         if inner is None:
             targets = _preprocessing(Y, rows.weights, bounds, settings, context)
             inner = ConditionalPreprocessing(targets, scaling)
-        return OrderedPreprocessing(inner, order, context_order)
-
-    def n_least(self, d: int) -> int:
-        """Return d + 1: a linear regression on the context goes through so many rows."""
-        return d + 1
+        N, d = rows.X.shape
+        covariance = ShrunkCorrelations(d / (N + d)) if goes_through(N, d) else SampleCovariance()
+        return OrderedPreprocessing(inner, order, context_order), covariance
 
     def gaussian(
-        self, rows: WeightedRows, settings: Settings, shrinkage: float
+        self, rows: WeightedRows, settings: Settings, covariance: AbstractCovariance
     ) -> ConditionalGaussian:
         """Return the linear regression with constant covariance."""
         return ConditionalGaussian.fit(
             rows.X,
             self.n,
             rows.weights,
-            shrinkage,
+            covariance.shrinkage,
             ridge=settings.regression_ridge,
             least_sd=settings.least_sd,
         )

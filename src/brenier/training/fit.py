@@ -5,18 +5,20 @@ apart to judge what is returned. Another is held out: of few rows, and of a cond
 every potential holds out others. A lone row far off all others does neither. Bounds, whitening and
 the scaling of a context bring the rows to standard coordinates, far rows nearer to all others, a
 scale that depends on the context is removed, and a Gaussian is fitted to them there: the baseline,
-which what is returned is never worse than. Where the rows have fine structure, the optimizer sees
-copies of them with a little noise. The weight decay, and whether there are radial units, are
-selected on held-out rows: of a few runs that begin, the best after some iterations goes on. Beside
-it other potentials are trained, from other initial weights with the same hyperparameters. A run is
-L-BFGS over the hidden weights, the last layer solved for at each step, stopped early on held-out
-rows; on a long table it goes by mini-batches in all weights, and the last layer is solved for at
-the best iterate. The model is the average of these potentials where each holds out other rows; else
-their weighted sum with the runner-up of the selection and the Gaussian's, the weights the best on
-held-out rows. Of several maps, potentials are trained one by one, each where those before it lead,
-and then together; the best of several such compositions is the model. A conditional density gets
-heavier tails where held-out rows ask for them. Of very few rows the average is the model if all
-rows together say that it is better than the Gaussian, and of fewer still it is the Gaussian.
+which what is returned is never worse than. Where rows are few for their columns, parts of them that
+are held out choose how the covariance is estimated, and potentials are of the leading directions.
+Where the rows have fine structure, the optimizer sees copies of them with a little noise. The
+weight decay, and whether there are radial units, are selected on held-out rows: of a few runs that
+begin, the best after some iterations goes on. Beside it other potentials are trained, from other
+initial weights with the same hyperparameters. A run is L-BFGS over the hidden weights, the last
+layer solved for at each step, stopped early on held-out rows; on a long table it goes by
+mini-batches in all weights, and the last layer is solved for at the best iterate. The model is the
+average of these potentials where each holds out other rows; else their weighted sum with the
+runner-up of the selection and the Gaussian's, the weights the best on held-out rows. Of several
+maps, potentials are trained one by one, each where those before it lead, and then together; the
+best of several such compositions is the model. A conditional density gets heavier tails where
+held-out rows ask for them. Of very few rows, or few for their columns, the average is the model if
+all rows together say that it is better than the Gaussian, and of fewer still it is the Gaussian.
 
 All numbers are in `brenier.training.settings`.
 """
@@ -41,11 +43,13 @@ from brenier.status import FitStatus
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
 from brenier.training.composition import train_composition
+from brenier.training.covariance import AbstractCovariance, SampleCovariance, Transformed
 from brenier.training.cross_fit import are_crossed, averaged, cross_fitted, crossed
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.far_rows import lone_rows
 from brenier.training.folds import Fold, preprocessed
+from brenier.training.leading import InDirections, Leading, standard_normal
 from brenier.training.likelihood import gaussian_log_density, model_log_density
 from brenier.training.phases import SUMMING, Listener
 from brenier.training.report import FitReport
@@ -164,6 +168,10 @@ class Potentials:
         All rows, in data units.
     settings : Settings
         Of the fit, with what depends on the rows decided.
+    baseline : str
+        What the baseline is of rows that are few for their columns; nothing of others.
+    seen : InDirections or None
+        The same in leading directions, where potentials were fitted to such.
     """
 
     preprocessing: AbstractPreprocessing
@@ -172,6 +180,8 @@ class Potentials:
     whole: Fold
     table: Table
     settings: Settings
+    baseline: str = ""
+    seen: InDirections | None = None
 
     @cached_property
     def flow(self) -> ConvexFlow:
@@ -193,6 +203,9 @@ class Potentials:
     ) -> Float[np.ndarray, " M"]:
         """Return log p of a fold's held-out rows, in data units, under what was trained on it."""
         rows = heldout_of(one.fold.data)
+        if self.seen is not None:
+            k = next(k for k, other in enumerate(self.everyone) if other is one)
+            return self.seen.heldout_log_density(k, gaussian=self.is_gaussian)
         if self.is_gaussian and tail is None:
             return gaussian_log_density(one.fold.gaussian, self.preprocessing, rows.X)
         flow = ConvexFlow(self.preprocessing, one.map, tail)
@@ -202,7 +215,9 @@ class Potentials:
         self, flow: ConvexFlow, measured: Measured, session: Session, discrete: Sequence[str]
     ) -> FitReport:
         """Return how it went, of a flow with its tail and how likely rows are."""
-        return build_report(self.kept, self.everyone, self.whole, flow, measured, session, discrete)
+        of = self if self.seen is None else self.seen
+        report = build_report(of.kept, of.everyone, of.whole, flow, measured, session, discrete)
+        return replace(report, baseline=self.baseline)
 
 
 def heldout_of(split: Split) -> WeightedRows:
@@ -230,15 +245,21 @@ def train(
     if session.is_late:
         settings = _hurried(settings)
     prepared = _prepared(rows, validation, family, settings, bounds, session.seed)
+    family, whole = prepared.family, prepared.whole
     everyone = _train(prepared.folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     if len(prepared.folds) > 1:
-        few = are_crossed(settings, rows.effective_size)
+        few = are_crossed(settings, rows.effective_size, few=prepared.are_few)
         together = cross_fitted if few else averaged
-        kept = together(kept, prepared.whole, family, settings, session)
+        kept = together(kept, whole, family, settings, session)
     if any(one.status is FitStatus.INTERRUPTED for one in everyone):
         session.interrupted.set()
-    return Potentials(prepared.preprocessing, kept, everyone, prepared.whole, table, settings)
+    preprocessing, seen = prepared.preprocessing, None
+    if prepared.leading is not None:
+        seen = InDirections(prepared.leading, preprocessing, kept, everyone, whole)
+        kept, everyone, whole = seen.lifted()
+    baseline = prepared.baseline
+    return Potentials(preprocessing, kept, everyone, whole, table, settings, baseline, seen)
 
 
 @dataclass(frozen=True)
@@ -249,15 +270,27 @@ class _Prepared:
     ----------
     preprocessing : AbstractPreprocessing
         What brought them there.
+    family : AbstractFamily
+        What kind of density is fitted there.
     folds : list of Fold
         What is trained on.
     whole : Fold
         The one fold; of several, all rows together, for the baseline.
+    are_few : bool
+        Whether rows are few for their columns.
+    baseline : str
+        What the baseline is of such rows; nothing of others.
+    leading : Leading or None
+        The directions that potentials are of; None: all.
     """
 
     preprocessing: AbstractPreprocessing
+    family: AbstractFamily
     folds: list[Fold]
     whole: Fold
+    are_few: bool
+    baseline: str = ""
+    leading: Leading | None = None
 
 
 def _prepared(
@@ -269,21 +302,51 @@ def _prepared(
     seed: int,
 ) -> _Prepared:
     """Return the rows split and preprocessed; too few of them only for a Gaussian."""
-    enough = settings.are_enough(rows.effective_size, rows.X.shape[1])
-    splits = _splits(rows, validation, settings, bounds)
-    if not enough and validation is None:
+    preprocessing, covariance = family.preprocessing(rows, bounds, settings)
+    n, k = preprocessing.n, _n_directions(rows, preprocessing, covariance, settings)
+    leading = None
+    if isinstance(covariance, Transformed) and 0 < k < n:
+        leading = Leading.of(covariance, k)
+        family = family.along(leading.directions)
+    splits = _splits(rows, validation, settings, bounds, regular=covariance.is_regular)
+    if k == 0 and validation is None:
         splits = [Split(rows)]
-    preprocessing = family.preprocessing(rows, bounds, settings)
-    shrinkage = _shrinkage(rows, family)
 
-    def fold_of(split: Split, k: int, *, tried: bool) -> Fold:
+    def fold_of(split: Split, turn: int, *, tried: bool) -> Fold:
         """Return a fold, on which only a Gaussian is fitted where nothing else is tried."""
         parts, candidates = preprocessed(preprocessing, split), None if tried else ()
-        return Fold.of(split, *parts, family, settings, seed + k, shrinkage, candidates)
+        if leading is None:
+            gaussian = family.gaussian(parts[0].train, settings, covariance)
+        else:
+            parts, gaussian = leading.along(*parts), standard_normal(k)
+        return Fold.of(split, *parts, family, settings, seed + turn, candidates, gaussian)
 
-    folds = [fold_of(split, k, tried=enough) for k, split in enumerate(splits)]
+    folds = [fold_of(split, turn, tried=k > 0) for turn, split in enumerate(splits)]
     whole = fold_of(Split(rows), 0, tried=False) if len(folds) > 1 else folds[0]
-    return _Prepared(preprocessing, folds, whole)
+    are_few, told = not isinstance(covariance, SampleCovariance), _told(covariance, k, n)
+    return _Prepared(preprocessing, family, folds, whole, are_few, told, leading)
+
+
+def _n_directions(
+    rows: WeightedRows,
+    preprocessing: AbstractPreprocessing,
+    covariance: AbstractCovariance,
+    settings: Settings,
+) -> int:
+    """Return how many directions of the columns potentials are of; 0: none is fitted."""
+    size, n = rows.effective_size, preprocessing.n
+    enough = settings.are_enough(size, rows.X.shape[1])
+    # Of rows whose own covariance is the best, all directions are learnt where rows are enough.
+    if isinstance(covariance, Transformed) and (covariance.is_regular or not enough):
+        return settings.n_directions(size, n, covariance.n_factors)
+    return n if enough else 0
+
+
+def _told(covariance: AbstractCovariance, k: int, n: int) -> str:
+    """Return what is said of the baseline, and of potentials of leading directions."""
+    words = [f"covariance {covariance.name}"] * covariance.is_regular
+    words += [f"potentials of {k} leading direction{'s' * (k > 1)} of {n}"] * (0 < k < n)
+    return "; ".join(words)
 
 
 def _measured(potentials: Potentials, session: Session) -> tuple[ConvexFlow, Measured]:
@@ -314,15 +377,24 @@ def _of_rows(settings: Settings, rows: WeightedRows, *, own: bool) -> Settings:
 
 
 def _splits(
-    rows: WeightedRows, validation: WeightedRows | None, settings: Settings, bounds: Bounds
+    rows: WeightedRows,
+    validation: WeightedRows | None,
+    settings: Settings,
+    bounds: Bounds,
+    *,
+    regular: bool,
 ) -> list[Split]:
-    """Return one split, or one for every potential; of all rows together if none are held out."""
+    """Return one split, or one for every potential; of all rows together if none are held out.
+
+    `regular` says whether any rows have a covariance with an inverse.
+    """
     if validation is not None:
         return [Split(rows, validation)]
     share, columns = settings.heldout_share(rows.effective_size), _bounded(bounds)
     n_splits = settings.n_estimators if settings.splits_are_own(len(rows.X)) else 1
     lone = lone_rows(columns(rows.X), rows.weights, settings.distances)
-    splits = [split_rows(rows, share, columns, turn=turn, lone=lone) for turn in range(n_splits)]
+    left = None if regular else columns
+    splits = [split_rows(rows, share, left, turn=turn, lone=lone) for turn in range(n_splits)]
     return splits if all(split.heldout is not None for split in splits) else [Split(rows)]
 
 
@@ -336,12 +408,6 @@ def _bounded(bounds: Bounds) -> Callable[[np.ndarray], np.ndarray]:
     """Return what maps rows to the density's own columns after their bounds' maps."""
     column_bounds, n = ColumnBounds(*bounds), len(bounds.low)
     return lambda X: column_bounds.columns(X[:, :n])
-
-
-def _shrinkage(rows: WeightedRows, family: AbstractFamily) -> float:
-    """Return that of the Gaussian where the rows are too few for more than it; else 0."""
-    N, d = rows.X.shape
-    return d / (N + d) if N <= family.n_least(d) else 0.0
 
 
 def _train(

@@ -11,6 +11,7 @@ from brenier.flow.preprocessing import AbstractPreprocessing
 from brenier.optimizers.progress import Offsets
 from brenier.potential.features import AbstractMap
 from brenier.potential.gaussian import AbstractGaussian
+from brenier.training.covariance import SampleCovariance
 from brenier.training.families import AbstractFamily
 from brenier.training.noise import chosen_noise, noisy_copies
 from brenier.training.settings import Hyperparameters, Settings
@@ -62,8 +63,8 @@ class Fold:
         family: AbstractFamily,
         settings: Settings,
         seed: int,
-        shrinkage: float = 0.0,
         candidates: Sequence[Hyperparameters] | None = None,
+        gaussian: AbstractGaussian | None = None,
     ) -> "Fold":
         """Return the fold of rows in the potential's coordinates.
 
@@ -75,19 +76,19 @@ class Fold:
             Whose Gaussian is fitted.
         settings : Settings
             Of the fit.
-        shrinkage : float
-            Of the Gaussian's correlations, where the rows are too few for more than it; else 0.
         candidates : sequence of Hyperparameters, optional
             None: those of the settings; empty: nothing but the baseline.
+        gaussian : AbstractGaussian, optional
+            The baseline; None: the likeliest.
         """
-        gaussian = family.gaussian(split.train, settings, shrinkage)
+        own = gaussian or family.gaussian(split.train, settings, SampleCovariance())
         if candidates is None:
             candidates = settings.candidates(heldout=split.heldout is not None)
-        chosen = () if shrinkage else tuple(candidates)
-        noise = chosen_noise(split.train, gaussian, settings) if chosen else 0.0
-        seen = noisy_copies(split.train, gaussian, noise, seed, settings)
+        chosen = tuple(candidates)
+        noise = chosen_noise(split.train, own, settings) if chosen else 0.0
+        seen = noisy_copies(split.train, own, noise, seed, settings)
         noise = noise if seen is not split.train else 0.0
-        return Fold(data, split, seen, noise, gaussian, chosen, offsets, seed)
+        return Fold(data, split, seen, noise, own, chosen, offsets, seed)
 
     def losses(self, map_: AbstractMap) -> tuple[float, float]:
         """Return a map's J on the training and on the held-out rows (nats); NaN without these."""

@@ -20,6 +20,7 @@ from brenier.training.run import heldout_sample
 from brenier.training.settings import Settings
 
 NO_TIME = "there was no time for it"
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,16 @@ def _means_as_seen(
     return np.array(means) - 0.5 * preprocessing.n * LOG_2_PI
 
 
-def _squares(fold: Fold, preprocessing: AbstractPreprocessing, judge: WeightedRows) -> Squares:
-    """Return squared distances of training and judge rows under the Gaussian."""
+def _squares(
+    fold: Fold, preprocessing: AbstractPreprocessing, judge: WeightedRows
+) -> Squares | None:
+    """Return squared distances of training and judge rows under the Gaussian, if it is likeliest.
+
+    Under the likeliest alone it is known what they are without each row; their mean is n there.
+    """
     gaussian, train = fold.gaussian, fold.split.train
+    excess = train.mean(gaussian.squares(train.X)) - gaussian.n
+    if abs(excess) > ROUNDING * gaussian.n:
+        return None
     of_judge = gaussian.squares(np.asarray(preprocessing.forward(judge.X)[0]))
     return Squares(gaussian.squares_left_out(train.X, train.weights), of_judge, train)

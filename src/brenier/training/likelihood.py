@@ -13,6 +13,9 @@ from brenier.potential.gaussian import AbstractGaussian
 from brenier.training.settings import Settings
 from brenier.training.stacking import potential_losses
 
+# Of more columns a potential's own program, which holds no Jacobian entry by entry, is the better.
+MOST_COLUMNS = 512
+
 
 def mean_log_density(flow: ConvexFlow, rows: WeightedRows) -> float:
     """Return the weighted mean of log p on rows (nats)."""
@@ -37,6 +40,7 @@ def model_log_density(
         compilation.
     """
     potential, known = flow.map, flow.tail is None and len(rows.X) <= settings.whole_rows
+    known = known and potential.n <= MOST_COLUMNS
     if not known or not isinstance(potential, AbstractPotential):
         return in_batches(log_density, flow, rows.X)
     images = rows.at(np.asarray(flow.preprocessing.forward(rows.X)[0]))

@@ -28,6 +28,7 @@ from brenier.flow.mixture import FlowMixture
 from brenier.flow.preprocessing import AbstractPreprocessing, ColumnBounds
 from brenier.status import FitStatus
 from brenier.training.candidate import Trained
+from brenier.training.covariance import AbstractCovariance
 from brenier.training.ensemble import average, train_potentials
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import Potentials
@@ -144,8 +145,8 @@ def fit_flows_of_pieces(
         if session.is_over:
             return None
         own = _counted(all_rows, all_shares, piece)
-        preprocessing = family.preprocessing(own, bounds, settings)
-        trained = _trained(folds, preprocessing, family, settings, session)
+        preprocessing, covariance = family.preprocessing(own, bounds, settings)
+        trained = _trained(folds, preprocessing, covariance, family, settings, session)
         if len(trained) < len(folds) or any(one.out_of_time for one in trained):
             if any(one.status is FitStatus.INTERRUPTED for one in trained):
                 session.interrupted.set()
@@ -183,6 +184,7 @@ def _have_a_density(rows: WeightedRows, bounds: Bounds, settings: Settings) -> b
 def _trained(
     folds: Sequence[WeightedRows],
     preprocessing: AbstractPreprocessing,
+    covariance: AbstractCovariance,
     family: AbstractFamily,
     settings: Settings,
     session: Session,
@@ -192,5 +194,6 @@ def _trained(
     for k, rows in enumerate(folds):
         split = Split(rows)
         parts = preprocessed(preprocessing, split)
-        made.append(Fold.of(split, *parts, family, settings, session.seed + k))
+        gaussian = family.gaussian(parts[0].train, settings, covariance)
+        made.append(Fold.of(split, *parts, family, settings, session.seed + k, gaussian=gaussian))
     return train_potentials(made, family, settings, session)

@@ -169,6 +169,9 @@ class FitReport:
         How many connected pieces a mixture's density has, and how well rows are told apart by
         them: the mean of a row's largest responsibility, and of their entropy. Nothing of a single
         flow, or given a context.
+    baseline : str
+        Of rows that are few for their columns, how the covariance of the Gaussian is estimated, and
+        how many directions potentials are of, in a clause; nothing of others.
     choice : str
         What kind of density was taken, of those that held-out rows chose between, and why, in a
         sentence; nothing where none was to be chosen.
@@ -214,6 +217,7 @@ class FitReport:
     pool: str = ""
     pieces: str = ""
     choice: str = ""
+    baseline: str = ""
 
     def __repr__(self) -> str:
         lines = {

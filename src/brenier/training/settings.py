@@ -90,6 +90,32 @@ class Settings:
         8, "radial units beside the network", "Radial units", conditional=0, composed_conditional=0
     )
     whiten: str = _number("full", "what is removed from the rows first")
+    covariance_rows: float = _number(
+        20.0,
+        "independent rows of each column below which held-out rows choose how the covariance is "
+        "estimated, ...",
+        "Few rows a column",
+    )
+    covariance_parts: int = _number(
+        5, "... each of so many parts of the rows in turn, ...", "Few rows a column"
+    )
+    shrinkages: tuple[float, ...] = _number(
+        (1.0, 0.25), "... the shares of Ledoit and Wolf's shrinkage tried, ...", "Few rows a column"
+    )
+    factor_counts: tuple[int, ...] = _number(
+        (1, 2, 4, 8, 16, 32),
+        "... and the numbers of factors, until one is worse",
+        "Few rows a column",
+    )
+    direction_columns: int = _number(
+        20,
+        "columns from which on potentials are of leading directions where rows are few, ...",
+        "Few rows a column",
+    )
+    direction_rows: float = _number(
+        10.0, "... with so many independent rows for each, and one more, ...", "Few rows a column"
+    )
+    most_directions: int = _number(128, "... and no more of them than memory and time allow")
     w_min: float = _number(
         1e-2,
         "lower bound of the quadratic weights, relative to the Gaussian's own; of a composition, "
@@ -321,7 +347,9 @@ class Settings:
         30, "independent rows of a table below which nothing but a Gaussian is fitted", "Few rows"
     )
     least_rows_a_column: int = _number(
-        5, "the same of each column, and one column more", "Few rows"
+        5,
+        "the same of each column, and one column more, where potentials are of all directions",
+        "Few rows",
     )
     n_estimators_few: int = _number(
         4,
@@ -482,6 +510,28 @@ class Settings:
             and n_rows < size * enough * (n_columns + 1)
             and size * n_columns**2 <= self.mixture_prior_numbers
         )
+
+    def are_few(self, n_rows: float, n_columns: int) -> bool:
+        """Whether so many independent rows choose how their covariance is estimated."""
+        has_gaussian = self.algorithm.quadratic and n_columns > 1
+        return has_gaussian and n_rows < self.covariance_rows * n_columns
+
+    def can_choose_covariance(self, n_rows: int) -> bool:
+        """Whether a part of so many distinct rows is some."""
+        return n_rows >= 2 * self.covariance_parts
+
+    def n_directions(self, n_rows: float, n_columns: int, n_factors: int | None = None) -> int:
+        """Return how many directions a potential of few rows is of; 0: none is fitted.
+
+        Where all that columns have in common is made of so many factors, no more than these.
+        """
+        only_all = self.whiten != "full" or not self.algorithm.quadratic
+        if only_all or n_columns < self.direction_columns:
+            return n_columns if self.are_enough(n_rows, n_columns) else 0
+        if n_rows < self.least_rows:
+            return 0
+        most = n_columns if n_factors is None else n_factors
+        return min(most, int(n_rows / self.direction_rows) - 1, self.most_directions)
 
     @property
     def bending(self) -> Bending:

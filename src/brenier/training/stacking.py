@@ -30,6 +30,8 @@ from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample
 
 # Norm of the gradient in the weights' logarithms from which one more Newton step is the last.
 GRADIENT_TOLERANCE = 1e-6
+# Bytes of a potential's Jacobians, entry by entry.
+JACOBIAN_BYTES = 1 << 29
 
 
 Tile = tuple[Float[np.ndarray, "K n _"], Float[np.ndarray, "K P _"], Float[np.ndarray, " _"]]
@@ -67,7 +69,7 @@ def weights_of_folds(parts: Sequence[Part], settings: Settings) -> Float[np.ndar
     """
     tiles: list[Tile] = []
     for potentials, heldout in parts:
-        rows = heldout[: settings.whole_rows]
+        rows = heldout[: _most_rows(potentials[0].n, settings)]
         sample = PaddedSample.of(
             rows.X, rows.weights, max(LEAST_HELDOUT, len(rows.X)), least=LEAST_HELDOUT
         ).tiles()
@@ -154,7 +156,7 @@ def losses_of_sum(
     Member by member, with the programs that the weights were found with: the sum, were it evaluated
     as one, would be a program of its own.
     """
-    block = _block(split, settings)
+    block = _block(split, potentials[0].n, settings)
     kept = [k for k, share in enumerate(shares) if share]
     present, weights = [potentials[k] for k in kept], np.asarray(shares)[kept]
     train, held = (
@@ -185,13 +187,19 @@ def losses_of_rows(
     settings: Settings,
 ) -> Float[np.ndarray, " M"]:
     """Return the losses of rows under a weighted sum, as `potential_losses`."""
-    return _row_losses(potentials, shares, rows, _block(split, settings))
+    return _row_losses(potentials, shares, rows, _block(split, potentials[0].n, settings))
 
 
-def _block(split: Split, settings: Settings) -> int:
+def _block(split: Split, n: int, settings: Settings) -> int:
     """Return the rows at a time for which the programs that find the weights are compiled."""
     heldout = split.train if split.heldout is None else split.heldout
-    return padded_length(max(LEAST_HELDOUT, min(len(heldout.X), settings.whole_rows)))
+    return padded_length(max(LEAST_HELDOUT, min(len(heldout.X), _most_rows(n, settings))))
+
+
+def _most_rows(n: int, settings: Settings) -> int:
+    """Return how many rows of n columns weights are found by, at most: what memory holds."""
+    fit = JACOBIAN_BYTES // (8 * n * (n + 1) // 2)
+    return min(settings.whole_rows, max(LEAST_HELDOUT, fit))
 
 
 def _row_losses(

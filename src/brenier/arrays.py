@@ -41,6 +41,16 @@ class FeatureDerivatives(eqx.Module):
     shares: Float[Array, "r N"]
 
 
+def at_precision(tree: PyTree, dtype: Any) -> PyTree:
+    """Return the same arrays, those of floating-point numbers in so many bits."""
+
+    def cast(leaf: Any) -> Array:
+        array = jnp.asarray(leaf)
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return jax.tree.map(cast, tree)
+
+
 def sum_over_chunks(function: Callable[[Any], PyTree], chunks: PyTree) -> PyTree:
     """Return the sum of `function` over the leading axis of every leaf of `chunks`."""
     first = jax.tree.map(lambda leaf: leaf[0], chunks)

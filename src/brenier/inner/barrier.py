@@ -122,6 +122,7 @@ class Barrier(AbstractInnerSolver):
                 value=here.value + tau * barrier_term(state.w, lower),
                 slope=-decrement,
                 first=longest,
+                rounding=objective.rounding,
             ),
         )
         iterations = state.iterations + 1

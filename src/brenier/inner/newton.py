@@ -12,8 +12,6 @@ from brenier.status import InnerStatus
 ARMIJO = 1e-4
 SHRINK = 0.5
 MAX_HALVINGS = 40
-# Differences of J below this multiple of max(1, |J|) are rounding, not ascent.
-ROUNDING = 1e-13
 
 
 def newton_direction(
@@ -26,7 +24,7 @@ def newton_direction(
 
 
 def highest(
-    value: Float[Array, ""], slope: Float[Array, ""], step: Float[Array, ""]
+    value: Float[Array, ""], slope: Float[Array, ""], step: Float[Array, ""], rounding: float
 ) -> Float[Array, ""]:
     """Return how high phi may be after a step: Armijo's rule, but for rounding.
 
@@ -36,8 +34,10 @@ def highest(
         phi and its derivative along the direction, where the step begins.
     step : ()
         Its length.
+    rounding : float
+        Of values, relative to max(1, |phi|).
     """
-    return value + ARMIJO * step * slope + ROUNDING * jnp.maximum(1.0, jnp.abs(value))
+    return value + ARMIJO * step * slope + rounding * jnp.maximum(1.0, jnp.abs(value))
 
 
 def backtrack(
@@ -48,6 +48,7 @@ def backtrack(
     value: Float[Array, ""],
     slope: Float[Array, ""],
     first: Float[Array, ""],
+    rounding: float,
 ) -> tuple[Float[Array, ""], Bool[Array, ""]]:
     """Return the first of `first` x (1, 1/2, 1/4, ...) that meets Armijo's rule, and if one did.
 
@@ -61,10 +62,12 @@ def backtrack(
         phi(w) and direction . grad phi(w) < 0.
     first : ()
         The longest step tried.
+    rounding : float
+        Of values, relative to max(1, |phi|).
     """
 
     def short_enough(step):
-        return function(w + step * direction) <= highest(value, slope, step)
+        return function(w + step * direction) <= highest(value, slope, step, rounding)
 
     def keep_going(state):
         _, accepted, halvings = state

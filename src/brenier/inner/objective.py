@@ -66,6 +66,11 @@ class Evaluation(eqx.Module):
 class AbstractObjective(eqx.Module):
     """A smooth convex function of w with its derivatives."""
 
+    @property
+    def rounding(self) -> float:
+        """Differences of J below this multiple of max(1, |J|) are rounding, not ascent."""
+        return 1e-13
+
     @abstractmethod
     def evaluate(
         self, w: Float[Array, " m"], *, with_hessian: bool | Bool[Array, ""] = True

@@ -167,7 +167,7 @@ class PrimalDual(AbstractInnerSolver):
         value = here.value + state.tau * barrier_term(w, lower)
         # The first point is not compared with any.
         accepted = jnp.isinf(state.value) | (
-            value <= highest(state.value, -state.decrement, state.step)
+            value <= highest(state.value, -state.decrement, state.step, objective.rounding)
         )
         counted = eqx.tree_at(
             lambda state: (state.newton_steps, state.chord_steps),
@@ -176,12 +176,18 @@ class PrimalDual(AbstractInnerSolver):
         )
         return jax.lax.cond(
             accepted,
-            lambda: self._moved(w, here, lower, warm, counted),
+            lambda: self._moved(w, here, lower, warm, counted, objective.rounding),
             lambda: _with_shorter_step(counted),
         )
 
     def _moved(
-        self, w: Array, here: Evaluation, lower: Array, warm: Bool[Array, ""], state: _State
+        self,
+        w: Array,
+        here: Evaluation,
+        lower: Array,
+        warm: Bool[Array, ""],
+        state: _State,
+        rounding: float,
     ) -> _State:
         """Return the state at a point that is accepted, with the direction from there."""
         constrained = jnp.isfinite(lower)
@@ -203,7 +209,8 @@ class PrimalDual(AbstractInnerSolver):
         longest = step_to_boundary(s, jnp.where(constrained, dw, 0.0), FRACTION_TO_BOUNDARY)
         rate = decrement / jnp.maximum(state.decrement, jnp.finfo(decrement.dtype).tiny)
         left = decrement * jnp.where(state.wants_hessian, ESTIMATED, 4.0 * rate)
-        near_enough = (decrement <= self.tolerance) & (left <= LEFT * self.tolerance)
+        tolerance = max(self.tolerance, rounding)
+        near_enough = (decrement <= tolerance) & (left <= LEFT * tolerance)
         closing = (tau <= self.tau) & near_enough
         exhausted = state.newton_steps + state.chord_steps >= self.max_steps
         good = jnp.where(state.wants_hessian, decrement <= NEAR, rate <= CONTRACTION)

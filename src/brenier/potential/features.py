@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
@@ -113,6 +114,11 @@ class AbstractSeparable(eqx.Module):
     @abstractmethod
     def n_features(self) -> int:
         """m: all features."""
+
+    @property
+    def row_bits(self) -> type[np.floating]:
+        """In what the search computes row by row; sums over rows are of 64 bits."""
+        return np.float64
 
     @abstractmethod
     def objective(

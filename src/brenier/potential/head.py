@@ -18,6 +18,7 @@ ruinous for the first row beyond it.
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from brenier.arrays import Array, FeatureDerivatives
@@ -78,6 +79,11 @@ class SeparableFeatures(AbstractFeatures):
     def is_wide(self) -> bool:
         """Whether Hessians are of the form that is quickest for many columns."""
         return self.axes.shape[0] >= WIDE
+
+    @property
+    def row_bits(self) -> type[np.floating]:
+        """32 bits of many columns: products of matrices are most of the work there."""
+        return np.float32 if self.is_wide else np.float64
 
     def network_scale(self) -> Float[Array, " width"]:
         """Return 1 / c, or ones where features are not normalised."""

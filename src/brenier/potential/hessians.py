@@ -234,14 +234,14 @@ class Factorised(NamedTuple):
     def of(row: RowCurvature) -> "Factorised":
         """Return the factors of one row."""
         L = _factor(row)
-        inverse = solve_triangular(L, jnp.eye(len(L)), lower=True)
+        inverse = solve_triangular(L, jnp.eye(len(L), dtype=L.dtype), lower=True)
         return Factorised(inverse, row.F @ inverse.T, _log_det_of_factor(L))
 
 
 def _factor(row: RowCurvature) -> Float[Array, "r r"]:
     """Return L of one row."""
     r = row.F.shape[1]
-    M = jnp.eye(r) + (row.c[:, None] * row.F).T @ row.F
+    M = jnp.eye(r, dtype=row.F.dtype) + (row.c[:, None] * row.F).T @ row.F
     return jnp.linalg.cholesky(M if row.S is None else M + row.S, symmetrize_input=False)
 
 

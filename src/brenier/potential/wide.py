@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from brenier.arrays import Array, sum_over_chunks
+from brenier.arrays import Array, at_precision, sum_over_chunks
 from brenier.inner.objective import AbstractObjective, Evaluation
 from brenier.potential.hessians import (
     Coordinates,
@@ -45,6 +45,9 @@ from brenier.potential.units import AbstractUnits
 # Rows that a Hessian is of: at most the first number, fewer where that takes more multiplications
 # than the second, but at least the third (benchmarks/NOTES.md, "Many columns").
 MOST_ROWS, HESSIAN_WORK, LEAST_ROWS = 256, 2.5e8, 64
+
+# Rounding of J (nats), where rows are of 32 bits.
+ROUNDING_32 = 1e-6
 
 Tiles = tuple[Float[Array, "_ B n"], Float[Array, "_ B"]]
 
@@ -98,18 +101,26 @@ class WideObjective(AbstractObjective):
         exact : bool
             Whether the Hessian is of all rows.
         """
-        turned = units.through(R.T)
-        rows = X @ R.T, omega
-        moments = sum_over_chunks(lambda tile: _Moments.of(turned, scale, *tile), rows)
+        turned = at_precision(units.through(R.T), X.dtype)
+        rows = X @ R.T.astype(X.dtype), omega
+        moments = sum_over_chunks(
+            lambda tile: at_precision(_Moments.of(turned, scale, *tile), omega.dtype), rows
+        )
         seen = rows if exact else _evenly(rows, _enough_rows(turned, X.shape[-1]))
         return WideObjective(moments.second_moment(R) + jnp.diag(ridge), turned, scale, rows, seen)
+
+    @property
+    def rounding(self) -> float:
+        """What rounding makes of J."""
+        return ROUNDING_32 if self.rows[0].dtype == jnp.float32 else super().rounding
 
     def evaluate(
         self, w: Float[Array, " m"], *, with_hessian: bool | Bool[Array, ""] = True
     ) -> Evaluation:
         """Return J(w), its gradient, and its Hessian, the log-determinants' from `seen`."""
         v, q = self._split(w)
-        coordinates = Coordinates.of(q, jnp.eye(len(q)), self.units.directions())
+        directions = self.units.directions().astype(w.dtype)
+        coordinates = Coordinates.of(q, jnp.eye(len(q)), directions)
         value, (of_v, of_q) = sum_over_chunks(
             lambda tile: jax.value_and_grad(self._term, (0, 1))(v, q, coordinates, tile), self.rows
         )
@@ -137,8 +148,10 @@ class WideObjective(AbstractObjective):
     ) -> Float[Array, ""]:
         """Return - sum_j omega_j log det A_j of a tile."""
         X, omega = tile
-        _, _, curvature = self.units.expansion(v, X, coordinates.basis())
+        T = coordinates.basis().astype(X.dtype)
+        _, _, curvature = self.units.expansion(v.astype(X.dtype), X, T)
         at = eqx.tree_at(lambda coordinates: coordinates.q, coordinates, q)
+        at = at_precision(at, X.dtype)
         log_det = LowRankHessians(at, curvature).counting(omega > 0).log_det()
         return -jnp.sum(jnp.where(omega > 0, omega * log_det, 0.0))
 
@@ -147,11 +160,10 @@ class WideObjective(AbstractObjective):
     ) -> Float[Array, "m_plus m_plus"]:
         """Return sum_j omega_j tr A_j^{-1} H_ji A_j^{-1} H_jk of a tile."""
         X, omega = tile
+        v, scale, coordinates = at_precision((v, self.scale, coordinates), X.dtype)
         T = coordinates.basis()
         _, _, curvature = self.units.expansion(v, X, T)
-        each = jax.vmap(lambda unit: _weights(self.units.expansion(unit, X, T)[2]))(
-            jnp.diag(self.scale)
-        )
+        each = jax.vmap(lambda unit: _weights(self.units.expansion(unit, X, T)[2]))(jnp.diag(scale))
 
         def add(total: Array, row: tuple[RowCurvature, Array, Array]) -> tuple[Array, None]:
             of_row, weights, omega = row
@@ -160,7 +172,7 @@ class WideObjective(AbstractObjective):
 
         m_plus = len(v) + len(coordinates.q)
         rows = curvature.counting(omega > 0).by_row(), jnp.moveaxis(each, -1, 0), omega
-        return jax.lax.scan(add, jnp.zeros((m_plus, m_plus), X.dtype), rows)[0]
+        return jax.lax.scan(add, jnp.zeros((m_plus, m_plus), omega.dtype), rows)[0]
 
 
 def _weights(curvature: Curvature) -> Float[Array, "k_s N"]:
@@ -215,7 +227,8 @@ class _Moments(NamedTuple):
     @staticmethod
     def of(units: AbstractUnits, scale: Array, X: Array, omega: Array) -> "_Moments":
         """Return those of a tile, weighted."""
-        X = jnp.where(omega[:, None] > 0, X, 0.0)
+        X, total = jnp.where(omega[:, None] > 0, X, 0.0), jnp.sum(omega)
+        scale, omega = at_precision((scale, omega), X.dtype)
         G = scale[:, None, None] * units.gradients(X)
         weighted = omega * G
         flat = weighted.reshape(len(G), -1), G.reshape(len(G), -1)
@@ -225,7 +238,7 @@ class _Moments(NamedTuple):
             mean=jnp.sum(weighted, axis=-1),
             of_rows=omega @ X,
             squares=omega @ X**2,
-            total=jnp.sum(omega),
+            total=total,
         )
 
     def second_moment(self, R: Float[Array, "n n"]) -> Float[Array, "m m"]:

@@ -66,7 +66,7 @@ class SeenLoss:
         if best is None:
             raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
         shape, k = np.shape(self.sample.X), len(rows.X)
-        X = np.tile(rows.X[0], (self.sample.omega.size, 1))
+        X = np.tile(rows.X[0], (self.sample.omega.size, 1)).astype(self.sample.X.dtype)
         omega = np.zeros(self.sample.omega.size)
         X[:k], omega[:k] = rows.X, rows.weights / np.sum(rows.weights)
         sample = PaddedSample(X.reshape(shape), omega.reshape(shape[:2]))

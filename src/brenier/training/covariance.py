@@ -178,8 +178,12 @@ class Factors(AbstractCovariance):
         from sklearn.decomposition import FactorAnalysis
         from sklearn.exceptions import ConvergenceWarning
 
-        # Of equal weights, and of mean zero whatever they were: every row and its opposite.
-        rows = np.sqrt(len(omega) * omega)[:, None] * centred
+        # Of equal weights, and of mean zero whatever they were: every row and its opposite. Of
+        # many rows as few as have the same covariance: all that it sees of them.
+        rows = np.sqrt(omega)[:, None] * centred
+        if len(rows) > rows.shape[1]:
+            rows = np.linalg.qr(rows, mode="r")
+        rows = np.sqrt(len(rows)) * rows
         model = FactorAnalysis(self.k, svd_method="lapack", tol=TOLERANCE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

@@ -337,7 +337,8 @@ def _n_directions(
     size, n = rows.effective_size, preprocessing.n
     enough = settings.are_enough(size, rows.X.shape[1])
     # Of rows whose own covariance is the best, all directions are learnt where rows are enough.
-    if isinstance(covariance, Transformed) and (covariance.is_regular or not enough):
+    all_of_them = enough and not covariance.is_regular and n <= settings.most_columns
+    if isinstance(covariance, Transformed) and not all_of_them:
         return settings.n_directions(size, n, covariance.n_factors)
     return n if enough else 0
 

@@ -310,4 +310,5 @@ def heldout_sample(job: Job, settings: Settings) -> PaddedSample:
         raise ValueError("Expected held-out rows; got none.")
     chunk_rows = job.problem.chunk_rows
     least = min(LEAST_HELDOUT, chunk_rows)
-    return PaddedSample.of(heldout.X[:most], heldout.weights[:most], chunk_rows, least=least)
+    sample = PaddedSample.of(heldout.X[:most], heldout.weights[:most], chunk_rows, least=least)
+    return sample.in_bits(job.problem.template.row_bits)

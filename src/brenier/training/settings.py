@@ -115,7 +115,14 @@ class Settings:
     direction_rows: float = _number(
         10.0, "... with so many independent rows for each, and one more, ...", "Few rows a column"
     )
-    most_directions: int = _number(128, "... and no more of them than memory and time allow")
+    most_directions: int = _number(
+        64, "... and no more of them than time allows, ...", "Few rows a column"
+    )
+    most_columns: int = _number(
+        128,
+        "... nor of all directions of more columns, however many rows there are",
+        "Many columns",
+    )
     w_min: float = _number(
         1e-2,
         "lower bound of the quadratic weights, relative to the Gaussian's own; of a composition, "
@@ -512,9 +519,13 @@ class Settings:
         )
 
     def are_few(self, n_rows: float, n_columns: int) -> bool:
-        """Whether so many independent rows choose how their covariance is estimated."""
+        """Whether so many independent rows choose how their covariance is estimated.
+
+        Of more columns than potentials can be of, any do.
+        """
         has_gaussian = self.algorithm.quadratic and n_columns > 1
-        return has_gaussian and n_rows < self.covariance_rows * n_columns
+        few = n_rows < self.covariance_rows * n_columns
+        return has_gaussian and (few or n_columns > self.most_columns)
 
     def can_choose_covariance(self, n_rows: int) -> bool:
         """Whether a part of so many distinct rows is some."""

@@ -30,8 +30,9 @@ from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample
 
 # Norm of the gradient in the weights' logarithms from which one more Newton step is the last.
 GRADIENT_TOLERANCE = 1e-6
-# Bytes of a potential's Jacobians, entry by entry.
-JACOBIAN_BYTES = 1 << 29
+# Bytes of a potential's Jacobians, entry by entry, and what it takes to factorise them (n^3 a row):
+# a handful of numbers needs no more rows.
+JACOBIAN_BYTES, WORK = 1 << 29, 1 << 30
 
 
 Tile = tuple[Float[np.ndarray, "K n _"], Float[np.ndarray, "K P _"], Float[np.ndarray, " _"]]
@@ -197,8 +198,8 @@ def _block(split: Split, n: int, settings: Settings) -> int:
 
 
 def _most_rows(n: int, settings: Settings) -> int:
-    """Return how many rows of n columns weights are found by, at most: what memory holds."""
-    fit = JACOBIAN_BYTES // (8 * n * (n + 1) // 2)
+    """Return how many rows of n columns weights are found by, at most: what there is room for."""
+    fit = min(JACOBIAN_BYTES // (4 * n * (n + 1)), WORK // n**3)
     return min(settings.whole_rows, max(LEAST_HELDOUT, fit))
 
 

@@ -184,6 +184,14 @@ class ReducedFunction(AbstractFunction):
 
     _warm: WarmStart | None = None
 
+    @staticmethod
+    def sample_of(
+        problem: VariableProjection, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
+    ) -> PaddedSample:
+        """Return rows in the bits that the features are computed in."""
+        sample = PaddedSample.of(X, weights, problem.chunk_rows)
+        return sample.in_bits(problem.template.row_bits)
+
     @property
     def lower(self) -> Float[np.ndarray, " p"]:
         """Lower bounds of mu."""
@@ -219,14 +227,20 @@ class ReducedFunction(AbstractFunction):
         ]
 
     def solve(self, theta: Float[np.ndarray, " p"]) -> InnerSolution:
-        """Return the inner solution: warm-started, and once more from cold if that fails."""
+        """Return the inner solution: warm-started, and once more from cold if that fails.
+
+        Where 32 bits are too few for either, all is of 64 from then on.
+        """
         before = time.perf_counter()
         solutions = [self.problem.solve(theta, self.sample, self._warm or self.cold)]
-        if int(solutions[0].status) != InnerStatus.CONVERGED and self._warm is not None:
+        if not _converged(solutions[0]) and self._warm is not None:
+            solutions.append(self.problem.solve(theta, self.sample, self.cold))
+        if not _converged(solutions[-1]) and self.sample.X.dtype != np.float64:
+            self.sample = self.sample.in_bits(np.float64)
             solutions.append(self.problem.solve(theta, self.sample, self.cold))
         solution = solutions[-1]
         chord_steps = sum(int(solved.chord_steps) for solved in solutions)
-        converged = int(solution.status) == InnerStatus.CONVERGED
+        converged = _converged(solution)
         self.counters.failures += not converged
         self.counters.chord_steps.append(chord_steps)
         self.counters.newton_steps.append(sum(int(solved.newton_steps) for solved in solutions))
@@ -237,14 +251,18 @@ class ReducedFunction(AbstractFunction):
 
     def curvature(self, here: Evaluated) -> Product:
         """Return the reduced (Schur) Gauss-Newton matrix of J_tau in mu."""
-        theta, w = here.theta, here.w
-        factor = self.problem.inner_factor(theta, w, self.sample)
+        theta, w, sample = here.theta, here.w, self.sample.in_bits(np.float64)
+        factor = self.problem.inner_factor(theta, w, sample)
 
         def product(v: np.ndarray) -> np.ndarray:
             self.counters.work_units += self.n_rows
-            return np.asarray(reduced_product(self.problem, theta, w, self.sample, factor, v))
+            return np.asarray(reduced_product(self.problem, theta, w, sample, factor, v))
 
         return product
+
+
+def _converged(solution: InnerSolution) -> bool:
+    return int(solution.status) == InnerStatus.CONVERGED
 
 
 @dataclass

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from brenier.arrays import Array, sum_over_chunks
+from brenier.arrays import Array, at_precision, sum_over_chunks
 from brenier.program import program
 from brenier.varpro.function import LEAST_SLACK, Counters, Evaluated, FullFunction
 from brenier.varpro.reduced import PIN, VariableProjection, loss
@@ -105,7 +105,7 @@ def descend(
 
     def batch_loss(y: Array, batch: PaddedSample) -> tuple[Array, Array]:
         theta, w = problem.split(y)
-        map_, tiles = problem.map(theta, w), batch.tiles().flat()
+        map_, tiles = at_precision(problem.map(theta, w), batch.X.dtype), batch.tiles().flat()
         J = sum_over_chunks(lambda tile: loss(map_, tile.X, tile.omega), tiles)
         return J + problem.regularisation(theta, w), J
 
@@ -140,7 +140,8 @@ class MiniBatchFunction(FullFunction):
         problem: VariableProjection, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
     ) -> PaddedSample:
         """Return the rows as they are, in one chunk: batches are taken from it."""
-        return PaddedSample(X[None], (weights / np.sum(weights))[None])
+        sample = PaddedSample(X[None], (weights / np.sum(weights))[None])
+        return sample.in_bits(problem.template.row_bits)
 
     def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
         """Return the call that compiles a descent."""

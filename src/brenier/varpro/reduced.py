@@ -33,7 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from brenier.arrays import Array, sum_over_chunks
+from brenier.arrays import Array, at_precision, sum_over_chunks
 from brenier.inner.objective import AbstractObjective
 from brenier.inner.solution import (
     AbstractInnerSolver,
@@ -126,7 +126,8 @@ class VariableProjection(eqx.Module):
         """Return J, J_tau with the decay, and their derivatives."""
 
         def chunk_loss(theta, w, chunk):
-            return loss(self.map(theta, w), chunk.X, chunk.omega)
+            map_ = at_precision(self.map(theta, w), chunk.X.dtype)
+            return loss(map_, chunk.X, chunk.omega)
 
         both = jax.value_and_grad(chunk_loss, argnums=(0, 1))
         J, of_loss = sum_over_chunks(lambda chunk: both(theta, w, chunk), sample.tiles().flat())
@@ -214,7 +215,8 @@ def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -
 
 @program
 def loss_on(map_: AbstractMap, sample: PaddedSample) -> Float[Array, ""]:
-    """Return J of a map on a sample."""
+    """Return J of a map on a sample, in the bits of its rows."""
+    map_ = at_precision(map_, sample.X.dtype)
     return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.tiles().flat())
 
 

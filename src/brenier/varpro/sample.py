@@ -60,6 +60,10 @@ class PaddedSample(eqx.Module):
         omega[:N] = weights / np.sum(weights)
         return PaddedSample(rows.reshape(C, B, n), omega.reshape(C, B))
 
+    def in_bits(self, dtype: type[np.floating]) -> "PaddedSample":
+        """Return the same with rows in other floating-point numbers; weights as they are."""
+        return PaddedSample(np.asarray(self.X, dtype), self.omega)
+
     def rows(self) -> tuple[Float[np.ndarray, "N n"], Float[np.ndarray, " N"]]:
         """Return the rows that are no padding, and their weights."""
         omega = np.asarray(self.omega).ravel()

@@ -20,9 +20,9 @@ from sklearn.decomposition import FactorAnalysis
 from sklearn.model_selection import cross_val_score
 
 from benchmarks import data, report
-from brenier.reproduce.images.data import IMAGE_SETS
 from brenier import ConvexPotentialFlow
 from brenier.data.datasets import CorrelatedGaussian
+from brenier.reproduce.images.data import IMAGE_SETS
 
 FILE = report.RESULTS / "few_a_column.json"
 FACTORS, FOLDS, N_SCORED, SEEDS = (1, 2, 4, 8, 16, 32), 5, 2000, 3

@@ -177,7 +177,9 @@ class Coordinates(eqx.Module):
         if self.O is None:
             return inverse
         root = jnp.sqrt(self.q)
-        return inverse + (jnp.eye(len(root)) - self.O @ self.O.T) / (root[:, None] * root)
+        return inverse + (jnp.eye(len(root), dtype=root.dtype) - self.O @ self.O.T) / (
+            root[:, None] * root
+        )
 
 
 class LowRankHessians(AbstractHessians):
@@ -310,4 +312,4 @@ _log_det.defvjp(_log_det_forward, _log_det_backward)
 
 def beyond(O: Float[Array, "n r"]) -> Float[Array, " n"]:  # noqa: E741
     """Return the diagonal of I - O O^T: a sum of squares, as the matrix is its own square."""
-    return jnp.sum((jnp.eye(len(O)) - O @ O.T) ** 2, axis=1)
+    return jnp.sum((jnp.eye(len(O), dtype=O.dtype) - O @ O.T) ** 2, axis=1)

@@ -34,6 +34,8 @@ from brenier.training.settings import Settings
 
 # Gain (nats, all rows together) at which a factor analysis ends: scikit-learn's, of twice the rows.
 TOLERANCE = 2e-2
+# Of more columns it finds the leading directions by random projections, ten times as quickly.
+EXACT_COLUMNS = 128
 
 
 class AbstractCovariance(ABC):
@@ -184,7 +186,8 @@ class Factors(AbstractCovariance):
         if len(rows) > rows.shape[1]:
             rows = np.linalg.qr(rows, mode="r")
         rows = np.sqrt(len(rows)) * rows
-        model = FactorAnalysis(self.k, svd_method="lapack", tol=TOLERANCE)
+        method = "lapack" if rows.shape[1] <= EXACT_COLUMNS else "randomized"
+        model = FactorAnalysis(self.k, svd_method=method, tol=TOLERANCE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return model.fit(np.concatenate([rows, -rows])).get_covariance()

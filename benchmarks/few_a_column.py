@@ -129,15 +129,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"any of {', '.join(SETS)}")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--file", default=FILE, help="where figures are kept")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     file = FILE.parent / arguments.file
     kept = json.loads(file.read_text()) if file.exists() else {"results": {}}
     kept["machine"] = report.here()
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
     for name in arguments.sets or SETS:
         for N in SETS[name][1]:
-            found = [measured(name, N, seed) for seed in range(arguments.seeds)]
+            found = [measured(name, N, seed) for seed in seeds]
             kept["results"][f"{name}, {N}"] = found
             file.write_text(json.dumps(kept, indent=1) + "\n")
             for one in found:

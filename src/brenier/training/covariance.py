@@ -185,9 +185,9 @@ class Factors(AbstractCovariance):
         rows = np.sqrt(omega)[:, None] * centred
         if len(rows) > rows.shape[1]:
             rows = np.linalg.qr(rows, mode="r")
-        rows = np.sqrt(len(rows)) * rows
+        rows, tolerance = np.sqrt(len(rows)) * rows, TOLERANCE * len(rows) / len(omega)
         method = "lapack" if rows.shape[1] <= EXACT_COLUMNS else "randomized"
-        model = FactorAnalysis(self.k, svd_method=method, tol=TOLERANCE)
+        model = FactorAnalysis(self.k, svd_method=method, tol=tolerance)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return model.fit(np.concatenate([rows, -rows])).get_covariance()

@@ -11,6 +11,7 @@ from benchmarks import (
     chart,
     differences,
     elimination,
+    few_a_column,
     figures,
     images,
     report,
@@ -32,6 +33,7 @@ OTHERS = {
     uci.NAME: uci.markdown,
     **{source.name: sbi.section(source) for source in sbi.OBSERVATIONS.values()},
     images.NAME: images.markdown,
+    few_a_column.NAME: few_a_column.markdown,
     elimination.NAME: elimination.markdown,
 }
 # Of what is measured figure by figure: heading and text.

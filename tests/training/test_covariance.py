@@ -143,3 +143,28 @@ def test_a_fold_has_a_gaussian_of_its_own_rows():
     gaussian = JointFamily().gaussian(half, settings, covariance)
     assert gaussian.loss(half.X, half.weights) < 0.5 * 30
     assert gaussian.sd.min() > 0.1
+
+
+def test_of_very_many_columns_no_row_is_brought_nearer_and_their_covariance_is_chosen():
+    X = in_turn(300, 8)
+    X[:2] *= 60.0
+    as_few, very_many = (
+        preprocessed(X, covariance_rows=50.0, most_columns=most)[2:] for most in (8, 7)
+    )
+    assert as_few[0].inner.far is not None
+    assert not isinstance(as_few[1], Transformed)
+    preprocessing, covariance = very_many
+    assert preprocessing.inner.far is None
+    assert isinstance(covariance, Transformed)
+    Y, _ = preprocessing.forward(X)
+    white = covariance.of(Y - Y.mean(axis=0), np.full(300, 1 / 300))
+    np.testing.assert_allclose(white, np.eye(8), atol=1e-8)
+
+
+def test_rows_are_few_for_their_columns_or_columns_are_too_many_to_be_learnt():
+    assert SETTINGS.are_few(19.9 * 5, 5)
+    assert not SETTINGS.are_few(20.0 * 5, 5)
+    widest = SETTINGS.most_columns
+    assert not SETTINGS.are_few(1e6, widest)
+    assert SETTINGS.are_few(1e6, widest + 1)
+    assert not SETTINGS.are_few(1.0, 1)

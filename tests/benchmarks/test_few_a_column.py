@@ -1,7 +1,6 @@
 """The benchmark of few rows a column: its Gaussians are densities, and its table says who leads."""
 
 import numpy as np
-
 from benchmarks.few_a_column import SETS, gaussians, lead, markdown
 
 

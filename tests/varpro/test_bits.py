@@ -15,6 +15,7 @@ from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import InnerStatus
 from brenier.varpro.function import FullFunction, ReducedFunction
+from brenier.varpro.mini_batches import Descent, MiniBatchFunction
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
 
@@ -96,3 +97,20 @@ def test_where_32_bits_are_too_few_all_is_of_64():
     assert own.counters.failures == 0
     np.testing.assert_allclose(here.w, longer.evaluate(steep).w, rtol=1e-5, atol=1e-9)
     assert int(own.solve(x).status) == InnerStatus.CONVERGED
+
+
+def test_mini_batches_have_rows_of_32_bits_too():
+    own, _, longer = function(MiniBatchFunction)
+    assert own.sample.X.dtype == np.float32
+    x = own.start(to_vector(own.problem.template.network))
+    ends = []
+    for one in (own, longer):
+        batches = next(one.batches(np.random.default_rng(0)))
+        descent, here = one.descend(Descent.begin(x), batches)
+        assert int(descent.n_skipped) == 0
+        ends.append(here)
+    assert ends[0].loss == pytest.approx(ends[1].loss, abs=1e-4)
+    assert (
+        np.abs(ends[0].theta - ends[1].theta).max()
+        < 0.05 * np.abs(ends[1].theta - x[: len(ends[1].theta)]).max()
+    )

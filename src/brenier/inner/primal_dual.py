@@ -96,8 +96,9 @@ class PrimalDual(AbstractInnerSolver):
         Final barrier weight, nats.
     tolerance : float
         The solve ends with a step from a point whose squared Newton decrement of J_tau (nats) is
-        below this. After a full Newton step J_tau is then wrong by about its square times the
-        number of samples, after one with a kept Hessian by less than a thousandth of it.
+        below this, or below what rounding makes of J. After a full Newton step J_tau is then wrong
+        by about its square times the number of samples, after one with a kept Hessian by less than
+        a thousandth of it.
     max_steps : int
         Most Newton steps.
     tau_start : float

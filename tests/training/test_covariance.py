@@ -15,6 +15,7 @@ from brenier.training.covariance import (
     SampleCovariance,
     Shrunk,
     ShrunkCorrelations,
+    ShrunkInUnits,
     Transformed,
     chosen_covariance,
 )
@@ -86,7 +87,7 @@ def test_rows_of_equal_weight_count_as_copies_do(covariance):
 def test_rows_choose_factors_where_there_are_some_and_shrinkage_where_not():
     def chosen(X):
         rows = canonical_rows(X, None, 0)
-        return chosen_covariance(rows.at(standardised(rows.X)), SETTINGS)
+        return chosen_covariance(rows.at(standardised(rows.X)), rows.X.std(axis=0), SETTINGS)
 
     assert chosen(of_factors(60, 20)) == Factors(2)
     assert chosen(in_turn(60, 20)) == Shrunk()
@@ -101,8 +102,26 @@ def test_heavy_tails_have_less_shrinkage():
     X = rng.normal(size=(400, 20)) @ np.random.default_rng(1).normal(size=(20, 20))
     X /= np.sqrt(rng.chisquare(3, size=(400, 1)))
     rows = canonical_rows(X, None, 0)
-    found = chosen_covariance(rows.at(standardised(rows.X)), replace(SETTINGS, factor_counts=()))
+    settings = replace(SETTINGS, factor_counts=())
+    found = chosen_covariance(rows.at(standardised(rows.X)), np.ones(20), settings)
     assert found != Shrunk()
+
+
+def test_columns_of_one_scale_are_shrunk_in_their_units():
+    # Twenty rows say less of a column's scale than two hundred columns do.
+    N = 20
+    X = np.random.default_rng(0).normal(size=(N, 200))
+    rows = canonical_rows(X, None, 0)
+    scale = rows.X.std(axis=0)
+    found = chosen_covariance(rows.at(standardised(rows.X)), scale, SETTINGS)
+    assert isinstance(found, ShrunkInUnits)
+    equal = np.full(N, 1 / N)
+    centred = rows.X - rows.X.mean(axis=0)
+    np.testing.assert_allclose(
+        found.of(centred / scale, equal) * np.outer(scale, scale),
+        Shrunk().of(centred, equal),
+        rtol=1e-10,
+    )
 
 
 @pytest.mark.parametrize("whiten", ["full", "standardize", "none"])

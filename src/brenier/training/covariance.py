@@ -5,8 +5,8 @@ inverse where N <= n. Two kinds of estimate lose less: one that is shrunk,
 
     (1 - a) S + a m I,    m = tr S / n,
 
-a by Ledoit and Wolf [1]_, or less of it, for heavy tails make it too much; and that of k
-factors and noise of every column's own,
+a by Ledoit and Wolf [1]_, or less of it, for heavy tails make it too much, or with I in the units
+that the columns came in; and that of k factors and noise of every column's own,
 
     L L^T + diag(psi),    L (n, k),
 
@@ -151,6 +151,35 @@ class Shrunk(AbstractCovariance):
 
 
 @dataclass(frozen=True)
+class ShrunkInUnits(AbstractCovariance):
+    """The same of columns in units of their own, (1 - a) S + a m D^{-2} of the standardised ones.
+
+    Where units are one for all, such as those of pixels, a column that hardly varies is no measure
+    of itself.
+
+    Parameters
+    ----------
+    scale : (n,)
+        D, the standard deviations.
+    """
+
+    scale: Float[np.ndarray, " n"]
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        return "shrunk in the columns' units (Ledoit-Wolf)"
+
+    def of(
+        self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, "n n"]:
+        """Return (1 - a) S + a m D^{-2}."""
+        largest = np.max(self.scale)
+        unit = self.scale / largest
+        return Shrunk().of(centred * unit, omega) / np.outer(unit, unit)
+
+
+@dataclass(frozen=True)
 class Factors(AbstractCovariance):
     """That of a few factors.
 
@@ -232,7 +261,9 @@ class Transformed(AbstractCovariance):
         return 0.5 * (whole + whole.T)
 
 
-def chosen_covariance(rows: WeightedRows, settings: Settings) -> AbstractCovariance:
+def chosen_covariance(
+    rows: WeightedRows, scale: Float[np.ndarray, " n"], settings: Settings
+) -> AbstractCovariance:
     """Return the estimate that is the best on parts of the rows that are held out in turn.
 
     Of so few rows that a part has none to speak of, and where no estimate has an inverse, it is
@@ -242,6 +273,8 @@ def chosen_covariance(rows: WeightedRows, settings: Settings) -> AbstractCovaria
     ----------
     rows : WeightedRows
         Of standardised columns.
+    scale : (n,)
+        What these were divided by.
     settings : Settings
         Of the fit.
     """
@@ -266,7 +299,9 @@ def chosen_covariance(rows: WeightedRows, settings: Settings) -> AbstractCovaria
         last = with_factors
         if last > reached:
             best, reached = Factors(k), last
-    return best
+    # Last, and by much: as long as it is not taken, nothing depends on columns' units.
+    in_units = ShrunkInUnits(scale)
+    return in_units if _heldout(in_units, parts) > reached + settings.units_lead else best
 
 
 def _parts(rows: WeightedRows, count: int) -> Iterator[tuple[WeightedRows, WeightedRows]]:

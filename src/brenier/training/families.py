@@ -166,9 +166,10 @@ def _of_few(
     some direction or other every row is far.
     """
     if plain.far is not None and plain.n <= settings.most_columns:
-        return plain, chosen_covariance(rows.at(np.asarray(plain.forward(Y)[0])), settings)
+        nearer = rows.at(np.asarray(plain.forward(Y)[0]))
+        return plain, chosen_covariance(nearer, np.ones(plain.n), settings)
     mean, scale, standardised = standardise(plain.bounds.columns(Y), rows.weights)
-    covariance = chosen_covariance(rows.at(standardised), settings)
+    covariance = chosen_covariance(rows.at(standardised), scale, settings)
     if settings.whiten == "none":
         return plain, Transformed(covariance, np.diag(1.0 / scale))
     if settings.whiten == "standardize":

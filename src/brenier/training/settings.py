@@ -104,7 +104,12 @@ class Settings:
     )
     factor_counts: tuple[int, ...] = _number(
         (1, 2, 4, 8, 16, 32),
-        "... and the numbers of factors, until one is worse",
+        "... the numbers of factors, until one is worse, ...",
+        "Few rows a column",
+    )
+    units_lead: float = _number(
+        5.0,
+        "... and the lead (nats a row) of shrinkage in the columns' own units over all others",
         "Few rows a column",
     )
     direction_columns: int = _number(

@@ -108,8 +108,8 @@ def test_heavy_tails_have_less_shrinkage():
 
 
 def test_columns_of_one_scale_are_shrunk_in_their_units_where_that_leads_by_enough():
-    N = 40
-    rows = canonical_rows(np.random.default_rng(0).normal(size=(N, 60)), None, 0)
+    N = 30
+    rows = canonical_rows(in_turn(N, 40), None, 0)
     scale = rows.X.std(axis=0)
     found, by_default = (
         chosen_covariance(rows.at(standardised(rows.X)), scale, replace(SETTINGS, units_lead=least))
@@ -117,64 +117,6 @@ def test_columns_of_one_scale_are_shrunk_in_their_units_where_that_leads_by_enou
     )
     assert isinstance(found, ShrunkInUnits)
     assert by_default == Shrunk()
-    equal = np.full(N, 1 / N)
-    expected = {
-        Shrunk(): ledoit_wolf(X)[0],
-        Factors(2): FactorAnalysis(2, svd_method="lapack").fit(X).get_covariance(),
-        SampleCovariance(): X.T @ X / N,
-    }
-    for covariance, own in expected.items():
-        np.testing.assert_allclose(covariance.of(X, equal), own, atol=ROUNDING)
-
-
-@pytest.mark.parametrize(
-    "covariance", [Shrunk(), Shrunk(0.25), Factors(1), ShrunkCorrelations(0.3)]
-)
-def test_rows_of_equal_weight_count_as_copies_do(covariance):
-    X = standardised(of_factors(12, 5))
-    weights = np.array([1.0, 2.0] * 6)
-    weights /= weights.sum()
-    own = covariance.of(X - weights @ X, weights)
-    assert np.linalg.eigvalsh(own)[0] > 0
-    np.testing.assert_allclose(covariance.of(X - weights @ X, weights), own)
-    if isinstance(covariance, Factors):
-        copies = np.repeat(X, [1, 2] * 6, axis=0)
-        equal = np.full(len(copies), 1 / len(copies))
-        of_copies = covariance.of(copies - copies.mean(axis=0), equal)
-        np.testing.assert_allclose(own, of_copies, atol=1e-2)
-
-
-def test_rows_choose_factors_where_there_are_some_and_shrinkage_where_not():
-    def chosen(X):
-        rows = canonical_rows(X, None, 0)
-        return chosen_covariance(rows.at(standardised(rows.X)), rows.X.std(axis=0), SETTINGS)
-
-    assert chosen(of_factors(60, 20)) == Factors(2)
-    assert chosen(in_turn(60, 20)) == Shrunk()
-    # Fewer rows than columns too.
-    assert chosen(in_turn(30, 40)) == Shrunk()
-    # Too few for parts of them to be held out.
-    assert chosen(in_turn(8, 4)) == ShrunkCorrelations(4 / 12)
-
-
-def test_heavy_tails_have_less_shrinkage():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(400, 20)) @ np.random.default_rng(1).normal(size=(20, 20))
-    X /= np.sqrt(rng.chisquare(3, size=(400, 1)))
-    rows = canonical_rows(X, None, 0)
-    settings = replace(SETTINGS, factor_counts=())
-    found = chosen_covariance(rows.at(standardised(rows.X)), np.ones(20), settings)
-    assert found != Shrunk()
-
-
-def test_columns_of_one_scale_are_shrunk_in_their_units():
-    # Twenty rows say less of a column's scale than two hundred columns do.
-    N = 20
-    X = np.random.default_rng(0).normal(size=(N, 200))
-    rows = canonical_rows(X, None, 0)
-    scale = rows.X.std(axis=0)
-    found = chosen_covariance(rows.at(standardised(rows.X)), scale, SETTINGS)
-    assert isinstance(found, ShrunkInUnits)
     equal = np.full(N, 1 / N)
     centred = rows.X - rows.X.mean(axis=0)
     np.testing.assert_allclose(

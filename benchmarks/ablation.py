@@ -74,10 +74,15 @@ class Variant:
 
 
 def _of_one_split(
-    splits: Callable[..., Any], rows: Any, validation: Any, settings: Any, bounds: Any
+    splits: Callable[..., Any],
+    rows: Any,
+    validation: Any,
+    settings: Any,
+    bounds: Any,
+    **more: Any,
 ):
     """Return the split that a single potential has."""
-    return splits(rows, validation, replace(settings, n_estimators=1), bounds)
+    return splits(rows, validation, replace(settings, n_estimators=1), bounds, **more)
 
 
 def _of(**settings: Any) -> Variant:

@@ -211,7 +211,7 @@ class InputConvexNetwork(AbstractUnits):
 
     def _layers(self) -> Iterator[tuple[Array, Array, Array]]:
         """Return L, K and b layer by layer; the first has nothing below it: an L of no columns."""
-        first = jnp.zeros((self.K[0].shape[0], 0), self.K[0].dtype)
+        first = jnp.zeros((self.K[0].shape[0], 0), jnp.asarray(self.K[0]).dtype)
         yield from zip((first, *self.hidden_weights()), self.K, self.b, strict=True)
 
 

@@ -308,7 +308,10 @@ def _prepared(
     if isinstance(covariance, Transformed) and 0 < k < n:
         leading = Leading.of(covariance, k)
         family = family.along(leading.directions)
-    splits = _splits(rows, validation, settings, bounds, regular=covariance.is_regular)
+    are_few = not isinstance(covariance, SampleCovariance)
+    splits = _splits(
+        rows, validation, settings, bounds, regular=covariance.is_regular, are_few=are_few
+    )
     if k == 0 and validation is None:
         splits = [Split(rows)]
 
@@ -323,7 +326,7 @@ def _prepared(
 
     folds = [fold_of(split, turn, tried=k > 0) for turn, split in enumerate(splits)]
     whole = fold_of(Split(rows), 0, tried=False) if len(folds) > 1 else folds[0]
-    are_few, told = not isinstance(covariance, SampleCovariance), _told(covariance, k, n)
+    told = _told(covariance, k, n)
     return _Prepared(preprocessing, family, folds, whole, are_few, told, leading)
 
 
@@ -384,15 +387,18 @@ def _splits(
     bounds: Bounds,
     *,
     regular: bool,
+    are_few: bool,
 ) -> list[Split]:
     """Return one split, or one for every potential; of all rows together if none are held out.
 
-    `regular` says whether any rows have a covariance with an inverse.
+    `regular` says whether any rows have a covariance with an inverse, `are_few` whether rows are
+    few for their columns: then all of them decide together.
     """
     if validation is not None:
         return [Split(rows, validation)]
     share, columns = settings.heldout_share(rows.effective_size), _bounded(bounds)
-    n_splits = settings.n_estimators if settings.splits_are_own(len(rows.X)) else 1
+    are_own = are_few or settings.splits_are_own(len(rows.X))
+    n_splits = settings.n_estimators if are_own else 1
     lone = lone_rows(columns(rows.X), rows.weights, settings.distances)
     left = None if regular else columns
     splits = [split_rows(rows, share, left, turn=turn, lone=lone) for turn in range(n_splits)]

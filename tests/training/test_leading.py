@@ -1,11 +1,14 @@
 """Potentials of leading directions: of all columns, honest on held-out rows, and in files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_fits import ends_early
 
 from brenier import ConvexPotentialFlow, load, scoring
-from brenier.data.rows import Split, WeightedRows
+from brenier.data.bounds import Bounds
+from brenier.data.rows import Split, WeightedRows, canonical_rows
 from brenier.optimizers.progress import Offsets
 from brenier.potential.features import ConvexPotential
 from brenier.potential.gaussian import Gaussian
@@ -13,7 +16,10 @@ from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
 from brenier.potential.sums import SumPotential
 from brenier.training.covariance import Shrunk, Transformed
+from brenier.training.families import JointFamily
+from brenier.training.fit import train
 from brenier.training.leading import Leading, lifted_map
+from brenier.training.session import Session
 from brenier.training.settings import default_settings
 
 pytestmark = [ends_early, pytest.mark.usefixtures("x64")]
@@ -122,6 +128,21 @@ def test_the_model_is_a_density_in_files_and_without_jax(flow, tmp_path):
     np.testing.assert_allclose(scoring.load(tmp_path / "m").score_samples(fresh), expected, **AGREE)
     back = flow.inverse_transform(flow.transform(fresh))
     np.testing.assert_allclose(back, fresh, atol=1e-6)
+
+
+def test_of_rows_few_for_their_columns_all_decide_however_many_they_are():
+    # More than have splits of their own for their number alone.
+    settings = replace(SETTINGS, few_rows=50, widths=(4,), n_radial=0, max_iter=1, decay=1e-2)
+    unbounded = Bounds(np.full(7, -np.inf), np.full(7, np.inf))
+    heldout = []
+    for columns_rows in (settings.covariance_rows, 0.0):
+        rows = canonical_rows(bent(120, 0)[:, :7], None, 0)
+        own = replace(settings, covariance_rows=columns_rows)
+        trained = train(rows, None, JointFamily(), own, Session(), bounds=unbounded)
+        folds = {id(one.fold): one.fold for one in trained.everyone}.values()
+        heldout.append(np.concatenate([fold.data.heldout.position for fold in folds]))
+    all_of_them, some = heldout
+    assert len(np.unique(all_of_them)) == len(all_of_them) > 2 * len(some)
 
 
 def test_a_fit_goes_on_from_leading_directions(flow):

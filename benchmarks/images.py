@@ -87,15 +87,14 @@ def _table(records: Sequence[dict[str, Any]]) -> list[str]:
         for peer in dict.fromkeys(record["peer"] for record in records)
     }
     lines = [
-        "| | splits | bits per dimension | more than ours | median seconds |",
-        "|---|---|---|---|---|",
+        "| | splits | bits per dimension | more than ours |",
+        "|---|---|---|---|",
     ]
     for peer in sorted(bits, key=lambda peer: np.mean([*bits[peer].values()])):
         both = [split for split in bits[peer] if split in bits.get(OURS, {}) and peer != OURS]
         more = _mean([bits[peer][split] - bits[OURS][split] for split in both])
-        seconds = np.median([one["seconds"] for one in records if one["peer"] == peer])
         mean = _mean([*bits[peer].values()])
-        lines.append(f"| {peer} | {len(bits[peer])} | {mean} | {more} | {seconds:.0f} |")
+        lines.append(f"| {peer} | {len(bits[peer])} | {mean} | {more} |")
     return lines
 
 

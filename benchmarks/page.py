@@ -55,8 +55,9 @@ FIGURES = {
     "wide": (
         "## Many columns",
         "",
-        "Float64, 2,000 rows, hidden layers 4 x 16; what is compared runs alternately, medians, "
-        "compilation left out (`python -m benchmarks.wide`).",
+        "2,000 rows, hidden layers 4 x 16, of 64 bits, but fits as they are, which search with "
+        "rows of 32; what is compared runs alternately, medians, compilation left out "
+        "(`python -m benchmarks.wide`).",
     ),
     "clusters": (
         "## Clusters",

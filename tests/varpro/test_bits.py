@@ -97,6 +97,12 @@ def test_where_32_bits_are_too_few_all_is_of_64():
     assert own.counters.failures == 0
     np.testing.assert_allclose(here.w, longer.evaluate(steep).w, rtol=1e-5, atol=1e-9)
     assert int(own.solve(x).status) == InnerStatus.CONVERGED
+    # Losses of rows that nothing was fitted to, too.
+    problem, short = own.problem, longer.sample.in_bits(np.float32)
+    with np.errstate(over="ignore"):
+        assert not np.isfinite(problem.loss(steep, here.w, short))
+        found = problem.finite_loss(steep, here.w, short)
+    assert found == pytest.approx(here.loss, abs=1e-4)
 
 
 def test_mini_batches_have_rows_of_32_bits_too():

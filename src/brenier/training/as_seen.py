@@ -70,4 +70,4 @@ class SeenLoss:
         omega = np.zeros(self.sample.omega.size)
         X[:k], omega[:k] = rows.X, rows.weights / np.sum(rows.weights)
         sample = PaddedSample(X.reshape(shape), omega.reshape(shape[:2]))
-        return float(job.problem.loss(jnp.asarray(best.theta), jnp.asarray(best.w), sample))
+        return job.problem.finite_loss(jnp.asarray(best.theta), jnp.asarray(best.w), sample)

@@ -297,7 +297,7 @@ def _early_stopping(
         early_stopping.heldout_every = 1 + (n_heldout - 1) // iteration_rows
 
         def heldout_loss(theta: np.ndarray, w: np.ndarray) -> float:
-            return float(problem.loss(theta, w, sample))
+            return problem.finite_loss(theta, w, sample)
 
         early_stopping.heldout_loss = heldout_loss
     return early_stopping

@@ -185,6 +185,13 @@ class VariableProjection(eqx.Module):
         """Return J at (mu, w)."""
         return loss_on(self.map(theta, w), sample)
 
+    def finite_loss(self, theta: Array, w: Array, sample: PaddedSample) -> float:
+        """Return J at (mu, w), in 64 bits where those of the rows give no number."""
+        J = float(self.loss(theta, w, sample))
+        if np.isfinite(J) or sample.X.dtype == np.float64:
+            return J
+        return float(self.loss(theta, w, sample.in_bits(np.float64)))
+
 
 class Slope(NamedTuple):
     """J_tau at (mu, w) and its derivatives.

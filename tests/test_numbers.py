@@ -92,6 +92,7 @@ REASONS = {
     "potential/mills.py": ({4, LOG_SQRT_2_PI, *map(abs, MILLS)}, "log sqrt(2 pi), a polynomial"),
     "potential/gaussian.py": ({1e-9}, "rounding of an identity"),
     "potential/head.py": ({20}, "columns from which the one form of Hessians is the quicker"),
+    "potential/hessians.py": ({32}, "columns of matrices up to which many are multiplied at once"),
     "potential/wide.py": (
         {64, 256, 2.5e8, 1e-6},
         "rows that a Hessian in w is of, and its work; the rounding of 32 bits",

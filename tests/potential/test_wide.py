@@ -19,7 +19,13 @@ from brenier.linalg import unpack
 from brenier.potential.activations import ACTIVATIONS
 from brenier.potential.features import ConvexPotential
 from brenier.potential.head import WIDE, SeparableFeatures
-from brenier.potential.hessians import LowRankHessians, PackedHessians
+from brenier.potential.hessians import (
+    MOST_AT_ONCE,
+    Coordinates,
+    Curvature,
+    LowRankHessians,
+    PackedHessians,
+)
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.merge import combine
 from brenier.potential.nonnegativity import NONNEGATIVITY
@@ -184,6 +190,40 @@ def dense_loss(features, w, X, omega):
     counted = PackedHessians(A).counting(omega > 0)
     z = jnp.where(omega > 0, z, 0.0)
     return omega @ (0.5 * jnp.sum(z * z, axis=0) - counted.log_det())
+
+
+@pytest.mark.parametrize("s", [0, 2])
+@pytest.mark.parametrize("r", [MOST_AT_ONCE, MOST_AT_ONCE + 4])
+def test_rows_many_at_once_and_one_by_one_have_the_same_log_determinants_and_slopes(r, s):
+    # Whether directions that rows share are summed, or stand beside the rows' own.
+    rng, rows, k, p = np.random.default_rng(1), 5, 3, 4
+    root = rng.normal(size=(s, r, r)) / np.sqrt(r)
+    curvature = Curvature(
+        c=rng.uniform(0.5, 1.5, (k, rows)),
+        F=rng.normal(size=(k, rows, r)),
+        b=rng.uniform(0.5, 1.5, (p, rows)),
+        D=rng.normal(size=(p, r)),
+        a=rng.uniform(0.5, 1.5, (s, rows)),
+        S=np.swapaxes(root, 1, 2) @ root,
+    )
+    q = rng.uniform(0.5, 1.5, r)
+
+    def found(q, curvature):
+        coordinates = Coordinates(q, jnp.eye(r), None)
+        return jnp.sum(jnp.sin(LowRankHessians(coordinates, curvature).log_det()))
+
+    def expected(q, curvature):
+        c, F, b, D, a, S = jax.tree.leaves(curvature)
+        terms = jnp.einsum("kj,kja,kjb->jab", c, F, F) + jnp.einsum("pj,pa,pb->jab", b, D, D)
+        terms = terms + jnp.einsum("sj,sab->jab", a, S)
+        # Terms are given along Q^{-1/2} as it is: they do not change with Q.
+        root = jax.lax.stop_gradient(jnp.sqrt(q))
+        A = jnp.diag(q) + root[:, None] * terms * root
+        return jnp.sum(jnp.sin(jnp.linalg.slogdet(A)[1]))
+
+    one, other = (jax.value_and_grad(f, (0, 1))(q, curvature) for f in (found, expected))
+    for mine, reference in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name].condition < 1e4])

@@ -15,7 +15,7 @@ from brenier.potential.gaussian import Gaussian
 from brenier.potential.head import SeparableFeatures
 from brenier.potential.initialise import initial_network
 from brenier.potential.sums import SumPotential
-from brenier.training.covariance import Shrunk, Transformed
+from brenier.training.covariance import Shrunk, ShrunkInUnits, Transformed
 from brenier.training.families import JointFamily
 from brenier.training.fit import train
 from brenier.training.leading import Leading, lifted_map
@@ -70,6 +70,23 @@ def test_of_all_rows_the_directions_are_principal_components():
     np.testing.assert_allclose(T, rows.X @ leading.directions.T, **AGREE)
     rest = rows.X @ leading.A[K:].T
     np.testing.assert_allclose(offsets.train, -0.5 * np.mean(np.sum(rest**2, axis=1)), **AGREE)
+
+
+def test_in_the_columns_units_a_column_that_hardly_varies_leads_nowhere():
+    rng, unit = np.random.default_rng(0), np.ones(n)
+    unit[:5] = 1e-2
+    X = bent(N, 0) * unit
+    scale = X.std(axis=0)
+    Z, equal = (X - X.mean(axis=0)) / scale, np.full(N, 1 / N)
+    own = ShrunkInUnits(scale)
+    F = np.linalg.cholesky(own.of(Z, equal))
+    rows = WeightedRows(np.linalg.solve(F, Z.T).T, np.ones(N), rng.permutation(N) / N)
+    leading = Leading.of(Transformed(own, F), K)
+    T = leading.along(Split(rows), Offsets(0.0, float("nan")))[0].train.X
+    # Those of the columns as they came, whose small ones have no part in them.
+    components = np.linalg.eigh(Shrunk().of(X - X.mean(axis=0), equal))[1][:, -1 : -K - 1 : -1]
+    expected = (X - X.mean(axis=0)) @ components
+    np.testing.assert_allclose(np.abs(np.corrcoef(T.T, expected.T)[:K, K:]).max(axis=1), 1.0, 1e-6)
 
 
 def test_a_fold_is_the_gaussian_of_its_own_rows_and_its_directions_turned():

@@ -7,7 +7,8 @@ Two forms of the same positive definite A_j, one for each of N rows:
 
       A_j = R^T Q^{1/2} [ I + O (F_j^T diag(c_j) F_j + S_j) O^T ] Q^{1/2} R,
 
-  with F_j (k, r) and S_j (r, r), r <= n. The columns of O (n, r) span every direction in which the
+  with F_j (k, r) and S_j (r, r), r <= n: S_j is the sum of what all rows share but for weights, one
+  product for all of them. The columns of O (n, r) span every direction in which the
   potential's units are curved at any row, so that nothing of n columns is held row by row:
 
       B_j = (I + F_j^T diag(c_j) F_j + S_j)^{-1},
@@ -20,20 +21,25 @@ Two forms of the same positive definite A_j, one for each of N rows:
 
 Rows are factorised one at a time, by LAPACK: it is quick from some twenty columns on, and a call of
 one matrix runs in the thread that makes it (`brenier.linalg` tells what a batch of them does).
+Products of matrices are of many rows at once where these are small.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, PyTree
 
 from brenier import linalg
 from brenier.arrays import Array
+
+# Columns r up to which products are of all rows of a tile at once, and directions that these share
+# are always summed (benchmarks/NOTES.md, "Many columns").
+MOST_AT_ONCE = 32
 
 
 class AbstractHessians(eqx.Module):
@@ -78,7 +84,7 @@ class PackedHessians(AbstractHessians):
 
 
 class Curvature(eqx.Module):
-    """F^T diag(c) F + sum_i a_i S_i of every row: what units add to Hessians.
+    """F^T diag(c) F + D^T diag(b) D + sum_i a_i S_i of every row: what units add to Hessians.
 
     Attributes
     ----------
@@ -86,6 +92,10 @@ class Curvature(eqx.Module):
         Weights of terms of rank one.
     F : (k, N, r)
         Their directions.
+    b : (p, N)
+        Weights of terms of rank one whose directions are the same for all rows.
+    D : (p, r)
+        These directions.
     a : (s, N)
         Weights of terms of full rank.
     S : (s, r, r)
@@ -94,14 +104,10 @@ class Curvature(eqx.Module):
 
     c: Float[Array, "k N"]
     F: Float[Array, "k N r"]
+    b: Float[Array, "p N"]
+    D: Float[Array, "p r"]
     a: Float[Array, "s N"]
     S: Float[Array, "s r r"]
-
-    @staticmethod
-    def of_rank_one(c: Float[Array, "k N"], F: Float[Array, "k N r"]) -> "Curvature":
-        """Return that of terms of rank one alone."""
-        (_, N), r = c.shape, F.shape[-1]
-        return Curvature(c, F, jnp.zeros((0, N), c.dtype), jnp.zeros((0, r, r), c.dtype))
 
     @staticmethod
     def of_parts(parts: Sequence["Curvature"]) -> "Curvature":
@@ -111,21 +117,41 @@ class Curvature(eqx.Module):
     def counting(self, rows: Bool[Array, " N"]) -> "Curvature":
         """Return the same where rows count, and nothing elsewhere."""
         F = jnp.where(rows[:, None], self.F, 0.0)
-        return Curvature(jnp.where(rows, self.c, 0.0), F, jnp.where(rows, self.a, 0.0), self.S)
+        c, b, a = (jnp.where(rows, weights, 0.0) for weights in (self.c, self.b, self.a))
+        return Curvature(c, F, b, self.D, a, self.S)
+
+    def weights(self) -> Float[Array, "terms N"]:
+        """Return the weights of all terms, those of rank one first."""
+        return jnp.concatenate([self.c, self.b, self.a])
 
     def by_row(self) -> "RowCurvature":
-        """Return the same with rows first, for a map over them."""
-        s, r, _ = self.S.shape
-        S = (self.a.T @ self.S.reshape(s, r * r)).reshape(-1, r, r) if s else None
-        return RowCurvature(self.c.T, jnp.swapaxes(self.F, 0, 1), S)
+        """Return the same with rows first; where that is quicker, directions of all are in S."""
+        r = self.D.shape[1]
+        if not len(self.S) and r > MOST_AT_ONCE:
+            return self.by_row_apart()
+        S = jnp.concatenate([self.D[:, :, None] * self.D[:, None], self.S])
+        return _rows_first(self.c, self.F, jnp.concatenate([self.b, self.a]), S)
+
+    def by_row_apart(self) -> "RowCurvature":
+        """Return the same with rows first, all terms of rank one in F."""
+        of_all = jnp.broadcast_to(self.D[:, None], (*self.b.shape, self.D.shape[1]))
+        c, F = jnp.concatenate([self.c, self.b]), jnp.concatenate([self.F, of_all])
+        return _rows_first(c, F, self.a, self.S)
 
 
 class RowCurvature(NamedTuple):
-    """A `Curvature` with rows first, or one row of it; S is the sum, None where there is none."""
+    """A `Curvature` with rows first; S is the sum of all terms but F's, None if there are none."""
 
     c: Float[Array, "*N k"]
     F: Float[Array, "*N k r"]
     S: Float[Array, "*N r r"] | None
+
+
+def _rows_first(c: Array, F: Array, a: Array, S: Array) -> RowCurvature:
+    """Return the terms of rank one with rows first, and the sum of the others."""
+    N, r = F.shape[1:]
+    summed = (a.T @ S.reshape(-1, r * r)).reshape(N, r, r) if len(S) else None
+    return RowCurvature(c.T, jnp.swapaxes(F, 0, 1), summed)
 
 
 class Coordinates(eqx.Module):
@@ -210,50 +236,59 @@ class LowRankHessians(AbstractHessians):
         root = jnp.sqrt(q)[:, None]
         v = (R @ v) / root
         along = v if O is None else O.T @ v
-        solved = jax.lax.map(_solved, (self.curvature.by_row(), along.T)).T
+        L = _factors(self.curvature.by_row())
+        solved = jax.lax.map(lambda row: cho_solve((row[0], True), row[1]), (L, along.T)).T
         solved = solved if O is None else v - O @ (along - solved)
         return R.T @ (solved / root)
 
 
 class Factorised(NamedTuple):
-    """One row's terms, factorised: L L^T = B^{-1} = I + F^T diag(c) F + S.
+    """Rows' terms, factorised: L L^T = B^{-1} = I + F^T diag(c) F + S.
 
     Attributes
     ----------
-    inverse : (r, r)
+    inverse : (N, r, r)
         L^{-1}.
-    Y : (k, r)
-        F L^{-T}: B in the terms' directions is Y Y^T.
-    log_det : ()
+    Y : (N, r, k)
+        L^{-1} F^T: B in the terms' directions is Y^T Y.
+    log_det : (N,)
         log det B^{-1}.
     """
 
-    inverse: Float[Array, "r r"]
-    Y: Float[Array, "k r"]
-    log_det: Float[Array, ""]
+    inverse: Float[Array, "*N r r"]
+    Y: Float[Array, "*N r k"]
+    log_det: Float[Array, "*N"]
 
     @staticmethod
-    def of(row: RowCurvature) -> "Factorised":
-        """Return the factors of one row."""
-        L = _factor(row)
-        inverse = solve_triangular(L, jnp.eye(len(L), dtype=L.dtype), lower=True)
-        return Factorised(inverse, row.F @ inverse.T, _log_det_of_factor(L))
+    def of(rows: RowCurvature) -> "Factorised":
+        """Return the factors of rows."""
+        L, FT = _factors(rows), jnp.swapaxes(rows.F, 1, 2)
+        unit = jnp.eye(L.shape[-1], dtype=L.dtype)
+        inverse = jax.lax.map(lambda L: solve_triangular(L, unit, lower=True), L)
+        return Factorised(inverse, inverse @ FT, _log_det_of_factors(L))
 
 
-def _factor(row: RowCurvature) -> Float[Array, "r r"]:
-    """Return L of one row."""
-    r = row.F.shape[1]
-    M = jnp.eye(r, dtype=row.F.dtype) + (row.c[:, None] * row.F).T @ row.F
-    return jnp.linalg.cholesky(M if row.S is None else M + row.S, symmetrize_input=False)
+def _factors(rows: RowCurvature) -> Float[Array, "N r r"]:
+    """Return L of rows."""
+    M = jnp.swapaxes(rows.F, 1, 2) @ (rows.c[:, :, None] * rows.F)
+    M = M + jnp.eye(M.shape[-1], dtype=M.dtype)
+    M = M if rows.S is None else M + rows.S
+    return jax.lax.map(lambda one: jnp.linalg.cholesky(one, symmetrize_input=False), M)
 
 
-def _log_det_of_factor(L: Array) -> Array:
-    return 2.0 * jnp.sum(jnp.log(jnp.diagonal(L)))
+def _log_det_of_factors(L: Float[Array, "N r r"]) -> Float[Array, " N"]:
+    return 2.0 * jnp.sum(jnp.log(jnp.diagonal(L, axis1=1, axis2=2)), axis=1)
 
 
-def _solved(row: tuple[RowCurvature, Array]) -> Float[Array, " r"]:
-    """Return B v of one row."""
-    return cho_solve((_factor(row[0]), True), row[1])
+def _by_groups(function: Callable[[RowCurvature], PyTree], rows: RowCurvature) -> PyTree:
+    """Return what a function makes of rows: of all at once where matrices are small, else of each.
+
+    Of small ones a call takes longer than its work; of large ones a row's stay in a core's cache.
+    """
+    if rows.F.shape[-1] <= MOST_AT_ONCE:
+        return function(rows)
+    each = jax.tree.map(lambda array: array[:, None], rows)
+    return jax.tree.map(lambda array: array[:, 0], jax.lax.map(function, each))
 
 
 @jax.custom_vjp
@@ -263,16 +298,16 @@ def _log_det(
     rows: RowCurvature,
 ) -> Float[Array, " N"]:
     """Return log det Q - log det B_j."""
-    of_rows = jax.lax.map(lambda row: _log_det_of_factor(_factor(row)), rows)
+    of_rows = _by_groups(lambda some: _log_det_of_factors(_factors(some)), rows)
     return jnp.sum(jnp.log(q)) + of_rows
 
 
 class _Slopes(NamedTuple):
-    """One row's derivatives of log det A: in c, in F (half of it), and in S, where B is."""
+    """Derivatives of log det A_j: in c, in F (half of it), and in S, where B is."""
 
-    of_c: Float[Array, " k"]
-    of_F: Float[Array, "k r"]
-    B: Float[Array, "r *r"]
+    of_c: Float[Array, "N k"]
+    of_F: Float[Array, "N k r"]
+    B: Float[Array, "N r *r"]
 
 
 def _log_det_forward(
@@ -284,12 +319,14 @@ def _log_det_forward(
     # Of B the diagonal is enough where nothing else is asked for.
     of_diagonal = O is None and without_S
 
-    def of_row(row: RowCurvature) -> tuple[Array, _Slopes]:
-        inverse, Y, log_det = Factorised.of(row)
-        B = jnp.sum(inverse**2, axis=0) if of_diagonal else inverse.T @ inverse
-        return log_det, _Slopes(jnp.sum(Y * Y, axis=1), row.c[:, None] * (Y @ inverse), B)
+    def of_group(some: RowCurvature) -> tuple[Array, _Slopes]:
+        inverse, Y, log_dets = Factorised.of(some)
+        transposed = jnp.swapaxes(inverse, 1, 2)
+        B = jnp.sum(inverse**2, axis=1) if of_diagonal else transposed @ inverse
+        of_F = some.c[:, :, None] * jnp.swapaxes(transposed @ Y, 1, 2)
+        return log_dets, _Slopes(jnp.sum(Y * Y, axis=1), of_F, B)
 
-    log_dets, slopes = jax.lax.map(of_row, rows)
+    log_dets, slopes = _by_groups(of_group, rows)
     return jnp.sum(jnp.log(q)) + log_dets, (q, O, slopes, without_S)
 
 

@@ -205,9 +205,16 @@ class InputConvexNetwork(AbstractUnits):
             backward, jnp.broadcast_to(v[:, None], u.shape), passed[::-1]
         )
         slopes = jnp.concatenate([of_first * at_first[1], *(slope for slope, _ in of_others[::-1])])
-        c = jnp.concatenate([of_first * at_first[2], *(curved for _, curved in of_others[::-1])])
-        D = jnp.concatenate([at_first[0], *(seen[0] for seen in at_others)])
-        return v @ u, self.directions().T @ slopes, Curvature.of_rank_one(c, D)
+        r = T.shape[1]
+        curvature = Curvature(
+            c=jnp.concatenate([jnp.zeros((0, N), X.dtype), *(c for _, c in of_others[::-1])]),
+            F=jnp.concatenate([jnp.zeros((0, N, r), X.dtype), *(seen[0] for seen in at_others)]),
+            b=of_first * at_first[2],
+            D=self.K[0] @ T,
+            a=jnp.zeros((0, N), X.dtype),
+            S=jnp.zeros((0, r, r), X.dtype),
+        )
+        return v @ u, self.directions().T @ slopes, curvature
 
     def _layers(self) -> Iterator[tuple[Array, Array, Array]]:
         """Return L, K and b layer by layer; the first has nothing below it: an L of no columns."""

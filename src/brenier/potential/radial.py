@@ -107,7 +107,15 @@ class RadialUnits(AbstractUnits):
         share = v / u
         z = ((share[:, :, None] * q).reshape(-1, width * p) @ flat).T
         g = jnp.einsum("jka,kar->kjr", q, BT) / u.T[:, :, None]
-        return u @ v, z, Curvature(-share.T, g, share.T, jnp.swapaxes(BT, 1, 2) @ BT)
+        curvature = Curvature(
+            c=-share.T,
+            F=g,
+            b=jnp.zeros((0, len(X)), X.dtype),
+            D=jnp.zeros((0, T.shape[1]), X.dtype),
+            a=share.T,
+            S=jnp.swapaxes(BT, 1, 2) @ BT,
+        )
+        return u @ v, z, curvature
 
     def lower_bounds(self) -> "RadialUnits":
         """Return minus infinity everywhere."""

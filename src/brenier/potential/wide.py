@@ -35,10 +35,8 @@ from brenier.arrays import Array, at_precision, sum_over_chunks
 from brenier.inner.objective import AbstractObjective, Evaluation
 from brenier.potential.hessians import (
     Coordinates,
-    Curvature,
     Factorised,
     LowRankHessians,
-    RowCurvature,
 )
 from brenier.potential.units import AbstractUnits
 
@@ -163,25 +161,22 @@ class WideObjective(AbstractObjective):
         v, scale, coordinates = at_precision((v, self.scale, coordinates), X.dtype)
         T = coordinates.basis()
         _, _, curvature = self.units.expansion(v, X, T)
-        each = jax.vmap(lambda unit: _weights(self.units.expansion(unit, X, T)[2]))(jnp.diag(scale))
+        each = jax.vmap(lambda unit: self.units.expansion(unit, X, T)[2].weights())(jnp.diag(scale))
 
-        def add(total: Array, row: tuple[RowCurvature, Array, Array]) -> tuple[Array, None]:
-            of_row, weights, omega = row
-            added = _row_hessian(of_row, weights, curvature.S, coordinates)
+        def add(total: Array, row: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
+            inverse, Y, weights, omega = row
+            added = _row_hessian(inverse, Y, weights, curvature.S, coordinates)
             return total + jnp.where(omega > 0, omega * added, 0.0), None
 
         m_plus = len(v) + len(coordinates.q)
-        rows = curvature.counting(omega > 0).by_row(), jnp.moveaxis(each, -1, 0), omega
+        inverse, Y, _ = Factorised.of(curvature.counting(omega > 0).by_row_apart())
+        rows = inverse, Y, jnp.moveaxis(each, -1, 0), omega
         return jax.lax.scan(add, jnp.zeros((m_plus, m_plus), omega.dtype), rows)[0]
 
 
-def _weights(curvature: Curvature) -> Float[Array, "k_s N"]:
-    """Return the weights of all terms, those of rank one first."""
-    return jnp.concatenate([curvature.c, curvature.a])
-
-
 def _row_hessian(
-    row: RowCurvature,
+    inverse: Float[Array, "r r"],
+    Y: Float[Array, "r k"],
     weights: Float[Array, "width k_s"],
     S: Float[Array, "s r r"],
     coordinates: Coordinates,
@@ -190,8 +185,8 @@ def _row_hessian(
 
     Parameters
     ----------
-    row : RowCurvature
-        Its terms.
+    inverse, Y : (r, r), (r, k)
+        Its terms, factorised (`Factorised`).
     weights : (width, k + s)
         What every unit gives them for its own weight.
     S : (s, r, r)
@@ -199,10 +194,9 @@ def _row_hessian(
     coordinates : Coordinates
         Q and O, R the identity.
     """
-    inverse, Y, _ = Factorised.of(row)
-    B, FB = inverse.T @ inverse, Y @ inverse
+    B, FB = inverse.T @ inverse, Y.T @ inverse
     V = coordinates.inverse(B)
-    terms, with_quadratics = (Y @ Y.T) ** 2, coordinates.spread(FB.T).T ** 2
+    terms, with_quadratics = (Y.T @ Y) ** 2, coordinates.spread(FB.T).T ** 2
     if len(S):
         FBS, BS = FB @ S, B @ S
         across = jnp.sum(FBS * FB, axis=-1)

@@ -61,6 +61,10 @@ class AbstractCovariance(ABC):
         """How many factors make what columns have in common; None where that is not said."""
         return None
 
+    def in_units(self, M: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """Return a matrix of columns times the units that variances are compared in."""
+        return M
+
     @abstractmethod
     def of(
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]
@@ -169,6 +173,10 @@ class ShrunkInUnits(AbstractCovariance):
     def name(self) -> str:
         """What it is."""
         return "shrunk in the columns' units (Ledoit-Wolf)"
+
+    def in_units(self, M: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """Return D M: standardised, a column of noise alone has as much variance as any."""
+        return self.scale[:, None] * M
 
     def of(
         self, centred: Float[np.ndarray, "N n"], omega: Float[np.ndarray, " N"]

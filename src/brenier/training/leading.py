@@ -78,10 +78,11 @@ class Components:
         """Return those of whitened rows, in columns z = F x."""
         Z, omega = rows.X @ covariance.F.T, rows.weights / np.sum(rows.weights)
         mean = omega @ Z
-        whole = covariance.own.of(Z - mean, omega)
-        variances, axes = np.linalg.eigh(whole)
+        own = covariance.own
+        whole = own.of(Z - mean, omega)
+        variances, axes = np.linalg.eigh(own.in_units(own.in_units(whole).T))
         leading = slice(-1, -k - 1, -1)
-        P = axes[:, leading].T / np.sqrt(variances[leading])[:, None]
+        P = own.in_units(axes[:, leading]).T / np.sqrt(variances[leading])[:, None]
         return Components(mean, np.linalg.cholesky(whole), P)
 
     def __call__(
@@ -124,7 +125,7 @@ class Leading:
     @staticmethod
     def of(covariance: Transformed, k: int) -> "Leading":
         """Return the principal axes of columns z = F x, if x is white."""
-        return Leading(np.linalg.svd(covariance.F)[2], k, covariance)
+        return Leading(np.linalg.svd(covariance.own.in_units(covariance.F))[2], k, covariance)
 
     @property
     def directions(self) -> Float[np.ndarray, "k n"]:

@@ -94,7 +94,7 @@ REASONS = {
     "potential/head.py": ({20}, "columns from which the one form of Hessians is the quicker"),
     "potential/hessians.py": ({32}, "columns of matrices up to which many are multiplied at once"),
     "potential/wide.py": (
-        {64, 256, 2.5e8, 1e-6},
+        {64, 128, 2.5e8, 1e-6},
         "rows that a Hessian in w is of, and its work; the rounding of 32 bits",
     ),
     "potential/icnn.py": ({1e-24}, "keeps the derivative of a norm finite at zero"),

@@ -57,8 +57,8 @@ NEAR = 0.1
 CONTRACTION = 0.3
 # What a step with a Hessian that was just evaluated, an estimate, leaves of the squared decrement.
 ESTIMATED = 0.1
-# The last step may leave a squared decrement of so many tolerances; J_tau is then wrong by half of
-# that.
+# The last step may leave a squared decrement of so many tolerances, or of what rounding makes of J;
+# J_tau is then wrong by half of that.
 LEFT = 1e-3
 # Secant pairs whose curvature is below this share of what the Hessian has along the step are
 # rounding.
@@ -211,7 +211,8 @@ class PrimalDual(AbstractInnerSolver):
         rate = decrement / jnp.maximum(state.decrement, jnp.finfo(decrement.dtype).tiny)
         left = decrement * jnp.where(state.wants_hessian, ESTIMATED, 4.0 * rate)
         tolerance = max(self.tolerance, rounding)
-        near_enough = (decrement <= tolerance) & (left <= LEFT * tolerance)
+        most_left = max(LEFT * self.tolerance, rounding)
+        near_enough = (decrement <= tolerance) & (left <= most_left)
         closing = (tau <= self.tau) & near_enough
         exhausted = state.newton_steps + state.chord_steps >= self.max_steps
         good = jnp.where(state.wants_hessian, decrement <= NEAR, rate <= CONTRACTION)

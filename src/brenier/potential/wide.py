@@ -42,7 +42,7 @@ from brenier.potential.units import AbstractUnits
 
 # Rows that a Hessian is of: at most the first number, fewer where that takes more multiplications
 # than the second, but at least the third (benchmarks/NOTES.md, "Many columns").
-MOST_ROWS, HESSIAN_WORK, LEAST_ROWS = 256, 2.5e8, 64
+MOST_ROWS, HESSIAN_WORK, LEAST_ROWS = 128, 2.5e8, 64
 
 # Rounding of J (nats), where rows are of 32 bits.
 ROUNDING_32 = 1e-6
@@ -162,16 +162,12 @@ class WideObjective(AbstractObjective):
         T = coordinates.basis()
         _, _, curvature = self.units.expansion(v, X, T)
         each = jax.vmap(lambda unit: self.units.expansion(unit, X, T)[2].weights())(jnp.diag(scale))
-
-        def add(total: Array, row: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
-            inverse, Y, weights, omega = row
-            added = _row_hessian(inverse, Y, weights, curvature.S, coordinates)
-            return total + jnp.where(omega > 0, omega * added, 0.0), None
-
-        m_plus = len(v) + len(coordinates.q)
         inverse, Y, _ = Factorised.of(curvature.counting(omega > 0).by_row_apart())
-        rows = inverse, Y, jnp.moveaxis(each, -1, 0), omega
-        return jax.lax.scan(add, jnp.zeros((m_plus, m_plus), omega.dtype), rows)[0]
+        of_rows = jax.vmap(_row_hessian, (0, 0, -1, None, None))(
+            inverse, Y, each, curvature.S, coordinates
+        )
+        of_rows = jnp.where((omega > 0)[:, None, None], of_rows, 0.0)
+        return jnp.tensordot(omega, of_rows.astype(omega.dtype), 1)
 
 
 def _row_hessian(

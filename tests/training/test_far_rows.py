@@ -73,6 +73,17 @@ def test_lone_rows_are_few_and_beyond_all_others():
     assert not lone_rows(X[:4], ones[:4], FAR).any()
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_of_very_many_columns_no_row_is_far(more):
+    n = FAR.most_columns + more
+    X, ones = np.random.default_rng(0).normal(size=(400, n)), np.ones(400)
+    X[7, 1] = 1e3
+    found = far_rows_nearer(X, ones, "full", FAR)[1]
+    # Nothing would bring it nearer: it chooses and judges as any other.
+    assert (found is None) == bool(more)
+    assert lone_rows(X, ones, FAR).sum() == 1 - more
+
+
 def test_codes_of_missing_values_are_warned_of():
     X, T = bent(1000, 2), bent(4000, 3)
     X[np.random.default_rng(0).choice(1000, 10, replace=False), 1] = 99.0

@@ -162,10 +162,9 @@ def _of_few(
     """Return preprocessing of columns with few rows, Y, and the covariance these have there.
 
     The rows choose how it is estimated, and it is what is removed. Where far ones are brought
-    nearer, `plain` does it, and they choose where they are then; of very many columns none is: in
-    some direction or other every row is far.
+    nearer, `plain` does it, and they choose where they are then.
     """
-    if plain.far is not None and plain.n <= settings.most_columns:
+    if plain.far is not None:
         nearer = rows.at(np.asarray(plain.forward(Y)[0]))
         return plain, chosen_covariance(nearer, np.ones(plain.n), settings)
     mean, scale, standardised = standardise(plain.bounds.columns(Y), rows.weights)
@@ -175,7 +174,7 @@ def _of_few(
     if settings.whiten == "standardize":
         return plain, covariance
     removed = plain.whitening
-    if covariance.is_regular or plain.far is not None:
+    if covariance.is_regular:
         omega = rows.weights / np.sum(rows.weights)
         factor = np.linalg.cholesky(covariance.of(standardised, omega))
         removed = Whitening(mean, scale, factor)

@@ -79,6 +79,8 @@ class Distances(NamedTuple):
         Robust standard deviations from which on one row is enough.
     neighbours : int
         Rows of like context that a density given a context measures a far row by.
+    most_columns : int
+        Columns beyond which no row is far: in some direction or other every one is.
     """
 
     far: float
@@ -86,6 +88,12 @@ class Distances(NamedTuple):
     least: int
     alone: float
     neighbours: int
+    most_columns: int
+
+    def can_tell(self, Y: Float[np.ndarray, "N n"]) -> bool:
+        """Whether rows have a scatter by which some of them are far."""
+        N, n = Y.shape
+        return LEAST_ROWS * n < N and n <= self.most_columns
 
     def asks_for_more(
         self, radii: Float[np.ndarray, " N"], weights: Float[np.ndarray, " N"]
@@ -121,7 +129,7 @@ def far_rows_nearer(
         Of a density given it, standardised: rows are then far off those of like context.
     """
     plain = whitening(Y, weights, how)
-    if how == "none" or len(Y) <= LEAST_ROWS * Y.shape[1]:
+    if how == "none" or not distances.can_tell(Y):
         return plain, None
     scatter = robust_scatter(Y, weights, how)
     if not distances.asks_for_more(scatter.radii, weights):
@@ -181,7 +189,7 @@ def lone_rows(
 
     One such row would decide alone whatever it is asked, so they choose and judge nothing.
     """
-    if len(Y) <= LEAST_ROWS * Y.shape[1]:
+    if not distances.can_tell(Y):
         return np.zeros(len(Y), bool)
     lone = robust_scatter(Y, weights, "full").radii > distances.alone
     return lone & (np.sum(weights[lone]) < distances.shares[0] * np.sum(weights))

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from brenier.data.bounds import Bounds
 from brenier.data.rows import Split, WeightedRows
@@ -238,8 +238,9 @@ def train(
 ) -> Potentials:
     """Return trained potentials, before they become one flow; parameters as of `fit`."""
     check_process()
+    lone = lone_rows(_bounded(bounds)(rows.X), rows.weights, settings.distances)
     share = settings.judge_share(rows.effective_size)
-    table = set_apart(rows, share, settings.least_judged, _lone(rows, bounds, settings))
+    table = set_apart(rows, share, settings.least_judged, lone)
     rows, settings = table.rows, _of_rows(settings, table.rows, own=validation is None)
     if session.is_late:
         settings = _hurried(settings)
@@ -395,19 +396,13 @@ def _splits(
     """
     if validation is not None:
         return [Split(rows, validation)]
-    share = settings.heldout_share(rows.effective_size)
+    share, columns = settings.heldout_share(rows.effective_size), _bounded(bounds)
     are_own = are_few or settings.splits_are_own(len(rows.X))
     n_splits = settings.n_estimators if are_own else 1
-    lone, left = _lone(rows, bounds, settings), None if regular else _bounded(bounds)
+    lone = lone_rows(columns(rows.X), rows.weights, settings.distances)
+    left = None if regular else columns
     splits = [split_rows(rows, share, left, turn=turn, lone=lone) for turn in range(n_splits)]
     return splits if all(split.heldout is not None for split in splits) else [Split(rows)]
-
-
-def _lone(rows: WeightedRows, bounds: Bounds, settings: Settings) -> Bool[np.ndarray, " N"] | None:
-    """Return which rows are far off all others; of very many columns none, as none is nearer."""
-    if len(bounds.low) > settings.most_columns:
-        return None
-    return lone_rows(_bounded(bounds)(rows.X), rows.weights, settings.distances)
 
 
 def _hurried(settings: Settings) -> Settings:

@@ -125,7 +125,8 @@ class Settings:
     )
     most_columns: int = _number(
         128,
-        "... nor of all directions of more columns, however many rows there are",
+        "... nor of all directions of more columns, however many rows there are; of these no row "
+        "is far, and any may choose and judge",
         "Many columns",
     )
     w_min: float = _number(
@@ -500,6 +501,7 @@ class Settings:
             self.least_far,
             self.far_alone,
             self.far_neighbours,
+            self.most_columns,
         )
 
     def are_enough(self, n_rows: float, n_columns: int) -> bool:

@@ -249,14 +249,14 @@ class Factorised(NamedTuple):
     ----------
     inverse : (N, r, r)
         L^{-1}.
-    Y : (N, r, k)
-        L^{-1} F^T: B in the terms' directions is Y^T Y.
+    YT : (N, r, k)
+        Y^T = L^{-1} F^T: B in the terms' directions is Y Y^T.
     log_det : (N,)
         log det B^{-1}.
     """
 
     inverse: Float[Array, "*N r r"]
-    Y: Float[Array, "*N r k"]
+    YT: Float[Array, "*N r k"]
     log_det: Float[Array, "*N"]
 
     @staticmethod
@@ -320,11 +320,11 @@ def _log_det_forward(
     of_diagonal = O is None and without_S
 
     def of_group(some: RowCurvature) -> tuple[Array, _Slopes]:
-        inverse, Y, log_dets = Factorised.of(some)
+        inverse, YT, log_dets = Factorised.of(some)
         transposed = jnp.swapaxes(inverse, 1, 2)
         B = jnp.sum(inverse**2, axis=1) if of_diagonal else transposed @ inverse
-        of_F = some.c[:, :, None] * jnp.swapaxes(transposed @ Y, 1, 2)
-        return log_dets, _Slopes(jnp.sum(Y * Y, axis=1), of_F, B)
+        of_F = some.c[:, :, None] * jnp.swapaxes(transposed @ YT, 1, 2)
+        return log_dets, _Slopes(jnp.sum(YT * YT, axis=1), of_F, B)
 
     log_dets, slopes = _by_groups(of_group, rows)
     return jnp.sum(jnp.log(q)) + log_dets, (q, O, slopes, without_S)

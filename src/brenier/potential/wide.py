@@ -162,9 +162,9 @@ class WideObjective(AbstractObjective):
         T = coordinates.basis()
         _, _, curvature = self.units.expansion(v, X, T)
         each = jax.vmap(lambda unit: self.units.expansion(unit, X, T)[2].weights())(jnp.diag(scale))
-        inverse, Y, _ = Factorised.of(curvature.counting(omega > 0).by_row_apart())
+        inverse, YT, _ = Factorised.of(curvature.counting(omega > 0).by_row_apart())
         of_rows = jax.vmap(_row_hessian, (0, 0, -1, None, None))(
-            inverse, Y, each, curvature.S, coordinates
+            inverse, YT, each, curvature.S, coordinates
         )
         of_rows = jnp.where((omega > 0)[:, None, None], of_rows, 0.0)
         return jnp.tensordot(omega, of_rows.astype(omega.dtype), 1)
@@ -172,7 +172,7 @@ class WideObjective(AbstractObjective):
 
 def _row_hessian(
     inverse: Float[Array, "r r"],
-    Y: Float[Array, "r k"],
+    YT: Float[Array, "r k"],
     weights: Float[Array, "width k_s"],
     S: Float[Array, "s r r"],
     coordinates: Coordinates,
@@ -181,7 +181,7 @@ def _row_hessian(
 
     Parameters
     ----------
-    inverse, Y : (r, r), (r, k)
+    inverse, YT : (r, r), (r, k)
         Its terms, factorised (`Factorised`).
     weights : (width, k + s)
         What every unit gives them for its own weight.
@@ -190,9 +190,9 @@ def _row_hessian(
     coordinates : Coordinates
         Q and O, R the identity.
     """
-    B, FB = inverse.T @ inverse, Y.T @ inverse
+    B, FB = inverse.T @ inverse, YT.T @ inverse
     V = coordinates.inverse(B)
-    terms, with_quadratics = (Y.T @ Y) ** 2, coordinates.spread(FB.T).T ** 2
+    terms, with_quadratics = (YT.T @ YT) ** 2, coordinates.spread(FB.T).T ** 2
     if len(S):
         FBS, BS = FB @ S, B @ S
         across = jnp.sum(FBS * FB, axis=-1)

@@ -175,7 +175,7 @@ class ShrunkInUnits(AbstractCovariance):
         return "shrunk in the columns' units (Ledoit-Wolf)"
 
     def in_units(self, M: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-        """Return D M: standardised, a column of noise alone has as much variance as any."""
+        """Return D M: standardised, one that hardly varies has as much variance as any."""
         return self.scale[:, None] * M
 
     def of(

@@ -63,8 +63,8 @@ def markdown(records: Sequence[dict[str, Any]]) -> list[str]:
         f"of a pixel's level. Uniform noise within levels, a logit map of bounded pixels (alpha "
         f"{ALPHA:g}), pixels that have one value in all images left out; 70, 10 and 20 % of the "
         "images to fit, to choose by and to test (`python -m benchmarks.images`). Means with "
-        f"standard errors over splits; differences on the same splits from {' or '.join(OURS)}, the "
-        "first of them that was run.",
+        f"standard errors over splits; differences on the same splits from {' or '.join(OURS)}, "
+        "the first of them that was run.",
         "",
         *(f"- **{name}**: {peer.treatment}" for name, peer in WIDE.items()),
     ]

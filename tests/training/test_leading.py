@@ -117,7 +117,11 @@ def test_what_is_lifted_is_the_identity_beside_the_directions():
         features = SeparableFeatures(units, np.linalg.qr(rng.normal(size=(K, K)))[0])
         parts.append(ConvexPotential(features, rng.uniform(0.5, 1.0, features.n_features)))
     potential = SumPotential.of(parts, np.array([0.5, 0.8]))
-    z, (hessians,) = lifted_map(potential, leading).image_and_hessians(rows.X)
+    lifted = lifted_map(potential, leading)
+    z, (hessians,) = lifted.image_and_hessians(rows.X)
+    # And nothing of more columns is factorised.
+    assert hessians.curvature.F.shape[-1] == K
+    assert all(member.features.n_curved == K for member in lifted.members)
     own, (own_hessians,) = potential.image_and_hessians(T)
     turned = leading.A @ np.asarray(z)
     np.testing.assert_allclose(turned[:K], own, **AGREE)

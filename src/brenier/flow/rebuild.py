@@ -207,7 +207,8 @@ class _Parts:
         units = self._units(structure, path)
         n_axes = n if shelf.length(axes, least=0) else 0
         normalised = entry(structure, "normalised", bool)
-        return SeparableFeatures(units, shelf.take(axes, n_axes, n, law=ORTHONORMAL), normalised)
+        head = SeparableFeatures(units, shelf.take(axes, n_axes, n, law=ORTHONORMAL), normalised)
+        return head.seen()
 
     def _units(self, structure: Structure, path: str) -> AbstractUnits:
         shelf, n = self._shelf, self._n

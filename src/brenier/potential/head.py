@@ -16,10 +16,12 @@ while its weight grows: kinks just outside the data with enormous weights, invis
 ruinous for the first row beyond it.
 """
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from brenier.arrays import Array, FeatureDerivatives
 from brenier.inner.objective import AbstractObjective, DenseObjective, probes
@@ -36,6 +38,8 @@ from brenier.potential.wide import WideObjective
 
 # Columns from which Hessians are a diagonal and few terms more, not held entry by entry.
 WIDE = 20
+# A part of the units' directions that is rounding.
+NEGLIGIBLE = 1e-12
 
 
 class SeparableFeatures(AbstractFeatures):
@@ -49,11 +53,23 @@ class SeparableFeatures(AbstractFeatures):
         Directions r_k of the quadratics, orthonormal rows; q = n, or 0 for the thesis's form.
     normalised : bool
         Whether network features are divided by their slope bounds.
+    n_curved : int or None
+        The units are functions of x along the first so many axes; None: along all, or not known.
     """
 
     network: AbstractUnits
     axes: Float[Array, "q n"]
     normalised: bool = eqx.field(static=True, default=True)
+    n_curved: int | None = eqx.field(static=True, default=None)
+
+    def seen(self) -> "SeparableFeatures":
+        """Return the same, arrays being at hand, with what is seen of the units' directions."""
+        if not self.is_wide:
+            return self
+        directions, axes = np.asarray(self.network.directions()), np.asarray(self.axes)
+        curved = np.flatnonzero(curved_axes(directions, axes))
+        k = int(curved[-1]) + 1 if len(curved) else 0
+        return replace(self, n_curved=k if 0 < k < len(self.axes) else None)
 
     @property
     def n(self) -> int:
@@ -160,7 +176,7 @@ class SeparableFeatures(AbstractFeatures):
             return value, z, PackedHessians(A)
         network, quadratic, free = self.split(w)
         R, units = jnp.asarray(self.axes), self.network
-        coordinates = Coordinates.of(quadratic, R, units.directions())
+        coordinates = Coordinates.of(quadratic, R, units.directions(), self.n_curved)
         value, z, curvature = units.expansion(
             self.network_scale() * network, X, coordinates.basis()
         )
@@ -168,3 +184,11 @@ class SeparableFeatures(AbstractFeatures):
         value = value + 0.5 * quadratic @ along**2 + free @ X.T
         z = z + R.T @ (quadratic[:, None] * along) + free[:, None]
         return value, z, LowRankHessians(coordinates, curvature)
+
+
+def curved_axes(
+    directions: Float[np.ndarray, "U n"], axes: Float[np.ndarray, "n n"]
+) -> Bool[np.ndarray, " n"]:
+    """Return along which axes units of such directions are functions of x, but for rounding."""
+    along = np.linalg.norm(directions @ axes.T, axis=0)
+    return along > NEGLIGIBLE * np.max(along, initial=0.0)

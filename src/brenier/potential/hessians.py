@@ -173,14 +173,20 @@ class Coordinates(eqx.Module):
 
     @staticmethod
     def of(
-        q: Float[Array, " n"], R: Float[Array, "n n"], directions: Float[Array, "U n"]
+        q: Float[Array, " n"],
+        R: Float[Array, "n n"],
+        directions: Float[Array, "U n"],
+        n_curved: int | None = None,
     ) -> "Coordinates":
         """Return those whose O spans all directions, times Q^{-1/2} along R.
 
-        Which basis O is does not matter, nor, to first order, what directions do beyond it: their
+        These are known to lie in the span of the first `n_curved` axes, or nothing is known. Which
+        basis O is does not matter, nor, to first order, what directions do beyond it: their
         derivatives pass by.
         """
         U, n = directions.shape
+        if n_curved is not None and n_curved <= U:
+            return Coordinates(q, R, jnp.eye(n, n_curved, dtype=q.dtype))
         if n <= U:
             return Coordinates(q, R, None)
         turned = (directions @ R.T) / jnp.sqrt(q)

@@ -10,12 +10,13 @@ the densities would have no such map.)
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from brenier.potential.features import AbstractPotential, ConvexPotential
-from brenier.potential.head import SeparableFeatures
+from brenier.potential.head import NEGLIGIBLE, SeparableFeatures, curved_axes
 from brenier.potential.radial import RadialUnits
 from brenier.potential.sums import SumPotential, separable, share_axes
 from brenier.potential.units import AbstractUnits, ConcatenatedUnits
@@ -62,7 +63,7 @@ def without_idle(potential: AbstractPotential, idle: Bool[np.ndarray, " m"]) -> 
     left: AbstractUnits = network
     if np.any(kept):
         left = ConcatenatedUnits((network, RadialUnits(radial.B[kept], radial.e[kept])))
-    head = SeparableFeatures(left, features.axes, features.normalised)
+    head = replace(features, network=left)
     return ConvexPotential(head, np.asarray(potential.w)[~idle])
 
 
@@ -78,10 +79,20 @@ def _along_common_axes(
         (features.axes.T * quadratic) @ features.axes
         for (features, _), (_, quadratic, _) in zip(heads, parts, strict=True)
     )
-    weights, vectors = np.linalg.eigh(total)
+    # Those that no unit is curved along stay apart, and last.
+    first = np.asarray(heads[0][0].axes)
+    directions = [np.asarray(features.network.directions()) for features, _ in heads]
+    curved = curved_axes(np.concatenate(directions), first)
+    across = first[curved] @ total @ first[~curved].T
+    if np.max(np.abs(across), initial=0.0) > NEGLIGIBLE * np.max(np.abs(total)):
+        curved[:] = True
+    blocks = [first[part] for part in (curved, ~curved) if np.any(part)]
+    weights, vectors = zip(*(np.linalg.eigh(B @ total @ B.T) for B in blocks), strict=True)
+    weights = np.concatenate(weights)
+    axes = np.concatenate([V.T @ block for V, block in zip(vectors, blocks, strict=True)])
     return [
         (
-            SeparableFeatures(features.network, vectors.T, features.normalised),
+            replace(features, axes=axes, n_curved=None).seen(),
             np.concatenate([network, weights if k == 0 else 0.0 * weights, free]),
         )
         for k, ((features, _), (network, _, free)) in enumerate(zip(heads, parts, strict=True))

@@ -83,8 +83,14 @@ class SumPotential(AbstractPotential):
             others.append(jnp.concatenate([quadratic, free]))
             part = features.network
             units.extend(part.parts if isinstance(part, ConcatenatedUnits) else (part,))
-        axes = separable(self.members)[0][0].axes
-        features = SeparableFeatures(ConcatenatedUnits(tuple(units)), axes, normalised=False)
+        heads = [features for features, _ in separable(self.members)]
+        curved = [head.n_curved for head in heads if head.n_curved is not None]
+        features = SeparableFeatures(
+            ConcatenatedUnits(tuple(units)),
+            heads[0].axes,
+            normalised=False,
+            n_curved=max(curved) if len(curved) == len(heads) else None,
+        )
         return ConvexPotential(features, jnp.concatenate([*network, sum(others)]))
 
     def _sum(self, function: Callable[[AbstractPotential], Part]) -> Part:

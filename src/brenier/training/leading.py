@@ -267,4 +267,4 @@ def _convex(potential: AbstractPotential, leading: Leading, rest: float) -> Conv
     axes = np.concatenate([np.asarray(features.axes) @ A[:k], A[k:]])
     units = features.network.through(A[:k])
     w = np.concatenate([network, quadratic, np.full(len(A) - k, rest), free @ A[:k]])
-    return ConvexPotential(SeparableFeatures(units, axes, features.normalised), w)
+    return ConvexPotential(SeparableFeatures(units, axes, features.normalised).seen(), w)

@@ -20,9 +20,8 @@ References
 """
 
 import argparse
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -40,7 +39,7 @@ from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import SoftplusReparametrised
 
-FILE = report.RESULTS / "cpflow.json"
+NAME = "cpflow"
 COLUMNS, TRAINED = (8, 64, 784), (8, 64)
 # Rows of a comparison, repetitions of an estimate, and of a time.
 ROWS, REPEATS, TIMES = 64, 20, 5
@@ -266,16 +265,62 @@ def main() -> None:
     parser.add_argument("--trained", type=int, nargs="*", default=list(TRAINED))
     parser.add_argument("--seconds", type=float, default=SECONDS)
     arguments = parser.parse_args()
-    kept = json.loads(FILE.read_text()) if FILE.exists() else {"results": {}}
     with jax.enable_x64(True):
         for n in arguments.columns:
-            kept["results"][f"estimators, {n} columns"] = compared(n)
+            keep({"part": "estimators", "columns": n, "found": compared(n)})
         for n in arguments.trained:
-            kept["results"][f"training, {n} columns"] = trained(n, arguments.seconds)
-    kept["machine"] = report.here()
-    FILE.write_text(json.dumps(kept, indent=1) + "\n")
-    for name, found in kept["results"].items():
-        report.say(f"{name}: {json.dumps(found)}")
+            keep({"part": "training", "columns": n, "found": trained(n, arguments.seconds)})
+    report.say("\n".join(markdown(report.read(NAME))))
+
+
+def keep(record: dict[str, Any]) -> None:
+    """Keep a record in place of that of the same part and columns."""
+    fit = ("part", "columns")
+    others = [other for other in report.read(NAME) if any(other[key] != record[key] for key in fit)]
+    report.write(NAME, [*others, record])
+
+
+def markdown(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the section of the documentation's page."""
+    lines = [
+        "## CP-Flow's estimators",
+        "",
+        f"Of log det A of {ROWS} rows at random potentials, and its gradient in the weights: by "
+        "one probe and conjugate gradients, and by stochastic Lanczos quadrature, as convex potential "
+        "flows are trained and evaluated elsewhere, beside the exact ones here "
+        "(`python -m benchmarks.cpflow`). The error of one estimate, relative of gradients, and of "
+        f"the mean of {REPEATS}, the exact ones having none.",
+        "",
+        "| columns | | error | of the mean | milliseconds |",
+        "|---|---|---|---|---|",
+    ]
+    for n, found in _of_part(records, "estimators"):
+        for name, values in found.items():
+            *errors, seconds = values.values()
+            cells = [f"{error:.2g}" for error in errors] or ["", ""]
+            lines.append(f"| {n} | {name} | {' | '.join(cells)} | {1e3 * seconds:.2g} |")
+    lines += [
+        "",
+        "Potentials trained by Adam with either gradient for equal seconds, each with the best of "
+        f"{len(RATES)} learning rates by held-out rows: log-density of other rows, nats.",
+        "",
+        "| columns | seconds | gradient | log-density | steps |",
+        "|---|---|---|---|---|",
+    ]
+    for n, found in _of_part(records, "training"):
+        seconds = found["seconds of a run"]
+        lines += [
+            f"| {n} | {seconds:g} | {name} | {values['log-density']:.3f} | {values['steps']:,} |"
+            for name, values in found.items()
+            if isinstance(values, dict)
+        ]
+    return lines
+
+
+def _of_part(records: Sequence[dict[str, Any]], part: str) -> list[tuple[int, dict[str, Any]]]:
+    """Return columns and what was found, of one part."""
+    own = [(one["columns"], one["found"]) for one in records if one["part"] == part]
+    return sorted(own, key=lambda pair: pair[0])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import (
     chart,
+    cpflow,
     differences,
     elimination,
     few_a_column,
@@ -33,6 +34,7 @@ OTHERS = {
     uci.NAME: uci.markdown,
     **{source.name: sbi.section(source) for source in sbi.OBSERVATIONS.values()},
     images.NAME: images.markdown,
+    cpflow.NAME: cpflow.markdown,
     few_a_column.NAME: few_a_column.markdown,
     elimination.NAME: elimination.markdown,
 }

@@ -11,6 +11,7 @@ from benchmarks.cpflow import (
     exact_log_det,
     hessian_product,
     lanczos_log_det,
+    markdown,
     surrogate,
 )
 
@@ -62,3 +63,23 @@ def distance(a, b):
     """Return the Euclidean distance of two trees."""
     parts = jax.tree.map(lambda x, y: np.sum((np.asarray(x) - np.asarray(y)) ** 2), a, b)
     return np.sqrt(sum(jax.tree.leaves(parts)))
+
+
+def test_the_page_says_what_was_found():
+    exact, probe = {"seconds": 2e-3}, {"relative error": 0.25, "of the mean of 20": 0.05}
+    runs = {
+        name: {"log-density": value, "learning rate": 1e-3, "steps": 1200}
+        for name, value in (("one-probe surrogate", -2.5), ("exact gradient", -2.0))
+    }
+    records = [
+        {"part": "training", "columns": 8, "found": runs | {"seconds of a run": 30.0}},
+        {
+            "part": "estimators",
+            "columns": 64,
+            "found": {"log det": exact, "one-probe surrogate": probe | {"seconds": 1e-3}},
+        },
+    ]
+    text = markdown(records)
+    assert "| 64 | log det |  |  | 2 |" in text
+    assert "| 64 | one-probe surrogate | 0.25 | 0.05 | 1 |" in text
+    assert "| 8 | 30 | exact gradient | -2.000 | 1,200 |" in text

@@ -286,8 +286,8 @@ def markdown(records: Sequence[dict[str, Any]]) -> list[str]:
         "## CP-Flow's estimators",
         "",
         f"Of log det A of {ROWS} rows at random potentials, and its gradient in the weights: by "
-        "one probe and conjugate gradients, and by stochastic Lanczos quadrature, as convex potential "
-        "flows are trained and evaluated elsewhere, beside the exact ones here "
+        "one probe and conjugate gradients, and by stochastic Lanczos quadrature, as convex "
+        "potential flows are trained and evaluated elsewhere, beside the exact ones here "
         "(`python -m benchmarks.cpflow`). The error of one estimate, relative of gradients, and of "
         f"the mean of {REPEATS}, the exact ones having none.",
         "",

@@ -91,7 +91,10 @@ REASONS = {
     ),
     "potential/mills.py": ({4, LOG_SQRT_2_PI, *map(abs, MILLS)}, "log sqrt(2 pi), a polynomial"),
     "potential/gaussian.py": ({1e-9}, "rounding of an identity"),
-    "potential/head.py": ({20}, "columns from which the one form of Hessians is the quicker"),
+    "potential/head.py": (
+        {20, 1e-12},
+        "columns from which the one form of Hessians is the quicker; rounding of directions",
+    ),
     "potential/hessians.py": ({32}, "columns of matrices up to which many are multiplied at once"),
     "potential/wide.py": (
         {64, 128, 2.5e8, 1e-6},

@@ -101,10 +101,10 @@ def _table(records: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _mean(values: Sequence[float]) -> str:
-    """Return the mean of values with its standard error; nothing of none."""
-    if not values:
-        return ""
-    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    """Return the mean of values with its standard error; of one it alone, nothing of none."""
+    if len(values) < 2:
+        return "".join(f"{value:.3f}" for value in values)
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
     return f"{np.mean(values):.3f} \N{PLUS-MINUS SIGN} {error:.3f}"
 
 

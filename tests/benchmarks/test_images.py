@@ -35,6 +35,9 @@ def test_the_page_has_means_and_paired_differences(ours):
     more = "2.600 \N{PLUS-MINUS SIGN} 0.100 | 0.250 \N{PLUS-MINUS SIGN} 0.050"
     assert f"| mixture | 2 | {more} |" in text
     assert "28 x 28" not in text
+    # Of one split there is no error.
+    alone = "\n".join(markdown([record(ours, 0, 2.3), record("mixture", 0, 2.5)]))
+    assert "| mixture | 1 | 2.500 | 0.200 |" in alone
 
 
 def test_a_record_takes_the_place_of_its_fit_alone(tmp_path, monkeypatch):

@@ -275,9 +275,7 @@ def main() -> None:
 
 def keep(record: dict[str, Any]) -> None:
     """Keep a record in place of that of the same part and columns."""
-    fit = ("part", "columns")
-    others = [other for other in report.read(NAME) if any(other[key] != record[key] for key in fit)]
-    report.write(NAME, [*others, record])
+    report.keep_record(NAME, record, ("part", "columns"))
 
 
 def markdown(records: Sequence[dict[str, Any]]) -> list[str]:

@@ -131,9 +131,7 @@ def lead(record: dict[str, Any], of: str = "brenier") -> float:
 
 def keep(record: dict[str, Any]) -> None:
     """Keep a record beside those of other fits."""
-    fit = ("set", "rows", "seed")
-    others = [other for other in report.read(NAME) if any(other[key] != record[key] for key in fit)]
-    report.write(NAME, [*others, record])
+    report.keep_record(NAME, record, ("set", "rows", "seed"))
 
 
 def markdown(records: Sequence[dict[str, Any]]) -> list[str]:

@@ -49,9 +49,7 @@ def measured(images: ImageSet, peer: str, split: int) -> dict[str, Any]:
 
 def keep(record: dict[str, Any]) -> None:
     """Keep a record beside those of other fits."""
-    fit = ("images", "peer", "split")
-    others = [other for other in report.read(NAME) if any(other[key] != record[key] for key in fit)]
-    report.write(NAME, [*others, record])
+    report.keep_record(NAME, record, ("images", "peer", "split"))
 
 
 def markdown(records: Sequence[dict[str, Any]]) -> list[str]:

@@ -124,6 +124,12 @@ def keep(name: str, figures: Sequence[Figure], folder: Path = RESULTS) -> Path:
     return write(name, list(kept.values()), folder)
 
 
+def keep_record(name: str, record: dict[str, Any], same: Sequence[str]) -> None:
+    """Keep a record of a suite in place of the one, if there is one, whose entries `same` agree."""
+    others = [other for other in read(name) if any(other[key] != record[key] for key in same)]
+    write(name, [*others, record])
+
+
 def measure(name: str, parts: Mapping[str, Part], folder: Path = RESULTS) -> None:
     """Measure every part, print its figures and keep them as `folder`/`name`.json."""
     say(" ".join(f"{key}={value}" for key, value in machine().items()))

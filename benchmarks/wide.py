@@ -30,9 +30,9 @@ TARGETS = {64: 400.0, 784: 800.0}
 NEWTON_TARGET, EXPONENT_TARGET = 400.0, 0.4
 # Seconds of a default fit that are to be reached.
 FITS = {26: 45.0, 40: 60.0, 64: 120.0}
-# Rows, columns of the gains over a shrunk Gaussian, and rows that these are of.
-N_GAINS, GAINS, N_JUDGE = 3000, (40, 64), 20_000
 BEND = 0.5
+# Of gains over the shrunk Gaussian: rows that are fitted to, columns, and rows that judge.
+N_GAINS, GAINS, N_JUDGE = 3000, (40, 64), 20_000
 # Of the round trip.
 N_POINTS, FURTHEST = 1000, 1e-7
 
@@ -108,7 +108,7 @@ def fits() -> Iterator[Figure]:
 def gains() -> Iterator[Figure]:
     """Yield what default fits gain over the shrunk Gaussian on fresh rows, and what the truth does.
 
-    With its standard errors: that of the judge rows, of one fit.
+    Standard errors are of the fresh rows, for one fit.
     """
     for n in GAINS:
         X, fresh = bent_rows(n, N_GAINS, seed=n), bent_rows(n, N_JUDGE, seed=1000 + n)
@@ -120,8 +120,8 @@ def gains() -> Iterator[Figure]:
         gain = of_flow - of_shrunk
         error = np.std(gain) / np.sqrt(N_JUDGE)
         yield Figure(f"{what_of(n)}: nats", np.mean(gain), detail=f"+- {error:.3f}")
-        attainable = np.mean(norm.logpdf(unbent).sum(axis=1) - of_shrunk)
-        yield Figure(f"{what_of(n)}, of the true density", attainable)
+        of_truth = np.mean(norm.logpdf(unbent).sum(axis=1) - of_shrunk)
+        yield Figure(f"{what_of(n)}, of the true density", of_truth)
 
 
 def what_of(n: int) -> str:

@@ -145,7 +145,13 @@ def test_the_model_is_a_density_in_files_and_without_jax(flow, tmp_path):
     fresh = bent(20, 7)
     flow.save(tmp_path / "m")
     expected = flow.score_samples(fresh)
-    np.testing.assert_allclose(load(tmp_path / "m").score_samples(fresh), expected, **AGREE)
+    loaded = load(tmp_path / "m")
+    np.testing.assert_allclose(loaded.score_samples(fresh), expected, **AGREE)
+    # No file says along which axes units are curved: it is found again.
+    (potential,) = loaded.flow_.map.potentials
+    assert [member.features.n_curved for member in potential.members] == [2] * len(
+        potential.members
+    )
     np.testing.assert_allclose(scoring.load(tmp_path / "m").score_samples(fresh), expected, **AGREE)
     back = flow.inverse_transform(flow.transform(fresh))
     np.testing.assert_allclose(back, fresh, atol=1e-6)

@@ -208,7 +208,7 @@ class _Parts:
         n_axes = n if shelf.length(axes, least=0) else 0
         normalised = entry(structure, "normalised", bool)
         head = SeparableFeatures(units, shelf.take(axes, n_axes, n, law=ORTHONORMAL), normalised)
-        return head.seen()
+        return head.with_n_curved()
 
     def _units(self, structure: Structure, path: str) -> AbstractUnits:
         shelf, n = self._shelf, self._n

@@ -98,7 +98,7 @@ class PrimalDual(AbstractInnerSolver):
         The solve ends with a step from a point whose squared Newton decrement of J_tau (nats) is
         below this, or below what rounding makes of J. After a full Newton step J_tau is then wrong
         by about its square times the number of samples, after one with a kept Hessian by less than
-        a thousandth of it.
+        a thousandth of it, or by half of what rounding makes of J where that is more.
     max_steps : int
         Most Newton steps.
     tau_start : float

@@ -62,8 +62,8 @@ class SeparableFeatures(AbstractFeatures):
     normalised: bool = eqx.field(static=True, default=True)
     n_curved: int | None = eqx.field(static=True, default=None)
 
-    def seen(self) -> "SeparableFeatures":
-        """Return the same, arrays being at hand, with what is seen of the units' directions."""
+    def with_n_curved(self) -> "SeparableFeatures":
+        """Return the same with `n_curved` found from the arrays, which must be at hand."""
         if not self.is_wide:
             return self
         directions, axes = np.asarray(self.network.directions()), np.asarray(self.axes)

@@ -92,7 +92,7 @@ def _along_common_axes(
     axes = np.concatenate([V.T @ block for V, block in zip(vectors, blocks, strict=True)])
     return [
         (
-            replace(features, axes=axes, n_curved=None).seen(),
+            replace(features, axes=axes, n_curved=None).with_n_curved(),
             np.concatenate([network, weights if k == 0 else 0.0 * weights, free]),
         )
         for k, ((features, _), (network, _, free)) in enumerate(zip(heads, parts, strict=True))

@@ -12,7 +12,7 @@ that scatter, and mapped by
 
 backwards (`brenier.flow.tail`): tails that fall like a power become a normal's. The h, and the
 scale of the scatter with it, are those under which the rows are likeliest if u is normal. Every row
-keeps its weight.
+keeps its weight. Of very many columns no row is far: in some direction or other every one is.
 
 Given a context, a scale that depends on it makes many rows far that no row of like context is
 nearer than: such a row is measured by its neighbours', and the scale removed otherwise

@@ -1,7 +1,8 @@
 r"""Potentials of a few leading directions, where rows are few for their columns.
 
 Columns z of mean m and covariance C C^T are whitened, x = C^{-1} (z - m), and turned, (t, r) = A x,
-A orthonormal, t the k principal components of z. A table of N rows and k columns t is fitted like
+A orthonormal, t the k principal components of z, in the units that its covariance was shrunk in. A
+table of N rows and k columns t is fitted like
 any other, and
 
     Phi(x) = phi(t) + 1/2 |r|^2
@@ -267,4 +268,4 @@ def _convex(potential: AbstractPotential, leading: Leading, rest: float) -> Conv
     axes = np.concatenate([np.asarray(features.axes) @ A[:k], A[k:]])
     units = features.network.through(A[:k])
     w = np.concatenate([network, quadratic, np.full(len(A) - k, rest), free @ A[:k]])
-    return ConvexPotential(SeparableFeatures(units, axes, features.normalised).seen(), w)
+    return ConvexPotential(SeparableFeatures(units, axes, features.normalised).with_n_curved(), w)

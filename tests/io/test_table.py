@@ -186,11 +186,6 @@ def test_missing_file(tmp_path):
     assert "got nothing at" in refusal(tmp_path / "none.csv")
 
 
-def test_folder(tmp_path):
-    (tmp_path / "a.csv").mkdir()
-    assert "got the folder" in refusal(tmp_path / "a.csv")
-
-
 def test_path_below_a_file(tmp_path):
     assert "got nothing at" in refusal(save(tmp_path, "a\n1\n") / "below.csv")
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,20 @@ def check_output(path: str, *, inputs: Sequence[str | None]) -> None:
         raise ValueError(f"Expected a file to write to; got the folder {path}. Name a file in it.")
     if target.exists() and not target.is_file():
         raise ValueError(f"Expected a file to write to; got the device {path}.")
-    if any(source and target == Path(os.path.realpath(source)) for source in inputs):
+    sources = (one for path_ in inputs if path_ for one in _files(path_))
+    if any(target == Path(os.path.realpath(source)) for source in sources):
         raise ValueError(
             f"Expected another file to write to than those to read; got {path} for both. Name "
             "another one with -o."
         )
     _check_folder(target.parent, path)
+
+
+def _files(path: str) -> "Sequence[str | Path]":
+    """Return the files that are read by the name of one, of a folder or of a pattern."""
+    from brenier.io.folder import files_of
+
+    return files_of(path) or [path]
 
 
 def _check_folder(folder: Path, path: str) -> None:
@@ -58,8 +67,11 @@ def _check_folder(folder: Path, path: str) -> None:
 
 
 def model_path(data: str) -> str:
-    """Return the name of the model of a data file: x.csv.gz gives x.brenier."""
+    """Return the name of the model of a data file: x.csv.gz gives x.brenier, x/*.parquet too."""
     path = Path(data)
+    while has_magic(path.name) and not path.exists():
+        path = path.parent
+    path = path if path.name else path.resolve()
     if path.suffix.lower() in COMPRESSED:
         path = path.with_suffix("")
     return path.with_suffix(".brenier").name

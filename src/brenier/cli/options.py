@@ -175,14 +175,18 @@ else:
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model file.")]
 DataArgument = Annotated[
-    str, typer.Argument(metavar="DATA", help="A data file, or - for standard input.")
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A data file, a folder of Parquet files, or - for standard input.",
+    ),
 ]
 TablesArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA...",
-        help="A data file, or - for standard input; several files are chains of draws "
-        "with the same columns.",
+        help="A data file, a folder of Parquet files, or - for standard input; several files are "
+        "chains of draws with the same columns.",
     ),
 ]
 ColumnsOption = Annotated[

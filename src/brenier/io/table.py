@@ -32,6 +32,7 @@ from brenier.io.base import (
     listed,
 )
 from brenier.io.columns import ALL, Columns, selection_message
+from brenier.io.folder import decode_files, files_of
 from brenier.io.npy import encode_npy
 from brenier.io.parquet import encode_parquet
 from brenier.io.recognise import decode
@@ -65,7 +66,8 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
 
     Text is separated by commas, semicolons, tabs, bars or blanks, with comments after `#`; it may
     be compressed by gzip, bzip2 or xz, or the one file in a zip archive. Other formats are NPY,
-    NPZ, Parquet, Arrow (Feather) and, where astropy is installed, FITS and VOTable.
+    NPZ, Parquet, Arrow (Feather) and, where astropy is installed, FITS and VOTable. The Parquet
+    files of a folder are one table.
 
     Integers and booleans (true and false) become float64. Text whose first line holds nothing but
     numbers has no header: that line is the first row, and the columns are named in a comment above
@@ -75,7 +77,7 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
     Parameters
     ----------
     path : path
-        A file, or "-" for standard input.
+        A file, a folder, a pattern (`draws/*.parquet`), or "-" for standard input.
     columns : Columns
         Which columns are read. Others may hold anything.
     allow_missing : bool
@@ -87,15 +89,22 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
         If the file is not a table of numbers.
     """
     where = _name(path)
-    if os.fspath(path) == "-":
-        source = of_bytes(_read_standard_input(), where)
-    else:
-        source = of_file(Path(path), where)
-    _check_content(source)
-    table = decode(source, columns)
+    table = _decoded(path, columns, where)
     if not allow_missing:
         check_finite(table, where)
     return table
+
+
+def _decoded(path: StrPath, columns: Columns, where: str) -> Table:
+    if os.fspath(path) == "-":
+        source = of_bytes(_read_standard_input(), where)
+    else:
+        files = files_of(path)
+        if files is not None:
+            return decode_files(files, columns, where)
+        source = of_file(Path(path), where)
+    _check_content(source)
+    return decode(source, columns)
 
 
 def _name(path: StrPath) -> str:

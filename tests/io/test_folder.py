@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 from table_files import refusal
 
+from brenier.io import folder
 from brenier.io.columns import Columns
-from brenier.io.table import read_table
+from brenier.io.table import read_pieces, read_table
 
 
 def write(folder, name, **columns):
@@ -91,3 +92,20 @@ def test_damaged_files_are_named(draws):
     whole = (draws / "b.parquet").read_bytes()
     (draws / "b.parquet").write_bytes(whole[: len(whole) // 2])
     assert "b.parquet" in refusal(draws)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 100])
+def test_pieces_are_the_table(draws, rows, monkeypatch):
+    monkeypatch.setattr(folder, "PIECE_BYTES", 16 * rows)
+    pieces = list(read_pieces(draws))
+    assert [piece.first for piece in pieces] == list(range(0, 5, rows))
+    assert all(len(piece.values) == rows for piece in pieces[:-1])
+    values = np.concatenate([piece.values for piece in pieces])
+    np.testing.assert_array_equal(values, read_table(draws).values)
+
+
+def test_other_files_are_one_piece(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n3,\n")
+    (piece,) = read_pieces(tmp_path / "a.csv")
+    assert piece.columns == ("x", "y")
+    np.testing.assert_array_equal(piece.values, [[1, 2], [3, np.nan]])

@@ -1,7 +1,7 @@
 """Files that commands read and write: checks before the work, columns by name, weights."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
@@ -198,6 +198,45 @@ class Reading:
         if not allow_infinite:
             self.check_finite(table, where)
         return table
+
+    def pieces(
+        self,
+        path: str,
+        *,
+        also: Sequence[str] = (),
+        enough: Sequence[str] = (),
+        own_weights: bool = False,
+    ) -> "Iterator[Table]":
+        """Yield the table in a file without its chains, in pieces where these can be read.
+
+        What is noticed is said.
+        """
+        from brenier.io.table import Columns, read_pieces, without_missing
+
+        columns = Columns(
+            self.keep,
+            self.drop,
+            tuple(also),
+            tuple(enough),
+            own_weights=own_weights,
+            own_chains=False,
+        )
+        where, said, n_rows = display_name(path), set[str](), 0
+        for piece in read_pieces(path, columns=columns):
+            table = piece
+            if self.drop_missing:
+                table = without_missing(table, where, none_ok=True)
+            self.check_finite(table, where)
+            self.say([path], [text for text in table.notes if text not in said])
+            said |= set(table.notes)
+            n_rows += len(table.values)
+            if len(table.values):
+                yield table
+        if not n_rows:
+            raise ValueError(
+                f"Expected rows without missing values in {where}; got none. Leave out columns "
+                "with --drop."
+            )
 
     def check_finite(self, table: "Table", where: str) -> None:
         """Raise `TableError` where numbers are infinite, or missing though they may not be."""

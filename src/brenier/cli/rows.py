@@ -1,5 +1,6 @@
 """Rows of a data file in a model's columns, with weights if it has any."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from brenier.cli.files import Reading, display_name, enough_of, in_order
@@ -18,7 +19,23 @@ def weighted_rows(
     reading.say([path], table.notes)
     X = in_order(table, names, path, quiet=reading.quiet)
     if weights is not None and not (weights > 0).any():
-        raise ValueError(
-            f"Expected a positive weight in {display_name(path)}; got zero for every row."
-        )
+        raise no_weight(path)
     return X, weights
+
+
+def weighted_pieces(
+    path: str, names: list[str], column: "WeightsColumn", reading: Reading
+) -> "Iterator[tuple[np.ndarray, np.ndarray | None]]":
+    """Yield the same in pieces, of files that can be read so."""
+    quiet = reading.quiet
+    for table, weights in column.pieces(path, reading, enough=enough_of(names)):
+        yield in_order(table, names, path, quiet=quiet), weights
+        # Said of the first.
+        quiet = True
+
+
+def no_weight(path: str) -> ValueError:
+    """Return the error for a file whose rows have all weight zero."""
+    return ValueError(
+        f"Expected a positive weight in {display_name(path)}; got zero for every row."
+    )

@@ -18,7 +18,7 @@ from brenier.cli.files import (
     variable_names,
 )
 from brenier.cli.questions import Given, Question
-from brenier.cli.rows import weighted_rows
+from brenier.cli.rows import no_weight, weighted_pieces
 from brenier.cli.summary import print_json, print_lines, say
 from brenier.cli.weights import WeightsColumn
 
@@ -95,10 +95,14 @@ def score(
             check_output(output, inputs=(model, data))
         flow = load_density(model)
         question = Question.of(flow, model, asked, reading, missing_ok=integrate_missing)
-        X, omega = weighted_rows(data, question.names, column, reading)
-        result = _score(question, question.whole_rows(X), omega)
+        scores = _Scores(question, keep=output is not None)
+        for X, omega in weighted_pieces(data, question.names, column, reading):
+            scores.add(question.whole_rows(X), omega)
+        if not scores.mean.total:
+            raise no_weight(data)
+        result = scores.result()
         if output is not None:
-            write_table(output, result.log_density, ["log_density"])
+            write_table(output, scores.log_density, ["log_density"])
         if json:
             about = {"columns": question.names, "given": question.given}
             print_json({"model": model, "data": data, **about, **_score_json(result)})
@@ -112,36 +116,29 @@ def score(
 
 @dataclass(frozen=True)
 class _Score:
-    """Log-densities of N rows, their mean, and that of what they gain over the Gaussian.
+    """The mean log-density of rows, and that of what they gain over the Gaussian.
 
     Rows of weight zero count in neither. `inside` are the means over the rows whose density is not
     zero, where there are others; `discrete` the columns of the fit whose values repeat.
     """
 
-    log_density: "np.ndarray"
-    weights: "np.ndarray | None"
+    n_rows: int
+    weighted: bool
+    unequal: bool
+    effective_size: float
     mean: "MeanAndError"
     gain: "MeanAndError"
     inside: "tuple[MeanAndError, MeanAndError] | None"
-    zero: tuple[str, ...]
+    n_zero: int
+    first_zero: tuple[str, ...]
     discrete: tuple[str, ...]
-
-    @property
-    def effective_size(self) -> float:
-        """How many rows of equal weight they are worth."""
-        from brenier.data.weights import effective_size
-
-        N = len(self.log_density)
-        return float(N) if self.weights is None else effective_size(self.weights)
 
     @property
     def size(self) -> str:
         """How many rows there are, and what they are worth where weights differ."""
-        from brenier.data.weights import are_unequal
         from brenier.training.report import worth
 
-        of_weights = worth(self.effective_size) if are_unequal(self.weights) else ""
-        return f"{len(self.log_density)}{of_weights}"
+        return f"{self.n_rows}{worth(self.effective_size) if self.unequal else ''}"
 
     @property
     def verdict(self) -> str:
@@ -149,41 +146,73 @@ class _Score:
 
         if self.discrete:
             return no_gain_of(self.discrete)
-        weighted = "" if self.weights is None else "weighted "
-        return verdict(self.gain, rows=f"these {len(self.log_density)} {weighted}rows")
+        weighted = "weighted " * self.weighted
+        return verdict(self.gain, rows=f"these {self.n_rows} {weighted}rows")
 
 
-def _score(question: Question, X: "np.ndarray", weights: "np.ndarray | None") -> _Score:
-    import numpy as np
+class _Scores:
+    """Scores of rows that come in pieces: sums of them, and where `keep` their log-densities."""
 
-    flow = question.flow
-    log_density, baseline = question.log_densities(X)
-    positive = log_density > -np.inf
-    counts = np.ones(len(X), dtype=bool) if weights is None else weights > 0
-    gain = np.full(len(X), -np.inf)
-    gain[positive] = log_density[positive] - baseline[positive]
-    zero = np.flatnonzero(counts & ~positive)
-    inside, others = None, counts & positive
-    if len(zero) and others.any():
-        inside = _mean(log_density, weights, others), _mean(gain, weights, others)
-    return _Score(
-        log_density,
-        weights,
-        _mean(log_density, weights, counts),
-        _mean(gain, weights, counts),
-        inside,
-        tuple(_zero_row(flow, X, int(row)) for row in zero),
-        tuple(name for part in _parts(flow) for name in part.report_.discrete),
-    )
+    def __init__(self, question: Question, *, keep: bool):
+        from brenier.training.running_mean import RunningMean
 
+        self._question, self._keep = question, keep
+        self._kept: list[np.ndarray] = []
+        self.mean, self.gain = RunningMean(), RunningMean()
+        # Of the rows whose density is not zero.
+        self._inside = RunningMean(), RunningMean()
+        self._n_rows, self._n_zero, self._weighted = 0, 0, False
+        self._first_zero: list[str] = []
 
-def _mean(
-    values: "np.ndarray", weights: "np.ndarray | None", among: "np.ndarray"
-) -> "MeanAndError":
-    """Return the mean of some values, weighted if there are weights."""
-    from brenier.training.report import MeanAndError
+    def add(self, X: "np.ndarray", weights: "np.ndarray | None") -> None:
+        """Count a piece's rows, all columns of them."""
+        import numpy as np
 
-    return MeanAndError.of(values[among], None if weights is None else weights[among])
+        log_density, baseline = self._question.log_densities(X)
+        positive = log_density > -np.inf
+        gain = np.full(len(X), -np.inf)
+        gain[positive] = log_density[positive] - baseline[positive]
+        omega = np.ones(len(X)) if weights is None else weights
+        zero = np.flatnonzero((omega > 0) & ~positive)
+        for total, inside, values in zip(
+            (self.mean, self.gain), self._inside, (log_density, gain), strict=True
+        ):
+            total.add(values[omega > 0], omega[omega > 0])
+            there = (omega > 0) & positive
+            inside.add(values[there], omega[there])
+        for row in zero[: SHOWN - len(self._first_zero)]:
+            text = _zero_row(self._question.flow, X[row], self._n_rows + int(row))
+            self._first_zero.append(text)
+        if self._keep:
+            self._kept.append(log_density)
+        self._n_rows += len(X)
+        self._n_zero += len(zero)
+        self._weighted = weights is not None
+
+    @property
+    def log_density(self) -> "np.ndarray":
+        """All rows'."""
+        import numpy as np
+
+        return np.concatenate(self._kept)
+
+    def result(self) -> _Score:
+        """Return what is known of all rows; some must have weight."""
+        inside = None
+        if self._n_zero and self._inside[0].total:
+            inside = self._inside[0].result, self._inside[1].result
+        return _Score(
+            self._n_rows,
+            self._weighted,
+            self.mean.unequal,
+            self.mean.effective_size,
+            self.mean.result,
+            self.gain.result,
+            inside,
+            self._n_zero,
+            tuple(self._first_zero),
+            tuple(name for part in _parts(self._question.flow) for name in part.report_.discrete),
+        )
 
 
 def _parts(flow: Any) -> list[Any]:
@@ -193,9 +222,9 @@ def _parts(flow: Any) -> list[Any]:
     return flow.flows_ if isinstance(flow, TriangularConvexPotentialFlow) else [flow]
 
 
-def _zero_row(flow: Any, X: "np.ndarray", row: int) -> str:
+def _zero_row(flow: Any, x: "np.ndarray", row: int) -> str:
     """Return a row's number, counted from 1, and the bounds it violates."""
-    values = dict(zip(variable_names(flow), X[row], strict=True))
+    values = dict(zip(variable_names(flow), x, strict=True))
     outside = [
         f"{name} = {values[name]:g} is not in ({low:g}, {high:g})"
         for name, (low, high) in _bounds(flow).items()
@@ -225,16 +254,16 @@ def _bounds(flow: Any) -> dict[str, tuple[float, float]]:
 
 
 def _print_score(result: _Score, title: str, *, output: str | None) -> None:
-    weighted = "" if result.weights is None else ", weighted"
+    weighted = ", weighted" * result.weighted
     lines = [
         ("rows", result.size),
         ("mean log-likelihood", _text(result.mean, weighted)),
         *([] if result.discrete else [("gain over Gaussian", _text(result.gain, weighted))]),
     ]
-    if result.zero:
-        more = len(result.zero) - SHOWN
-        shown = [*result.zero[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        lines.append(("density zero", f"{len(result.zero)} rows (counted from 1)"))
+    if result.n_zero:
+        more = result.n_zero - SHOWN
+        shown = [*result.first_zero, *([f"and {more} more"] if more > 0 else [])]
+        lines.append(("density zero", f"{result.n_zero} rows (counted from 1)"))
         lines += [("", text) for text in shown]
     if result.inside is not None:
         mean, gain = result.inside
@@ -260,13 +289,13 @@ def _score_json(result: _Score) -> dict[str, Any]:
     inside = result.inside or (result.mean, result.gain)
     claimed = not result.discrete
     return {
-        "rows": len(result.log_density),
-        "weighted": result.weights is not None,
+        "rows": result.n_rows,
+        "weighted": result.weighted,
         "effective_size": result.effective_size,
         "log_likelihood": _plain(result.mean),
         "gain": _plain(result.gain) if claimed else None,
-        "rows_of_density_zero": len(result.zero),
-        "first_of_density_zero": list(result.zero[:SHOWN]),
+        "rows_of_density_zero": result.n_zero,
+        "first_of_density_zero": list(result.first_zero),
         "log_likelihood_of_other_rows": _plain(inside[0]),
         "gain_of_other_rows": _plain(inside[1]) if claimed else None,
         "verdict": result.verdict,

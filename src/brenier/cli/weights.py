@@ -1,6 +1,6 @@
 """The column of a data file that holds the rows' weights, or their logarithms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,27 +71,50 @@ class WeightsColumn:
             # Minus infinity is the logarithm of a weight of zero.
             allow_infinite=self.log is not None,
         )
+        rest, weights = self._parted(table, path, missing_ok=missing_ok)
+        if self.name is not None:
+            reading.check_finite(rest, display_name(path))
+        return rest, weights
+
+    def pieces(
+        self, path: str, reading: Reading, *, enough: Sequence[str] = ()
+    ) -> "Iterator[tuple[Table, np.ndarray | None]]":
+        """Yield the same in pieces, where a file can be read so; of logarithms it is one."""
+        if self.log is not None:
+            table, weights = self.read(path, reading, own_chains=False, enough=enough)
+            reading.say([path], table.notes)
+            yield table, weights
+            return
+        also = [] if self.plain is None else [self.plain]
+        of_file = reading.pieces(path, also=also, enough=enough, own_weights=self.name is None)
+        for table in of_file:
+            yield self._parted(table, path, missing_ok=False)
+
+    def _parted(
+        self, table: "Table", path: str, *, missing_ok: bool
+    ) -> "tuple[Table, np.ndarray | None]":
+        """Return a table without this column, and the weights."""
         if self.name is None:
             return table, self._own(table, path)
         is_missing = table.columns is None or self.name not in table.columns
         column = None if missing_ok and is_missing else self.name
         rest, values = split_column(table, column, path, "weights")
-        reading.check_finite(rest, display_name(path))
-        return rest, None if values is None else self._weights(values, path)
+        return rest, None if values is None else self._weights(values, path, table.first)
 
     def _own(self, table: "Table", path: str) -> "np.ndarray | None":
         """Return the weights of the file's format."""
         from brenier.data.weights import check_weights
 
         if table.weights is not None:
-            check_weights(table.weights, f"the weights of {display_name(path)}", count_from=1)
+            what = f"the weights of {display_name(path)}"
+            check_weights(table.weights, what, count_from=1, before=table.first)
         return table.weights
 
-    def _weights(self, values: "np.ndarray", path: str) -> "np.ndarray":
+    def _weights(self, values: "np.ndarray", path: str, before: int) -> "np.ndarray":
         from brenier.data.weights import check_weights, weights_of_logs
 
         what = f"the column {self.name!r} of {display_name(path)}"
         if self.log is not None:
             return weights_of_logs(values, what, count_from=1)
-        check_weights(values, what, count_from=1)
+        check_weights(values, what, count_from=1, before=before)
         return values

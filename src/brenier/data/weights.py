@@ -14,11 +14,16 @@ REMEDY = (
 
 
 def check_weights(
-    weights: Float[np.ndarray, " N"], what: str = "sample_weight", *, count_from: int = 0
+    weights: Float[np.ndarray, " N"],
+    what: str = "sample_weight",
+    *,
+    count_from: int = 0,
+    before: int = 0,
 ) -> None:
     """Raise `ValueError` that counts weights which are none, and names the first row.
 
-    Rows of arrays count from 0, those of files from 1.
+    Rows of arrays count from 0, those of files from 1; of a piece of a file, `before` are the rows
+    before it.
     """
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if not len(bad):
@@ -27,7 +32,7 @@ def check_weights(
     remedy = REMEDY if negative else "Drop these rows, or give them a weight of zero."
     raise ValueError(
         f"Expected weights that are finite and at least zero in {what}; got {_kinds(weights)} in "
-        f"{len(bad)} of {len(weights)} rows (first: row {bad[0] + count_from}: "
+        f"{len(bad)} of {len(weights)} rows (first: row {before + bad[0] + count_from}: "
         f"{weights[bad[0]]:g}; rows count from {count_from}). {remedy}"
     )
 

@@ -32,6 +32,8 @@ class Table:
         The rows' weights, and which chain each is a draw of, where the format has them.
     notes : tuple of str
         What was taken for what, as phrases.
+    first : int
+        Rows that come before in the file, where the table is a piece of one.
     """
 
     columns: tuple[str, ...] | None
@@ -39,6 +41,7 @@ class Table:
     weights: np.ndarray | None = None
     chain: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    first: int = 0
 
 
 def as_rows(values: np.ndarray, what: str) -> np.ndarray:

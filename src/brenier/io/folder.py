@@ -6,7 +6,8 @@ their names.
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,27 @@ import numpy as np
 from brenier.io.atomic import StrPath
 from brenier.io.base import Table, TableError, counted, first_few, listed
 from brenier.io.chains import roles_of
-from brenier.io.columns import Columns, as_table, choose
-from brenier.io.parquet import PARQUET, Scanned, scan_parquet
+from brenier.io.columns import Chosen, Columns, as_table, choose
+from brenier.io.parquet import PARQUET, ROWS, Scanned, scan_parquet
 from brenier.io.source import of_file
 
 NOT_DATA = (".", "_")
+# Of the rows of a piece.
+PIECE_BYTES = 1 << 28
+
+
+def files_in_pieces(path: StrPath) -> list[Path] | None:
+    """Return the files that can be read in pieces: Parquet, one or more; None of others."""
+    found = files_of(path)
+    if found is not None:
+        return found
+    return [Path(path)] if _first_bytes(path).startswith(PARQUET) else None
+
+
+def _first_bytes(path: StrPath) -> bytes:
+    if not os.path.isfile(path):
+        return b""
+    return of_file(Path(path), os.fspath(path)).first
 
 
 def files_of(path: StrPath) -> list[Path] | None:
@@ -55,22 +72,82 @@ def _is_data(file: Path, folder: Path) -> bool:
 
 def decode_files(files: Sequence[Path], columns: Columns, where: str) -> Table:
     """Return the rows of Parquet files with the same columns, one file's after another's."""
-    scanned = [_scanned(file) for file in files]
-    names = scanned[0].names
-    for one in scanned[1:]:
-        _check_columns(one, scanned[0])
-    n_rows = sum(one.rows for one in scanned)
-    if not n_rows:
-        raise TableError(
-            f"Expected rows of numbers in {where}; got 0 rows in {counted(len(files), 'file')}. "
-            "Name a folder with data."
-        )
-    chosen = choose(names, columns, where, roles_of(names))
-    values, start = np.empty((n_rows, len(chosen.places))), 0
-    for one in scanned:
-        one.put([names[j] for j in chosen.places], values[start : start + one.rows])
-        start += one.rows
-    return as_table(chosen, values, columns, where)
+    parts = Parts.of(files, columns, where)
+    return parts.table(parts.rows(0, parts.n_rows))
+
+
+def pieces_of_files(files: Sequence[Path], columns: Columns, where: str) -> Iterator[Table]:
+    """Yield the same rows in pieces that are small in memory."""
+    parts = Parts.of(files, columns, where)
+    for first in range(0, parts.n_rows, parts.piece_rows):
+        yield replace(parts.table(parts.rows(first, parts.piece_rows)), first=first)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parquet files with the same columns, none of their rows read yet.
+
+    Attributes
+    ----------
+    scanned : list of Scanned
+        The files.
+    columns : Columns
+        The choice that was asked for.
+    chosen : Chosen
+        What it is among these columns.
+    where : str
+        How messages name all of them.
+    """
+
+    scanned: list[Scanned]
+    columns: Columns
+    chosen: Chosen
+    where: str
+
+    @staticmethod
+    def of(files: Sequence[Path], columns: Columns, where: str) -> "Parts":
+        """Return files whose columns have been compared."""
+        scanned = [_scanned(file) for file in files]
+        for one in scanned[1:]:
+            _check_columns(one, scanned[0])
+        parts = Parts(scanned, columns, _chosen(scanned[0], columns, where), where)
+        if not parts.n_rows:
+            raise TableError(
+                f"Expected rows of numbers in {where}; got 0 rows in "
+                f"{counted(len(files), 'file')}. Name a folder with data."
+            )
+        return parts
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all files."""
+        return sum(one.rows for one in self.scanned)
+
+    @property
+    def piece_rows(self) -> int:
+        """How many rows are held at a time."""
+        return min(ROWS, max(1, PIECE_BYTES // (8 * len(self.chosen.places))))
+
+    def rows(self, first: int, n: int) -> np.ndarray:
+        """Return the chosen columns of n rows, fewer at the end, from a row on."""
+        values = np.empty((min(n, self.n_rows - first), len(self.chosen.places)))
+        names = [self.scanned[0].names[j] for j in self.chosen.places]
+        # Where each file begins among the rows wanted.
+        start = -first
+        for one in self.scanned:
+            there = values[max(start, 0) : max(start + one.rows, 0)]
+            if len(there):
+                one.put(names, there, max(-start, 0))
+            start += one.rows
+        return values
+
+    def table(self, values: np.ndarray) -> Table:
+        """Return rows as a table, weights and chains apart."""
+        return as_table(self.chosen, values, self.columns, self.where)
+
+
+def _chosen(first: Scanned, columns: Columns, where: str) -> Chosen:
+    return choose(first.names, columns, where, roles_of(first.names))
 
 
 def _scanned(file: Path) -> Scanned:

@@ -121,14 +121,15 @@ class Scanned:
         """The columns' names."""
         return tuple(self.schema)
 
-    def put(self, names: Sequence[str], values: np.ndarray) -> None:
-        """Write the columns of these names into an array of as many rows."""
+    def put(self, names: Sequence[str], values: np.ndarray, first: int = 0) -> None:
+        """Write the columns of these names, from row `first` on, into the rows of an array."""
         _check_types({name: self.schema[name] for name in names}, self.where)
         with _reading(self.kind, self.where):
-            for start, j in product(range(0, self.rows, ROWS), range(0, len(names), COLUMNS)):
-                part = self.lazy.select(names[j : j + COLUMNS]).slice(start, ROWS)
+            for start, j in product(range(0, len(values), ROWS), range(0, len(names), COLUMNS)):
+                there = values[start : start + ROWS, j : j + COLUMNS]
+                part = self.lazy.select(names[j : j + COLUMNS]).slice(first + start, len(there))
                 # Not kept while the next one is read.
-                put_values(part.collect(), values[start : start + ROWS, j : j + COLUMNS])
+                put_values(part.collect(), there)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import codecs
 import gzip
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from brenier.io.base import (
     listed,
 )
 from brenier.io.columns import ALL, Columns, selection_message
-from brenier.io.folder import decode_files, files_of
+from brenier.io.folder import decode_files, files_in_pieces, files_of, pieces_of_files
 from brenier.io.npy import encode_npy
 from brenier.io.parquet import encode_parquet
 from brenier.io.recognise import decode
@@ -45,6 +45,7 @@ __all__ = [
     "Table",
     "TableError",
     "check_finite",
+    "read_pieces",
     "read_table",
     "select_columns",
     "without_missing",
@@ -93,6 +94,19 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
     if not allow_missing:
         check_finite(table, where)
     return table
+
+
+def read_pieces(path: StrPath, *, columns: Columns = ALL) -> Iterator[Table]:
+    """Yield the table in a file, a piece after the other where these are Parquet files.
+
+    Of other formats it is one piece. Missing and infinite values are left in place. Parameters and
+    errors are those of `read_table`.
+    """
+    files = None if os.fspath(path) == "-" else files_in_pieces(path)
+    if files is None:
+        yield read_table(path, columns=columns, allow_missing=True)
+    else:
+        yield from pieces_of_files(files, columns, _name(path))
 
 
 def _decoded(path: StrPath, columns: Columns, where: str) -> Table:
@@ -207,13 +221,22 @@ def check_finite(
     infinite = int(bad.sum()) - missing
     counts = [f"{missing} missing (empty or NaN)"] * (missing > 0)
     counts += [f"{infinite} infinite"] * (infinite > 0)
-    places = [f"row {i + 1}, {_label(table.columns, int(j))}" for i, j in np.argwhere(bad)[:SHOWN]]
+    places = [
+        f"row {table.first + i + 1}, {_label(table.columns, int(j))}"
+        for i, j in np.argwhere(bad)[:SHOWN]
+    ]
     remedy = f", fill the values in, or give {remedies}" if missing else " or fill the values in"
     raise TableError(
         f"Expected finite numbers in {where}; got {' and '.join(counts)} in "
-        f"{int(bad.any(axis=1).sum())} of {counted(len(bad), 'row')}: "
+        f"{int(bad.any(axis=1).sum())} of {_rows_of(table)}: "
         f"{first_few(places, int(bad.sum()))}. Remove these rows{remedy}."
     )
+
+
+def _rows_of(table: Table) -> str:
+    """Return how many rows a table has; of a piece that is not the first, which."""
+    text = counted(len(table.values), "row")
+    return f"{text} after row {table.first}" if table.first else text
 
 
 def _is_sum_finite(values: np.ndarray) -> bool:
@@ -222,10 +245,12 @@ def _is_sum_finite(values: np.ndarray) -> bool:
         return bool(np.isfinite(values.sum()))
 
 
-def without_missing(table: Table, where: str, *, infinite_ok: bool = False) -> Table:
+def without_missing(
+    table: Table, where: str, *, infinite_ok: bool = False, none_ok: bool = False
+) -> Table:
     """Return the rows without missing values; infinite ones are refused where they are not allowed.
 
-    How many were left out is among the notes.
+    How many were left out is among the notes. `none_ok` says whether no row may be left.
     """
     if not infinite_ok:
         check_finite(table, where, missing_ok=True)
@@ -234,20 +259,19 @@ def without_missing(table: Table, where: str, *, infinite_ok: bool = False) -> T
     missing = np.any([np.isnan(part.reshape(len(part), -1)).any(axis=1) for part in there], axis=0)
     if not missing.any():
         return table
-    if missing.all():
+    if missing.all() and not none_ok:
         raise TableError(
             f"Expected rows without missing values in {where}; got none among "
-            f"{counted(len(missing), 'row')}. Leave out columns with --drop."
+            f"{_rows_of(table)}. Leave out columns with --drop."
         )
-    rows = [f"row {i + 1}" for i in np.flatnonzero(missing)[:SHOWN]]
+    rows = [f"row {table.first + i + 1}" for i in np.flatnonzero(missing)[:SHOWN]]
     total = int(missing.sum())
     left_out = (
-        f"{total} of {counted(len(missing), 'row')} left out for missing values "
-        f"({first_few(rows, total, ', ')})"
+        f"{total} of {_rows_of(table)} left out for missing values ({first_few(rows, total, ', ')})"
     )
     weights, chain = (None if part is None else part[~missing] for part in parts[1:])
     notes = (*table.notes, left_out)
-    return Table(table.columns, table.values[~missing], weights, chain, notes)
+    return replace(table, values=table.values[~missing], weights=weights, chain=chain, notes=notes)
 
 
 def _label(columns: tuple[str, ...] | None, j: int) -> str:

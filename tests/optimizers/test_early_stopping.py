@@ -38,8 +38,8 @@ def early_stopping(heldout=None, max_iter=1000, patience=0, patience_share=0.25,
     """Return what watches a run; `heldout` has the held-out losses, one after the other."""
     losses = None if heldout is None else iter(heldout)
     heldout_loss = None if losses is None else lambda theta, w: float(next(losses))
-    work_units = others.pop("max_work_units", None)
-    criteria = StoppingCriteria(max_iter, patience, patience_share, work_units)
+    work_units, rise = others.pop("max_work_units", None), others.pop("least_rise", 0.0)
+    criteria = StoppingCriteria(max_iter, patience, patience_share, work_units, rise)
     return EarlyStopping(criteria, heldout_loss, **others)
 
 
@@ -61,6 +61,22 @@ def test_patience_is_a_quarter_of_the_iterations_done():
     assert observed(watched, [1.0] * 120) is FitStatus.STOPPED_ON_VALIDATION
     # 27 - 20 > 27 / 4, and 26 - 20 is not above 26 / 4.
     assert (watched.best.number, len(watched.iterations)) == (20, 27)
+
+
+def test_a_run_that_hardly_rises_ends():
+    # A fall of ten, and then of a thousandth an iteration.
+    losses = [*np.linspace(10.0, 0.0, 21), *(-0.001 * np.arange(1.0, 200.0))]
+    watched = early_stopping(losses, patience=10, least_rise=0.01)
+    assert observed(watched, [1.0] * 150) is FitStatus.STOPPED_ON_VALIDATION
+    # Ten iterations before the 31st the steep fall was over.
+    assert len(watched.iterations) == 31
+    assert observed(early_stopping(losses, patience=10), [1.0] * 150) is None
+    assert observed(early_stopping(losses, patience=10, least_rise=1e-4), [1.0] * 150) is None
+
+
+def test_a_run_that_begins_without_a_number_ends_by_patience_only():
+    losses = [NAN, *(-0.001 * np.arange(100.0))]
+    assert observed(early_stopping(losses, patience=10, least_rise=0.5), [1.0] * 90) is None
 
 
 def test_patience_is_a_number_of_iterations_at_least():

@@ -64,12 +64,16 @@ class StoppingCriteria:
         ... and for this share of those done.
     max_work_units : int or None
         Work units of one run.
+    least_rise : float
+        Stop, too, once the best held-out log-likelihood has risen in `patience` iterations by less
+        than this share of what it has risen since the first.
     """
 
     max_iter: int
     patience: int
     patience_share: float
     max_work_units: int | None = None
+    least_rise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ class EarlyStopping:
     best: Iterate | None = None
     heldout_seconds: float = 0.0
     _newton_steps_seen: int = 0
+    _bests: list[float] = field(default_factory=list)
 
     @property
     def exhausted(self) -> bool:
@@ -178,9 +183,10 @@ class EarlyStopping:
         self.iterations.append(self._progress(iterate, function))
         if judged and (self.best is None or iterate.criterion < self.best.criterion):
             self.best = iterate
+        self._bests.append(np.inf if self.best is None else self.best.criterion)
         if self.tell is not None:
             self.tell(self.iterations[-1])
-        if self._out_of_patience(number):
+        if self._out_of_patience(number) or self._hardly_rises():
             raise StopRun(FitStatus.STOPPED_ON_VALIDATION)
         if self.exhausted:
             raise StopRun(FitStatus.ITERATION_LIMIT)
@@ -217,3 +223,11 @@ class EarlyStopping:
             return False
         patience = max(self.criteria.patience, self.criteria.patience_share * number)
         return number - self.best.number > patience
+
+    def _hardly_rises(self) -> bool:
+        """Whether the last iterations have brought little of what all have."""
+        bests, patience = self._bests, self.criteria.patience
+        if self.heldout_loss is None or len(bests) <= 2 * patience or not np.isfinite(bests[0]):
+            return False
+        recent, whole = bests[-1 - patience] - bests[-1], bests[0] - bests[-1]
+        return recent < self.criteria.least_rise * whole

@@ -246,6 +246,8 @@ def train(
         settings = _hurried(settings)
     prepared = _prepared(rows, validation, family, settings, bounds, session.seed)
     family, whole = prepared.family, prepared.whole
+    if prepared.leading is not None:
+        settings = replace(settings, least_rise=settings.least_rise_leading)
     everyone = _train(prepared.folds, family, settings, session)
     kept = [trained for trained in everyone if not trained.cut_off_at_once] or everyone[:1]
     if len(prepared.folds) > 1:

@@ -319,6 +319,15 @@ class Settings:
     patience_share: float = _number(
         0.25, "... and for this share of those done", "Fewer iterations"
     )
+    least_rise: float = _number(
+        0.0,
+        "a run stops once the held-out loss has fallen in so many iterations by less than this "
+        "share of what it fell in all, ...",
+        "Few rows a column",
+    )
+    least_rise_leading: float = _number(
+        0.01, "... and this share where potentials are of leading directions", "Few rows a column"
+    )
     max_seconds: float | None = _number(None, "wall time of the fit; None: no limit")
     ending_share: float = _number(
         0.1, "share of that wall time that is kept for what follows the runs, ..."
@@ -477,6 +486,7 @@ class Settings:
             self.n_iter_no_change,
             self.patience_share,
             self.algorithm.max_work_units,
+            self.least_rise,
         )
 
     @property

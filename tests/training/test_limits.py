@@ -24,7 +24,7 @@ from brenier.training.run import UnderWay, heldout_sample
 # What a compilation that does not end in time takes (seconds), and a fit beyond its limit: the
 # share and the second that users are promised.
 SLOW, SHARE, MORE = 12.0, 1.1, 1.0
-LIMIT = 2.0
+LIMIT = 1.0
 # Enough for what a fit compiles before its search to be asked for.
 LITTLE = 0.5
 # Of a machine so busy that the first ends before there is an iterate, the next.

@@ -15,6 +15,7 @@ from benchmarks import (
     few_a_column,
     figures,
     images,
+    large,
     report,
     sbi,
     scaling,
@@ -35,6 +36,7 @@ OTHERS = {
     **{source.name: sbi.section(source) for source in sbi.OBSERVATIONS.values()},
     images.NAME: images.markdown,
     cpflow.NAME: cpflow.markdown,
+    large.NAME: large.markdown,
     few_a_column.NAME: few_a_column.markdown,
     elimination.NAME: elimination.markdown,
 }

@@ -8,7 +8,7 @@ from table_files import refusal
 
 from brenier.io import folder
 from brenier.io.columns import Columns
-from brenier.io.table import read_pieces, read_table
+from brenier.io.table import TableError, read_pieces, read_table
 
 
 def write(folder, name, **columns):
@@ -86,6 +86,8 @@ def test_other_files_are_named(draws, tmp_path):
     assert "Expected Parquet files in the folder" in refusal(tmp_path / "empty")
     write(tmp_path / "no rows", "a.parquet", x=pl.Series([], dtype=pl.Float64))
     assert "got 0 rows in 1 file" in refusal(tmp_path / "no rows")
+    with pytest.raises(TableError, match="got 0 rows in 1 file. Give some with data"):
+        next(read_pieces(tmp_path / "no rows" / "a.parquet"))
 
 
 def test_damaged_files_are_named(draws):

@@ -110,11 +110,12 @@ class Parts:
         scanned = [_scanned(file) for file in files]
         for one in scanned[1:]:
             _check_columns(one, scanned[0])
-        parts = Parts(scanned, columns, _chosen(scanned[0], columns, where), where)
+        names = scanned[0].names
+        parts = Parts(scanned, columns, choose(names, columns, where, roles_of(names)), where)
         if not parts.n_rows:
             raise TableError(
                 f"Expected rows of numbers in {where}; got 0 rows in "
-                f"{counted(len(files), 'file')}. Name a folder with data."
+                f"{counted(len(files), 'file')}. Give some with data."
             )
         return parts
 
@@ -144,10 +145,6 @@ class Parts:
     def table(self, values: np.ndarray) -> Table:
         """Return rows as a table, weights and chains apart."""
         return as_table(self.chosen, values, self.columns, self.where)
-
-
-def _chosen(first: Scanned, columns: Columns, where: str) -> Chosen:
-    return choose(first.names, columns, where, roles_of(first.names))
 
 
 def _scanned(file: Path) -> Scanned:

@@ -123,7 +123,7 @@ class Recipe:
 
 RECIPES = {
     "default": Recipe(),
-    "last layer on 1e6 rows": Recipe(all_rows_last=True),
+    "last layer on all rows, 1e6 at most": Recipe(all_rows_last=True),
     "longer": Recipe(least_gain=LONGER),
     "wider and longer": Recipe(widths=WIDER, least_gain=LONGER),
 }
@@ -159,19 +159,18 @@ def markdown(records: Sequence[dict[str, Any]]) -> list[str]:
         "",
         "Nats that fits miss of densities that are known, each column's location and scale given "
         "by small random networks of those before it, the noise of two normals, and all turned "
-        f"(`python -m benchmarks.large`). Of {N_JUDGE:,} rows of their own; one fit each, whose "
-        "seconds are from a busy machine. *longer*: a run ends once it has risen by less than "
+        f"(`python -m benchmarks.large`). Of {N_JUDGE:,} rows of their own; one fit "
+        "each. *longer*: a run ends once it has risen by less than "
         f"{LONGER:g} nats in its second half, in place of {schedule_free.LEAST_GAIN:g}; *wider*: "
         f"layers of {' x '.join(map(str, WIDER))} units.",
         "",
-        "| columns | rows | recipe | nats missed | by the Gaussian | seconds |",
-        "|---|---|---|---|---|---|",
+        "| columns | rows | recipe | nats missed | by the Gaussian |",
+        "|---|---|---|---|---|",
     ]
     for one in sorted(records, key=lambda one: (one["columns"], one["rows"])):
         lines.append(
             f"| {one['columns']} | {one['rows']:,} | {one['recipe']} | {one['missed']:.4f} "
-            f"\N{PLUS-MINUS SIGN} {one['error']:.4f} | {one['missed_by_gaussian']:.3f} | "
-            f"{one['seconds']:.0f} |"
+            f"\N{PLUS-MINUS SIGN} {one['error']:.4f} | {one['missed_by_gaussian']:.3f} |"
         )
     return lines
 

@@ -103,11 +103,11 @@ def fits() -> Iterator[Figure]:
             seconds.append(time.perf_counter() - begun)
         of_each = ", ".join(f"{one:.1f}" for one in seconds)
         yield Figure(f"{fit_of(n)}: seconds", np.median(seconds), target, of_each)
-        gains = [report.gain.mean for report in reports if report.gain is not None]
-        errors = [report.gain.standard_error for report in reports if report.gain is not None]
-        both = (f"{gain:.2f} +- {error:.2f}" for gain, error in zip(gains, errors, strict=True))
+        measured = [one.gain for one in reports if one.gain is not None]
+        gains = [found.mean for found in measured]
+        both = (f"{found.mean:.2f} +- {found.standard_error:.2f}" for found in measured)
         yield Figure(f"{fit_of(n)}: nats over a Gaussian", np.median(gains), detail=", ".join(both))
-        evaluations = [report.n_evaluations for report in reports]
+        evaluations = [one.n_evaluations for one in reports]
         of_each = ", ".join(f"{one}" for one in evaluations)
         yield Figure(f"{fit_of(n)}: evaluations", np.median(evaluations), detail=of_each)
 

@@ -172,6 +172,16 @@ def test_of_rows_few_for_their_columns_all_decide_however_many_they_are():
     assert len(np.unique(all_of_them)) == len(all_of_them) > 2 * len(some)
 
 
+@pytest.mark.parametrize(("n_columns", "share"), [(n, SETTINGS.least_rise_leading), (7, 0.0)])
+def test_only_runs_in_leading_directions_end_where_they_hardly_rise(n_columns, share):
+    settings = replace(SETTINGS, widths=(4,), n_radial=0, max_iter=1, decay=1e-2)
+    unbounded = Bounds(np.full(n_columns, -np.inf), np.full(n_columns, np.inf))
+    rows = canonical_rows(bent(N, 0)[:, :n_columns], None, 0)
+    trained = train(rows, None, JointFamily(), settings, Session(), bounds=unbounded)
+    runs = [run for one in trained.everyone for run in one.runs]
+    assert {run.job.criteria.least_rise for run in runs} == {share}
+
+
 def test_a_fit_goes_on_from_leading_directions(flow):
     going_on = ConvexPotentialFlow(**SMALL).fit(bent(N + 10, 0), start=flow)
     fresh = bent(2000, 7)

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
         transport,
     )
     from brenier.training.algorithm import Algorithm
+    from brenier.training.checkpoint import Checkpoint
     from brenier.varpro.taylor import taylor_check
     from brenier.version import __version__
 
 _HOME = {
     "Algorithm": "brenier.training.algorithm",
+    "Checkpoint": "brenier.training.checkpoint",
     "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConditionalConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
@@ -47,6 +49,7 @@ _HOME = {
 
 __all__ = [
     "Algorithm",
+    "Checkpoint",
     "ConditionalConvexPotentialFlow",
     "ConditionalConvexPotentialMixture",
     "ConvexPotentialFlow",

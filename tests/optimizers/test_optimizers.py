@@ -37,12 +37,19 @@ class Quadratic(AbstractFunction):
     def start(self, theta):
         return theta
 
-    def evaluate(self, x):
+    def compute(self, x):
         d = x - self.centre
         self.seen.append(x.copy())
         value, gradient = 0.5 * d @ Q @ d + self.level, self.sign * (Q @ d)
         self.counters.work_units += self.n_rows
         return Evaluated(x.copy(), x.copy(), np.zeros(0), value, value, gradient)
+
+    @property
+    def state(self):
+        return {}
+
+    def recall(self, values):
+        pass
 
     def curvature(self, here):
         return lambda v: Q @ v

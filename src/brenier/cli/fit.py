@@ -11,6 +11,7 @@ import typer
 
 from brenier.cli import options as o
 from brenier.cli.begun import begun, parts_of
+from brenier.cli.checkpoints import kept_in, parted
 from brenier.cli.door import ExitCode, door, note
 from brenier.cli.files import (
     STANDARD,
@@ -79,6 +80,7 @@ def fit(
     n_estimators: o.NEstimatorsOption = None,
     seed: o.SeedOption = None,
     begin_at: o.FromOption = None,
+    checkpoint: o.CheckpointOption = None,
     optimizer: o.OptimizerOption = None,
     inner: o.InnerOption = None,
     quiet: o.Quiet = False,
@@ -111,6 +113,7 @@ def fit(
     )
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data[0], output)
+    checkpoint, begin_at = parted(checkpoint, begin_at)
     _check_together(settings, given=given, blocks=blocks, thesis=thesis)
     if begin_at is not None:
         _check_begun(given=given, blocks=blocks, kind=kind, thesis=thesis)
@@ -126,7 +129,9 @@ def fit(
     with door(debug=debug, quiet=quiet), ExitStack() as stack:
         from brenier.estimators.constants import remember
 
-        check_output(model, inputs=(*data, validation))
+        check_output(model, inputs=(*data, validation, begin_at, checkpoint))
+        if checkpoint is not None:
+            check_output(checkpoint, inputs=(*data, validation, begin_at))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
             inputs = read_inputs(data, validation, weights_column, chains, reading)
@@ -135,16 +140,17 @@ def fit(
             settings |= _algorithm(algorithm, thesis=thesis)
             # Until the model is written.
             stack.enter_context(held_back())
-            flow = _fitted(
-                inputs,
-                settings,
-                given=given,
-                blocks=blocks,
-                kind=kind,
-                thesis=thesis,
-                begin_at=begin_at,
-                listener=listener,
-            )
+            with kept_in(checkpoint, quiet=quiet):
+                flow = _fitted(
+                    inputs,
+                    settings,
+                    given=given,
+                    blocks=blocks,
+                    kind=kind,
+                    thesis=thesis,
+                    begin_at=begin_at,
+                    listener=listener,
+                )
         remember(flow, inputs.constants)
         reports = _reports(flow)
         written = model if _is_worth_writing(reports, model) else None
@@ -155,7 +161,7 @@ def fit(
         elif written is not None and not quiet:
             _print(reports, inputs, written)
         for report in reports.values():
-            _say_how_it_ended(report, inputs)
+            _say_how_it_ended(report, inputs, checkpoint)
         raise typer.Exit(max(exit_code(report) for report in reports.values()))
 
 
@@ -456,7 +462,7 @@ def _json(reports: "dict[str, FitReport]", inputs: Inputs, model: str | None) ->
     return {"model": model, "data": files, **size, **reports_json(reports)}
 
 
-def _say_how_it_ended(report: "FitReport", inputs: Inputs) -> None:
+def _say_how_it_ended(report: "FitReport", inputs: Inputs, checkpoint: str | None) -> None:
     if not has_model(report):
         note(
             f"Error: {inputs.name}: the fit ended with status "
@@ -464,4 +470,5 @@ def _say_how_it_ended(report: "FitReport", inputs: Inputs) -> None:
             "model was written. Leave out --thesis, or try --whiten full or a larger --decay."
         )
     elif not report.status.finished:
-        note(f"Warning: {report.message}")
+        goes_on = "" if checkpoint is None else f" --from {checkpoint} goes on from there."
+        note(f"Warning: {report.message}{goes_on}")

@@ -465,10 +465,20 @@ FromOption = Annotated[
     str | None,
     typer.Option(
         "--from",
-        metavar="MODEL",
+        metavar="FILE",
         help="Begin at the weights of a model of the same columns, fitted to much the same data: "
         "its settings hold where no others are given, and nothing is selected: an update "
-        "in a hurry.",
+        "in a hurry. Or go on from a checkpoint: with the same data and options.",
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FILE",
+        help="Keep the fit in this file as it goes on: after a kill or a power cut the same "
+        "command goes on from there, to the same model.",
         show_default=False,
     ),
 ]

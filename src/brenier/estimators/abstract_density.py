@@ -20,6 +20,7 @@ from brenier.data.dependence import check_independent_beyond_rounding
 from brenier.data.folding import Folding
 from brenier.data.rows import WeightedRows
 from brenier.data.sketch import Sketch
+from brenier.estimators.checkpoints import about_fit
 from brenier.estimators.files import save_estimator
 from brenier.estimators.folded import PLAIN
 from brenier.estimators.following import Following
@@ -32,6 +33,7 @@ from brenier.flow.preprocessing import ColumnBounds
 from brenier.flow.shelf import Shelf
 from brenier.potential.gaussian import AbstractGaussian
 from brenier.status import FitStatus
+from brenier.training.checkpoint import current_checkpoint
 from brenier.training.choice import fit_maps
 from brenier.training.families import AbstractFamily
 from brenier.training.fit import fit
@@ -106,6 +108,9 @@ class AbstractDensity(BaseEstimator, ABC):
             Who follows it.
         """
         names, seed = observations.names, seed_of(self.random_state)
+        checkpoint = current_checkpoint()
+        if checkpoint is not None:
+            checkpoint.begin_fit(about_fit(self, observations, heldout, seed))
         with held_back(), jax.enable_x64(True):
             bounds = column_bounds(self.bounds, names)
             rows = observations.distinct(bounds, seed, "training data")

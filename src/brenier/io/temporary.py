@@ -59,7 +59,7 @@ def _remove_if_left_behind(path: Path) -> None:
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
-            if stat.S_ISREG(os.fstat(handle).st_mode) and _lock(handle):
+            if stat.S_ISREG(os.fstat(handle).st_mode) and lock(handle):
                 path.unlink()
         finally:
             os.close(handle)
@@ -76,13 +76,13 @@ def _mode_of(target: Path) -> int | None:
 def _is_kept(handle: int, path: Path) -> bool:
     """Lock a new file; return whether nobody has removed it meanwhile."""
     try:
-        _lock(handle)
+        lock(handle)
         return os.path.samestat(os.fstat(handle), path.stat())
     except (BlockingIOError, FileNotFoundError):
         return False
 
 
-def _lock(handle: int) -> bool:
+def lock(handle: int) -> bool:
     """Return whether an open file could be locked; raise `BlockingIOError` if another has it."""
     if fcntl is None:
         return False

@@ -12,6 +12,7 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+import jax
 import numpy as np
 
 from brenier.inner.solution import WarmStart
@@ -26,6 +27,7 @@ from brenier.optimizers.early_stopping import (
 )
 from brenier.optimizers.progress import Progress, ProgressCallback
 from brenier.status import FitStatus
+from brenier.training.checkpoint import RunMemory, digest
 from brenier.training.folds import Fold
 from brenier.training.parallel import run_parallel
 from brenier.training.report import Certificate
@@ -173,6 +175,7 @@ class UnderWay:
         self._status: FitStatus | None = None
         self._left_behind = Event()
         self._early_stopping = _early_stopping(job, settings, session, self._tell)
+        self._heldout_loss = self._early_stopping.heldout_loss
 
     def make(self) -> None:
         """Make the run, to its end."""
@@ -181,7 +184,22 @@ class UnderWay:
         kind = optimizer.function
         sample = kind.sample_of(job.problem, rows.X, rows.weights)
         function = kind(job.problem, sample, job.cold, len(rows.X), self._counters)
+        function.memory = self._memory(optimizer)
         self._end(self._minimise(function, optimizer))
+
+    def _memory(self, optimizer: AbstractOptimizer) -> RunMemory | None:
+        """Return where the run's evaluations are kept, its held-out losses among them."""
+        checkpoint, heldout_loss = self._session.checkpoint, self._heldout_loss
+        if checkpoint is None:
+            return None
+        memory = checkpoint.memory(_key(self._job, optimizer))
+        if heldout_loss is not None:
+
+            def recalled(theta: np.ndarray, w: np.ndarray) -> float:
+                return memory.number("held-out loss", theta, partial(heldout_loss, theta, w))
+
+            self._early_stopping.heldout_loss = recalled
+        return memory
 
     def leave_behind(self) -> None:
         """End the run with what there is, for want of time, while its thread goes on."""
@@ -216,7 +234,11 @@ class UnderWay:
             # Without time left there is nothing to compile for.
             self._session.clock.check()
             x = function.start(to_vector(function.problem.template.network))
-            self._compile(function, x)
+            compile_all = partial(self._compile, function, x)
+            if isinstance(function.memory, RunMemory) and not function.memory.is_empty:
+                function.memory.before_computing(compile_all)
+            else:
+                compile_all()
             return optimizer.minimize(function, x, self._early_stopping).status
         except StopRun as stop:
             return stop.status
@@ -241,7 +263,7 @@ class UnderWay:
 
     def _call_once(self, function: AbstractFunction, x: np.ndarray) -> None:
         """Compile all programs of the run side by side."""
-        phases, heldout_loss = self._session.phases, self._early_stopping.heldout_loss
+        phases, heldout_loss = self._session.phases, self._heldout_loss
         calls = function.first_calls(x)
         if heldout_loss is not None:
             theta = to_vector(function.problem.template.network)
@@ -267,6 +289,14 @@ class UnderWay:
             self._status = status
         if status in OUT_OF_TIME:
             self._session.clock.stop.set()
+
+
+def _key(job: Job, optimizer: AbstractOptimizer) -> str:
+    """Return what a run is known by: the rows, where it starts, and how it is made."""
+    heldout, seen = job.fold.split.heldout, job.fold.seen
+    rows = [part for one in (seen, heldout) if one is not None for part in (one.X, one.weights)]
+    how = (job.hyperparameters, job.criteria, optimizer, job.member)
+    return digest(repr(how), *rows, *jax.tree.leaves((job.problem, job.cold)))
 
 
 def _why_stopped(clock: Clock) -> FitStatus:

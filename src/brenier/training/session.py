@@ -13,6 +13,7 @@ import numpy as np
 from brenier.optimizers.early_stopping import Clock
 from brenier.optimizers.progress import ProgressCallback
 from brenier.training.background import Patience, Work
+from brenier.training.checkpoint import Checkpoint, current_checkpoint
 from brenier.training.parallel import one_at_a_time
 from brenier.training.phases import Listener
 from brenier.training.stream import Stream
@@ -92,6 +93,8 @@ class Session:
         What it is doing.
     interrupted : threading.Event
         Set by a Ctrl-C.
+    checkpoint : Checkpoint or None
+        Where its runs keep what they need to go on.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -100,6 +103,7 @@ class Session:
     limits: Limits = Limits()
     phases: Stream = field(default_factory=Stream)
     interrupted: Event = field(default_factory=Event)
+    checkpoint: Checkpoint | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _programs: dict[Hashable, Programs] = field(default_factory=dict)
 
@@ -134,7 +138,14 @@ class Session:
         limits = Limits.of(began, max_seconds, ending)
         search = None if limits.search is None else limits.search - began
         tell = None if callback is None else one_at_a_time(callback)
-        return Session(Clock(search, began), seed, tell, limits, Stream(listener, began))
+        return Session(
+            Clock(search, began),
+            seed,
+            tell,
+            limits,
+            Stream(listener, began),
+            checkpoint=current_checkpoint(),
+        )
 
     @property
     def is_late(self) -> bool:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from brenier.inner.solution import InnerSolution, WarmStart
 from brenier.status import InnerStatus
 from brenier.varpro.curvature import full_product, reduced_product
+from brenier.varpro.memory import AbstractMemory, Values
 from brenier.varpro.parameters import lower_bounds
 from brenier.varpro.reduced import VariableProjection
 from brenier.varpro.sample import PaddedSample
@@ -61,6 +62,25 @@ class Evaluated:
         """Whether value and gradient are numbers."""
         return bool(np.isfinite(self.value) and np.all(np.isfinite(self.gradient)))
 
+    @property
+    def values(self) -> Values:
+        """All but x itself, as arrays."""
+        numbers = np.array([self.loss, self.value])
+        return {
+            "numbers": numbers,
+            "n_theta": np.array(len(self.theta)),
+            "w": self.w,
+            "gradient": self.gradient,
+        }
+
+    @staticmethod
+    def of(x: Float[np.ndarray, " p"], values: Values) -> "Evaluated":
+        """Return the evaluation at x that has these values."""
+        loss, value = values["numbers"].tolist()
+        x = np.array(x)
+        theta = x[: int(values["n_theta"])]
+        return Evaluated(x, theta, values["w"], loss, value, values["gradient"])
+
 
 @dataclass
 class Counters:
@@ -90,6 +110,25 @@ class Counters:
     inner_seconds: float = 0.0
     gradient_seconds: float = 0.0
 
+    @property
+    def n_solves(self) -> int:
+        """Inner solves so far."""
+        return len(self.newton_steps)
+
+    def values(self, n_before: int) -> Values:
+        """Return what was counted, as arrays; of solves, those after the first `n_before`."""
+        return {
+            "counted": np.array([self.evaluations, self.failures, self.work_units]),
+            "newton_steps": np.array(self.newton_steps[n_before:], int),
+            "chord_steps": np.array(self.chord_steps[n_before:], int),
+        }
+
+    def recall(self, values: Values) -> None:
+        """Count as it was after an evaluation that is not made again."""
+        self.evaluations, self.failures, self.work_units = values["counted"].tolist()
+        self.newton_steps += values["newton_steps"].tolist()
+        self.chord_steps += values["chord_steps"].tolist()
+
 
 @dataclass
 class AbstractFunction(ABC):
@@ -109,6 +148,8 @@ class AbstractFunction(ABC):
         Shared with the functions that `on` makes.
     last : Evaluated or None
         The latest finite evaluation.
+    memory : AbstractMemory or None
+        Where evaluations are kept, and recalled from.
     """
 
     problem: VariableProjection
@@ -117,6 +158,7 @@ class AbstractFunction(ABC):
     n_rows: int
     counters: Counters = field(default_factory=Counters)
     last: Evaluated | None = None
+    memory: AbstractMemory | None = None
 
     @staticmethod
     def sample_of(
@@ -135,12 +177,36 @@ class AbstractFunction(ABC):
         """Return the x to begin at, mu = theta."""
 
     @abstractmethod
-    def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+    def compute(self, x: Float[np.ndarray, " p"]) -> Evaluated:
         """Return value and gradient at x, with the weights behind them."""
+
+    @property
+    @abstractmethod
+    def state(self) -> Values:
+        """What an evaluation leaves behind for the next, as arrays."""
+
+    @abstractmethod
+    def recall(self, values: Values) -> None:
+        """Be in the state that an evaluation has left behind."""
 
     @abstractmethod
     def curvature(self, here: Evaluated) -> Product:
         """Return the Gauss-Newton matrix at a point, each product costing a unit a sample."""
+
+    def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+        """Return value and gradient at x, from memory where that has them."""
+        if self.memory is None:
+            return self.compute(x)
+        known = self.memory.recall("evaluation", x)
+        if known is not None:
+            self.counters.recall(known)
+            self.recall(known)
+            return Evaluated.of(x, known)
+        n_before = self.counters.n_solves
+        here = self.compute(x)
+        counted = self.counters.values(n_before)
+        self.memory.keep("evaluation", x, {**here.values, **counted, **self.state})
+        return here
 
     def __call__(self, x: Float[np.ndarray, " p"]) -> tuple[float, Float[np.ndarray, " p"]]:
         """Return value and gradient; a large value where they are not finite."""
@@ -170,7 +236,7 @@ class AbstractFunction(ABC):
 
         They do not depend on each other, and leave no trace.
         """
-        return [lambda: self.uncounted().evaluate(x)]
+        return [lambda: self.uncounted().compute(x)]
 
     def _count(self, since: float) -> None:
         self.counters.gradient_seconds += time.perf_counter() - since
@@ -201,7 +267,7 @@ class ReducedFunction(AbstractFunction):
         """Return theta: w is no variable."""
         return theta
 
-    def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+    def compute(self, x: Float[np.ndarray, " p"]) -> Evaluated:
         """Solve for w and return J, J_tau and the gradient at theta = x."""
         solution = self.solve(x)
         before = time.perf_counter()
@@ -215,6 +281,24 @@ class ReducedFunction(AbstractFunction):
         if not evaluated.finite:
             self._warm = None
         return evaluated
+
+    @property
+    def state(self) -> Values:
+        """The next solve's warm start, if there is one, and the bits of the rows."""
+        bits = {"bits": np.array(self.sample.X.dtype.itemsize)}
+        if self._warm is None:
+            return bits
+        start, multipliers = np.asarray(self._warm.w), np.asarray(self._warm.multipliers)
+        return {**bits, "start": start, "multipliers": multipliers}
+
+    def recall(self, values: Values) -> None:
+        """Start the next solve where it would have started."""
+        if int(values["bits"]) != self.sample.X.dtype.itemsize:
+            self.sample = self.sample.in_bits(np.float64)
+        self._warm = None
+        if "start" in values:
+            warm = np.ones((), dtype=bool)
+            self._warm = WarmStart(values["start"], values["multipliers"], warm)
 
     def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
         """Return calls of value and gradient at the cold start's w, and of the inner solve.
@@ -291,7 +375,7 @@ class FullFunction(AbstractFunction):
         raw = self.problem.template.network.nonnegative_by.raw(slack)
         return np.concatenate([theta, np.where(constrained, raw, w)])
 
-    def evaluate(self, x: Float[np.ndarray, " p"]) -> Evaluated:
+    def compute(self, x: Float[np.ndarray, " p"]) -> Evaluated:
         """Return J, J with its penalties, and the gradient of the latter at x = (mu, w)."""
         before = time.perf_counter()
         loss, value, gradient, w = self.problem.full_value_and_gradient(x, self.sample)
@@ -299,6 +383,14 @@ class FullFunction(AbstractFunction):
         self._count(before)
         theta = x[: len(x) - len(w)].copy()
         return Evaluated(np.array(x), theta, np.asarray(w), float(loss), float(value), gradient)
+
+    @property
+    def state(self) -> Values:
+        """Nothing: all that it depends on is in x."""
+        return {}
+
+    def recall(self, values: Values) -> None:
+        """Nothing is left behind."""
 
     def curvature(self, here: Evaluated) -> Product:
         """Return the Gauss-Newton matrix of J with its penalties in (mu, w)."""

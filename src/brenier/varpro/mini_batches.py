@@ -22,7 +22,7 @@ References
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import equinox as eqx
@@ -77,6 +77,11 @@ class Descent(eqx.Module):
         """Return the descent before its first step."""
         nothing, zero = np.zeros_like(x), np.zeros((), int)
         return Descent(x, x, nothing, zero, np.zeros(()), zero)
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Return the names of its arrays."""
+        return tuple(field.name for field in fields(Descent))
 
 
 @program
@@ -146,18 +151,34 @@ class MiniBatchFunction(FullFunction):
     def first_calls(self, x: Float[np.ndarray, " p"]) -> list[Callable[[], Any]]:
         """Return the call that compiles a descent."""
         batches = next(self.batches(np.random.default_rng(0)))
-        return [lambda: replace(self, counters=Counters()).descend(Descent.begin(x), batches)]
+        return [
+            lambda: replace(self, counters=Counters(), memory=None).descend(
+                Descent.begin(x), batches
+            )
+        ]
 
     def descend(self, descent: Descent, batches: PaddedSample) -> tuple[Descent, Evaluated]:
         """Return the descent after a step for every batch, and what is known at its average."""
-        before = time.perf_counter()
-        after, w = descend(self.problem, descent, batches, self.lower)
+        after, w = self._after(descent, batches)
         x, loss = np.asarray(after.x), float(after.loss)
-        self.counters.gradient_seconds += time.perf_counter() - before
         self.counters.evaluations += STEPS
         self.counters.work_units += STEPS * BATCH_ROWS
         theta, unknown = x[: len(x) - len(w)], np.full(len(x), np.nan)
         return after, Evaluated(x, theta, self._inside(np.asarray(w)), loss, loss, unknown)
+
+    def _after(self, descent: Descent, batches: PaddedSample) -> tuple[Descent, Float[Array, " m"]]:
+        """Return the descent after a step for every batch and w, from memory if that has them."""
+        at = np.asarray(descent.z)
+        known = None if self.memory is None else self.memory.recall("descent", at)
+        if known is not None:
+            return Descent(**{name: known[name] for name in Descent.names()}), known["w"]
+        before = time.perf_counter()
+        after, w = jax.tree.map(np.asarray, descend(self.problem, descent, batches, self.lower))
+        self.counters.gradient_seconds += time.perf_counter() - before
+        if self.memory is not None:
+            values = {name: getattr(after, name) for name in Descent.names()}
+            self.memory.keep("descent", at, {**values, "w": w})
+        return after, w
 
     def batches(self, rng: np.random.Generator) -> Iterator[PaddedSample]:
         """Yield the batches of one call after the other.

@@ -36,7 +36,8 @@ ALLOWED = {
     "marginal": {"arrays", "marginal"},
     "io": BOTTOM | {"io"},
     "training": BOTTOM
-    | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io.plain", "training"},
+    | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io.plain", "io.journal"}
+    | {"training"},
     # Arrays and statistics only: estimators pass what they have down.
     "diagnostics": {"arrays", "linalg", "data", "io.plain", "diagnostics"},
     "estimators": BOTTOM
@@ -53,7 +54,8 @@ ALLOWED = {
     "cli": {"estimators", "training", "optimizers.progress", "data", "io", "plots", "reproduce"}
     | {"diagnostics", "patterns", "status", "version", "cli"},
     "__main__": {"cli"},
-    "__init__": {"data.draws", "estimators", "training.algorithm", "varpro.taylor", "version"},
+    "__init__": {"data.draws", "estimators", "training.algorithm", "training.checkpoint"}
+    | {"varpro.taylor", "version"},
 }
 
 # Third parties kept to a few places.

@@ -82,6 +82,7 @@ REASONS = {
         {0.08, 0.2, 256},
         "the blend of both sides of a cut, and where that is (NOTES, Angles and counts)",
     ),
+    "training/checkpoint.py": ({16}, "bytes of a hash"),
     "data/sketch.py": ({11, 53, 64, 1024}, "bits of a hash; how many are kept"),
     "data/folding.py": ({65_536}, "rows at once: no number depends on it"),
     "data/bounds.py": ({5}, "how many rows an error lists"),

@@ -34,6 +34,11 @@ class FitStatus(Enum):
             FitStatus.STOPPED_ON_VALIDATION,
         )
 
+    @property
+    def out_of_time(self) -> bool:
+        """Whether time or Ctrl-C ended it, after which no other run begins."""
+        return self in (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
+
 
 class InversionWarning(UserWarning):
     """Some rows of the inverse map did not reach the tolerance; the message says which."""

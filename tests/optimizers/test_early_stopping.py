@@ -26,7 +26,7 @@ class Counted(AbstractFunction):
     def __init__(self):
         self.n_rows, self.counters = 7, Counters()
 
-    lower = start = evaluate = curvature = None
+    lower = start = compute = curvature = state = recall = None
 
 
 def at(loss):

@@ -21,7 +21,7 @@ from brenier.status import FitStatus
 from brenier.training.ensemble import train_potentials
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
-from brenier.training.run import OUT_OF_TIME, PARTS, Run
+from brenier.training.run import PARTS, Run
 from brenier.training.session import Session
 from brenier.training.settings import Hyperparameters, default_settings
 from brenier.varpro.function import Counters
@@ -114,7 +114,7 @@ class Script:
                 return stop.status
         else:
             status = STOPPED if status is LIMIT else status
-        return self._out_of_time(session, status) if status in OUT_OF_TIME else status
+        return self._out_of_time(session, status) if status.out_of_time else status
 
     def _out_of_time(self, session, status):
         """Stop the fit once all candidates have begun; for want of time, once that has come."""

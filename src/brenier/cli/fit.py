@@ -470,5 +470,6 @@ def _say_how_it_ended(report: "FitReport", inputs: Inputs, checkpoint: str | Non
             "model was written. Leave out --thesis, or try --whiten full or a larger --decay."
         )
     elif not report.status.finished:
-        goes_on = "" if checkpoint is None else f" --from {checkpoint} goes on from there."
-        note(f"Warning: {report.message}{goes_on}")
+        note(f"Warning: {report.message}")
+        if checkpoint is not None and report.status.out_of_time:
+            note(f"Note: with --from {checkpoint} the same command goes on from there.")

@@ -14,7 +14,7 @@ from brenier.potential.merge import without_idle
 from brenier.status import FitStatus
 from brenier.training.folds import Fold
 from brenier.training.report import Certificate
-from brenier.training.run import OUT_OF_TIME, Run
+from brenier.training.run import Run
 from brenier.training.session import Session
 from brenier.varpro.reduced import VariableProjection
 
@@ -135,7 +135,7 @@ class Trained:
     @property
     def out_of_time(self) -> bool:
         """Whether time or Ctrl-C ended it."""
-        return self.status in OUT_OF_TIME
+        return self.status.out_of_time
 
     @property
     def certificate(self) -> Certificate | None:

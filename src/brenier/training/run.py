@@ -38,8 +38,6 @@ from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
 from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample
 
-# Ends after which no other run begins.
-OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
 # Parts of a run's wall time.
 PARTS: tuple[str, ...] = ("runs", "compile", "inner", "gradient", "heldout")
 
@@ -137,7 +135,7 @@ class Run:
     @property
     def out_of_time(self) -> bool:
         """Whether the fit's time or Ctrl-C ended it."""
-        return self.status in OUT_OF_TIME
+        return self.status.out_of_time
 
 
 def run(job: Job, settings: Settings, session: Session) -> Run:
@@ -287,7 +285,7 @@ class UnderWay:
     def _end(self, status: FitStatus) -> None:
         if self._status is None:
             self._status = status
-        if status in OUT_OF_TIME:
+        if status.out_of_time:
             self._session.clock.stop.set()
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         load,
         transport,
     )
+    from brenier.estimators.on_devices import devices
     from brenier.training.algorithm import Algorithm
     from brenier.varpro.taylor import taylor_check
     from brenier.version import __version__
@@ -35,6 +36,7 @@ _HOME = {
     "TriangularConvexPotentialFlow": "brenier.estimators",
     "bures_map": "brenier.estimators",
     "compare": "brenier.estimators",
+    "devices": "brenier.estimators.on_devices",
     "fit_auto": "brenier.estimators",
     "from_arviz": "brenier.data.draws",
     "load": "brenier.estimators",
@@ -56,6 +58,7 @@ __all__ = [
     "__version__",
     "bures_map",
     "compare",
+    "devices",
     "fit_auto",
     "from_arviz",
     "load",

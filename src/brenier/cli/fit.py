@@ -81,6 +81,7 @@ def fit(
     begin_at: o.FromOption = None,
     optimizer: o.OptimizerOption = None,
     inner: o.InnerOption = None,
+    devices: o.DevicesOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,
@@ -124,8 +125,11 @@ def fit(
         columns, drop, drop_missing=drop_missing, drop_constant=drop_constant, quiet=quiet
     )
     with door(debug=debug, quiet=quiet), ExitStack() as stack:
+        from brenier.estimators import on_devices
         from brenier.estimators.constants import remember
 
+        if devices is not None:
+            stack.enter_context(on_devices.devices(devices.value))
         check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:

@@ -34,7 +34,7 @@ from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.function import AbstractFunction, Counters
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample
+from brenier.varpro.sample import LEAST_HELDOUT, AbstractSample
 
 # Ends after which no other run begins.
 OUT_OF_TIME = (FitStatus.INTERRUPTED, FitStatus.TIME_LIMIT)
@@ -303,12 +303,11 @@ def _early_stopping(
     return early_stopping
 
 
-def heldout_sample(job: Job, settings: Settings) -> PaddedSample:
+def heldout_sample(job: Job, settings: Settings) -> AbstractSample:
     """Return the held-out rows that a run looks at; there must be some."""
     heldout, most = job.fold.split.heldout, settings.most_rows
     if heldout is None:
         raise ValueError("Expected held-out rows; got none.")
-    chunk_rows = job.problem.chunk_rows
-    least = min(LEAST_HELDOUT, chunk_rows)
-    sample = PaddedSample.of(heldout.X[:most], heldout.weights[:most], chunk_rows, least=least)
+    least = min(LEAST_HELDOUT, job.problem.chunk_rows)
+    sample = job.problem.sample(heldout.X[:most], heldout.weights[:most], least=least)
     return sample.in_bits(job.problem.template.row_bits)

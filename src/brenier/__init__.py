@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         load,
         transport,
     )
+    from brenier.estimators.on_devices import devices
     from brenier.training.algorithm import Algorithm
     from brenier.training.checkpoint import Checkpoint
     from brenier.varpro.taylor import taylor_check
@@ -37,6 +38,7 @@ _HOME = {
     "TriangularConvexPotentialFlow": "brenier.estimators",
     "bures_map": "brenier.estimators",
     "compare": "brenier.estimators",
+    "devices": "brenier.estimators.on_devices",
     "fit_auto": "brenier.estimators",
     "from_arviz": "brenier.data.draws",
     "load": "brenier.estimators",
@@ -59,6 +61,7 @@ __all__ = [
     "__version__",
     "bures_map",
     "compare",
+    "devices",
     "fit_auto",
     "from_arviz",
     "load",

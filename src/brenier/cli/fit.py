@@ -83,6 +83,7 @@ def fit(
     checkpoint: o.CheckpointOption = None,
     optimizer: o.OptimizerOption = None,
     inner: o.InnerOption = None,
+    devices: o.DevicesOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,
@@ -127,8 +128,11 @@ def fit(
         columns, drop, drop_missing=drop_missing, drop_constant=drop_constant, quiet=quiet
     )
     with door(debug=debug, quiet=quiet), ExitStack() as stack:
+        from brenier.estimators import on_devices
         from brenier.estimators.constants import remember
 
+        if devices is not None:
+            stack.enter_context(on_devices.devices(devices.value))
         check_output(model, inputs=(*data, validation, begin_at, checkpoint))
         if checkpoint is not None:
             check_output(checkpoint, inputs=(*data, validation, begin_at))

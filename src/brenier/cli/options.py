@@ -69,6 +69,13 @@ class Maps:
 
 
 @dataclass(frozen=True)
+class Devices:
+    """How many devices share the rows, or "all"."""
+
+    value: int | str
+
+
+@dataclass(frozen=True)
 class Bounds:
     """Bounds of one column; None where there is none."""
 
@@ -88,6 +95,15 @@ def parse_maps(text: str) -> Maps:
     if number < 1:
         raise typer.BadParameter(f"expected a positive integer, or auto; got {text!r}.")
     return Maps(number)
+
+
+def parse_devices(text: str) -> Devices:
+    """Return the number of devices in a text, or "all"; whether there are so many is seen later."""
+    if text.strip() == "all":
+        return Devices("all")
+    if not text.strip().isdecimal():
+        raise typer.BadParameter(f"expected all, 1, 2, 4 or 8; got {text!r}.")
+    return Devices(int(text))
 
 
 def parse_widths(text: str) -> Widths:
@@ -392,6 +408,17 @@ OfDrawsOption = Annotated[
         max=2**32 - 1,
         metavar="INT",
         help="Seed of what is drawn and simulated.",
+        show_default=False,
+    ),
+]
+DevicesOption = Annotated[
+    Devices | None,
+    typer.Option(
+        parser=parse_devices,
+        metavar="all|1|2|4|8",
+        help="Share rows over so many devices, or all that JAX has here: at steps of the fit that "
+        "see all rows, held-out losses and the final solve. Mini-batches stay on one. "
+        "[default: none]",
         show_default=False,
     ),
 ]

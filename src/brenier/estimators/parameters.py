@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from brenier.estimators.on_devices import asked
 from brenier.training.algorithm import Algorithm
 from brenier.training.settings import Settings, default_settings
 
@@ -79,7 +80,7 @@ def _settings_of(
     n_estimators = estimator.n_estimators if n_estimators is None else n_estimators
     if n_estimators is not None:
         given["n_estimators"] = given["n_estimators_few"] = int(n_estimators)
-    settings = replace(defaults, **{**given, "n_maps": int(n_maps)})
+    settings = replace(defaults, **{**given, "n_maps": int(n_maps), "devices": asked()})
     _check_algorithm(settings, conditional=conditional)
     if settings.n_maps > 1 and settings.n_estimators > 1:
         raise ValueError(

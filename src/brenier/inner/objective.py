@@ -214,16 +214,13 @@ class DenseObjective(AbstractObjective):
         probes : (q, n, B)
             As in `LogDetTerm`.
         """
-
-        def formed(chunk):
-            rows, omega = chunk
-            return _formed(derivatives, rows, omega, probes)
-
         if len(omega) == 1:
-            M, term = formed(jax.tree.map(lambda leaf: leaf[0], (rows, omega)))
-            return DenseObjective(M + jnp.diag(ridge), lambda chunk: term, (omega,))
-        M = sum_over_chunks(lambda chunk: formed(chunk)[0], (rows, omega))
-        return DenseObjective(M + jnp.diag(ridge), lambda chunk: formed(chunk)[1], (rows, omega))
+            row, weight = jax.tree.map(lambda leaf: leaf[0], (rows, omega))
+            M, term = _formed(derivatives, row, weight, probes)
+            return DenseObjective(M + jnp.diag(ridge), _Kept(term), (omega,))
+        formed = _FormedAnew(derivatives, probes)
+        M = sum_over_chunks(formed.moment, (rows, omega))
+        return DenseObjective(M + jnp.diag(ridge), formed, (rows, omega))
 
     @staticmethod
     def of_rows(
@@ -244,6 +241,33 @@ class DenseObjective(AbstractObjective):
         )
         Mw = self.M @ w
         return Evaluation(0.5 * w @ Mw + term.value, Mw + term.gradient, self.M + term.hessian)
+
+
+class _Kept(eqx.Module):
+    """The term of the one chunk there is."""
+
+    term: LogDetTerm
+
+    def __call__(self, chunk: PyTree) -> LogDetTerm:
+        """Return it."""
+        return self.term
+
+
+class _FormedAnew(eqx.Module):
+    """The term of any chunk, formed where it is asked for."""
+
+    derivatives: Callable
+    probes: Float[Array, "q n _"]
+
+    def __call__(self, chunk: PyTree) -> LogDetTerm:
+        """Return that of a chunk."""
+        rows, omega = chunk
+        return _formed(self.derivatives, rows, omega, self.probes)[1]
+
+    def moment(self, chunk: PyTree) -> Float[Array, "m m"]:
+        """Return sum_j omega_j G_j^T G_j of a chunk."""
+        rows, omega = chunk
+        return _formed(self.derivatives, rows, omega, self.probes)[0]
 
 
 def _formed(

@@ -21,7 +21,7 @@ from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd
 from brenier.optimizers.early_stopping import EarlyStopping, StopRun
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction
-from brenier.varpro.sample import PaddedSample
+from brenier.varpro.sample import AbstractSample, PaddedSample
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Adam(AbstractOptimizer):
         return OptimizerEnd(x, FitStatus.ITERATION_LIMIT)
 
     def _batches(
-        self, sample: PaddedSample, rng: np.random.Generator
+        self, sample: AbstractSample, rng: np.random.Generator
     ) -> Iterator[tuple[PaddedSample, int]]:
         X, omega = sample.rows()
         order = rng.permutation(len(X))

@@ -2,7 +2,7 @@
 
 `call` is the decorator and holds the programs in use, `key` says what a compiled program depends
 on, `kept` is the folder where they lie; `cores` says how many cores there are to run them,
-`process` in which process.
+`process` in which process, and `devices` how several devices share rows.
 """
 
 from brenier.program.call import program

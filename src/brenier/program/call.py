@@ -19,10 +19,13 @@ from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 import jax
+import numpy as np
 from jax.core import Tracer
 from jax.errors import JaxRuntimeError
+from jax.sharding import Mesh
 from jax.stages import Compiled
 
+from brenier.program.devices import ONE_AT_A_TIME, mesh_shared_over, on_every_device
 from brenier.program.kept import load, save
 from brenier.program.key import Call, is_array, setting
 from brenier.program.process import check_process
@@ -48,7 +51,8 @@ def program(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
     """Return the function compiled, as a decorator of functions and methods.
 
     Arrays among its arguments are traced, all else is part of the program. It returns arrays, in
-    any pytree. Within another program the function is a part of that.
+    any pytree. Within another program the function is a part of that. Where arrays are shared over
+    devices (`brenier.program.devices`), each runs the function on its own part of them.
     """
 
     @wraps(function)
@@ -83,6 +87,26 @@ class Program:
         return jax.tree.map(lambda k: found[k], self.result)
 
 
+@dataclass(frozen=True)
+class SharedProgram:
+    """A program of several devices, which returns when all of them have done with it.
+
+    Attributes
+    ----------
+    executable, result
+        As of `Program`.
+    """
+
+    executable: Compiled
+    result: Any
+
+    def __call__(self, arrays: list[Any]) -> Any:
+        """Return the result, in NumPy arrays: it is the same on every device."""
+        with ONE_AT_A_TIME:
+            found = [np.asarray(leaf) for leaf in self.executable(_for_all(arrays))]
+        return jax.tree.map(lambda k: found[k], self.result)
+
+
 @dataclass
 class _Held:
     """The programs in use, those called last at the end; each is made once."""
@@ -90,7 +114,7 @@ class _Held:
     programs: OrderedDict[Call, "_Place"] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
 
-    def get(self, called: Call, arrays: list[Any]) -> Program:
+    def get(self, called: Call, arrays: list[Any]) -> Program | SharedProgram:
         """Return a call's program: held, kept in the folder, or compiled now."""
         check_process()
         with self.lock:
@@ -108,14 +132,17 @@ class _Held:
 class _Place:
     """Where a program is held; whoever has the lock makes it."""
 
-    program: Program | None = None
+    program: Program | SharedProgram | None = None
     lock: Lock = field(default_factory=Lock)
 
 
 HELD = _Held()
 
 
-def _found_or_compiled(called: Call, arrays: list[Any]) -> Program:
+def _found_or_compiled(called: Call, arrays: list[Any]) -> Program | SharedProgram:
+    mesh = next(filter(None, map(mesh_shared_over, arrays)), None)
+    if mesh is not None:
+        return _compiled_for_all(called, _for_all(arrays), mesh)
     digest = called.digest(dict(ON_CPU))
     kept = None if digest is None else load(digest)
     if kept is not None:
@@ -127,6 +154,24 @@ def _found_or_compiled(called: Call, arrays: list[Any]) -> Program:
 
 
 def _compiled(called: Call, arrays: list[Any]) -> Program:
+    return Program(*_executable(called, arrays, lambda function: function))
+
+
+def _compiled_for_all(called: Call, arrays: list[Any], mesh: Mesh) -> SharedProgram:
+    return SharedProgram(
+        *_executable(called, arrays, lambda function: on_every_device(function, arrays, mesh))
+    )
+
+
+def _for_all(arrays: list[Any]) -> list[Any]:
+    """Return arrays as all devices take them: those not shared are on none of them yet."""
+    return [np.asarray(leaf) if mesh_shared_over(leaf) is None else leaf for leaf in arrays]
+
+
+def _executable(
+    called: Call, arrays: list[Any], wrapped: Callable[[Any], Any]
+) -> tuple[Compiled, Any]:
+    """Return a call compiled, and what its list of arrays is made into."""
     structures = []
 
     def of_arrays(arrays: list[Any]) -> list[Any]:
@@ -137,10 +182,10 @@ def _compiled(called: Call, arrays: list[Any]) -> Program:
 
     of_arrays.__name__ = called.function.__name__
     with _TRACING:
-        lowered = jax.jit(of_arrays).lower(arrays)
+        lowered = jax.jit(wrapped(of_arrays)).lower(arrays)
     executable = lowered.compile(compiler_options=_options())
-    (structure,) = structures
-    return Program(executable, jax.tree.unflatten(structure, range(structure.num_leaves)))
+    structure = structures[-1]
+    return executable, jax.tree.unflatten(structure, range(structure.num_leaves))
 
 
 @cache

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from brenier.program.cores import n_cores
+from brenier.program.devices import mesh_shared_over
 
 # Whose code a digest vouches for: ours by its text, the others' by their versions.
 PACKAGES = ("jax", "jaxlib", "equinox", "numpy")
@@ -87,6 +89,7 @@ class _Form(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     weak_type: bool
+    mesh: Mesh | None = None
 
 
 class _Fixed(NamedTuple):
@@ -108,7 +111,9 @@ def is_array(leaf: Any) -> bool:
 
 def _described(leaf: Any) -> _Form | _Fixed:
     if is_array(leaf):
-        return _Form(leaf.shape, str(leaf.dtype), getattr(leaf, "weak_type", False))
+        return _Form(
+            leaf.shape, str(leaf.dtype), getattr(leaf, "weak_type", False), mesh_shared_over(leaf)
+        )
     return _Fixed(type(leaf), leaf)
 
 

@@ -15,7 +15,7 @@ from brenier.training.candidate import Candidate
 from brenier.training.folds import Fold
 from brenier.training.run import Run, heldout_sample
 from brenier.training.settings import Settings
-from brenier.varpro.sample import PaddedSample
+from brenier.varpro.sample import AbstractSample
 
 
 def candidate_as_seen(
@@ -47,12 +47,12 @@ class SeenLoss:
     ----------
     run : Run
         One that has an iterate and held-out rows.
-    sample : PaddedSample
+    sample : AbstractSample
         Of its held-out rows: the shape that its program is compiled for.
     """
 
     run: Run
-    sample: PaddedSample
+    sample: AbstractSample
 
     def mean(self, rows: WeightedRows) -> float:
         """Return J of rows (nats), as many at a time as the program takes."""
@@ -65,9 +65,5 @@ class SeenLoss:
         job, best = self.run.job, self.run.best
         if best is None:
             raise ValueError("Expected a run with an iterate; got one that never got anywhere.")
-        shape, k = np.shape(self.sample.X), len(rows.X)
-        X = np.tile(rows.X[0], (self.sample.omega.size, 1)).astype(self.sample.X.dtype)
-        omega = np.zeros(self.sample.omega.size)
-        X[:k], omega[:k] = rows.X, rows.weights / np.sum(rows.weights)
-        sample = PaddedSample(X.reshape(shape), omega.reshape(shape[:2]))
+        sample = self.sample.like(rows.X, rows.weights)
         return job.problem.finite_loss(jnp.asarray(best.theta), jnp.asarray(best.w), sample)

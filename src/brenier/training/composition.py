@@ -253,6 +253,7 @@ def _joint_job(
         ridges[-1],
         settings.solver,
         np.asarray(hyperparameters.decay),
+        settings.devices,
     )
     # A Gaussian's weights are on their bounds.
     cold = WarmStart.cold(jnp.asarray(np.maximum(potentials[-1].w, bounds[-1] + LEAST_SLACK)))

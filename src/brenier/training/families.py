@@ -133,7 +133,7 @@ class AbstractFamily(ABC):
         """Return the separable problem of features."""
         lower, ridge = self.bounds_and_ridge(features, settings, gaussian)
         decay = np.asarray(hyperparameters.decay)
-        return VariableProjection(features, lower, ridge, settings.solver, decay)
+        return VariableProjection(features, lower, ridge, settings.solver, decay, settings.devices)
 
 
 def _preprocessing(

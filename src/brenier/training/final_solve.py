@@ -11,7 +11,6 @@ from brenier.training.report import Certificate
 from brenier.training.run import Run
 from brenier.training.settings import Settings
 from brenier.varpro.parameters import lower_bounds
-from brenier.varpro.sample import PaddedSample
 
 
 def final_solve(run: Run, settings: Settings) -> Run:
@@ -33,7 +32,7 @@ def final_solve(run: Run, settings: Settings) -> Run:
     leaves_last_layer = settings.optimizer(0, run.job.fold.n_rows).leaves_last_layer
     if leaves_last_layer:
         rows = rows[: settings.most_rows]
-    sample = PaddedSample.of(rows.X, rows.weights, problem.chunk_rows)
+    sample = problem.sample(rows.X, rows.weights)
     theta, w = best.theta, best.w
     if leaves_last_layer and run.status is not FitStatus.INTERRUPTED:
         solution = problem.solve(theta, sample, WarmStart(w, np.zeros(w.shape), np.ones((), bool)))

@@ -36,7 +36,7 @@ from brenier.training.settings import Hyperparameters, Settings
 from brenier.varpro.function import AbstractFunction, Counters
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import LEAST_HELDOUT, PaddedSample
+from brenier.varpro.sample import LEAST_HELDOUT, AbstractSample
 
 # Parts of a run's wall time.
 PARTS: tuple[str, ...] = ("runs", "compile", "inner", "gradient", "heldout")
@@ -331,12 +331,11 @@ def _early_stopping(
     return early_stopping
 
 
-def heldout_sample(job: Job, settings: Settings) -> PaddedSample:
+def heldout_sample(job: Job, settings: Settings) -> AbstractSample:
     """Return the held-out rows that a run looks at; there must be some."""
     heldout, most = job.fold.split.heldout, settings.most_rows
     if heldout is None:
         raise ValueError("Expected held-out rows; got none.")
-    chunk_rows = job.problem.chunk_rows
-    least = min(LEAST_HELDOUT, chunk_rows)
-    sample = PaddedSample.of(heldout.X[:most], heldout.weights[:most], chunk_rows, least=least)
+    least = min(LEAST_HELDOUT, job.problem.chunk_rows)
+    sample = job.problem.sample(heldout.X[:most], heldout.weights[:most], least=least)
     return sample.in_bits(job.problem.template.row_bits)

@@ -328,6 +328,9 @@ class Settings:
     least_rise_leading: float = _number(
         0.01, "... and this share where potentials are of leading directions", "Few rows a column"
     )
+    devices: int | None = _number(
+        None, "devices that rows are shared over; None: all are on the one that JAX takes by itself"
+    )
     max_seconds: float | None = _number(None, "wall time of the fit; None: no limit")
     ending_share: float = _number(
         0.1, "share of that wall time that is kept for what follows the runs, ..."

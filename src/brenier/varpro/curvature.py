@@ -26,13 +26,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from brenier.arrays import Array, sum_over_chunks
+from brenier.arrays import Array
 from brenier.potential.features import AbstractMap
 from brenier.potential.hessians import PackedHessians
 from brenier.program import program
 from brenier.varpro.parameters import decayed_weights, from_vector
 from brenier.varpro.reduced import VariableProjection, loss_of_map
-from brenier.varpro.sample import PaddedSample
+from brenier.varpro.sample import AbstractSample, PaddedSample
 
 
 @program
@@ -40,7 +40,7 @@ def reduced_product(
     problem: VariableProjection,
     theta: Float[Array, " q"],
     w: Float[Array, " m"],
-    sample: PaddedSample,
+    sample: AbstractSample,
     factor: Float[Array, "m m"],
     v: Float[Array, " q"],
 ) -> Float[Array, " q"]:
@@ -58,7 +58,10 @@ def reduced_product(
 
 @program
 def full_product(
-    problem: VariableProjection, x: Float[Array, " p"], sample: PaddedSample, v: Float[Array, " p"]
+    problem: VariableProjection,
+    x: Float[Array, " p"],
+    sample: AbstractSample,
+    v: Float[Array, " p"],
 ) -> Float[Array, " p"]:
     """Return M v in all variables x = (mu, w), ridge and decay included."""
 
@@ -75,7 +78,7 @@ def full_product(
 
 
 def _product(
-    at_weights: Callable[[Any], AbstractMap], at: Any, v: Any, sample: PaddedSample
+    at_weights: Callable[[Any], AbstractMap], at: Any, v: Any, sample: AbstractSample
 ) -> Any:
     """Return M v over all chunks; `at_weights` makes the map of the weights `at`."""
 
@@ -93,7 +96,7 @@ def _product(
         _, curved = jax.jvp(jax.grad(loss), (image,), (change,))
         return pull(curved)[0]
 
-    return sum_over_chunks(chunk_product, sample)
+    return sample.total(chunk_product, tiled=False)
 
 
 def _forward(pull: Callable[[Any], tuple[Any]], image: Any, v: Any) -> Any:

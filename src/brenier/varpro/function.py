@@ -20,7 +20,7 @@ from brenier.varpro.curvature import full_product, reduced_product
 from brenier.varpro.memory import AbstractMemory, Values
 from brenier.varpro.parameters import lower_bounds
 from brenier.varpro.reduced import VariableProjection
-from brenier.varpro.sample import PaddedSample
+from brenier.varpro.sample import AbstractSample
 
 # How far above the last finite value a point outside the domain is put, so that a line search
 # turns back: relative to max(1, |value|).
@@ -138,7 +138,7 @@ class AbstractFunction(ABC):
     ----------
     problem : VariableProjection
         The separable problem.
-    sample : PaddedSample
+    sample : AbstractSample
         The rows.
     cold : WarmStart
         Feasible weights to start from.
@@ -153,7 +153,7 @@ class AbstractFunction(ABC):
     """
 
     problem: VariableProjection
-    sample: PaddedSample
+    sample: AbstractSample
     cold: WarmStart
     n_rows: int
     counters: Counters = field(default_factory=Counters)
@@ -163,9 +163,9 @@ class AbstractFunction(ABC):
     @staticmethod
     def sample_of(
         problem: VariableProjection, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
-    ) -> PaddedSample:
+    ) -> AbstractSample:
         """Return rows as the function evaluates them."""
-        return PaddedSample.of(X, weights, problem.chunk_rows)
+        return problem.sample(X, weights)
 
     @property
     @abstractmethod
@@ -223,7 +223,7 @@ class AbstractFunction(ABC):
             return self.last
         return self.evaluate(x)
 
-    def on(self, sample: PaddedSample, n_rows: int) -> "AbstractFunction":
+    def on(self, sample: AbstractSample, n_rows: int) -> "AbstractFunction":
         """Return the function on other rows (a mini-batch), counting into the same counters."""
         return replace(self, sample=sample, n_rows=n_rows, last=None)
 
@@ -253,9 +253,9 @@ class ReducedFunction(AbstractFunction):
     @staticmethod
     def sample_of(
         problem: VariableProjection, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
-    ) -> PaddedSample:
+    ) -> AbstractSample:
         """Return rows in the bits that the features are computed in."""
-        sample = PaddedSample.of(X, weights, problem.chunk_rows)
+        sample = problem.sample(X, weights)
         return sample.in_bits(problem.template.row_bits)
 
     @property

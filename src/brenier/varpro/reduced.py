@@ -33,7 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from brenier.arrays import Array, at_precision, sum_over_chunks
+from brenier.arrays import Array, at_precision
 from brenier.inner.objective import AbstractObjective
 from brenier.inner.solution import (
     AbstractInnerSolver,
@@ -46,7 +46,7 @@ from brenier.potential.features import AbstractMap, AbstractSeparable
 from brenier.potential.hessians import AbstractHessians
 from brenier.program import program
 from brenier.varpro.parameters import decayed_weights, from_vector
-from brenier.varpro.sample import PaddedSample, chunk_rows
+from brenier.varpro.sample import AbstractSample, PaddedSample, SharedSample, Tiles, chunk_rows
 
 # A ridge that holds a free weight at zero, to twelve digits.
 PIN = 1e12
@@ -67,6 +67,8 @@ class VariableProjection(eqx.Module):
         Solves for w.
     decay : () or (d,)
         Weight of half the squared slopes, nats: of all of them, or of each.
+    n_devices : int, optional
+        Devices that rows are shared over. None: all are on the one that JAX takes by itself.
     """
 
     template: AbstractSeparable
@@ -74,6 +76,7 @@ class VariableProjection(eqx.Module):
     ridge: Float[Array, " m"]
     solver: AbstractInnerSolver = eqx.field(static=True)
     decay: Float[Array, "*d"]
+    n_devices: int | None = eqx.field(static=True, default=None)
 
     @property
     def pinned(self) -> Bool[np.ndarray, " m"]:
@@ -85,6 +88,18 @@ class VariableProjection(eqx.Module):
         """Rows whose features' Hessians are held in memory at a time."""
         return chunk_rows(self.template.n, self.template.n_hessians)
 
+    def sample(
+        self,
+        X: Float[np.ndarray, "N n"],
+        weights: Float[np.ndarray, " N"],
+        *,
+        least: int = 1,
+    ) -> AbstractSample:
+        """Return rows, padded to `least` or more, where the problem has them."""
+        if self.n_devices is None:
+            return PaddedSample.of(X, weights, self.chunk_rows, least=least)
+        return SharedSample.of(X, weights, self.chunk_rows, self.n_devices, least=least)
+
     def features(self, theta: Float[Array, " p"]) -> AbstractSeparable:
         """Return the features at mu = theta."""
         return self.template.with_network(from_vector(self.template.network, theta))
@@ -95,18 +110,21 @@ class VariableProjection(eqx.Module):
 
     @program
     def solve(
-        self, theta: Float[Array, " p"], sample: PaddedSample, start: WarmStart
+        self, theta: Float[Array, " p"], sample: AbstractSample, start: WarmStart
     ) -> InnerSolution:
         """Return the minimiser w of J_tau(mu, .), one compiled call."""
         return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.lower), start)
 
     def objective(
-        self, theta: Float[Array, " p"], sample: PaddedSample, *, exact: bool = False
+        self, theta: Float[Array, " p"], sample: AbstractSample, *, exact: bool = False
     ) -> AbstractObjective:
         """Return J(mu, .), its Hessian exact or an estimate."""
-        tiles = sample.tiles(kept=True)
-        features, ridge = self.features(theta), jnp.asarray(self.ridge)
-        return features.objective(tiles.X, tiles.omega, ridge, exact=exact)
+        features = self.features(theta)
+
+        def of_tiles(tiles: Tiles, ridge: Array) -> AbstractObjective:
+            return features.objective(tiles.X, tiles.omega, ridge, exact=exact)
+
+        return sample.objective(of_tiles, jnp.asarray(self.ridge))
 
     def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
         """Return the ridge and the weight decay."""
@@ -121,7 +139,7 @@ class VariableProjection(eqx.Module):
 
     @program
     def value_and_gradient(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: AbstractSample
     ) -> "Slope":
         """Return J, J_tau with the decay, and their derivatives."""
 
@@ -130,7 +148,7 @@ class VariableProjection(eqx.Module):
             return loss(map_, chunk.X, chunk.omega)
 
         both = jax.value_and_grad(chunk_loss, argnums=(0, 1))
-        J, of_loss = sum_over_chunks(lambda chunk: both(theta, w, chunk), sample.tiles().flat())
+        J, of_loss = sample.total(lambda chunk: both(theta, w, chunk))
         penalty, of_penalty = jax.value_and_grad(self.penalty, argnums=(0, 1))(theta, w)
         gradient, in_w = jax.tree.map(jnp.add, of_loss, of_penalty)
         return Slope(J, J + penalty, gradient, jnp.max(jnp.abs(in_w)))
@@ -156,22 +174,20 @@ class VariableProjection(eqx.Module):
 
     @program
     def full_value_and_gradient(
-        self, x: Float[Array, " p"], sample: PaddedSample
+        self, x: Float[Array, " p"], sample: AbstractSample
     ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"], Float[Array, " m"]]:
         """Return J, J with ridge and decay, the latter's gradient in x = (mu, w), and w."""
 
         def chunk_loss(x, chunk):
             return loss(self.map(*self.split(x)), chunk.X, chunk.omega)
 
-        J, gradient = sum_over_chunks(
-            lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk), sample.tiles().flat()
-        )
+        J, gradient = sample.total(lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk))
         extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
         return J, J + extra, gradient + extra_gradient, self.split(x)[1]
 
     @program
     def inner_factor(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: AbstractSample
     ) -> Float[Array, "m m"]:
         """Return the Cholesky factor of the Hessian of J_tau(mu, .) at w."""
         lower = jnp.asarray(self.lower)
@@ -181,11 +197,13 @@ class VariableProjection(eqx.Module):
         )
 
     @program
-    def loss(self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: PaddedSample) -> Array:
+    def loss(
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: AbstractSample
+    ) -> Array:
         """Return J at (mu, w)."""
         return loss_on(self.map(theta, w), sample)
 
-    def finite_loss(self, theta: Array, w: Array, sample: PaddedSample) -> float:
+    def finite_loss(self, theta: Array, w: Array, sample: AbstractSample) -> float:
         """Return J at (mu, w), in 64 bits where those of the rows give no number."""
         J = float(self.loss(theta, w, sample))
         if np.isfinite(J) or sample.X.dtype == np.float64:
@@ -221,10 +239,10 @@ def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -
 
 
 @program
-def loss_on(map_: AbstractMap, sample: PaddedSample) -> Float[Array, ""]:
+def loss_on(map_: AbstractMap, sample: AbstractSample) -> Float[Array, ""]:
     """Return J of a map on a sample, in the bits of its rows."""
     map_ = at_precision(map_, sample.X.dtype)
-    return sum_over_chunks(lambda chunk: loss(map_, chunk.X, chunk.omega), sample.tiles().flat())
+    return sample.total(lambda chunk: loss(map_, chunk.X, chunk.omega))
 
 
 def loss_of_map(

@@ -56,6 +56,8 @@ FRACTIONS = ("validation_fraction", "judge_fraction")
         "fit x.csv --kind auto --given a",
         "fit x.csv --n-maps 0",
         "fit x.csv --n-maps some",
+        "fit x.csv --max-rows 0",
+        "fit x.csv --max-rows some",
         "sample m -n 0",
     ],
 )
@@ -109,7 +111,12 @@ def test_help_shows_the_defaults():
         for name in (*"n_maps whiten n_radial tau max_iter tol".split(), *FRACTIONS)
     }
     plain |= {name: getattr(joint.algorithm, name) for name in ("activation", "optimizer", "inner")}
-    plain |= {"kind": "flow", "max_seconds": "none", "seed": ConvexPotentialFlow().random_state}
+    plain |= {
+        "max_rows": options.MOST_ROWS.value,
+        "kind": "flow",
+        "max_seconds": "none",
+        "seed": ConvexPotentialFlow().random_state,
+    }
     # Where the default depends on the kind of density, the help says how.
     assert composed.widths == conditional.widths == both.widths
     assert joint.n_init == conditional.n_init

@@ -47,6 +47,8 @@ class RowSample:
 
     Attributes
     ----------
+    most : int or None
+        How many rows are kept.
     n_rows : int
         Rows seen.
     largest_held : int
@@ -54,8 +56,7 @@ class RowSample:
     """
 
     def __init__(self, most: int | None):
-        self.n_rows = self.largest_held = 0
-        self._most = most
+        self.most, self.n_rows, self.largest_held = most, 0, 0
         self._parts: list[_Part] = []
         self._copies = _Copies()
         # Rows whose hashes are larger are not among the least.
@@ -66,43 +67,42 @@ class RowSample:
         self._parts.append(_Part((X, *along), np.arange(self.n_rows, self.n_rows + len(X))))
         self.n_rows += len(X)
         self.largest_held = max(self.largest_held, self._held)
-        if self._most is None or self.n_rows <= self._most:
+        if self.most is None or self.n_rows <= self.most:
             return
         for part in self._parts:
             if part.hashes is None:
                 part.hashes = self._copies.hashes(part.arrays[0])
                 if self._limit is not None:
                     part.keep(part.hashes <= self._limit)
-        if self._held > self._most + self._most // SPARE:
-            self._leave_out(self._most)
+        if self._held > self.most + self.most // SPARE:
+            self._leave_out(self.most)
 
     @property
     def kept(self) -> tuple[np.ndarray, ...]:
         """The rows that are kept, in the table's order, and what goes along; some were seen."""
-        parts = self._chosen()
-        if len(parts) == 1:
-            return parts[0].arrays
-        arrays = zip(*(part.arrays for part in parts), strict=True)
-        return tuple(np.concatenate(pieces) for pieces in arrays)
+        return self._whole().arrays
 
     @property
     def places(self) -> Int[np.ndarray, " k"]:
         """Where the rows that are kept stand in the table, counted from 0."""
-        return np.concatenate([part.places for part in self._chosen()])
+        return self._whole().places
 
     @property
     def is_all(self) -> bool:
         """Whether every row is kept."""
-        return self._most is None or self.n_rows <= self._most
+        return self.most is None or self.n_rows <= self.most
 
     @property
     def _held(self) -> int:
         return sum(len(part.places) for part in self._parts)
 
-    def _chosen(self) -> "list[_Part]":
-        if self._most is not None and not self.is_all and self._held > self._most:
-            self._leave_out(self._most)
-        return self._parts
+    def _whole(self) -> "_Part":
+        """Return the rows that are kept as one part."""
+        if self.most is not None and self._held > self.most:
+            self._leave_out(self.most)
+        if len(self._parts) > 1:
+            self._parts = [_Part.together(self._parts)]
+        return self._parts[0]
 
     def _leave_out(self, most: int) -> None:
         """Keep the rows of the least hashes only."""
@@ -122,6 +122,18 @@ class _Part:
     def __init__(self, arrays: tuple[np.ndarray, ...], places: np.ndarray):
         self.arrays, self.places = arrays, places
         self.hashes: np.ndarray | None = None
+
+    @staticmethod
+    def together(parts: "list[_Part]") -> "_Part":
+        """Return the rows of parts that follow each other."""
+        arrays = zip(*(part.arrays for part in parts), strict=True)
+        whole = _Part(
+            tuple(np.concatenate(pieces) for pieces in arrays),
+            np.concatenate([part.places for part in parts]),
+        )
+        hashes = [part.hashes for part in parts if part.hashes is not None]
+        whole.hashes = np.concatenate(hashes) if hashes else None
+        return whole
 
     def keep_least(self, limit: np.uint64, room: int) -> int:
         """Keep rows below a limit, and so many at it; return how many these are."""

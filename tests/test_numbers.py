@@ -84,6 +84,10 @@ REASONS = {
     ),
     "training/checkpoint.py": ({16}, "bytes of a hash"),
     "data/sketch.py": ({11, 53, 64, 1024}, "bits of a hash; how many are kept"),
+    "data/row_sample.py": (
+        {4, 16, 20, 0x73616D706C652121},
+        "rows at once, in a block, and held beside those that are kept; the key of a hash",
+    ),
     "data/folding.py": ({65_536}, "rows at once: no number depends on it"),
     "data/bounds.py": ({5}, "how many rows an error lists"),
     "potential/activations.py": (

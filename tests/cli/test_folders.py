@@ -49,6 +49,32 @@ def test_scores_are_those_of_one_file(weights, model, table, parts, tmp_path):
     assert answers[0]["rows"] == ROWS
 
 
+@pytest.mark.parametrize("logs", [np.arange(ROWS) * 9.0, -np.arange(ROWS) % 50 * 40.0])
+def test_logarithms_of_weights_may_become_larger_piece_by_piece(
+    logs, model, table, parts, tmp_path
+):
+    table[:, 2] = logs
+    table[:20, 2] = -np.inf
+    for k, part in enumerate(np.split(table, [11, 30])):
+        write_table(parts / f"{k}.parquet", part, (*NAMES, "w"))
+    write_table(tmp_path / "x.csv", table, (*NAMES, "w"))
+    many, one = (
+        json.loads(done("score", model, data, "--json", "--log-weights", "w").stdout)
+        for data in (parts, tmp_path / "x.csv")
+    )
+    assert many["effective_size"] == pytest.approx(one["effective_size"])
+    for key in ("log_likelihood", "log_likelihood_of_other_rows"):
+        assert many[key] == pytest.approx(one[key])
+
+
+def test_logarithms_of_no_weight_at_all(model, table, parts):
+    table[:, 2] = -np.inf
+    for k, part in enumerate(np.split(table, [11, 30])):
+        write_table(parts / f"{k}.parquet", part, (*NAMES, "w"))
+    refused = invoke("score", model, parts, "--log-weights", "w")
+    assert_one_error(refused, "some rows above minus infinity in the column 'w'")
+
+
 def test_what_is_wrong_is_in_a_row_of_the_whole_table(model, table, parts, tmp_path):
     table[33, 0] = np.nan
     write_table(parts / "2.parquet", table[30:], (*NAMES, "w"))

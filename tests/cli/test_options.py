@@ -57,6 +57,8 @@ FRACTIONS = ("validation_fraction", "judge_fraction")
         "fit x.csv --n-maps 0",
         "fit x.csv --devices two",
         "fit x.csv --n-maps some",
+        "fit x.csv --max-rows 0",
+        "fit x.csv --max-rows some",
         "sample m -n 0",
     ],
 )
@@ -111,6 +113,7 @@ def test_help_shows_the_defaults():
     }
     plain |= {name: getattr(joint.algorithm, name) for name in ("activation", "optimizer", "inner")}
     plain |= {
+        "max_rows": options.MOST_ROWS.value,
         "kind": "flow",
         "max_seconds": "none",
         "devices": "none",

@@ -17,10 +17,10 @@ from brenier.cli.files import (
     is_conditional,
     is_mixture,
     load_density,
-    read_rows,
     variable_names,
 )
 from brenier.cli.questions import Given, context_rows, drawn_given, written
+from brenier.cli.rows import read_rows
 from brenier.data.names import default_names
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ def compare(
     columns: o.ColumnsOption = None,
     drop: o.DropOption = None,
     drop_missing: o.DropMissingOption = False,
+    max_rows: o.MaxRowsOption = None,
     weights: o.WeightsOption = None,
     log_weights: o.LogWeightsOption = None,
     seed: o.OfDrawsOption = None,
@@ -45,7 +46,9 @@ def compare(
     if len(set(models)) < len(models):
         raise typer.BadParameter("expected different models; one is there twice.")
     column = WeightsColumn.of(weights, log_weights)
-    reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
+    reading = Reading.of(
+        columns, drop, drop_missing=drop_missing, quiet=quiet, most_rows=o.most_rows(max_rows)
+    )
     with door(debug=debug, quiet=quiet):
         from brenier.estimators import compare as compare_models
 

@@ -63,6 +63,7 @@ def diagnose(
     columns: o.ColumnsOption = None,
     drop: o.DropOption = None,
     drop_missing: o.DropMissingOption = False,
+    max_rows: o.MaxRowsOption = None,
     weights: o.WeightsOption = None,
     log_weights: o.LogWeightsOption = None,
     classifier: Annotated[
@@ -80,7 +81,9 @@ def diagnose(
     if output is not None and not output.lower().endswith(HTML):
         raise typer.BadParameter(f"expected a FILE that ends in {HTML} for -o; got {output}.")
     column = WeightsColumn.of(weights, log_weights)
-    reading = Reading.of(columns, drop, drop_missing=drop_missing, quiet=quiet)
+    reading = Reading.of(
+        columns, drop, drop_missing=drop_missing, quiet=quiet, most_rows=o.most_rows(max_rows)
+    )
     with door(debug=debug, quiet=quiet):
         if output is not None:
             check_matplotlib()
@@ -99,6 +102,7 @@ def diagnose(
                 "--log-weights": log_weights,
                 "--columns": columns,
                 "--drop": drop,
+                "--max-rows": None if max_rows is None else str(max_rows),
                 "--seed": None if seed is None else str(seed),
                 "-o": output,
             }

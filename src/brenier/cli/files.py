@@ -1,8 +1,9 @@
 """Files that commands read and write: checks before the work, columns by name, weights."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from brenier.cli.door import note
+from brenier.cli.pieces import Pieces
 from brenier.data.names import default_names
 
 if TYPE_CHECKING:
@@ -149,6 +151,9 @@ class Reading:
         Whether missing values are left in their places.
     remedies : str
         Options that an error of missing values names.
+    most_rows : int or None
+        Of longer tables a sample of so many rows is kept; None: all rows are. Where pieces go on
+        their way one by one, 0.
     """
 
     keep: tuple[str, ...] | None = None
@@ -158,6 +163,7 @@ class Reading:
     quiet: bool = False
     missing_ok: bool = False
     remedies: str = "--drop-missing"
+    most_rows: int | None = None
 
     @staticmethod
     def of(
@@ -167,37 +173,12 @@ class Reading:
         drop_missing: bool,
         drop_constant: bool = False,
         quiet: bool = False,
+        most_rows: int | None = None,
     ) -> "Reading":
         """Return what the options of a command say."""
         keep = None if columns is None else items(columns, "--columns")
         dropped = () if drop is None else items(drop, "--drop")
-        return Reading(keep, dropped, drop_missing, drop_constant, quiet)
-
-    def table(
-        self,
-        path: str,
-        *,
-        also: Sequence[str] = (),
-        enough: Sequence[str] = (),
-        own_weights: bool = False,
-        own_chains: bool = False,
-        allow_infinite: bool = False,
-    ) -> "Table":
-        """Return the table in a file; see `brenier.io.columns.Columns`.
-
-        Its notes are not said yet. Minus infinity may be the logarithm of a weight of zero: what is
-        not finite is refused later then.
-        """
-        from brenier.io.table import Columns, read_table, without_missing
-
-        columns = Columns(self.keep, self.drop, tuple(also), tuple(enough), own_weights, own_chains)
-        table = read_table(path, columns=columns, allow_missing=True)
-        where = display_name(path)
-        if self.drop_missing:
-            table = without_missing(table, where, infinite_ok=allow_infinite)
-        if not allow_infinite:
-            self.check_finite(table, where)
-        return table
+        return Reading(keep, dropped, drop_missing, drop_constant, quiet, most_rows=most_rows)
 
     def pieces(
         self,
@@ -206,37 +187,26 @@ class Reading:
         also: Sequence[str] = (),
         enough: Sequence[str] = (),
         own_weights: bool = False,
-    ) -> "Iterator[Table]":
-        """Yield the table in a file without its chains, in pieces where these can be read.
+        own_chains: bool = False,
+        allow_infinite: bool = False,
+    ) -> Pieces:
+        """Return the table in a file, in pieces where these can be read and it is long.
 
-        What is noticed is said.
+        Minus infinity may be the logarithm of a weight of zero: what is not finite is refused later
+        then.
         """
-        from brenier.io.table import Columns, read_pieces, without_missing
+        from brenier.io.table import Columns
 
-        columns = Columns(
-            self.keep,
-            self.drop,
-            tuple(also),
-            tuple(enough),
-            own_weights=own_weights,
-            own_chains=False,
+        where = display_name(path)
+        columns = Columns(self.keep, self.drop, tuple(also), tuple(enough), own_weights, own_chains)
+        return Pieces(
+            path,
+            columns,
+            where,
+            check=None if allow_infinite else partial(self.check_finite, where=where),
+            drop_missing=self.drop_missing,
+            whole_up_to=self.most_rows,
         )
-        where, said, n_rows = display_name(path), set[str](), 0
-        for piece in read_pieces(path, columns=columns):
-            table = piece
-            if self.drop_missing:
-                table = without_missing(table, where, none_ok=True)
-            self.check_finite(table, where)
-            self.say([path], [text for text in table.notes if text not in said])
-            said |= set(table.notes)
-            n_rows += len(table.values)
-            if len(table.values):
-                yield table
-        if not n_rows:
-            raise ValueError(
-                f"Expected rows without missing values in {where}; got none. Leave out columns "
-                "with --drop."
-            )
 
     def check_finite(self, table: "Table", where: str) -> None:
         """Raise `TableError` where numbers are infinite, or missing though they may not be."""
@@ -277,17 +247,6 @@ def load_density(path: str) -> Any:
             "fit with --given."
         )
     return model
-
-
-def read_rows(path: str, names: Sequence[str], reading: Reading) -> "np.ndarray":
-    """Return the rows of a data file with their columns in the order of `names`.
-
-    Columns are put in order by name, and those that are not needed left out, which is said on
-    standard error. Those of files without names, and of models without, are taken as they come.
-    """
-    table = reading.table(path, enough=enough_of(names))
-    reading.say([path], table.notes)
-    return in_order(table, names, path, quiet=reading.quiet)
 
 
 def enough_of(names: Sequence[str]) -> Sequence[str]:

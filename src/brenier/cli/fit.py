@@ -52,6 +52,7 @@ def fit(
     columns: o.ColumnsOption = None,
     drop: o.DropOption = None,
     drop_missing: o.DropMissingOption = False,
+    max_rows: o.MaxRowsOption = None,
     drop_constant: o.DropConstantOption = False,
     weights: o.WeightsOption = None,
     log_weights: o.LogWeightsOption = None,
@@ -125,7 +126,12 @@ def fit(
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
     reading = Reading.of(
-        columns, drop, drop_missing=drop_missing, drop_constant=drop_constant, quiet=quiet
+        columns,
+        drop,
+        drop_missing=drop_missing,
+        drop_constant=drop_constant,
+        quiet=quiet,
+        most_rows=o.most_rows(max_rows),
     )
     with door(debug=debug, quiet=quiet), ExitStack() as stack:
         from brenier.estimators import on_devices
@@ -461,7 +467,8 @@ def _print(reports: "dict[str, FitReport]", inputs: Inputs, model: str) -> None:
 
 
 def _json(reports: "dict[str, FitReport]", inputs: Inputs, model: str | None) -> dict[str, Any]:
-    size = {"rows": len(inputs.values), "columns": list(inputs.shown_names)}
+    rows = {"rows": len(inputs.values), "rows_read": inputs.n_read}
+    size = {**rows, "columns": list(inputs.shown_names)}
     files = inputs.data[0] if len(inputs.data) == 1 else list(inputs.data)
     return {"model": model, "data": files, **size, **reports_json(reports)}
 

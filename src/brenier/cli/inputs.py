@@ -9,9 +9,9 @@ from brenier.cli.files import (
     display_name,
     files_name,
     in_order,
-    split_column,
     with_names,
 )
+from brenier.cli.kept import Kept
 from brenier.cli.weights import WeightsColumn
 from brenier.data.names import default_names
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was read: the training table without its weights and chains, these, validation rows."""
+    """What was read: the training table without its weights and chains, these, validation rows.
+
+    Of `n_read` rows in the files those of the table were kept.
+    """
 
     data: tuple[str, ...]
     names: tuple[str, ...] | None
@@ -33,6 +36,7 @@ class Inputs:
     validation: str | None
     validation_data: Any
     constants: tuple[tuple[str, float], ...] = ()
+    n_read: int = 0
 
     @property
     def name(self) -> str:
@@ -48,8 +52,14 @@ class Inputs:
     def size(self, worth: str = "") -> str:
         """How large the table is; `worth` is put after its number of rows."""
         N, n = self.values.shape
-        rows = f"{N} row{'s' * (N != 1)}{worth}{',' * bool(worth)}"
+        rows = f"{N}{f' of {self.n_read}' * self.is_sample} row{'s' * (N != 1)}"
+        rows += f"{worth}{',' * bool(worth)}"
         return f"{rows} of {n} column{'s' * (n != 1)}"
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the files have more rows."""
+        return self.n_read > len(self.values)
 
     @property
     def worth(self) -> str:
@@ -69,76 +79,33 @@ def read_inputs(
     chains: str | None,
     reading: Reading,
 ) -> Inputs:
-    """Return what is in the files."""
-    table, omega, groups = _read_tables(data, weights, chains, reading)
-    constants = ()
+    """Return what is in the files; of long ones a sample of their rows."""
+    kept = Kept(weights, reading, chains=chains, several=len(data) > 1)
+    for path in data:
+        kept.read(path, enough=kept.columns)
+    _say_what_was_read(data, kept, reading)
+    table, constants = kept.table, ()
     if reading.drop_constant:
-        table, constants = _without_constants(table, data, reading)
+        rows = "all rows" if kept.sample.is_all else "all rows that are used"
+        table, constants = _without_constants(table, data, reading, rows)
     held = None
     if validation is not None:
         held = _read_validation(validation, table, weights, chains, reading)
     return Inputs(
-        tuple(data), table.columns, table.values, omega, groups, validation, held, constants
+        tuple(data),
+        table.columns,
+        table.values,
+        kept.weights,
+        kept.labels,
+        validation,
+        held,
+        constants,
+        kept.sample.n_rows,
     )
 
 
-def _read_tables(
-    data: list[str], weights: WeightsColumn, chains: str | None, reading: Reading
-) -> "tuple[Table, np.ndarray | None, np.ndarray | None]":
-    """Return the rows of all files, their weights, and which chain each is of.
-
-    Of several files each is a chain, or holds several if it has a column of them.
-    """
-    from brenier.io.table import Table
-
-    parts, omegas, chains_of = [], [], []
-    for path in data:
-        names = parts[0].columns if parts else None
-        table, omega = weights.read(path, reading, chains=chains, enough=names or ())
-        table, chain = split_column(table, chains, path, "chains")
-        own = table.chain if chain is None else chain
-        if names is not None:
-            values = in_order(table, names, path, quiet=reading.quiet)
-            table = Table(names, values, notes=table.notes)
-        if parts and table.values.shape[1] != parts[0].values.shape[1]:
-            raise ValueError(
-                f"Expected the {parts[0].values.shape[1]} columns of {display_name(data[0])} in "
-                f"{display_name(path)}; got {table.values.shape[1]}."
-            )
-        parts.append(table)
-        omegas.append(omega)
-        chains_of.append(own)
-    labels = _labels(parts, chains_of)
-    _say_what_was_read(data, parts, labels, reading)
-    return Table(parts[0].columns, _rows(parts)), _together(omegas, data), labels
-
-
-def _rows(parts: "list[Table]") -> "np.ndarray":
-    """Return the rows of all tables; those of one are not copied."""
-    import numpy as np
-
-    return parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
-
-
-def _labels(parts: "list[Table]", chains: "list[np.ndarray | None]") -> "np.ndarray | None":
-    """Return which chain each row is of, 0, 1, ...; None where nothing says so.
-
-    `chains` holds what every table says of its rows.
-    """
-    import numpy as np
-
-    if len(parts) == 1 and chains[0] is None:
-        return None
-    groups = []
-    for number, (part, chain) in enumerate(zip(parts, chains, strict=True)):
-        label = np.zeros(len(part.values)) if chain is None else chain
-        groups.append(np.column_stack([np.full(len(label), number), label]))
-    _, labels = np.unique(np.concatenate(groups), axis=0, return_inverse=True)
-    return labels.reshape(-1)
-
-
 def _without_constants(
-    table: "Table", data: list[str], reading: Reading
+    table: "Table", data: list[str], reading: Reading, rows: str
 ) -> "tuple[Table, tuple[tuple[str, float], ...]]":
     """Return a table without the columns of one value, and their names and values."""
     from brenier.io.table import Table
@@ -156,42 +123,23 @@ def _without_constants(
     pairs = list(zip(names, values[0].tolist(), constant, strict=True))
     constants = tuple((name, value) for name, value, is_one in pairs if is_one)
     said = ", ".join(f"{name} = {value:g}" for name, value in constants)
-    reading.say(data, [f"{said} in all rows: left out, samples carry it"])
+    reading.say(data, [f"{said} in {rows}: left out, samples carry it"])
     kept = tuple(name for name, _, is_one in pairs if not is_one)
     return Table(kept, values[:, ~constant].copy()), constants
 
 
-def _together(omegas: "list[np.ndarray | None]", data: list[str]) -> "np.ndarray | None":
-    """Return the weights of all files; None where there are none."""
-    import numpy as np
-
-    there = [omega for omega in omegas if omega is not None]
-    if not there:
-        return None
-    if len(there) < len(omegas):
-        without = [path for path, omega in zip(data, omegas, strict=True) if omega is None]
-        raise ValueError(
-            f"Expected weights in all files or in none; got none in {display_name(without[0])}. "
-            "Name their column with --weights."
-        )
-    return np.concatenate(there)
-
-
-def _say_what_was_read(
-    data: list[str], parts: "list[Table]", labels: "np.ndarray | None", reading: Reading
-) -> None:
+def _say_what_was_read(data: list[str], kept: Kept, reading: Reading) -> None:
     """Say in one line of all files what was taken for what, and of later ones what differs."""
-    import numpy as np
-
-    own = [list(part.notes) for part in parts]
+    own = [of_file.notes for of_file in kept.files]
     common = [text for text in own[0] if all(text in notes for notes in own)]
-    if labels is None:
-        reading.say(data, common)
+    sizes = kept.draws
+    if sizes:
+        lengths = " to ".join(f"{n:,}" for n in sorted({min(sizes), max(sizes)}))
+        n_chains = len(sizes)
+        common = [f"{n_chains} chain{'s' * (n_chains > 1)} of {lengths} draws", *common]
+    reading.say(data, [*common, *kept.notes])
+    if not sizes:
         return
-    sizes = np.unique(np.unique(labels, return_counts=True)[1])
-    lengths = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    n_chains = int(labels.max()) + 1
-    reading.say(data, [f"{n_chains} chain{'s' * (n_chains > 1)} of {lengths} draws", *common])
     for path, notes in zip(data, own, strict=True):
         reading.say([path], [text for text in notes if text not in common])
 
@@ -204,14 +152,12 @@ def _read_validation(
     reading: Reading,
 ) -> Any:
     """Return the validation rows in the columns of the table, with their weights if there are."""
-    rows, omega = weights.read(
-        path, reading, chains=chains, enough=table.columns or (), missing_ok=True
-    )
-    reading.say([path], rows.notes)
+    kept = Kept(weights, reading, chains=chains)
+    kept.read(path, enough=table.columns or (), missing_ok=True)
+    reading.say([path], [*kept.files[0].notes, *kept.notes])
+    omega = kept.weights
     if weights.name is not None and omega is None and not reading.quiet:
         note(f"Note: no column {weights.name!r} in {display_name(path)}: its rows count alike.")
-    there = rows.columns or ()
-    rows, _ = split_column(rows, chains if chains in there else None, path, "chains")
     names = table.columns or default_names(table.values.shape[1])
-    values = with_names(in_order(rows, names, path, quiet=reading.quiet), table.columns)
+    values = with_names(in_order(kept.table, names, path, quiet=reading.quiet), table.columns)
     return values if omega is None else (values, omega)

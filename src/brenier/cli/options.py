@@ -76,6 +76,20 @@ class Devices:
 
 
 @dataclass(frozen=True)
+class MostRows:
+    """How many rows of a table are used at most; None: all."""
+
+    value: int | None
+
+    def __str__(self) -> str:
+        return "all" if self.value is None else str(self.value)
+
+
+# More rows than so many bring next to nothing, and take memory and time.
+MOST_ROWS = MostRows(1 << 20)
+
+
+@dataclass(frozen=True)
 class Bounds:
     """Bounds of one column; None where there is none."""
 
@@ -104,6 +118,24 @@ def parse_devices(text: str) -> Devices:
     if not text.strip().isdecimal():
         raise typer.BadParameter(f"expected all, 1, 2, 4 or 8; got {text!r}.")
     return Devices(int(text))
+
+
+def parse_most_rows(text: str) -> MostRows:
+    """Return how many rows a text says, or that all are used."""
+    if text.strip() == "all":
+        return MostRows(None)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise typer.BadParameter(f"expected a positive integer, or all; got {text!r}.")
+    return MostRows(number)
+
+
+def most_rows(given: MostRows | None) -> int | None:
+    """Return how many rows are used at most; None: all."""
+    return (MOST_ROWS if given is None else given).value
 
 
 def parse_widths(text: str) -> Widths:
@@ -226,6 +258,17 @@ DropOption = Annotated[
 ]
 DropMissingOption = Annotated[
     bool, typer.Option("--drop-missing", help="Leave out rows with missing values, and say so.")
+]
+MaxRowsOption = Annotated[
+    MostRows | None,
+    typer.Option(
+        "--max-rows",
+        parser=parse_most_rows,
+        metavar="INT|all",
+        help="Of more rows than these use a sample, chosen by a hash of their contents, and say "
+        f"so. [default: {MOST_ROWS.value}]",
+        show_default=False,
+    ),
 ]
 DropConstantOption = Annotated[
     bool,

@@ -19,11 +19,11 @@ from brenier.cli.files import (
     display_name,
     is_conditional,
     load_density,
-    read_rows,
     stored_names,
     variable_names,
     with_names,
 )
+from brenier.cli.rows import read_rows
 from brenier.cli.summary import block_titles, say
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def plot(
     kind: KindOption = None,
     columns: ColumnsOption = None,
     drop_missing: o.DropMissingOption = False,
+    max_rows: o.MaxRowsOption = None,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
@@ -113,7 +114,7 @@ def plot(
         kind = _usual(flow) if kind is None else kind
         _check(flow, kind, model, data)
         shown = None if columns is None else _columns(columns, kind)
-        reading = Reading(drop_missing=drop_missing, quiet=quiet)
+        reading = Reading(drop_missing=drop_missing, quiet=quiet, most_rows=o.most_rows(max_rows))
         rows = None if data is None else read_rows(data, variable_names(flow), reading)
         figure = _drawn(flow, rows, kind, shown)
         from brenier.io.atomic import write_atomically

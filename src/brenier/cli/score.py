@@ -96,7 +96,8 @@ def score(
         flow = load_density(model)
         question = Question.of(flow, model, asked, reading, missing_ok=integrate_missing)
         scores = _Scores(question, keep=output is not None)
-        for X, omega in weighted_pieces(data, question.names, column, reading):
+        for X, omega, factor in weighted_pieces(data, question.names, column, reading):
+            scores.rescale(factor)
             scores.add(question.whole_rows(X), omega)
         if not scores.mean.total:
             raise no_weight(data)
@@ -163,6 +164,12 @@ class _Scores:
         self._inside = RunningMean(), RunningMean()
         self._n_rows, self._n_zero, self._weighted = 0, 0, False
         self._first_zero: list[str] = []
+
+    def rescale(self, factor: float) -> None:
+        """Multiply the weights of all rows so far."""
+        if factor != 1.0:
+            for total in (self.mean, self.gain, *self._inside):
+                total.rescale(factor)
 
     def add(self, X: "np.ndarray", weights: "np.ndarray | None") -> None:
         """Count a piece's rows, all columns of them."""

@@ -1,12 +1,13 @@
 """The column of a data file that holds the rows' weights, or their logarithms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
 from brenier.cli.files import Reading, display_name, split_column
+from brenier.cli.pieces import Pieces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,19 +34,16 @@ class WeightsColumn:
         """What the column is called."""
         return self.log if self.plain is None else self.plain
 
-    def read(
+    def pieces(
         self,
         path: str,
         reading: Reading,
         *,
         chains: str | None = None,
-        own_chains: bool = True,
+        own_chains: bool = False,
         enough: Sequence[str] = (),
-        missing_ok: bool = False,
-    ) -> "tuple[Table, np.ndarray | None]":
-        """Return the table in a file without this column, and the weights; None without any.
-
-        Without this column, weights that the file's format has are returned.
+    ) -> Pieces:
+        """Return the table in a file with this column, in pieces where it can be read so.
 
         Parameters
         ----------
@@ -59,10 +57,8 @@ class WeightsColumn:
             Whether chains that the format has are returned where `chains` names none.
         enough : sequence of str
             The variables that are enough, where not all are wanted.
-        missing_ok : bool
-            Whether the file may have no such column.
         """
-        table = reading.table(
+        return reading.pieces(
             path,
             also=[name for name in (self.name, chains) if name is not None],
             enough=enough,
@@ -71,35 +67,30 @@ class WeightsColumn:
             # Minus infinity is the logarithm of a weight of zero.
             allow_infinite=self.log is not None,
         )
-        rest, weights = self._parted(table, path, missing_ok=missing_ok)
-        if self.name is not None:
-            reading.check_finite(rest, display_name(path))
-        return rest, weights
 
-    def pieces(
-        self, path: str, reading: Reading, *, enough: Sequence[str] = ()
-    ) -> "Iterator[tuple[Table, np.ndarray | None]]":
-        """Yield the same in pieces, where a file can be read so; of logarithms it is one."""
-        if self.log is not None:
-            table, weights = self.read(path, reading, own_chains=False, enough=enough)
-            reading.say([path], table.notes)
-            yield table, weights
-            return
-        also = [] if self.plain is None else [self.plain]
-        of_file = reading.pieces(path, also=also, enough=enough, own_weights=self.name is None)
-        for table in of_file:
-            yield self._parted(table, path, missing_ok=False)
-
-    def _parted(
-        self, table: "Table", path: str, *, missing_ok: bool
+    def parted(
+        self, table: "Table", path: str, *, missing_ok: bool = False
     ) -> "tuple[Table, np.ndarray | None]":
-        """Return a table without this column, and the weights."""
+        """Return a piece without this column, and the column as it is; None without any.
+
+        Without a name, weights that the file's format has are returned. `missing_ok` says whether
+        the file may have no such column.
+        """
         if self.name is None:
             return table, self._own(table, path)
         is_missing = table.columns is None or self.name not in table.columns
         column = None if missing_ok and is_missing else self.name
         rest, values = split_column(table, column, path, "weights")
-        return rest, None if values is None else self._weights(values, path, table.first)
+        if values is not None:
+            self._check(values, path, table.first)
+        return rest, values
+
+    def check_largest(self, path: str, largest: float | None) -> None:
+        """Raise `ValueError` if the largest of all logarithms, if there are, is of weight zero."""
+        from brenier.data.weights import check_largest
+
+        if self.log is not None and largest is not None:
+            check_largest(largest, self._what(path))
 
     def _own(self, table: "Table", path: str) -> "np.ndarray | None":
         """Return the weights of the file's format."""
@@ -110,11 +101,11 @@ class WeightsColumn:
             check_weights(table.weights, what, count_from=1, before=table.first)
         return table.weights
 
-    def _weights(self, values: "np.ndarray", path: str, before: int) -> "np.ndarray":
-        from brenier.data.weights import check_weights, weights_of_logs
+    def _check(self, values: "np.ndarray", path: str, before: int) -> None:
+        from brenier.data.weights import check_log_weights, check_weights
 
-        what = f"the column {self.name!r} of {display_name(path)}"
-        if self.log is not None:
-            return weights_of_logs(values, what, count_from=1)
-        check_weights(values, what, count_from=1, before=before)
-        return values
+        check = check_weights if self.log is None else check_log_weights
+        check(values, self._what(path), count_from=1, before=before)
+
+    def _what(self, path: str) -> str:
+        return f"the column {self.name!r} of {display_name(path)}"

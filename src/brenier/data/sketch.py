@@ -50,28 +50,28 @@ class Sketch:
 
     def seen(self, X: Float[np.ndarray, "N d"]) -> tuple[int, int]:
         """Return how many rows could be recognised if they were seen, and how many are."""
-        found = _salted(_prints(X), self.salt)
+        found = _salted(prints(X), self.salt)
         could = found <= self.limit
         return int(could.sum()), int(np.isin(found[could], self.least).sum())
 
 
 def sketch_of(X: Float[np.ndarray, "N d"]) -> Sketch:
     """Return the sketch of a table's rows."""
-    prints = _prints(X)
-    salt = int(prints.sum(dtype=np.uint64))
-    least = np.unique(_salted(prints, salt))[:KEPT]
+    found = prints(X)
+    salt = int(found.sum(dtype=np.uint64))
+    least = np.unique(_salted(found, salt))[:KEPT]
     return Sketch(least, salt, X.min(axis=0), X.max(axis=0))
 
 
-def _prints(X: Float[np.ndarray, "N d"]) -> UInt64[np.ndarray, " N"]:
+def prints(X: Float[np.ndarray, "N d"]) -> UInt64[np.ndarray, " N"]:
     """Return a number for every row that its cells in their order give."""
     # Adding zero turns -0.0 into 0.0, which compares equal but has other bytes.
     bits = np.ascontiguousarray(X + 0.0).view(np.uint64)
-    prints = np.zeros(len(X), dtype=np.uint64)
+    found = np.zeros(len(X), dtype=np.uint64)
     for column in bits.T:
-        prints = mixed(prints + mixed(column + np.uint64(1)))
-    return prints
+        found = mixed(found + mixed(column + np.uint64(1)))
+    return found
 
 
-def _salted(prints: UInt64[np.ndarray, " N"], salt: int) -> Float[np.ndarray, " N"]:
-    return (mixed(prints ^ np.uint64(salt)) >> SPARE) * SCALE
+def _salted(found: UInt64[np.ndarray, " N"], salt: int) -> Float[np.ndarray, " N"]:
+    return (mixed(found ^ np.uint64(salt)) >> SPARE) * SCALE

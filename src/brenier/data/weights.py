@@ -56,20 +56,39 @@ def weights_of_logs(
     ValueError
         If one is NaN or plus infinity, or all are minus infinity. The message names the first row.
     """
+    check_log_weights(log_weights, what, count_from=count_from)
+    largest = np.max(log_weights, initial=-np.inf)
+    check_largest(largest, what)
+    return np.exp(log_weights - largest)
+
+
+def check_log_weights(
+    log_weights: Float[np.ndarray, " N"],
+    what: str = "log_weights",
+    *,
+    count_from: int = 0,
+    before: int = 0,
+) -> None:
+    """Raise `ValueError` if a logarithm of a weight is NaN or plus infinity.
+
+    Rows are counted as `check_weights` counts them.
+    """
     bad = np.flatnonzero(np.isnan(log_weights) | (log_weights == np.inf))
     if len(bad):
         raise ValueError(
             f"Expected logarithms of weights in {what}; got {log_weights[bad[0]]:g} in "
-            f"{len(bad)} of {len(log_weights)} rows (first: row {bad[0] + count_from}; rows count "
-            f"from {count_from}). Drop these rows; minus infinity is a weight of zero."
+            f"{len(bad)} of {len(log_weights)} rows (first: row {before + bad[0] + count_from}; "
+            f"rows count from {count_from}). Drop these rows; minus infinity is a weight of zero."
         )
-    largest = np.max(log_weights, initial=-np.inf)
+
+
+def check_largest(largest: float, what: str = "log_weights") -> None:
+    """Raise `ValueError` if the largest logarithm is that of a weight of zero."""
     if largest == -np.inf:
         raise ValueError(
             f"Expected some rows above minus infinity in {what}; got none. All weights would be "
             "zero."
         )
-    return np.exp(log_weights - largest)
 
 
 def are_unequal(weights: Float[np.ndarray, " N"] | None) -> bool:

@@ -76,11 +76,15 @@ def decode_files(files: Sequence[Path], columns: Columns, where: str) -> Table:
     return parts.table(parts.rows(0, parts.n_rows))
 
 
-def pieces_of_files(files: Sequence[Path], columns: Columns, where: str) -> Iterator[Table]:
-    """Yield the same rows in pieces that are small in memory."""
+def pieces_of_files(
+    files: Sequence[Path], columns: Columns, where: str, whole_up_to: int | None = 0
+) -> Iterator[Table]:
+    """Yield the same rows in pieces that are small in memory; no more than so many in one."""
     parts = Parts.of(files, columns, where)
-    for first in range(0, parts.n_rows, parts.piece_rows):
-        yield replace(parts.table(parts.rows(first, parts.piece_rows)), first=first)
+    is_whole = whole_up_to is None or parts.n_rows <= whole_up_to
+    n = parts.n_rows if is_whole else parts.piece_rows
+    for first in range(0, parts.n_rows, n):
+        yield replace(parts.table(parts.rows(first, n)), first=first)
 
 
 @dataclass(frozen=True)

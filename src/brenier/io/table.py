@@ -41,6 +41,7 @@ from brenier.io.text import encode_text
 
 __all__ = [
     "Columns",
+    "MissingRows",
     "StrPath",
     "Table",
     "TableError",
@@ -96,17 +97,20 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
     return table
 
 
-def read_pieces(path: StrPath, *, columns: Columns = ALL) -> Iterator[Table]:
+def read_pieces(
+    path: StrPath, *, columns: Columns = ALL, whole_up_to: int | None = 0
+) -> Iterator[Table]:
     """Yield the table in a file, a piece after the other where these are Parquet files.
 
     Of other formats it is one piece. Missing and infinite values are left in place. Parameters and
-    errors are those of `read_table`.
+    errors are those of `read_table`; a table of no more than `whole_up_to` rows is one piece, too,
+    whatever its length if that is None.
     """
     files = None if os.fspath(path) == "-" else files_in_pieces(path)
     if files is None:
         yield read_table(path, columns=columns, allow_missing=True)
     else:
-        yield from pieces_of_files(files, columns, _name(path))
+        yield from pieces_of_files(files, columns, _name(path), whole_up_to)
 
 
 def _decoded(path: StrPath, columns: Columns, where: str) -> Table:
@@ -245,33 +249,65 @@ def _is_sum_finite(values: np.ndarray) -> bool:
         return bool(np.isfinite(values.sum()))
 
 
-def without_missing(
-    table: Table, where: str, *, infinite_ok: bool = False, none_ok: bool = False
-) -> Table:
+def without_missing(table: Table, where: str, *, infinite_ok: bool = False) -> Table:
     """Return the rows without missing values; infinite ones are refused where they are not allowed.
 
-    How many were left out is among the notes. `none_ok` says whether no row may be left.
+    How many were left out is among the notes.
     """
-    if not infinite_ok:
-        check_finite(table, where, missing_ok=True)
-    parts = (table.values, table.weights, table.chain)
-    there = [part for part in parts if part is not None]
-    missing = np.any([np.isnan(part.reshape(len(part), -1)).any(axis=1) for part in there], axis=0)
-    if not missing.any():
-        return table
-    if missing.all() and not none_ok:
-        raise TableError(
-            f"Expected rows without missing values in {where}; got none among "
-            f"{_rows_of(table)}. Leave out columns with --drop."
+    missing = MissingRows(where, infinite_ok=infinite_ok)
+    rest = missing.left_out(table)
+    if not len(rest.values):
+        raise missing.nothing_left()
+    return replace(rest, notes=(*rest.notes, *missing.notes))
+
+
+class MissingRows:
+    """Rows with missing values that are left out of the pieces of a table: how many, and which.
+
+    Parameters
+    ----------
+    where : str
+        The name of the table's origin, for messages.
+    infinite_ok : bool
+        Whether infinite values are let pass; otherwise they are refused.
+    """
+
+    def __init__(self, where: str, *, infinite_ok: bool = False):
+        self._where, self._infinite_ok = where, infinite_ok
+        self._total = self._n_rows = 0
+        self._first: list[str] = []
+
+    def left_out(self, table: Table) -> Table:
+        """Return the rows of the next piece without missing values; there may be none."""
+        if not self._infinite_ok:
+            check_finite(table, self._where, missing_ok=True)
+        self._n_rows += len(table.values)
+        parts = (table.values, table.weights, table.chain)
+        there = [part.reshape(len(part), -1) for part in parts if part is not None]
+        missing = np.any([np.isnan(part).any(axis=1) for part in there], axis=0)
+        if not missing.any():
+            return table
+        self._total += int(missing.sum())
+        rows = np.flatnonzero(missing)[: SHOWN - len(self._first)]
+        self._first += [f"row {table.first + row + 1}" for row in rows]
+        weights, chain = (None if part is None else part[~missing] for part in parts[1:])
+        return replace(table, values=table.values[~missing], weights=weights, chain=chain)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said of all that were left out."""
+        if not self._total:
+            return ()
+        rows = first_few(self._first, self._total, ", ")
+        total = counted(self._n_rows, "row")
+        return (f"{self._total} of {total} left out for missing values ({rows})",)
+
+    def nothing_left(self) -> TableError:
+        """Return the error for a table with a missing value in every row."""
+        return TableError(
+            f"Expected rows without missing values in {self._where}; got none among "
+            f"{counted(self._n_rows, 'row')}. Leave out columns with --drop."
         )
-    rows = [f"row {table.first + i + 1}" for i in np.flatnonzero(missing)[:SHOWN]]
-    total = int(missing.sum())
-    left_out = (
-        f"{total} of {_rows_of(table)} left out for missing values ({first_few(rows, total, ', ')})"
-    )
-    weights, chain = (None if part is None else part[~missing] for part in parts[1:])
-    notes = (*table.notes, left_out)
-    return replace(table, values=table.values[~missing], weights=weights, chain=chain, notes=notes)
 
 
 def _label(columns: tuple[str, ...] | None, j: int) -> str:

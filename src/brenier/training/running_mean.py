@@ -43,6 +43,13 @@ class RunningMean:
         self._least = min(self._least, float(np.min(weights)))
         self._largest = max(self._largest, float(np.max(weights)))
 
+    def rescale(self, factor: float) -> None:
+        """Multiply the weights of all values so far; where that is by zero, none counts."""
+        first, second, third = self._sums if factor else (0.0, 0.0, 0.0)
+        self._sums = factor * first, factor**2 * second, factor**2 * third
+        self.total, self.squares = factor * self.total, factor**2 * self.squares
+        self._least, self._largest = factor * self._least, factor * self._largest
+
     @property
     def effective_size(self) -> float:
         """How many values of equal weight are worth as much (Kish 1965)."""

@@ -37,6 +37,7 @@ FETCHES = {"script": "src", "img": "src", "iframe": "src", "link": "href", "sour
 # Which row of the page "When a fit goes wrong" is about the warnings of a function.
 WARNERS = {
     "_end_fit": "the status and its remedy",
+    "Checkpoint.__exit__": "could not be written to the end",
     "_warn_of_chains": "Expected independent rows",
     "told_of_far_rows": "Expected measured values",
     "_warn_of_few": "effective rows or more",

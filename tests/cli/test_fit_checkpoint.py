@@ -1,10 +1,5 @@
 """`brenier fit --checkpoint FILE` and `--from FILE`: fits that go on after a kill."""
 
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 from small_tables import NAMES, named, rows
@@ -16,7 +11,7 @@ from brenier.io.table import write_table
 
 pytestmark = [
     pytest.mark.filterwarnings(
-        "ignore:The fit ended with status 'iteration limit':sklearn.exceptions.ConvergenceWarning"
+        "ignore:The fit ended with status:sklearn.exceptions.ConvergenceWarning"
     ),
 ]
 FEW = ("--widths", "4", "--max-iter", "5", "--n-estimators", "1")
@@ -87,17 +82,11 @@ def test_files_that_cannot_be_checkpoints_are_refused(data, tmp_path):
     assert "leave out --checkpoint" in " ".join(run.stderr.split())
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="this system has no signals to end by")
-def test_after_a_signal_the_message_says_how_to_go_on(data, tmp_path):
+def test_where_time_was_up_it_is_said_how_to_go_on(data, tmp_path):
     path, model = tmp_path / "fit.checkpoint", tmp_path / "m.brenier"
-    command = [sys.executable, "-m", "brenier", "fit", data, "-o", model, "--checkpoint", path]
-    command += ["--max-iter", "100000", "--tol", "0", "--validation-fraction", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        while not path.exists() or path.stat().st_size < 300_000:
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.terminate()
-        _, error = process.communicate()
-    assert process.returncode == ExitCode.TERMINATED
-    assert f"with --from {path} the same command goes on" in " ".join(error.decode().split())
-    assert model.exists()
+    endless = ("--widths", "4", "--max-iter", "100000", "--tol", "0", "--decay", "0.001")
+    endless += ("--validation-fraction", "0", "--n-radial", "0", "--max-seconds", "1")
+    run = done("fit", data, "-o", model, "--checkpoint", path, *endless)
+    assert f"with --from {path} the same command goes on" in " ".join(run.stderr.split())
+    # A limit of time is of each process alone.
+    done("fit", data, "-o", model, "--from", path, *endless[:-1], "0.5")

@@ -233,40 +233,33 @@ def test_a_file_of_another_kind_is_refused_before_the_fit(tmp_path):
 SCRIPT = """
 import sys, warnings
 sys.path.insert(0, {tests!r})
-import numpy as np
 from brenier import Checkpoint
 from small_fits import rows, small
 warnings.simplefilter("ignore")
-estimator = small(max_iter=150, n_estimators=2, decay=None, validation_fraction=0.2)
 with Checkpoint(sys.argv[1]):
-    estimator.fit(rows())
-print(repr(float(estimator.score(rows()))))
+    small(**{settings!r}).fit(rows())
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill a process so")
-def test_a_process_killed_twice_ends_with_the_model_of_one_left_alone(tmp_path):
-    code = SCRIPT.format(tests=str(Path(__file__).parents[1]))
-
-    def start(path):
-        return subprocess.Popen(
-            [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
-        )
-
-    undisturbed, _ = start(tmp_path / "undisturbed").communicate()
-    path, sizes = tmp_path / "fit.checkpoint", [0]
-    for _ in range(2):
-        process, bytes_ = start(path), sizes[-1]
+def test_after_a_process_was_killed_another_ends_with_the_model_of_one_left_alone(
+    tmp_path, computed
+):
+    settings = {"max_iter": 150, "n_estimators": 2, "decay": None, "validation_fraction": 0.2}
+    code = SCRIPT.format(tests=str(Path(__file__).parents[1]), settings=settings)
+    path, X = tmp_path / "fit.checkpoint", rows()
+    with subprocess.Popen([sys.executable, "-c", code, str(path)]) as process:
         # Killed in the midst of its writing.
-        while size_of(path) < bytes_ + 100_000 and process.poll() is None:
+        while size_of(path) < 200_000:
+            assert process.poll() is None
             time.sleep(0.002)
         process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        sizes.append(size_of(path))
-        assert sizes[-1] > bytes_
-    again, _ = start(path).communicate()
-    assert float(again) == float(undisturbed)
+    assert process.returncode == -signal.SIGKILL
+    again = fitted(small(**settings), X, path)
+    made = computed[0]
+    undisturbed = fitted(small(**settings), X, tmp_path / "undisturbed")
+    assert 0 < made < computed[0] - made
+    np.testing.assert_array_equal(again.score_samples(X), undisturbed.score_samples(X))
 
 
 def size_of(path):

@@ -1,7 +1,7 @@
 """Fits that are killed, and go on: `python -m benchmarks.kills`.
 
-`brenier fit --checkpoint FILE` of two tables is killed (SIGKILL) after a random time, and the same
-command with `--from FILE` goes on. What is measured is by how much the held-out log-likelihood of
+`brenier fit --checkpoint FILE` of two tables is killed (SIGKILL) at a random time after it has
+begun to write the file, and the same command with `--from FILE` goes on. What is measured is by how much the held-out log-likelihood of
 its model differs from that of a fit left alone, and what the file takes.
 """
 
@@ -19,13 +19,13 @@ import numpy as np
 from benchmarks import report
 from benchmarks.large import Networks
 from benchmarks.report import Figure
-from brenier.data.datasets import EightGaussians
+from brenier.data.datasets import MAFMoon
 from brenier.io.table import write_table
 
 NAME = "kills"
 TABLES = {
-    "eight Gaussians, 2,000 x 2": EightGaussians().sample(2000, random_state=0),
-    "networks, 4,000 x 4": Networks(4).draw(4000, seed=0),
+    "a moon, 400 x 2": MAFMoon().sample(400, random_state=0),
+    "networks, 3,000 x 3": Networks(3).draw(3000, seed=0),
 }
 KILLS = 25
 # Nats that a model may differ by.
@@ -46,20 +46,33 @@ def _likelihood(process: subprocess.Popen[str]) -> float:
     return float(json.loads(text)["heldout_log_likelihood"])
 
 
-def killed(folder: Path, seconds: float) -> tuple[float, int] | None:
-    """Return the log-likelihood of a fit that was killed and went on, and the file's bytes.
+def _until_it_writes(process: subprocess.Popen[str], path: Path) -> None:
+    while process.poll() is None and not path.exists():
+        time.sleep(0.005)
+
+
+def _seconds_of_writing(folder: Path, path: Path) -> float:
+    """Return how long a fit goes on after it has begun to write its checkpoint."""
+    process = _fit(folder, "--checkpoint", path.name)
+    _until_it_writes(process, path)
+    since = time.perf_counter()
+    _likelihood(process)
+    return time.perf_counter() - since
+
+
+def killed(folder: Path, path: Path, seconds: float) -> tuple[float, int] | None:
+    """Return the log-likelihood of a fit that was killed and went on, and the file's bytes then.
 
     None where it had ended by then.
     """
-    path = folder / "fit.checkpoint"
     path.unlink(missing_ok=True)
     process = _fit(folder, "--checkpoint", path.name)
+    _until_it_writes(process, path)
     time.sleep(seconds)
     process.kill()
     if process.wait() == 0:
         return None
-    again = ("--from", path.name) if path.exists() else ("--checkpoint", path.name)
-    return _likelihood(_fit(folder, *again)), path.stat().st_size
+    return _likelihood(_fit(folder, "--from", path.name)), path.stat().st_size
 
 
 def measured(name: str, X: np.ndarray, n_kills: int) -> list[Figure]:
@@ -67,14 +80,13 @@ def measured(name: str, X: np.ndarray, n_kills: int) -> list[Figure]:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
+        path = folder / "fit.checkpoint"
         write_table(folder / "rows.npy", X)
-        _likelihood(_fit(folder))
-        since = time.perf_counter()
         undisturbed = _likelihood(_fit(folder))
-        whole = time.perf_counter() - since
+        seconds = _seconds_of_writing(folder, path)
         ended: list[tuple[float, int]] = []
         while len(ended) < n_kills:
-            one = killed(folder, rng.uniform(0.0, whole))
+            one = killed(folder, path, rng.uniform(0.0, seconds))
             ended += [] if one is None else [one]
             report.say(f"{name}: {len(ended)} of {n_kills}")
     apart = np.abs(np.array([likelihood for likelihood, _ in ended]) - undisturbed)

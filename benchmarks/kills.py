@@ -1,8 +1,9 @@
 """Fits that are killed, and go on: `python -m benchmarks.kills`.
 
 `brenier fit --checkpoint FILE` of two tables is killed (SIGKILL) at a random time after it has
-begun to write the file, and the same command with `--from FILE` goes on. What is measured is by how much the held-out log-likelihood of
-its model differs from that of a fit left alone, and what the file takes.
+begun to write the file, and the same command with `--from FILE` goes on. What is measured is by how
+much the held-out log-likelihood of its model differs from that of a fit left alone, and what the
+file takes.
 """
 
 import argparse

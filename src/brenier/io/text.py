@@ -121,9 +121,8 @@ def _without_comments(data: bytes) -> bytes:
     return re.sub(rb"(?m)^[ \t]*#.*\n?", b"", data) if b"#" in data else data
 
 
-def encode_text(table: Table, where: str, *, separator: str) -> bytes:
-    """Return the bytes of a text file with a table: a line of names, then its rows."""
-    names = table.columns or ()
+def header_line(names: Sequence[str], where: str, separator: str) -> str:
+    """Return the line of names that a text file with a table begins with."""
     lost = [name for name in names if name != name.strip() or CONTROLS.search(name)]
     if lost or COMMAS.is_data(names):
         raise TableError(
@@ -131,9 +130,12 @@ def encode_text(table: Table, where: str, *, separator: str) -> bytes:
             f"{listed(lost or names)}. Begin names with a letter, without spaces around them "
             "or line breaks or other control characters."
         )
-    header = separator.join(map(_harmless, names)) + "\n"
-    rows = to_frame(table).write_csv(separator=separator, include_header=False)
-    return (header + rows).encode()
+    return separator.join(map(_harmless, names)) + "\n"
+
+
+def rows_of_text(table: Table, separator: str) -> str:
+    """Return the lines of a text file with a table's rows."""
+    return to_frame(table).write_csv(separator=separator, include_header=False)
 
 
 def _harmless(name: str) -> str:

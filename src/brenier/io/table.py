@@ -34,8 +34,9 @@ from brenier.io.base import (
 )
 from brenier.io.columns import ALL, Columns, selection_message
 from brenier.io.folder import decode_files, files_in_pieces, files_of, pieces_of_files
-from brenier.io.recognise import decode
+from brenier.io.recognise import decode, is_text
 from brenier.io.source import AbstractSource, of_bytes, of_file
+from brenier.io.text_pieces import pieces_of_text
 from brenier.io.writers import (
     AbstractWriter,
     NpyWriter,
@@ -106,17 +107,26 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
 def read_pieces(
     path: StrPath, *, columns: Columns = ALL, whole_up_to: int | None = 0
 ) -> Iterator[Table]:
-    """Yield the table in a file, a piece after the other where these are Parquet files.
+    """Yield the table in a file, a piece after the other: Parquet files, or long text.
 
     Of other formats it is one piece. Missing and infinite values are left in place. Parameters and
     errors are those of `read_table`; a table of no more than `whole_up_to` rows is one piece, too,
     whatever its length if that is None.
     """
-    files = None if os.fspath(path) == "-" else files_in_pieces(path)
-    if files is None:
-        yield read_table(path, columns=columns, allow_missing=True)
+    where = _name(path)
+    if os.fspath(path) == "-":
+        yield _decoded(path, columns, where)
+        return
+    files = files_in_pieces(path)
+    if files is not None:
+        yield from pieces_of_files(files, columns, where, whole_up_to)
+        return
+    source = of_file(Path(path), where)
+    _check_content(source)
+    if is_text(source):
+        yield from pieces_of_text(source, columns, whole_up_to)
     else:
-        yield from pieces_of_files(files, columns, _name(path), whole_up_to)
+        yield decode(source, columns)
 
 
 def _decoded(path: StrPath, columns: Columns, where: str) -> Table:

@@ -1,6 +1,7 @@
 """Named outcomes of iterations, and the warnings they become at the door."""
 
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 
 class InnerStatus(IntEnum):
@@ -46,3 +47,42 @@ class InversionWarning(UserWarning):
 
 class InputWarning(UserWarning):
     """The input was usable but not as expected; the message says what was done."""
+
+
+class SomeRows(NamedTuple):
+    """Rows of a table that a warning is of: how many of how many, and the first, from 0."""
+
+    count: int
+    n_rows: int
+    first: int
+
+
+class NoImageWarning(InputWarning):
+    """Some rows have no image: the text says why, as in "rows lie beyond their bounds"."""
+
+    def __init__(self, rows: SomeRows, why: str):
+        super().__init__(
+            f"{rows.count} of {rows.n_rows} {why} (first: row {rows.first}) and have no image; "
+            "they are NaN."
+        )
+        self.rows, self.why = rows, why
+
+    def of(self, rows: SomeRows) -> "NoImageWarning":
+        """Return the same of other rows."""
+        return NoImageWarning(rows, self.why)
+
+
+class NoPreimageWarning(InversionWarning):
+    """Some points have no preimage that was found; the residual is that of the first."""
+
+    def __init__(self, rows: SomeRows, residual: float):
+        super().__init__(
+            f"{rows.count} of {rows.n_rows} points have no preimage that could be found (first: "
+            f"row {rows.first}, residual {residual:.1e}); they are NaN. Without quadratic terms "
+            "the map's image is bounded; with them, such a point lies absurdly far out."
+        )
+        self.rows, self.residual = rows, residual
+
+    def of(self, rows: SomeRows) -> "NoPreimageWarning":
+        """Return the same of other rows."""
+        return NoPreimageWarning(rows, self.residual)

@@ -14,6 +14,7 @@ from brenier.cli.inputs import read_inputs
 from brenier.cli.weights import WeightsColumn
 from brenier.data.row_sample import RowSample
 from brenier.io import folder as folders
+from brenier.io import pieces, text_pieces
 from brenier.io.table import write_table
 
 N, K = 240, 150
@@ -82,6 +83,18 @@ def test_neither_order_nor_files_nor_formats_matter(X, parts, tmp_path):
     assert fitted(tmp_path, shuffled, *options)[1] == found
     write_table(tmp_path / "x.csv", with_weights(X), (*NAMES, "w"))
     assert fitted(tmp_path, tmp_path / "x.csv", *options)[1] == found
+
+
+def test_long_text_is_read_in_pieces(X, parts, tmp_path, monkeypatch):
+    options = ("--max-rows", K, "--weights", "w")
+    _, found = fitted(tmp_path, parts, *options)
+    write_table(tmp_path / "x.csv", with_weights(X), (*NAMES, "w"))
+    monkeypatch.setattr(text_pieces, "LONG", 0)
+    monkeypatch.setattr(text_pieces, "PIECE_BYTES", 500)
+    monkeypatch.setattr(pieces, "PIECE", 100)
+    said, same = fitted(tmp_path, tmp_path / "x.csv", *options)
+    assert same == found
+    assert f"{K} of {N} rows are used" in said.stderr
 
 
 @pytest.mark.parametrize("most", [N, N + 1, "all"])

@@ -1,5 +1,6 @@
 """`brenier sample`, `transform`, `inverse`: rows of a model, and rows carried by its map."""
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +21,8 @@ from brenier.cli.files import (
     variable_names,
 )
 from brenier.cli.questions import Given, context_rows, drawn_given, written
-from brenier.cli.rows import read_rows
+from brenier.cli.row_warnings import RowWarnings
+from brenier.cli.rows import read_rows, row_pieces
 from brenier.data.names import default_names
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ def sample(
             rows = drawn_given(flow, asked.without_file(model), n, seed)
         else:
             rows = flow.sample(n, random_state=seed)
-        values, names = _with_constants(flow, rows, variable_names(flow))
+        values = _with_constants(flow, rows)
+        names = _names_with_constants(flow, variable_names(flow))
         if asked.file is None:
             chosen = written(names, reading)
             values, names = values[:, [names.index(name) for name in chosen]], chosen
@@ -107,12 +110,7 @@ def transform(
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = load_density(model)
-        X = read_rows(data, variable_names(flow), reading)
-        if is_mixture(flow):
-            Z, labels = flow.transform(*as_arguments(flow, X), return_labels=True)
-            _write(output, _with_labels(Z, labels), [*_normal_names(flow), COMPONENT])
-        else:
-            _write(output, flow.transform(*as_arguments(flow, X)), _normal_names(flow))
+        _write_pieces(output, _images(flow, data, reading), _image_names(flow))
 
 
 def inverse(
@@ -134,14 +132,47 @@ def inverse(
     with door(debug=debug):
         check_output(output, inputs=(model, data))
         flow = load_density(model)
-        context, mixture = context_names(flow), is_mixture(flow)
-        names = [*context, *_normal_names(flow), *[COMPONENT] * mixture]
-        rows = read_rows(data, names, reading)
+        names = _names_with_constants(flow, density_names(flow))
+        _write_pieces(output, _preimages(flow, data, reading), names)
+
+
+def _images(flow: Any, data: str, reading: Reading) -> "Iterator[np.ndarray]":
+    """Yield the images of a file's rows, piece by piece."""
+    carried = flow.carrying() if is_mixture(flow) else None
+    told = RowWarnings()
+    for X in _pieces(flow, data, variable_names(flow), reading):
+        arguments = as_arguments(flow, X)
+        with told.of_piece(len(X)):
+            Z = flow.transform(*arguments) if carried is None else carried(*arguments)
+        yield Z if carried is None else _with_labels(*Z)
+        # Not kept while the next ones are read.
+        del X, Z, arguments
+    told.give()
+
+
+def _pieces(
+    flow: Any, data: str, names: "Sequence[str]", reading: Reading
+) -> "Iterator[np.ndarray]":
+    """Yield a file's rows; all at once where draws depend on which rows come together."""
+    if flow.folding_.is_plain:
+        yield from row_pieces(data, names, reading)
+    else:
+        yield read_rows(data, names, reading)
+
+
+def _preimages(flow: Any, data: str, reading: Reading) -> "Iterator[np.ndarray]":
+    """Yield the rows whose images a file holds, piece by piece."""
+    context, told = context_names(flow), RowWarnings()
+    for rows in row_pieces(data, [*context, *_image_names(flow)], reading):
         X, Z = rows[:, : len(context)], rows[:, len(context) :]
-        points = (Z[:, :-1], _as_labels(Z[:, -1])) if mixture else (Z,)
+        points = (Z[:, :-1], _as_labels(Z[:, -1])) if is_mixture(flow) else (Z,)
         given = (as_context(flow, X.copy()),) if context else ()
-        Y = flow.inverse_transform(*given, *points)
-        _write(output, *_with_constants(flow, Y, density_names(flow)))
+        with told.of_piece(len(rows)):
+            Y = flow.inverse_transform(*given, *points)
+        yield _with_constants(flow, Y)
+        # Not kept while the next ones are read.
+        del rows, X, Z, points, given, Y
+    told.give()
 
 
 def _with_labels(Z: "np.ndarray", labels: "np.ndarray") -> "np.ndarray":
@@ -156,8 +187,9 @@ def _as_labels(column: "np.ndarray") -> "np.ndarray":
     return column.astype(int) if (column == column.round()).all() else column
 
 
-def _normal_names(flow: Any) -> list[str]:
-    return default_names(len(density_names(flow)), "z")
+def _image_names(flow: Any) -> list[str]:
+    """Return the columns of images: of a mixture the component comes last."""
+    return [*default_names(len(density_names(flow)), "z"), *[COMPONENT] * is_mixture(flow)]
 
 
 def _drawn(context: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
@@ -168,20 +200,33 @@ def _drawn(context: "np.ndarray", Y: "np.ndarray") -> "np.ndarray":
     return np.concatenate([np.repeat(context, Y.shape[1], axis=0), drawn], axis=1)
 
 
-def _with_constants(
-    flow: Any, rows: "np.ndarray", names: list[str]
-) -> "tuple[np.ndarray, list[str]]":
-    """Return rows and names with those columns of one value that the model remembers behind."""
+def _with_constants(flow: Any, rows: "np.ndarray") -> "np.ndarray":
+    """Return rows with those columns of one value that the model remembers behind."""
     import numpy as np
 
     from brenier.estimators.constants import constants_of
 
     constants = constants_of(flow)
+    if not constants:
+        return rows
     more = np.broadcast_to([value for _, value in constants], (len(rows), len(constants)))
-    return np.concatenate([rows, more], axis=1), [*names, *(name for name, _ in constants)]
+    return np.concatenate([rows, more], axis=1)
+
+
+def _names_with_constants(flow: Any, names: "Sequence[str]") -> list[str]:
+    """Return names with those of these columns behind."""
+    from brenier.estimators.constants import constants_of
+
+    return [*names, *(name for name, _ in constants_of(flow))]
 
 
 def _write(path: str, values: "np.ndarray", names: list[str]) -> None:
     from brenier.io.table import write_table
 
     write_table(path, values, names)
+
+
+def _write_pieces(path: str, pieces: "Iterator[np.ndarray]", names: list[str]) -> None:
+    from brenier.io.table import write_pieces
+
+    write_pieces(path, pieces, names)

@@ -1,6 +1,7 @@
 """`brenier score`: how likely a model finds the rows of a file."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,21 +90,20 @@ def score(
         remedies="--drop-missing or --integrate-missing",
     )
     with door(debug=debug, quiet=quiet):
-        from brenier.io.table import write_table
+        from brenier.io.table import write_pieces
 
         if output is not None:
             check_output(output, inputs=(model, data))
         flow = load_density(model)
         question = Question.of(flow, model, asked, reading, missing_ok=integrate_missing)
-        scores = _Scores(question, keep=output is not None)
-        for X, omega, factor in weighted_pieces(data, question.names, column, reading):
-            scores.rescale(factor)
-            scores.add(question.whole_rows(X), omega)
-        if not scores.mean.total:
-            raise no_weight(data)
-        result = scores.result()
+        scores = _Scores(question)
+        log_densities = _scored(scores, data, column, reading)
         if output is not None:
-            write_table(output, scores.log_density, ["log_density"])
+            write_pieces(output, log_densities, ["log_density"])
+        else:
+            for _ in log_densities:
+                pass
+        result = scores.result()
         if json:
             about = {"columns": question.names, "given": question.given}
             print_json({"model": model, "data": data, **about, **_score_json(result)})
@@ -113,6 +113,17 @@ def score(
             )
         elif output != STANDARD:
             typer.echo(repr(result.mean.mean))
+
+
+def _scored(
+    scores: "_Scores", data: str, column: WeightsColumn, reading: Reading
+) -> "Iterator[np.ndarray]":
+    """Yield the log-densities of a file's rows, piece by piece, and count them."""
+    for X, omega, factor in weighted_pieces(data, scores.question.names, column, reading):
+        scores.rescale(factor)
+        yield scores.add(scores.question.whole_rows(X), omega)
+    if not scores.mean.total:
+        raise no_weight(data)
 
 
 @dataclass(frozen=True)
@@ -152,13 +163,12 @@ class _Score:
 
 
 class _Scores:
-    """Scores of rows that come in pieces: sums of them, and where `keep` their log-densities."""
+    """Sums of the scores of rows that come in pieces."""
 
-    def __init__(self, question: Question, *, keep: bool):
+    def __init__(self, question: Question):
         from brenier.training.running_mean import RunningMean
 
-        self._question, self._keep = question, keep
-        self._kept: list[np.ndarray] = []
+        self.question = question
         self.mean, self.gain = RunningMean(), RunningMean()
         # Of the rows whose density is not zero.
         self._inside = RunningMean(), RunningMean()
@@ -171,11 +181,11 @@ class _Scores:
             for total in (self.mean, self.gain, *self._inside):
                 total.rescale(factor)
 
-    def add(self, X: "np.ndarray", weights: "np.ndarray | None") -> None:
-        """Count a piece's rows, all columns of them."""
+    def add(self, X: "np.ndarray", weights: "np.ndarray | None") -> "np.ndarray":
+        """Count a piece's rows, all columns of them, and return their log-densities."""
         import numpy as np
 
-        log_density, baseline = self._question.log_densities(X)
+        log_density, baseline = self.question.log_densities(X)
         positive = log_density > -np.inf
         gain = np.full(len(X), -np.inf)
         gain[positive] = log_density[positive] - baseline[positive]
@@ -188,20 +198,12 @@ class _Scores:
             there = (omega > 0) & positive
             inside.add(values[there], omega[there])
         for row in zero[: SHOWN - len(self._first_zero)]:
-            text = _zero_row(self._question.flow, X[row], self._n_rows + int(row))
+            text = _zero_row(self.question.flow, X[row], self._n_rows + int(row))
             self._first_zero.append(text)
-        if self._keep:
-            self._kept.append(log_density)
         self._n_rows += len(X)
         self._n_zero += len(zero)
         self._weighted = weights is not None
-
-    @property
-    def log_density(self) -> "np.ndarray":
-        """All rows'."""
-        import numpy as np
-
-        return np.concatenate(self._kept)
+        return log_density
 
     def result(self) -> _Score:
         """Return what is known of all rows; some must have weight."""
@@ -218,7 +220,7 @@ class _Scores:
             inside,
             self._n_zero,
             tuple(self._first_zero),
-            tuple(name for part in _parts(self._question.flow) for name in part.report_.discrete),
+            tuple(name for part in _parts(self.question.flow) for name in part.report_.discrete),
         )
 
 

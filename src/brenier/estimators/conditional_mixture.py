@@ -150,13 +150,30 @@ class ConditionalConvexPotentialMixture(AbstractConditionalDensity):
         labels : (N,)
             The components, if asked for.
         """
-        rows = self._pairs(X, y)
+        Z, labels = self.carrying(random_state)(X, y)
+        return (Z, labels) if return_labels else Z
+
+    def carrying(self, random_state=None) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+        """Return what maps targets to their images and components, as `transform` does.
+
+        Its draws go on from one call to the next: the pieces of a table are mapped as the whole is.
+
+        Parameters
+        ----------
+        random_state : int, RandomState or None
+            Seed of the draws; None takes the estimator's own.
+        """
         # Not the numbers that `sample` with the same seed draws its components by.
         rng = generator(random_state, self.random_state).spawn(1)[0]
-        labels = self.mixture_.drawn(rows, rng)
-        Z = self.mixture_.images(rows, labels)
-        warn_of_no_image(Z, "targets lie on or beyond their bounds", stacklevel=2)
-        return (Z, labels) if return_labels else Z
+
+        def carried(X, y=None) -> tuple[np.ndarray, np.ndarray]:
+            rows = self._pairs(X, y)
+            labels = self.mixture_.drawn(rows, rng)
+            Z = self.mixture_.images(rows, labels)
+            warn_of_no_image(Z, "targets lie on or beyond their bounds", stacklevel=3)
+            return Z, labels
+
+        return carried
 
     def inverse_transform(self, X, Z, labels) -> Any:
         """Return the targets that the maps of given components carry to Z at X.

@@ -259,13 +259,30 @@ class ConvexPotentialMixture(AbstractJoint):
             The components, if asked for.
         """
         check_is_fitted(self)
-        X = self._plain(X, random_state)
+        Z, labels = self.carrying(random_state)(X)
+        return (Z, labels) if return_labels else Z
+
+    def carrying(self, random_state=None) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+        """Return what maps rows to their images and components, as `transform` does.
+
+        Its draws go on from one call to the next: the pieces of a table are mapped as the whole is.
+
+        Parameters
+        ----------
+        random_state : int, RandomState or None
+            Seed of the draws; None takes the estimator's own.
+        """
         # Not the numbers that `sample` with the same seed draws its components by.
         rng = generator(random_state, self.random_state).spawn(1)[0]
-        labels = self.mixture_.drawn(X, rng)
-        Z = self.mixture_.images(X, labels)
-        warn_of_no_image(Z, "rows lie on or beyond their column's bounds", stacklevel=2)
-        return (Z, labels) if return_labels else Z
+
+        def carried(X) -> tuple[np.ndarray, np.ndarray]:
+            X = self._plain(X, random_state)
+            labels = self.mixture_.drawn(X, rng)
+            Z = self.mixture_.images(X, labels)
+            warn_of_no_image(Z, "rows lie on or beyond their column's bounds", stacklevel=3)
+            return Z, labels
+
+        return carried
 
     def inverse_transform(self, X, labels) -> Any:
         """Return the rows that the maps of given components carry to given points.

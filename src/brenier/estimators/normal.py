@@ -14,7 +14,7 @@ from brenier.data.checks import check_finite, check_unmasked
 from brenier.data.names import default_names, quoted
 from brenier.data.tables import frame_of
 from brenier.estimators.parameters import seed_of
-from brenier.status import InputWarning, InversionWarning
+from brenier.status import NoImageWarning, NoPreimageWarning, SomeRows
 
 # Nodes of a mean over the normal: of Gauss-Hermite quadrature, and Sobol' points.
 N_HERMITE, N_SOBOL = 32, 256
@@ -85,12 +85,8 @@ def warn_of_no_image(Z: Float[np.ndarray, "N n"], what: str, *, stacklevel: int)
     """
     outside = np.flatnonzero(np.isnan(Z).any(axis=1))
     if len(outside):
-        warnings.warn(
-            f"{len(outside)} of {len(Z)} {what} (first: row {outside[0]}) and have no image; they "
-            "are NaN.",
-            InputWarning,
-            stacklevel=stacklevel + 1,
-        )
+        rows = SomeRows(len(outside), len(Z), int(outside[0]))
+        warnings.warn(NoImageWarning(rows, what), stacklevel=stacklevel + 1)
 
 
 def found_preimages(
@@ -110,12 +106,7 @@ def found_preimages(
     failed = np.flatnonzero(~np.asarray(converged))
     if len(failed):
         rows[failed] = np.nan
-        first = np.asarray(residual)[failed[0]]
-        warnings.warn(
-            f"{len(failed)} of {len(rows)} points have no preimage that could be found (first: row "
-            f"{failed[0]}, residual {first:.1e}); they are NaN. Without quadratic terms the map's "
-            "image is bounded; with them, such a point lies absurdly far out.",
-            InversionWarning,
-            stacklevel=stacklevel + 1,
-        )
+        of_first = float(np.asarray(residual)[failed[0]])
+        which = SomeRows(len(failed), len(rows), int(failed[0]))
+        warnings.warn(NoPreimageWarning(which, of_first), stacklevel=stacklevel + 1)
     return rows

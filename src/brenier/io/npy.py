@@ -78,10 +78,3 @@ def _npy_header(data: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtyp
     except (ValueError, SyntaxError, TokenError, EOFError, MemoryError, RecursionError) as error:
         raise damaged("an NPY array", where, error) from error
     return shape, fortran, dtype, stream.tell()
-
-
-def encode_npy(table: Table, where: str) -> bytes:
-    """Return the bytes of an NPY file with the values of a table; its names are not kept."""
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, table.values, version=(1, 0), allow_pickle=False)
-    return stream.getvalue()

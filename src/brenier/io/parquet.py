@@ -14,7 +14,7 @@ import numpy as np
 from brenier.io.base import Table, TableError, counted, damaged, first_few
 from brenier.io.chains import roles_of
 from brenier.io.columns import Columns, as_table, choose
-from brenier.io.frame import put_values, to_frame
+from brenier.io.frame import put_values
 from brenier.io.source import AbstractSource
 
 if TYPE_CHECKING:
@@ -160,10 +160,3 @@ def _check_types(schema: "dict[str, pl.DataType]", where: str) -> None:
             f"Expected columns of numbers in {where}; got {first_few(other, len(other))}. Leave "
             "them out with --drop, or code them as numbers."
         )
-
-
-def encode_parquet(table: Table, where: str) -> bytes:
-    """Return the bytes of a Parquet file with a table."""
-    stream = io.BytesIO()
-    to_frame(table).write_parquet(stream)
-    return stream.getvalue()

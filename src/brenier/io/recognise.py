@@ -68,6 +68,11 @@ def decode(source: AbstractSource, columns: Columns) -> Table:
     )
 
 
+def is_text(source: AbstractSource) -> bool:
+    """Whether a source is text, and not compressed."""
+    return _layer(source) is None and _reader(source) is decode_text
+
+
 def _layer(source: AbstractSource) -> Callable[[AbstractSource], AbstractSource] | None:
     """Return what unfolds a source; None if it is not compressed."""
     found = [unfold for mark, unfold in _LAYERS if source.first.startswith(mark)]

@@ -8,18 +8,19 @@ row of data. Every refusal is a `TableError` that names the file, the place in i
 # them: polars is imported where it is used, and the shapes stand in the docstrings.
 
 import codecs
-import gzip
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier.io.atomic import StrPath, write_atomically
+from brenier.io.atomic import StrPath, replacing
 from brenier.io.base import (
     SHOWN,
     Table,
@@ -33,11 +34,16 @@ from brenier.io.base import (
 )
 from brenier.io.columns import ALL, Columns, selection_message
 from brenier.io.folder import decode_files, files_in_pieces, files_of, pieces_of_files
-from brenier.io.npy import encode_npy
-from brenier.io.parquet import encode_parquet
-from brenier.io.recognise import decode
+from brenier.io.recognise import decode, is_text
 from brenier.io.source import AbstractSource, of_bytes, of_file
-from brenier.io.text import encode_text
+from brenier.io.text_pieces import pieces_of_text
+from brenier.io.writers import (
+    AbstractWriter,
+    NpyWriter,
+    ParquetWriter,
+    TextWriter,
+    Zipped,
+)
 
 __all__ = [
     "Columns",
@@ -50,16 +56,17 @@ __all__ = [
     "read_table",
     "select_columns",
     "without_missing",
+    "write_pieces",
     "write_table",
 ]
 
-# How a table becomes a file's bytes; the name of the file is for messages.
-_ENCODERS: dict[str, Callable[[Table, str], bytes]] = {
-    ".csv": partial(encode_text, separator=","),
-    ".tsv": partial(encode_text, separator="\t"),
-    ".npy": encode_npy,
-    ".parquet": encode_parquet,
-    ".pq": encode_parquet,
+# What writes a table, by the suffix of the file.
+_WRITERS: dict[str, Callable[[Any, Sequence[str], str], AbstractWriter]] = {
+    ".csv": partial(TextWriter, separator=","),
+    ".tsv": partial(TextWriter, separator="\t"),
+    ".npy": NpyWriter,
+    ".parquet": ParquetWriter,
+    ".pq": ParquetWriter,
 }
 
 
@@ -100,17 +107,26 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
 def read_pieces(
     path: StrPath, *, columns: Columns = ALL, whole_up_to: int | None = 0
 ) -> Iterator[Table]:
-    """Yield the table in a file, a piece after the other where these are Parquet files.
+    """Yield the table in a file, a piece after the other: Parquet files, or long text.
 
     Of other formats it is one piece. Missing and infinite values are left in place. Parameters and
     errors are those of `read_table`; a table of no more than `whole_up_to` rows is one piece, too,
     whatever its length if that is None.
     """
-    files = None if os.fspath(path) == "-" else files_in_pieces(path)
-    if files is None:
-        yield read_table(path, columns=columns, allow_missing=True)
+    where = _name(path)
+    if os.fspath(path) == "-":
+        yield _decoded(path, columns, where)
+        return
+    files = files_in_pieces(path)
+    if files is not None:
+        yield from pieces_of_files(files, columns, where, whole_up_to)
+        return
+    source = of_file(Path(path), where)
+    _check_content(source)
+    if is_text(source):
+        yield from pieces_of_text(source, columns, whole_up_to)
     else:
-        yield from pieces_of_files(files, columns, _name(path), whole_up_to)
+        yield decode(source, columns)
 
 
 def _decoded(path: StrPath, columns: Columns, where: str) -> Table:
@@ -160,9 +176,21 @@ def write_table(path: StrPath, values: ArrayLike, columns: Sequence[str] | None 
     OSError
         If the file cannot be written; an older one is then unchanged.
     """
+    write_pieces(path, [values], columns)
+
+
+def write_pieces(
+    path: StrPath, pieces: Iterable[ArrayLike], columns: Sequence[str] | None = None
+) -> None:
+    """Write rows that come in pieces, one at least, none of which is kept.
+
+    Parameters and errors are those of `write_table`. Where there is an error, also one of those
+    who make the pieces, an older file is unchanged; standard output has the pieces before.
+    """
     where = "standard output" if os.fspath(path) == "-" else os.fspath(path)
     suffix, zipped = (".csv", False) if os.fspath(path) == "-" else _suffix(where)
-    rows = as_rows(np.asarray(values), f"values to write to {where}")
+    all_rows = (as_rows(np.asarray(piece), f"values to write to {where}") for piece in pieces)
+    rows = next(all_rows)
     names = default_names(rows.shape[1]) if columns is None else tuple(columns)
     if len(names) != rows.shape[1]:
         raise TableError(
@@ -170,11 +198,28 @@ def write_table(path: StrPath, values: ArrayLike, columns: Sequence[str] | None 
             f"{listed(names)}. Give one name for each column."
         )
     check_names(names, where)
-    data = _ENCODERS[suffix](Table(names, rows), where)
+    with _opened(path, zipped=zipped) as sink, _WRITERS[suffix](sink, names, where) as writer:
+        writer.write(rows)
+        # Not kept while the next one is made.
+        del rows
+        for more in all_rows:
+            writer.write(more)
+            del more
+
+
+@contextmanager
+def _opened(path: StrPath, *, zipped: bool) -> Iterator[Any]:
+    """Yield what rows are written to."""
     if os.fspath(path) == "-":
-        _write_standard_output(data)
-    else:
-        write_atomically(path, _zip(data) if zipped else data)
+        yield _StandardOutput()
+        return
+    with replacing(path) as file:
+        if zipped:
+            packed = Zipped(file)
+            yield packed
+            packed.end()
+        else:
+            yield file
 
 
 def _read_standard_input() -> bytes:
@@ -191,13 +236,18 @@ def _read_standard_input() -> bytes:
         ) from error
 
 
-def _write_standard_output(data: bytes) -> None:
-    if sys.stdout is None:
-        raise OSError(
-            "Expected a place to write rows to; got a closed standard output. Name a file with -o."
-        )
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+class _StandardOutput:
+    """Where what is written is seen at once."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        if sys.stdout is None:
+            raise OSError(
+                "Expected a place to write rows to; got a closed standard output. Name a file "
+                "with -o."
+            )
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def check_finite(
@@ -354,23 +404,14 @@ def select_columns(table: Table, names: Sequence[str], *, where: str) -> tuple[T
     return kept, order != sorted(order)
 
 
-# Suffixes of files to write.
-
-
 def _suffix(where: str) -> tuple[str, bool]:
     """Return the suffix that names the format, and whether the file is a gzip of it."""
     suffixes = [suffix.lower() for suffix in Path(where).suffixes]
     zipped = suffixes[-1:] == [".gz"] and suffixes[-2:-1] in ([".csv"], [".tsv"])
     suffix = suffixes[-2] if zipped else "".join(suffixes[-1:])
-    if suffix not in _ENCODERS:
+    if suffix not in _WRITERS:
         raise TableError(
             "Expected a file name ending in .csv, .csv.gz, .tsv, .tsv.gz, .npy, .parquet or .pq; "
             f"got {where}. Convert or rename the file."
         )
     return suffix, zipped
-
-
-def _zip(data: bytes) -> bytes:
-    # No time stamp: the same table gives the same bytes. The digits of real data hardly shrink
-    # further at the higher levels, which take several times as long.
-    return gzip.compress(data, compresslevel=1, mtime=0)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # What may be a number with commas between its thousands.
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+BOOLEAN = re.compile(rb"true|false", re.IGNORECASE)
 # How much of a footer's lines a message shows.
 FOOTER_SHOWN = 60
 
@@ -58,15 +59,15 @@ def decode_text(source: AbstractSource, columns: Columns) -> Table:
         # What polars has refused as numbers it does not take the second time.
         values = None if _is_plain(source, layout) else Numbers(shape).read(Lines.of(body))
         if values is None:
-            values = _parse_cells(body, shape, chosen.names, where)
+            values = parse_cells(body, shape, chosen.names, where)
     return as_table(chosen, values, columns, where, notes)
 
 
 def _no_table(source: AbstractSource) -> TableError:
     """Return the error for text without a line of a table."""
     data = source.read()
-    _check_utf8(data, source.where)
-    if _without_comments(data).strip():
+    check_utf8(data, source.where)
+    if without_comments(data).strip():
         return damaged("separated text", source.where, ValueError("broken quotes or line ends"))
     got = "comments only" if data.strip() else "an empty file"
     return TableError(f"Expected a table in {source.where}; got {got}. Give one with data.")
@@ -82,7 +83,7 @@ def _parse_file(source: AbstractSource, layout: Layout, shape: Shape) -> np.ndar
     if source.path is None or layout.start is None:
         return None
     if not source.first.isascii():
-        _check_utf8(source.first[: source.first.find(b"\n")], source.where)
+        check_utf8(source.first[: source.first.find(b"\n")], source.where)
 
     numbers = Numbers(shape)
 
@@ -99,12 +100,12 @@ def _rows(source: AbstractSource, layout: Layout, shape: Shape) -> tuple[bytes, 
     """Return the bytes of the rows without comments, and what to say of what was left out."""
     data, where = source.read(), source.where
     if shape.is_whole:
-        _check_utf8(data, where)
+        check_utf8(data, where)
     elif not data.isascii():
         # Text that is not read may be in any encoding.
         data = data.decode(errors="replace").encode()
     data, notes = without_warm_up(content(data), layout.comments)
-    data = _without_comments(data)
+    data = without_comments(data)
     if layout.dialect.separator == BLANKS:
         data = b"\n".join(b"\t".join(line.split()) for line in data.splitlines() if line.strip())
     body = _body(data, layout, where)
@@ -117,13 +118,13 @@ def _rows(source: AbstractSource, layout: Layout, shape: Shape) -> tuple[bytes, 
     return body, notes
 
 
-def _without_comments(data: bytes) -> bytes:
+def without_comments(data: bytes) -> bytes:
+    """Return the lines that are no comments."""
     return re.sub(rb"(?m)^[ \t]*#.*\n?", b"", data) if b"#" in data else data
 
 
-def encode_text(table: Table, where: str, *, separator: str) -> bytes:
-    """Return the bytes of a text file with a table: a line of names, then its rows."""
-    names = table.columns or ()
+def header_line(names: Sequence[str], where: str, separator: str) -> str:
+    """Return the line of names that a text file with a table begins with."""
     lost = [name for name in names if name != name.strip() or CONTROLS.search(name)]
     if lost or COMMAS.is_data(names):
         raise TableError(
@@ -131,9 +132,12 @@ def encode_text(table: Table, where: str, *, separator: str) -> bytes:
             f"{listed(lost or names)}. Begin names with a letter, without spaces around them "
             "or line breaks or other control characters."
         )
-    header = separator.join(map(_harmless, names)) + "\n"
-    rows = to_frame(table).write_csv(separator=separator, include_header=False)
-    return (header + rows).encode()
+    return separator.join(map(_harmless, names)) + "\n"
+
+
+def rows_of_text(table: Table, separator: str) -> str:
+    """Return the lines of a text file with a table's rows."""
+    return to_frame(table).write_csv(separator=separator, include_header=False)
 
 
 def _harmless(name: str) -> str:
@@ -158,12 +162,17 @@ def _body(data: bytes, layout: Layout, where: str) -> bytes:
     return data[stream.tell() :]
 
 
-def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) -> np.ndarray:
-    """Return the rows of a file with blank lines, spaces, missing values or booleans."""
+def parse_cells(
+    body: bytes, shape: Shape, names: tuple[str, ...], where: str, first: int = 0
+) -> np.ndarray:
+    """Return the rows of a file with blank lines, spaces, missing values or booleans.
+
+    Of a piece of a file `first` are the rows before it.
+    """
     import polars as pl
 
     body = _without_blank_lines(body, shape.n)
-    _check_fields(body, shape, where)
+    _check_fields(body, shape, where, first)
     try:
         cells = read_columns(body, shape, pl.String)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -174,18 +183,34 @@ def _parse_cells(body: bytes, shape: Shape, names: tuple[str, ...], where: str) 
     faults = [(names[j], cells[:, j], bad) for j, (_, bad) in enumerate(parsed) if bad.any()]
     if faults:
         rows = {int(row) for _, _, bad in faults for row in bad.arg_true()}
-        _check_footer(body, rows, where)
+        _check_footer(body, rows, where, first)
         if all(cells[row, j] == name for j, name in enumerate(names) for row in rows):
-            places = [f"row {row + 1}" for row in sorted(rows)]
+            places = [f"row {first + row + 1}" for row in sorted(rows)]
             raise TableError(
                 f"Expected rows of numbers in {where}; got the line of names again: "
                 f"{first_few(places, len(places))}. Remove it there, or give each of several "
                 "chains a file of its own."
             )
-        if rows == {0} and cells.height > 1 and all(found[0] is None for found, _ in parsed):
+        if (
+            first == 0
+            and rows == {0}
+            and cells.height > 1
+            and all(found[0] is None for found, _ in parsed)
+        ):
             raise TableError(_units_message([column[0] for column in cells], where))
-        raise TableError(_text_message(faults, where, shape.dialect))
+        raise TableError(_text_message(faults, where, shape.dialect, first))
     return values_of([numbers for numbers, _ in parsed])
+
+
+def boolean_columns(body: bytes, shape: Shape) -> set[int]:
+    """Return which of the chosen columns hold true or false."""
+    import polars as pl
+
+    if not BOOLEAN.search(body):
+        return set()
+    cells = read_columns(_without_blank_lines(body, shape.n), shape, pl.String)
+    lower = [column.str.strip_chars().str.to_lowercase() for column in cells]
+    return {j for j, column in enumerate(lower) if column.is_in(["true", "false"]).any()}
 
 
 def _without_blank_lines(body: bytes, n: int) -> bytes:
@@ -195,7 +220,7 @@ def _without_blank_lines(body: bytes, n: int) -> bytes:
     return re.sub(rb"^ *\r?\n", b"", body + b"\n", flags=re.MULTILINE)
 
 
-def _check_fields(body: bytes, shape: Shape, where: str) -> None:
+def _check_fields(body: bytes, shape: Shape, where: str, first: int) -> None:
     """Raise if a row has more or fewer fields than there are columns."""
     if is_regular(body, shape.n, shape.dialect.reads):
         return
@@ -210,11 +235,11 @@ def _check_fields(body: bytes, shape: Shape, where: str) -> None:
     except csv.Error as error:
         raise damaged("separated text", where, error) from error
     if ragged:
-        _check_footer(body, {row - 1 for row, _ in ragged}, where)
+        _check_footer(body, {row - 1 for row, _ in ragged}, where, first)
         # Two fields for a single column are a decimal comma.
         one_more = shape.n > 1 and {got for _, got in ragged} == {shape.n + 1}
         one_more = one_more and len(ragged) == reader.line_num
-        places = [f"{counted(got, 'field')} in row {row}" for row, got in ragged]
+        places = [f"{counted(got, 'field')} in row {first + row}" for row, got in ragged]
         raise TableError(
             f"Expected {counted(shape.n, 'field')} in every row of {where}, one for each column; "
             f"got {first_few(places, len(places))}. {_ragged_remedy(one_more=one_more)}"
@@ -231,18 +256,19 @@ def _ragged_remedy(*, one_more: bool) -> str:
     return "Complete or remove these rows, and write decimals with a point."
 
 
-def _check_footer(body: bytes, bad: set[int], where: str) -> None:
+def _check_footer(body: bytes, bad: set[int], where: str, first: int) -> None:
     """Raise if the rows that are none are the last lines, and begin with words."""
     lines = body.decode().splitlines()
     last = [lines[row].strip() for row in sorted(bad) if row < len(lines)]
     words = all(
         line and COMMAS.number(re.split(r"[,;\t| ]", line)[0].strip('"')) is None for line in last
     )
-    if words and len(last) <= SHOWN and min(bad) > 0 and bad == set(range(min(bad), len(lines))):
+    at_end = first + min(bad) > 0 and bad == set(range(min(bad), len(lines)))
+    if words and len(last) <= SHOWN and at_end:
         text = "; ".join(repr(line[:FOOTER_SHOWN]) for line in last)
         raise TableError(
-            f"Expected rows of numbers in {where}; got a footer after row {min(bad)}: {text}. "
-            "Remove it, or begin it with # as a comment."
+            f"Expected rows of numbers in {where}; got a footer after row {first + min(bad)}: "
+            f"{text}. Remove it, or begin it with # as a comment."
         )
 
 
@@ -273,12 +299,12 @@ def _units_message(cells: Sequence[str | None], where: str) -> str:
 
 
 def _text_message(
-    faults: "list[tuple[str, pl.Series, pl.Series]]", where: str, dialect: Dialect
+    faults: "list[tuple[str, pl.Series, pl.Series]]", where: str, dialect: Dialect, first: int
 ) -> str:
     places = []
     for name, cells, bad in faults[:SHOWN]:
         rows = bad.arg_true()
-        shown = [f"row {row + 1} {cells[row]!r}" for row in rows[:SHOWN]]
+        shown = [f"row {first + row + 1} {cells[row]!r}" for row in rows[:SHOWN]]
         places.append(f"column {name!r} ({first_few(shown, len(rows))})")
     return (
         f"Expected numbers in {where}; got text in {counted(len(faults), 'column')}: "
@@ -297,13 +323,14 @@ def _text_hint(text: str, dialect: Dialect) -> str:
     return ", and write decimals with a point" if re.search(r"\d,\d", text) else ""
 
 
-def _check_utf8(data: bytes, where: str) -> None:
+def check_utf8(data: bytes, where: str, before: int = 0) -> None:
+    """Raise `TableError` if text is not in UTF-8; `before` are the lines before it."""
     if data.isascii():
         return
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = before + data.count(b"\n", 0, error.start) + 1
         raise TableError(
             f"Expected text in UTF-8 in {where}; got other bytes in line {line}. Save the file as "
             "CSV in UTF-8."

@@ -15,6 +15,7 @@ from brenier.data.names import default_names
 if TYPE_CHECKING:
     import numpy as np
 
+    from brenier.io.folder import RowsOf
     from brenier.io.table import Table
 
 STANDARD = "-"
@@ -149,6 +150,8 @@ class Reading:
         Whether missing values are left in their places.
     remedies : str
         Options that an error of missing values names.
+    rows_of : callable or None
+        What makes the table of Parquet files whose rows are not all read here.
     """
 
     keep: tuple[str, ...] | None = None
@@ -158,6 +161,7 @@ class Reading:
     quiet: bool = False
     missing_ok: bool = False
     remedies: str = "--drop-missing"
+    rows_of: "RowsOf | None" = None
 
     @staticmethod
     def of(
@@ -191,7 +195,7 @@ class Reading:
         from brenier.io.table import Columns, read_table, without_missing
 
         columns = Columns(self.keep, self.drop, tuple(also), tuple(enough), own_weights, own_chains)
-        table = read_table(path, columns=columns, allow_missing=True)
+        table = read_table(path, columns=columns, allow_missing=True, rows_of=self.rows_of)
         where = display_name(path)
         if self.drop_missing:
             table = without_missing(table, where, infinite_ok=allow_infinite)

@@ -11,6 +11,7 @@ import typer
 
 from brenier.cli import options as o
 from brenier.cli.begun import begun, parts_of
+from brenier.cli.distributed import Asked, joined, share_devices, sharing
 from brenier.cli.door import ExitCode, door, note
 from brenier.cli.files import (
     STANDARD,
@@ -82,6 +83,10 @@ def fit(
     optimizer: o.OptimizerOption = None,
     inner: o.InnerOption = None,
     devices: o.DevicesOption = None,
+    distributed: o.DistributedOption = False,
+    coordinator: o.CoordinatorOption = None,
+    process_id: o.ProcessIdOption = None,
+    num_processes: o.NumProcessesOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,
@@ -116,21 +121,33 @@ def fit(
     if begin_at is not None:
         _check_begun(given=given, blocks=blocks, kind=kind, thesis=thesis)
     if kind is not o.Kind.FLOW:
-        asked = settings | algorithm
-        _check_kind(kind, asked, given=given, blocks=blocks, thesis=thesis)
+        both = settings | algorithm
+        _check_kind(kind, both, given=given, blocks=blocks, thesis=thesis)
     weights_column = WeightsColumn.of(weights, log_weights)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
-    reading = Reading.of(
-        columns, drop, drop_missing=drop_missing, drop_constant=drop_constant, quiet=quiet
-    )
-    with door(debug=debug, quiet=quiet), ExitStack() as stack:
+    asked = Asked(distributed, coordinator, process_id, num_processes)
+    asked.check(context.params)
+    with (
+        joined(asked, context.params, debug=debug) as processes,
+        door(debug=debug, quiet=quiet),
+        ExitStack() as stack,
+    ):
         from brenier.estimators import on_devices
         from brenier.estimators.constants import remember
 
         if devices is not None:
             stack.enter_context(on_devices.devices(devices.value))
-        check_output(model, inputs=(*data, validation))
+        is_first = processes is None or processes.is_first
+        quiet = quiet or not is_first
+        reading = Reading.of(
+            columns, drop, drop_missing=drop_missing, drop_constant=drop_constant, quiet=quiet
+        )
+        if processes is not None:
+            stack.enter_context(share_devices(processes))
+            reading = sharing(reading, processes)
+        if is_first:
+            check_output(model, inputs=(*data, validation))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
             inputs = read_inputs(data, validation, weights_column, chains, reading)
@@ -151,14 +168,14 @@ def fit(
             )
         remember(flow, inputs.constants)
         reports = _reports(flow)
-        written = model if _is_worth_writing(reports, model) else None
+        written = model if is_first and _is_worth_writing(reports, model) else None
         if written is not None:
             _save(flow, written, listener, max_seconds)
-        if json:
+        if json and is_first:
             print_json(_json(reports, inputs, written))
         elif written is not None and not quiet:
             _print(reports, inputs, written)
-        for report in reports.values():
+        for report in reports.values() if is_first else ():
             _say_how_it_ended(report, inputs)
         raise typer.Exit(max(exit_code(report) for report in reports.values()))
 

@@ -1,6 +1,6 @@
 """What `brenier fit` reads: rows with their weights and chains, and rows for validation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from brenier.cli.door import note
@@ -76,7 +76,9 @@ def read_inputs(
         table, constants = _without_constants(table, data, reading)
     held = None
     if validation is not None:
-        held = _read_validation(validation, table, weights, chains, reading)
+        # Every process reads all of them.
+        whole = replace(reading, rows_of=None)
+        held = _read_validation(validation, table, weights, chains, whole)
     return Inputs(
         tuple(data), table.columns, table.values, omega, groups, validation, held, constants
     )

@@ -6,7 +6,7 @@ their names.
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,8 +70,15 @@ def _is_data(file: Path, folder: Path) -> bool:
     return file.is_file() and not any(part.startswith(NOT_DATA) for part in parts)
 
 
-def decode_files(files: Sequence[Path], columns: Columns, where: str) -> Table:
-    """Return the rows of Parquet files with the same columns, one file's after another's."""
+def decode_files(
+    files: Sequence[Path], columns: Columns, where: str, rows_of: "RowsOf | None" = None
+) -> Table:
+    """Return the rows of Parquet files with the same columns, one file's after another's.
+
+    What makes the rows of the files' parts may be given, where they are not all read here.
+    """
+    if rows_of is not None:
+        return rows_of(lambda: Parts.of(files, columns, where))
     parts = Parts.of(files, columns, where)
     return parts.table(parts.rows(0, parts.n_rows))
 
@@ -97,12 +104,15 @@ class Parts:
         What it is among these columns.
     where : str
         How messages name all of them.
+    files : tuple of Path
+        Where they are.
     """
 
     scanned: list[Scanned]
     columns: Columns
     chosen: Chosen
     where: str
+    files: tuple[Path, ...] = ()
 
     @staticmethod
     def of(files: Sequence[Path], columns: Columns, where: str) -> "Parts":
@@ -111,7 +121,8 @@ class Parts:
         for one in scanned[1:]:
             _check_columns(one, scanned[0])
         names = scanned[0].names
-        parts = Parts(scanned, columns, choose(names, columns, where, roles_of(names)), where)
+        chosen = choose(names, columns, where, roles_of(names))
+        parts = Parts(scanned, columns, chosen, where, tuple(files))
         if not parts.n_rows:
             raise TableError(
                 f"Expected rows of numbers in {where}; got 0 rows in "
@@ -145,6 +156,10 @@ class Parts:
     def table(self, values: np.ndarray) -> Table:
         """Return rows as a table, weights and chains apart."""
         return as_table(self.chosen, values, self.columns, self.where)
+
+
+RowsOf = Callable[[Callable[[], Parts]], Table]
+"""What makes a table of files whose columns are compared when it asks for that."""
 
 
 def _scanned(file: Path) -> Scanned:

@@ -32,7 +32,13 @@ from brenier.io.base import (
     listed,
 )
 from brenier.io.columns import ALL, Columns, selection_message
-from brenier.io.folder import decode_files, files_in_pieces, files_of, pieces_of_files
+from brenier.io.folder import (
+    RowsOf,
+    decode_files,
+    files_in_pieces,
+    files_of,
+    pieces_of_files,
+)
 from brenier.io.npy import encode_npy
 from brenier.io.parquet import encode_parquet
 from brenier.io.recognise import decode
@@ -62,7 +68,13 @@ _ENCODERS: dict[str, Callable[[Table, str], bytes]] = {
 }
 
 
-def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = False) -> Table:
+def read_table(
+    path: StrPath,
+    *,
+    columns: Columns = ALL,
+    allow_missing: bool = False,
+    rows_of: RowsOf | None = None,
+) -> Table:
     """Return the table in a file, whose content tells its format, whatever its suffix.
 
     Text is separated by commas, semicolons, tabs, bars or blanks, with comments after `#`; it may
@@ -83,6 +95,9 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
         Which columns are read. Others may hold anything.
     allow_missing : bool
         Whether to leave NaN and infinite values in place; otherwise `check_finite` refuses them.
+    rows_of : callable, optional
+        What makes the table of Parquet files, where not all of their rows are read here; other
+        files are refused then.
 
     Raises
     ------
@@ -90,7 +105,10 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
         If the file is not a table of numbers.
     """
     where = _name(path)
-    table = _decoded(path, columns, where)
+    if rows_of is None:
+        table = _decoded(path, columns, where)
+    else:
+        table = decode_files(_parquet_files(path, where), columns, where, rows_of)
     if not allow_missing:
         check_finite(table, where)
     return table
@@ -119,6 +137,17 @@ def _decoded(path: StrPath, columns: Columns, where: str) -> Table:
         source = of_file(Path(path), where)
     _check_content(source)
     return decode(source, columns)
+
+
+def _parquet_files(path: StrPath, where: str) -> list[Path]:
+    """Return the Parquet files of a path that is nothing else."""
+    files = None if os.fspath(path) == "-" else files_in_pieces(path)
+    if files is None:
+        raise TableError(
+            f"Expected Parquet files where several processes read; got {where}. Write the table as "
+            "Parquet, with a row group or more for each process."
+        )
+    return files
 
 
 def _name(path: StrPath) -> str:

@@ -151,7 +151,7 @@ def _surroundings() -> bytes:
     parts = [
         *(importlib.metadata.version(package) for package in PACKAGES),
         *(device.platform, device.device_kind, device.client.platform_version),
-        *(platform.python_version(), platform.system(), platform.machine(), _processor()),
+        *(platform.python_version(), platform.system(), platform.machine(), processor()),
         *(os.environ.get("XLA_FLAGS"), jax.config.read("jax_disable_most_optimizations")),
         # XLA shares a loop out among them.
         n_cores(),
@@ -160,7 +160,7 @@ def _surroundings() -> bytes:
     return found.digest()
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return what the processor can do, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -92,6 +92,8 @@ class Session:
         What it is doing.
     interrupted : threading.Event
         Set by a Ctrl-C.
+    in_order : bool
+        Whether runs are made one at a time, in one order: processes make them together.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -100,6 +102,7 @@ class Session:
     limits: Limits = Limits()
     phases: Stream = field(default_factory=Stream)
     interrupted: Event = field(default_factory=Event)
+    in_order: bool = False
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _programs: dict[Hashable, Programs] = field(default_factory=dict)
 
@@ -112,6 +115,7 @@ class Session:
         ending: float = 0.0,
         listener: Listener | None = None,
         began: float | None = None,
+        in_order: bool = False,
     ) -> "Session":
         """Return the session of a fit that begins now, or has begun.
 
@@ -129,12 +133,20 @@ class Session:
             Who is told of phases.
         began : float or None
             When it began, by `time.perf_counter`, if not now.
+        in_order : bool
+            Whether runs are made one at a time.
         """
         began = time.perf_counter() if began is None else began
         limits = Limits.of(began, max_seconds, ending)
         search = None if limits.search is None else limits.search - began
         tell = None if callback is None else one_at_a_time(callback)
-        return Session(Clock(search, began), seed, tell, limits, Stream(listener, began))
+        clock, phases = Clock(search, began), Stream(listener, began)
+        return Session(clock, seed, tell, limits, phases, in_order=in_order)
+
+    @property
+    def cores(self) -> int | None:
+        """Cores that runs are made on in parallel; None: all."""
+        return 1 if self.in_order else None
 
     @property
     def is_late(self) -> bool:

@@ -84,7 +84,8 @@ def joined(
 
         place = Place.of(asked.coordinator, asked.process_id, asked.num_processes)
         processes = join(place, _alike(parameters))
-    with native_output_dropped():
+    # What JAX says where a process is gone is a page of addresses.
+    with native_output_dropped(["stdout"] if debug else ["stdout", "stderr"]):
         code = 1
         try:
             processes.begin()

@@ -143,6 +143,8 @@ def _parquet_files(path: StrPath, where: str) -> list[Path]:
     """Return the Parquet files of a path that is nothing else."""
     files = None if os.fspath(path) == "-" else files_in_pieces(path)
     if files is None:
+        # What is not there is said first.
+        of_file(Path(path), where)
         raise TableError(
             f"Expected Parquet files where several processes read; got {where}. Write the table as "
             "Parquet, with a row group or more for each process."

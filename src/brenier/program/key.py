@@ -69,8 +69,11 @@ class Call:
         """Return what the program is known by in other processes, compiled with some options.
 
         None where it is made of code other than this package's and that of the libraries below it:
-        who wrote that may change it under the same name.
+        who wrote that may change it under the same name. And where several processes compute
+        together, each with devices of its own.
         """
+        if jax.process_count() > 1:
+            return None
         module, name = self.function.__module__, self.function.__qualname__
         if not _is_known(module) or "<locals>" in name:
             return None

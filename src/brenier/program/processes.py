@@ -6,16 +6,17 @@ connection to process 0, by which they agree that they were started alike; it is
 Where one breaks before its process has said that it is done, every other process ends too.
 """
 
+import faulthandler
 import json
 import os
 import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Lock, Thread
+from threading import Event, Lock, Thread, Timer
 from typing import Any, NoReturn, TypeVar
 
 import jax
@@ -23,6 +24,8 @@ import numpy as np
 from jax._src.clusters import ClusterEnv
 from jax.experimental import multihost_utils
 from jaxtyping import Float
+
+from brenier.program.devices import peers_seen
 
 # So long processes wait for each other when they begin (seconds).
 JOIN_SECONDS = 60.0
@@ -102,15 +105,17 @@ class Processes:
         Connections: of process 0 to all others, of these to process 0.
     service : int
         The port that JAX's own service is at.
-    done : set of int
-        Peers that have said that they are done.
+    done, gone : set of int
+        Peers that have said that they are done, or have failed; those that have ended.
     """
 
     place: Place
     peers: dict[int, socket.socket]
     service: int
     done: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
     _lock: Any = field(default_factory=Lock)
+    _ending: Event = field(default_factory=Event)
 
     @property
     def is_first(self) -> bool:
@@ -135,8 +140,15 @@ class Processes:
         jax.distributed.shutdown()
 
     def fail(self, code: int) -> NoReturn:
-        """Say that this process has failed, and end it."""
+        """Say that this process has failed, and end it; process 0 after the others.
+
+        JAX ends who has lost its service, which is process 0's, before it can say anything.
+        """
+        self._ending.set()
         self._tell({"failed": self.place.number})
+        ends = time.monotonic() + 2.0 * GRACE
+        while self.is_first and self.gone < set(self.peers) and time.monotonic() < ends:
+            time.sleep(RETRY)
         _end(code)
 
     def _tell(self, message: Mapping[str, Any]) -> None:
@@ -158,30 +170,42 @@ class Processes:
                     self._hear(key.data, message)
 
     def _hear(self, number: int, message: Mapping[str, Any] | None) -> None:
-        if message is None and number not in self.done:
-            self._gone(number)
         if message is None:
-            return
-        if message.get("done"):
+            self.gone.add(number)
+            if number not in self.done and self.is_first:
+                # It goes on to see when the others have ended.
+                self._end_later(0.0, {"gone": number})
+            elif number not in self.done:
+                self._end_without({"gone": number})
+        elif message.get("done"):
             self.done.add(number)
         elif "gone" in message:
-            self._gone(message["gone"])
+            self._end_without(message)
         elif "failed" in message:
-            if self.is_first:
-                self._tell(message)
-            time.sleep(GRACE)
-            self._say(f"process {message['failed']} of {self.place.count} has ended with an error")
+            self.done.add(number)
+            # This one may have failed for the same reason, and say it meanwhile.
+            self._end_later(GRACE, message)
 
-    def _gone(self, number: int) -> NoReturn:
+    def _end_later(self, seconds: float, message: Mapping[str, Any]) -> None:
+        later = Timer(seconds, self._end_without, [message])
+        later.daemon = True
+        later.start()
+
+    def _end_without(self, message: Mapping[str, Any]) -> None:
+        """End the process for want of another, unless it is ending; process 0 tells the others."""
+        if self._ending.is_set():
+            return
         if self.is_first:
-            self._tell({"gone": number})
-        self._say(f"process {number} of {self.place.count} is gone")
-
-    def _say(self, what: str) -> NoReturn:
-        text = f"Error: {what} before the fit has ended: no model is written. Start all again.\n"
+            self._tell(message)
+        why = "is gone" if "gone" in message else "has ended with an error"
+        number = message.get("gone", message.get("failed"))
+        text = (
+            f"Error: process {number} of {self.place.count} {why} before the fit has ended: no "
+            "model is written. Start all again.\n"
+        )
         with suppress(OSError):
-            os.write(2, text.encode())
-        os._exit(FAILED)
+            os.write(sys.stderr.fileno(), text.encode())
+        self.fail(FAILED)
 
 
 def join(place: Place, asked: Mapping[str, str], seconds: float = JOIN_SECONDS) -> Processes:
@@ -336,18 +360,41 @@ def _received(peer: socket.socket) -> dict[str, Any] | None:
 
 
 @contextmanager
-def native_output_dropped() -> Iterator[None]:
-    """Drop what libraries print meanwhile past Python on standard output, as Gloo does."""
-    sys.stdout.flush()
-    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    before, sys.stdout = sys.stdout, os.fdopen(kept, "w", encoding="utf-8", closefd=False)
-    os.dup2(nothing, 1)
+def native_output_dropped(names: Sequence[str]) -> Iterator[None]:
+    """Drop what libraries print meanwhile past Python, as Gloo and JAX's service do.
+
+    Parameters
+    ----------
+    names : sequence of str
+        On which streams: "stdout", "stderr".
+    """
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(_apart(name))
+        if "stderr" in names:
+            # Where a library ends the process, at least that is said.
+            faulthandler.enable(sys.stderr, all_threads=False)
+            stack.callback(faulthandler.disable)
+        yield
+
+
+@contextmanager
+def _apart(name: str) -> Iterator[None]:
+    """Let Python's stream alone reach where its number leads."""
+    stream = getattr(sys, name)
+    stream.flush()
+    number = stream.fileno()
+    kept, nothing = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+    own = os.fdopen(kept, "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
+    own.reconfigure(line_buffering=True)
+    setattr(sys, name, own)
+    os.dup2(nothing, number)
     try:
         yield
     finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        sys.stdout = before
+        own.flush()
+        os.dup2(kept, number)
+        setattr(sys, name, stream)
         for one in (kept, nothing):
             os.close(one)
 
@@ -359,13 +406,21 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _of_all(own: np.ndarray) -> np.ndarray:
+    """Return arrays of one shape of all processes, stacked."""
+    with peers_seen():
+        every = np.asarray(multihost_utils.process_allgather(own))
+    # Of one process JAX returns its array as it is.
+    return every.reshape(jax.process_count(), *own.shape)
+
+
 def texts(own: str) -> list[str]:
     """Return a text of every process."""
     content = np.frombuffer(own.encode(), np.uint8)
-    lengths = multihost_utils.process_allgather(np.array([len(content)], np.int32)).ravel()
+    lengths = _of_all(np.array([len(content)], np.int32)).ravel()
     padded = np.zeros(max(int(lengths.max()), 1), np.uint8)
     padded[: len(content)] = content
-    every = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(lengths), -1)
+    every = _of_all(padded)
     return [bytes(one[:n]).decode() for one, n in zip(every, lengths, strict=True)]
 
 
@@ -391,13 +446,12 @@ def agreed(function: Callable[[], Result], error: type[Exception]) -> Result:
 def rows_of_all(own: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "M n"]:
     """Return the rows of all processes, in the order of these."""
     with jax.enable_x64(True):
-        lengths = multihost_utils.process_allgather(np.array([len(own)])).ravel()
+        lengths = _of_all(np.array([len(own)])).ravel()
         parts: list[list[np.ndarray]] = [[] for _ in lengths]
         for first in range(0, int(lengths.max()), ROWS):
             piece = np.zeros((min(ROWS, int(lengths.max()) - first), own.shape[1]))
             there = own[first : first + ROWS]
             piece[: len(there)] = there
-            every = np.asarray(multihost_utils.process_allgather(piece))
-            for k, n in enumerate(lengths):
-                parts[k].append(every.reshape(len(lengths), *piece.shape)[k, : max(n - first, 0)])
+            for part, n, theirs in zip(parts, lengths, _of_all(piece), strict=True):
+                part.append(theirs[: max(n - first, 0)])
         return np.concatenate([piece for part in parts for piece in part])

@@ -240,19 +240,20 @@ def _received_all(place: Place, hello: Mapping[str, Any], ends: float) -> Proces
             "another one with --coordinator."
         ) from error
     peers: dict[int, socket.socket] = {}
+    come: list[socket.socket] = []
     wrong = ""
     with listener:
         while len(peers) < place.count - 1 and not wrong:
             listener.settimeout(max(ends - time.monotonic(), RETRY))
             try:
-                peer = _kept_alive(listener.accept()[0])
+                come.append(_kept_alive(listener.accept()[0]))
             except TimeoutError:
                 break
-            peer.settimeout(JOIN_SECONDS)
-            theirs = _received(peer) or {}
-            number = theirs.get("process")
+            come[-1].settimeout(JOIN_SECONDS)
+            theirs = _received(come[-1]) or {}
             wrong = _difference(hello, theirs, peers)
-            peers[len(peers) + place.count if number is None else number] = peer
+            if not wrong:
+                peers[theirs["process"]] = come[-1]
     missing = [k for k in range(1, place.count) if k not in peers]
     if missing and not wrong:
         wrong = (
@@ -261,11 +262,13 @@ def _received_all(place: Place, hello: Mapping[str, Any], ends: float) -> Proces
             f"{place.count}."
         )
     service = _free_port()
-    for peer in peers.values():
+    for peer in come:
         with suppress(OSError):
             _send(peer, {"error": wrong} if wrong else {"service": service})
             peer.settimeout(None)
     if wrong:
+        for peer in come:
+            peer.close()
         raise ValueError(wrong)
     return Processes(place, peers, service)
 
@@ -298,13 +301,12 @@ def _arrive(place: Place, hello: Mapping[str, Any], ends: float) -> Processes:
     peer = _connected(place, ends)
     peer.settimeout(max(ends - time.monotonic(), 0.0) + JOIN_SECONDS)
     _send(peer, hello)
-    answer = _received(peer)
-    if answer is None:
-        raise ValueError(
-            f"Expected an answer of process 0 at {place.host}:{place.port}; got none. See what it "
-            "says, and start all again."
-        )
+    answer = _received(peer) or {
+        "error": f"Expected an answer of process 0 at {place.host}:{place.port}; got none. See "
+        "what it says, and start all again."
+    }
     if "error" in answer:
+        peer.close()
         raise ValueError(answer["error"])
     peer.settimeout(None)
     return Processes(place, {0: peer}, answer["service"])

@@ -52,7 +52,8 @@ ALLOWED = {
     | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io", "training"}
     | {"estimators", "plots", "reproduce"},
     "cli": {"estimators", "training", "optimizers.progress", "data", "io", "plots", "reproduce"}
-    | {"diagnostics", "patterns", "status", "version", "cli"},
+    | {"diagnostics", "patterns", "status", "version", "cli"}
+    | {"program.devices", "program.key", "program.processes"},
     "__main__": {"cli"},
     "__init__": {"data.draws", "estimators", "training.algorithm", "training.checkpoint"}
     | {"varpro.taylor", "version"},

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from threading import Barrier, Event
@@ -20,7 +21,7 @@ from brenier.optimizers.progress import Offsets
 from brenier.program import n_cores
 from brenier.training.families import JointFamily
 from brenier.training.folds import Fold
-from brenier.training.parallel import one_at_a_time, run_parallel
+from brenier.training.parallel import Turns, one_at_a_time, run_parallel
 from brenier.training.run import run
 from brenier.training.selection import Start
 from brenier.training.session import Session
@@ -162,3 +163,27 @@ def test_a_fit_does_not_depend_on_the_number_of_cores(all_cores):
     np.testing.assert_array_equal(one.score_samples(X), many.score_samples(X))
     for what in ("run_log_likelihood", "newton_steps", "n_evaluations", "work_units"):
         assert getattr(one.report_, what) == getattr(many.report_, what)
+
+
+def test_jobs_in_turn_run_one_at_a_time_in_one_order():
+    turns, seen = Turns(3), []
+
+    def job(k):
+        def run():
+            for step in range(k + 1):
+                # Others would come between where two ran at once.
+                seen.append((k, step, "begins"))
+                time.sleep(0.01)
+                seen.append((k, step, "ends"))
+                turns.give_way(k)
+            return k
+
+        return turns.in_turn(k, run)
+
+    # The threads begin in another order.
+    jobs = [job(k) for k in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        made = [pool.submit(jobs[k]) for k in (2, 0, 1)]
+        assert [one.result() for one in made] == [2, 0, 1]
+    order = [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
+    assert seen == [(k, step, what) for k, step in order for what in ("begins", "ends")]

@@ -17,6 +17,7 @@ from brenier.data.names import default_names
 if TYPE_CHECKING:
     import numpy as np
 
+    from brenier.cli.sharing import Sharing
     from brenier.io.table import Table
 
 STANDARD = "-"
@@ -154,6 +155,8 @@ class Reading:
     most_rows : int or None
         Of longer tables a sample of so many rows is kept; None: all rows are. Where pieces go on
         their way one by one, 0.
+    sharing : Sharing or None
+        How several processes read one table together, each its own rows.
     """
 
     keep: tuple[str, ...] | None = None
@@ -164,6 +167,7 @@ class Reading:
     missing_ok: bool = False
     remedies: str = "--drop-missing"
     most_rows: int | None = None
+    sharing: "Sharing | None" = None
 
     @staticmethod
     def of(
@@ -206,6 +210,7 @@ class Reading:
             check=None if allow_infinite else partial(self.check_finite, where=where),
             drop_missing=self.drop_missing,
             whole_up_to=self.most_rows,
+            own=None if self.sharing is None else self.sharing.own_rows,
         )
 
     def check_finite(self, table: "Table", where: str) -> None:

@@ -1,8 +1,8 @@
 """`brenier fit`: from a data file to a model file."""
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from enum import Enum
 from os.path import exists
 from typing import TYPE_CHECKING, Any
@@ -10,33 +10,21 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from brenier.cli import options as o
-from brenier.cli.begun import begun, parts_of
 from brenier.cli.checkpoints import kept_in, parted
+from brenier.cli.distributed import Asked, joined, sharing_devices
 from brenier.cli.door import ExitCode, door, note
-from brenier.cli.files import (
-    STANDARD,
-    Reading,
-    check_output,
-    display_name,
-    items,
-    model_path,
-    with_names,
-)
+from brenier.cli.files import STANDARD, Reading, check_output, items, model_path
+from brenier.cli.fitted import fitted
 from brenier.cli.inputs import Inputs, read_inputs
 from brenier.cli.progress import shown_progress
+from brenier.cli.sharing import sharing_of
 from brenier.cli.summary import block_titles, print_json, print_reports, reports_json, say
+from brenier.cli.wanted import Wanted
 from brenier.cli.weights import WeightsColumn
 from brenier.training.phases import Listener, PhaseLines
 from brenier.training.signals import held_back
 
 if TYPE_CHECKING:
-    from brenier.estimators import (
-        ConditionalConvexPotentialFlow,
-        ConditionalConvexPotentialMixture,
-        ConvexPotentialFlow,
-        ConvexPotentialMixture,
-        TriangularConvexPotentialFlow,
-    )
     from brenier.training.report import FitReport
 
 # So long after its limit a fit waits for the probes of its model file to be computed (seconds).
@@ -85,6 +73,10 @@ def fit(
     optimizer: o.OptimizerOption = None,
     inner: o.InnerOption = None,
     devices: o.DevicesOption = None,
+    distributed: o.DistributedOption = False,
+    coordinator: o.CoordinatorOption = None,
+    process_id: o.ProcessIdOption = None,
+    num_processes: o.NumProcessesOption = None,
     quiet: o.Quiet = False,
     json: o.Json = False,
     debug: o.Debug = False,
@@ -116,138 +108,63 @@ def fit(
     algorithm = _settings(activation=activation, optimizer=optimizer, inner=inner)
     model = _model(data[0], output)
     checkpoint, begin_at = parted(checkpoint, begin_at)
-    _check_together(settings, given=given, blocks=blocks, thesis=thesis)
-    if begin_at is not None:
-        _check_begun(given=given, blocks=blocks, kind=kind, thesis=thesis)
-    if kind is not o.Kind.FLOW:
-        asked = settings | algorithm
-        _check_kind(kind, asked, given=given, blocks=blocks, thesis=thesis)
+    wanted = Wanted(settings, algorithm, given, blocks, kind, thesis=thesis, begin_at=begin_at)
+    wanted.check()
     weights_column = WeightsColumn.of(weights, log_weights)
     if [*data, validation].count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be one of DATA and --validation only.")
-    reading = Reading.of(
-        columns,
-        drop,
-        drop_missing=drop_missing,
-        drop_constant=drop_constant,
-        quiet=quiet,
-        most_rows=o.most_rows(max_rows),
-    )
-    with door(debug=debug, quiet=quiet), ExitStack() as stack:
-        from brenier.estimators import on_devices
+    asked = Asked(distributed, coordinator, process_id, num_processes)
+    asked.check(context.params)
+    with (
+        joined(asked, context.params, debug=debug) as processes,
+        door(debug=debug, quiet=quiet),
+        ExitStack() as stack,
+    ):
         from brenier.estimators.constants import remember
 
-        if devices is not None:
-            stack.enter_context(on_devices.devices(devices.value))
-        check_output(model, inputs=(*data, validation, begin_at, checkpoint))
-        if checkpoint is not None:
-            check_output(checkpoint, inputs=(*data, validation, begin_at))
+        is_first = processes is None or processes.is_first
+        quiet = quiet or not is_first
+        reading = Reading.of(
+            columns,
+            drop,
+            drop_missing=drop_missing,
+            drop_constant=drop_constant,
+            quiet=quiet,
+            most_rows=o.most_rows(max_rows),
+        )
+        reading = replace(reading, sharing=sharing_of(processes))
+        stack.enter_context(sharing_devices(devices, processes))
+        if is_first:
+            _check_outputs(model, checkpoint, inputs=(*data, validation, begin_at))
         # When the process began, which a time limit counts from; None within another program.
         with shown_progress(quiet=quiet, began=context.obj) as listener:
             inputs = read_inputs(data, validation, weights_column, chains, reading)
             if isinstance(listener, PhaseLines):
                 note(f"Fitting {inputs.size(inputs.worth)}")
-            settings |= _algorithm(algorithm, thesis=thesis)
             # Until the model is written.
             stack.enter_context(held_back())
-            with kept_in(checkpoint, quiet=quiet):
-                flow = _fitted(
-                    inputs,
-                    settings,
-                    given=given,
-                    blocks=blocks,
-                    kind=kind,
-                    thesis=thesis,
-                    begin_at=begin_at,
-                    listener=listener,
-                )
+            with kept_in(checkpoint, processes, quiet=quiet):
+                flow = fitted(wanted, inputs, listener)
         remember(flow, inputs.constants)
         reports = _reports(flow)
-        written = model if _is_worth_writing(reports, model) else None
-        if written is not None:
-            _save(flow, written, listener, max_seconds)
-        if json:
-            print_json(_json(reports, inputs, written))
-        elif written is not None and not quiet:
-            _print(reports, inputs, written)
-        for report in reports.values():
-            _say_how_it_ended(report, inputs, checkpoint)
+        if is_first:
+            written = model if _is_worth_writing(reports, model) else None
+            if written is not None:
+                _save(flow, written, listener, max_seconds)
+            if json:
+                print_json(_json(reports, inputs, written))
+            elif written is not None and not quiet:
+                _print(reports, inputs, written)
+            for report in reports.values():
+                _say_how_it_ended(report, inputs, checkpoint)
         raise typer.Exit(max(exit_code(report) for report in reports.values()))
 
 
-def _check_together(
-    settings: dict[str, Any], *, given: str | None, blocks: str | None, thesis: bool
-) -> None:
-    """Refuse options that ask for different models, or that a model has not."""
-    composed = settings.get("n_maps", 1) != 1
-    kinds = {"--given": given is not None, "--blocks": blocks is not None}
-    kinds |= {"--n-maps": composed, "--thesis": thesis}
-    asked = [name for name, wanted in kinds.items() if wanted]
-    if len(asked) > 1 and asked != ["--given", "--n-maps"]:
-        raise typer.BadParameter(f"{' and '.join(asked)} are different models: give one of them.")
-    if given is not None and {"n_radial", "noise"} & settings.keys():
-        raise typer.BadParameter("--given goes with neither --n-radial nor --noise.")
-    for name, option in (("periods", "--period"), ("discrete", "--discrete")):
-        if name in settings and (given is not None or blocks is not None):
-            raise typer.BadParameter(f"{option} goes with neither --given nor --blocks.")
-    if composed and settings["n_maps"] != "auto" and settings.get("n_estimators", 1) > 1:
-        raise typer.BadParameter("--n-estimators does not go with --n-maps.")
-
-
-def _check_begun(*, given: str | None, blocks: str | None, kind: o.Kind, thesis: bool) -> None:
-    """Refuse options that say what the model already says."""
-    others = {"--given": given is not None, "--blocks": blocks is not None, "--thesis": thesis}
-    others |= {f"--kind {kind.value}": kind is not o.Kind.FLOW}
-    asked = [option for option, is_asked in others.items() if is_asked]
-    if asked:
-        raise typer.BadParameter(
-            f"--from does not go with {' or '.join(asked)}: the new model is of the old one's kind."
-        )
-
-
-def _check_kind(
-    kind: o.Kind,
-    settings: dict[str, Any],
-    *,
-    given: str | None,
-    blocks: str | None,
-    thesis: bool,
-) -> None:
-    """Refuse options that a mixture has not, nor what chooses between it and flows.
-
-    A mixture given a context has those of its flow.
-    """
-    others = {"--blocks": blocks is not None, "--thesis": thesis}
-    others |= {"--given": given is not None and kind is o.Kind.AUTO}
-    if kind is o.Kind.MIXTURE and given is not None:
-        others |= {"--n-maps auto": settings.get("n_maps") == "auto"}
-        settings = {}
-    names = ("n_maps", "whiten", "n_init", "activation", "optimizer", "inner")
-    others |= {f"--{name.replace('_', '-')}": name in settings for name in names}
-    asked = [option for option, is_asked in others.items() if is_asked]
-    if asked:
-        raise typer.BadParameter(f"--kind {kind.value} does not go with {' or '.join(asked)}.")
-
-
-def _fitted(
-    inputs: "Inputs",
-    settings: dict[str, Any],
-    *,
-    given: str | None,
-    blocks: str | None,
-    kind: o.Kind,
-    thesis: bool,
-    begin_at: str | None,
-    listener: Listener,
-) -> Any:
-    """Return the fitted density that is asked for."""
-    if begin_at is not None:
-        return _fit_begun(inputs, settings, begin_at, listener)
-    if given is not None:
-        return _fit_given(inputs, settings, items(given, "--given"), listener, kind=kind)
-    if blocks is not None:
-        return _fit_blocks(inputs, settings, blocks.split("/"), listener)
-    return _fit(inputs, settings, listener, kind=kind, thesis=thesis)
+def _check_outputs(model: str, checkpoint: str | None, *, inputs: Sequence[str | None]) -> None:
+    """Raise `ValueError` where the model or the checkpoint cannot be written."""
+    check_output(model, inputs=(*inputs, checkpoint))
+    if checkpoint is not None:
+        check_output(checkpoint, inputs=inputs)
 
 
 def has_model(report: "FitReport") -> bool:
@@ -305,57 +222,6 @@ def _model(data: str, output: str | None) -> str:
     return model_path(data) if output is None else output
 
 
-def _algorithm(given: dict[str, Any], *, thesis: bool) -> dict[str, Any]:
-    """Return the setting `algorithm` where options change it, else nothing."""
-    from brenier.training.algorithm import Algorithm
-
-    if not given:
-        return {}
-    return {"algorithm": Algorithm.thesis(**given) if thesis else Algorithm(**given)}
-
-
-def _fit(
-    inputs: Inputs, settings: dict[str, Any], listener: Listener, *, kind: o.Kind, thesis: bool
-) -> "ConvexPotentialFlow | ConvexPotentialMixture":
-    """Return the fitted density of all columns."""
-    from brenier.estimators import ConvexPotentialFlow, ConvexPotentialMixture
-    from brenier.estimators.auto import AutoDensity
-
-    kinds = {o.Kind.FLOW: ConvexPotentialFlow, o.Kind.MIXTURE: ConvexPotentialMixture}
-    made = kinds.get(kind, AutoDensity)
-    flow = ConvexPotentialFlow.thesis(**settings) if thesis else made(**settings)
-    rows = with_names(inputs.values, inputs.names)
-    _run(flow, inputs, (rows,), inputs.validation_data, listener)
-    return flow.chosen_ if isinstance(flow, AutoDensity) else flow
-
-
-def _fit_blocks(
-    inputs: Inputs, settings: dict[str, Any], blocks: list[str], listener: Listener
-) -> "TriangularConvexPotentialFlow":
-    """Return the fitted block-triangular density; columns of no block make the last one."""
-    from brenier.estimators import (
-        ConditionalConvexPotentialFlow,
-        ConvexPotentialFlow,
-        TriangularConvexPotentialFlow,
-    )
-
-    found = [items(block, "--blocks") for block in blocks]
-    rest = [name for name in inputs.shown_names if not any(name in block for block in found)]
-    whole = {name: settings.pop(name) for name in ("bounds", "max_seconds") if name in settings}
-    of_joint = {name: settings[name] for name in ("n_radial", "noise") if name in settings}
-    shared = {name: value for name, value in settings.items() if name not in of_joint}
-    flow = TriangularConvexPotentialFlow(
-        [*map(list, found), *([rest] if rest else [])],
-        leading=ConvexPotentialFlow(**shared, **of_joint),
-        following=ConditionalConvexPotentialFlow(**shared),
-        random_state=settings.get("random_state", 0),
-        **whole,
-    )
-    rows = with_names(inputs.values, inputs.names)
-    _run(flow, inputs, (rows,), inputs.validation_data, listener)
-    return flow
-
-
 def _reports(flow: Any) -> "dict[str, FitReport]":
     """Return how the fit of every part of a model went, by what to call it."""
     from brenier.estimators import TriangularConvexPotentialFlow
@@ -363,68 +229,6 @@ def _reports(flow: Any) -> "dict[str, FitReport]":
     if not isinstance(flow, TriangularConvexPotentialFlow):
         return {"": flow.report_}
     return dict(zip(block_titles(flow.blocks_), flow.reports_, strict=True))
-
-
-def _fit_given(
-    inputs: Inputs,
-    settings: dict[str, Any],
-    context: Sequence[str],
-    listener: Listener,
-    *,
-    kind: o.Kind,
-) -> "ConditionalConvexPotentialFlow | ConditionalConvexPotentialMixture":
-    """Return the fitted density of the other columns given those of the context."""
-    from brenier.estimators import (
-        ConditionalConvexPotentialFlow,
-        ConditionalConvexPotentialMixture,
-    )
-
-    rows, validation = parts_of(inputs, context)
-    is_mixture = kind is o.Kind.MIXTURE
-    made = ConditionalConvexPotentialMixture if is_mixture else ConditionalConvexPotentialFlow
-    flow = made(**settings)
-    _run(flow, inputs, rows, validation, listener)
-    return flow
-
-
-def _fit_begun(inputs: Inputs, settings: dict[str, Any], path: str, listener: Listener) -> Any:
-    """Return the density of the kind of a model, fitted from where that ended."""
-    from brenier.estimators import ConvexPotentialFlow
-
-    old, flow = begun(path, settings)
-    if isinstance(old, ConvexPotentialFlow):
-        rows = with_names(inputs.values, inputs.names)
-        _run(flow, inputs, (rows,), inputs.validation_data, listener, start=old)
-    else:
-        parts, validation = parts_of(inputs, old.feature_names_in_.tolist())
-        _run(flow, inputs, parts, validation, listener, start=old)
-    return flow
-
-
-def _run(
-    flow: Any,
-    inputs: Inputs,
-    rows: tuple[Any, ...],
-    validation_data: Any,
-    listener: Listener,
-    start: Any = None,
-) -> None:
-    """Fit, also where Ctrl-C ends the fit after it has something."""
-    with _naming(inputs):
-        # How the fit ended is said after its summary, from the report.
-        warnings.filterwarnings("ignore", message="The fit ended with status")
-        try:
-            flow.fit(
-                *rows,
-                sample_weight=inputs.weights,
-                groups=inputs.chains,
-                validation_data=validation_data,
-                callback=listener,
-                **({} if start is None else {"start": start}),
-            )
-        except KeyboardInterrupt:
-            if not {"report_", "flows_"} & vars(flow).keys():
-                raise
 
 
 def _save(flow: Any, path: str, listener: Listener, max_seconds: float | None) -> None:
@@ -444,18 +248,6 @@ def _save(flow: Any, path: str, listener: Listener, max_seconds: float | None) -
         work.result  # noqa: B018 - raises what it raised
     else:
         flow.save(path, probes=False)
-
-
-@contextmanager
-def _naming(inputs: Inputs) -> Iterator[None]:
-    """Put the names of the files before what the estimator says about their content."""
-    try:
-        yield
-    except ValueError as error:
-        files = inputs.name
-        if inputs.validation is not None:
-            files += f" (validation: {display_name(inputs.validation)})"
-        raise ValueError(f"{files}: {error}") from error
 
 
 def _print(reports: "dict[str, FitReport]", inputs: Inputs, model: str) -> None:

@@ -1,6 +1,6 @@
 """What `brenier fit` reads: rows with their weights and chains, and rows for validation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from brenier.cli.door import note
@@ -90,7 +90,9 @@ def read_inputs(
         table, constants = _without_constants(table, data, reading, rows)
     held = None
     if validation is not None:
-        held = _read_validation(validation, table, weights, chains, reading)
+        # Every process reads all of them.
+        whole = replace(reading, sharing=None)
+        held = _read_validation(validation, table, weights, chains, whole)
     return Inputs(
         tuple(data),
         table.columns,

@@ -13,6 +13,7 @@ from brenier.cli.weights import WeightsColumn
 if TYPE_CHECKING:
     import numpy as np
 
+    from brenier.cli.sharing import Sharing
     from brenier.data.row_sample import RowSample
     from brenier.io.table import Table
 
@@ -92,17 +93,42 @@ class Kept:
         missing_ok : bool
             Whether the columns of weights and chains may be missing.
         """
-        of_file = OfFile(path)
+        of_file, sharing = OfFile(path), self._reading.sharing
+        if sharing is None:
+            self._read(of_file, enough, missing_ok=missing_ok)
+        else:
+            sharing.agreed(lambda: self._read(of_file, enough, missing_ok=missing_ok))
+            self._exchange(of_file, sharing)
+        self._column.check_largest(path, of_file.largest if of_file.weighted else None)
+        self.files.append(of_file)
+
+    def _read(self, of_file: OfFile, enough: Sequence[str], *, missing_ok: bool) -> None:
+        """Read a file, or this process's rows of it."""
         pieces = self._column.pieces(
-            path, self._reading, chains=self._chains, own_chains=self._own_chains, enough=enough
+            of_file.path,
+            self._reading,
+            chains=self._chains,
+            own_chains=self._own_chains,
+            enough=enough,
         )
         for table in pieces:
             self._add(table, of_file, missing_ok=missing_ok)
             # Not kept while the next one is read.
             del table
         of_file.notes = pieces.notes
-        self._column.check_largest(path, of_file.largest if of_file.weighted else None)
-        self.files.append(of_file)
+
+    def _exchange(self, of_file: OfFile, sharing: "Sharing") -> None:
+        """Know what all processes have read of the one file there is."""
+        draws = list(of_file.draws.items())
+        own = {"notes": list(of_file.notes), "largest": of_file.largest, "draws": draws}
+        every = sharing.objects(own)
+        of_file.notes = tuple(dict.fromkeys(text for one in every for text in one["notes"]))
+        of_file.largest = max(one["largest"] for one in every)
+        of_file.draws = {}
+        for label, n in (pair for one in every for pair in one["draws"]):
+            of_file.draws[label] = of_file.draws.get(label, 0) + n
+        self.sample = self.sample.of_all(sharing.rows, sharing.number)
+        of_file.end = self.sample.n_rows
 
     def _add(self, table: "Table", of_file: OfFile, *, missing_ok: bool) -> None:
         """Add a piece of a file."""

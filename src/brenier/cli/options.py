@@ -465,6 +465,33 @@ DevicesOption = Annotated[
         show_default=False,
     ),
 ]
+DistributedOption = Annotated[
+    bool,
+    typer.Option(
+        "--distributed",
+        help="This is one of several processes that make one fit: each reads its own row groups of "
+        "DATA, which is Parquet, and all devices share the rows. Process 0 writes the model. Slurm "
+        "and Open MPI say which process is which; else the three options below do.",
+    ),
+]
+CoordinatorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where process 0 waits for the others.",
+        show_default=False,
+    ),
+]
+ProcessIdOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="INT", help="Which process this is, counted from 0.", show_default=False
+    ),
+]
+NumProcessesOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="INT", help="How many processes there are.", show_default=False),
+]
 SeedOption = Annotated[
     int | None,
     typer.Option(

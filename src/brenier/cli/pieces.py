@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from brenier.io.folder import OwnRows
     from brenier.io.table import Columns, Table
 
 
@@ -25,6 +26,8 @@ class Pieces:
         Whether rows with missing values are left out.
     whole_up_to : int or None
         How many rows are read in one piece, whatever the memory they take; None: all.
+    own : callable or None
+        Which rows are read, where not all are.
 
     Attributes
     ----------
@@ -41,11 +44,12 @@ class Pieces:
         check: "Callable[[Table], None] | None",
         drop_missing: bool = False,
         whole_up_to: int | None = 0,
+        own: "OwnRows | None" = None,
     ):
         self.notes: tuple[str, ...] = ()
         self._path, self._columns, self._where = path, columns, where
         self._check, self._drop_missing = check, drop_missing
-        self._whole_up_to = whole_up_to
+        self._whole_up_to, self._own = whole_up_to, own
 
     def __iter__(self) -> "Iterator[Table]":
         """Yield the pieces."""
@@ -53,7 +57,9 @@ class Pieces:
 
         missing = MissingRows(self._where, infinite_ok=self._check is None)
         is_empty = True
-        for piece in read_pieces(self._path, columns=self._columns, whole_up_to=self._whole_up_to):
+        for piece in read_pieces(
+            self._path, columns=self._columns, whole_up_to=self._whole_up_to, own=self._own
+        ):
             table = missing.left_out(piece) if self._drop_missing else piece
             if self._check is not None:
                 self._check(table)

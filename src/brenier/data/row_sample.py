@@ -21,6 +21,8 @@ References
 .. [1] E. Cohen, H. Kaplan, "Summarizing data using bottom-k sketches", PODC 2007.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
@@ -69,13 +71,48 @@ class RowSample:
         self.largest_held = max(self.largest_held, self._held)
         if self.most is None or self.n_rows <= self.most:
             return
+        self._hash()
+        if self._held > self.most + self.most // SPARE:
+            self._leave_out(self.most)
+
+    def of_all(
+        self, exchange: Callable[[Float[np.ndarray, "N d"]], np.ndarray], number: int
+    ) -> "RowSample":
+        """Return the sample of the rows that several processes have seen, one after the other.
+
+        Equal rows are counted in each process by itself.
+
+        Parameters
+        ----------
+        exchange : callable
+            Returns the rows of all processes, in the order of these; called in all of them.
+        number : int
+            Which process this is.
+        """
+        counts = exchange(np.array([[float(self.n_rows)]]))[:, 0].astype(int)
+        whole = RowSample(self.most)
+        whole.n_rows = int(counts.sum())
+        if not whole.is_all:
+            self._hash()
+        own = self._whole()
+        columns = [*own.arrays, own.places + counts[:number].sum()]
+        columns += [] if own.hashes is None else [own.hashes.view(np.float64)]
+        rows = exchange(np.column_stack(columns).astype(np.float64, copy=False))
+        n = own.arrays[0].shape[1]
+        along = tuple(rows[:, n + k].copy() for k in range(len(own.arrays) - 1))
+        part = _Part((rows[:, :n].copy(), *along), rows[:, n + len(along)].astype(int))
+        if own.hashes is not None:
+            part.hashes = rows[:, -1].copy().view(np.uint64)
+        whole._parts = [part]
+        return whole
+
+    def _hash(self) -> None:
+        """Have the hashes of all rows that are held, those beyond the limit left out."""
         for part in self._parts:
             if part.hashes is None:
                 part.hashes = self._copies.hashes(part.arrays[0])
                 if self._limit is not None:
                     part.keep(part.hashes <= self._limit)
-        if self._held > self.most + self.most // SPARE:
-            self._leave_out(self.most)
 
     @property
     def kept(self) -> tuple[np.ndarray, ...]:

@@ -6,7 +6,7 @@ their names.
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,17 +76,6 @@ def decode_files(files: Sequence[Path], columns: Columns, where: str) -> Table:
     return parts.table(parts.rows(0, parts.n_rows))
 
 
-def pieces_of_files(
-    files: Sequence[Path], columns: Columns, where: str, whole_up_to: int | None = 0
-) -> Iterator[Table]:
-    """Yield the same rows in pieces that are small in memory; no more than so many in one."""
-    parts = Parts.of(files, columns, where)
-    is_whole = whole_up_to is None or parts.n_rows <= whole_up_to
-    n = parts.n_rows if is_whole else parts.piece_rows
-    for first in range(0, parts.n_rows, n):
-        yield replace(parts.table(parts.rows(first, n)), first=first)
-
-
 @dataclass(frozen=True)
 class Parts:
     """Parquet files with the same columns, none of their rows read yet.
@@ -101,12 +90,15 @@ class Parts:
         What it is among these columns.
     where : str
         How messages name all of them.
+    files : tuple of Path
+        Where they are.
     """
 
     scanned: list[Scanned]
     columns: Columns
     chosen: Chosen
     where: str
+    files: tuple[Path, ...] = ()
 
     @staticmethod
     def of(files: Sequence[Path], columns: Columns, where: str) -> "Parts":
@@ -115,7 +107,8 @@ class Parts:
         for one in scanned[1:]:
             _check_columns(one, scanned[0])
         names = scanned[0].names
-        parts = Parts(scanned, columns, choose(names, columns, where, roles_of(names)), where)
+        chosen = choose(names, columns, where, roles_of(names))
+        parts = Parts(scanned, columns, chosen, where, tuple(files))
         if not parts.n_rows:
             raise TableError(
                 f"Expected rows of numbers in {where}; got 0 rows in "
@@ -146,9 +139,29 @@ class Parts:
             start += one.rows
         return values
 
+    def pieces(self, whole_up_to: int | None = 0, own: range | None = None) -> Iterator[Table]:
+        """Yield the rows in pieces that are small in memory; no more than so many in one.
+
+        Parameters
+        ----------
+        whole_up_to : int or None
+            How many rows are one piece, whatever the memory they take; None: all.
+        own : range, optional
+            Which rows; all without it.
+        """
+        rows = range(self.n_rows) if own is None else own
+        n = len(rows) if whole_up_to is None or len(rows) <= whole_up_to else self.piece_rows
+        for first in rows[::n]:
+            values = self.rows(first, min(n, rows.stop - first))
+            yield replace(self.table(values), first=first)
+
     def table(self, values: np.ndarray) -> Table:
         """Return rows as a table, weights and chains apart."""
         return as_table(self.chosen, values, self.columns, self.where)
+
+
+OwnRows = Callable[[Callable[[], Parts]], tuple[Parts, range]]
+"""What compares the columns of files when it wants to, and says which of their rows are read."""
 
 
 def _scanned(file: Path) -> Scanned:

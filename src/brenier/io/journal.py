@@ -7,6 +7,7 @@ file is cut off there when it is opened again. Every few seconds what was writte
 disk, so that little is lost with the machine's power either.
 """
 
+import io
 import json
 import os
 import stat
@@ -184,29 +185,33 @@ def _record(entry: Entry) -> bytes:
 def _whole(file: BinaryIO) -> list[Entry]:
     """Return the records from here on, and cut off what follows the last whole one."""
     entries, end = [], file.tell()
-    for entry, after in _records(file):
-        entries.append(entry)
-        end = after
+    with os.fdopen(os.dup(file.fileno()), "rb") as reading:
+        for entry in _records(reading, os.fstat(file.fileno()).st_size):
+            entries.append(entry)
+            end = reading.tell()
     file.seek(end)
     file.truncate()
     return entries
 
 
-def _records(file: BinaryIO) -> Iterator[tuple[Entry, int]]:
-    """Yield the records from here on and where each ends, up to one that is not whole."""
-    size = os.fstat(file.fileno()).st_size
-    with os.fdopen(os.dup(file.fileno()), "rb") as reading:
-        while len(head := reading.read(HEAD.size)) == HEAD.size:
-            length, checksum = HEAD.unpack(head)
-            if length > size - reading.tell():
-                return
-            payload = reading.read(length)
-            if zlib.crc32(payload) != checksum:
-                return
-            try:
-                yield _entry(payload), reading.tell()
-            except (SafetensorError, ValueError, KeyError, TypeError):
-                return
+def entries_of(data: bytes) -> list[Entry]:
+    """Return what is in the bytes of a journal, without its beginning."""
+    return list(_records(io.BytesIO(data[len(MAGIC) :]), len(data)))[1:]
+
+
+def _records(reading: BinaryIO, size: int) -> Iterator[Entry]:
+    """Yield the records from here on, up to one that is not whole; there are no more bytes."""
+    while len(head := reading.read(HEAD.size)) == HEAD.size:
+        length, checksum = HEAD.unpack(head)
+        if length > size - reading.tell():
+            return
+        payload = reading.read(length)
+        if zlib.crc32(payload) != checksum:
+            return
+        try:
+            yield _entry(payload)
+        except (SafetensorError, ValueError, KeyError, TypeError):
+            return
 
 
 def _entry(payload: bytes) -> Entry:

@@ -33,7 +33,13 @@ from brenier.io.base import (
     listed,
 )
 from brenier.io.columns import ALL, Columns, selection_message
-from brenier.io.folder import decode_files, files_in_pieces, files_of, pieces_of_files
+from brenier.io.folder import (
+    OwnRows,
+    Parts,
+    decode_files,
+    files_in_pieces,
+    files_of,
+)
 from brenier.io.recognise import decode, is_text
 from brenier.io.source import AbstractSource, of_bytes, of_file
 from brenier.io.text_pieces import pieces_of_text
@@ -105,21 +111,30 @@ def read_table(path: StrPath, *, columns: Columns = ALL, allow_missing: bool = F
 
 
 def read_pieces(
-    path: StrPath, *, columns: Columns = ALL, whole_up_to: int | None = 0
+    path: StrPath,
+    *,
+    columns: Columns = ALL,
+    whole_up_to: int | None = 0,
+    own: OwnRows | None = None,
 ) -> Iterator[Table]:
     """Yield the table in a file, a piece after the other: Parquet files, or long text.
 
     Of other formats it is one piece. Missing and infinite values are left in place. Parameters and
     errors are those of `read_table`; a table of no more than `whole_up_to` rows is one piece, too,
-    whatever its length if that is None.
+    whatever its length if that is None. `own` says which rows are read where not all are: of
+    Parquet files, others are refused then.
     """
     where = _name(path)
+    if own is not None:
+        parts, rows = own(lambda: Parts.of(_parquet_files(path, where), columns, where))
+        yield from parts.pieces(whole_up_to, rows)
+        return
     if os.fspath(path) == "-":
         yield _decoded(path, columns, where)
         return
     files = files_in_pieces(path)
     if files is not None:
-        yield from pieces_of_files(files, columns, where, whole_up_to)
+        yield from Parts.of(files, columns, where).pieces(whole_up_to)
         return
     source = of_file(Path(path), where)
     _check_content(source)
@@ -139,6 +154,19 @@ def _decoded(path: StrPath, columns: Columns, where: str) -> Table:
         source = of_file(Path(path), where)
     _check_content(source)
     return decode(source, columns)
+
+
+def _parquet_files(path: StrPath, where: str) -> list[Path]:
+    """Return the Parquet files of a path that is nothing else."""
+    files = None if os.fspath(path) == "-" else files_in_pieces(path)
+    if files is None:
+        # What is not there is said first.
+        of_file(Path(path), where)
+        raise TableError(
+            f"Expected Parquet files where several processes read; got {where}. Write the table as "
+            "Parquet, with a row group or more for each process."
+        )
+    return files
 
 
 def _name(path: StrPath) -> str:

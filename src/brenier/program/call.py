@@ -25,7 +25,12 @@ from jax.errors import JaxRuntimeError
 from jax.sharding import Mesh
 from jax.stages import Compiled
 
-from brenier.program.devices import ONE_AT_A_TIME, mesh_shared_over, on_every_device
+from brenier.program.devices import (
+    ONE_AT_A_TIME,
+    mesh_shared_over,
+    on_every_device,
+    peers_seen,
+)
 from brenier.program.kept import load, save
 from brenier.program.key import Call, is_array, setting
 from brenier.program.process import check_process
@@ -102,7 +107,7 @@ class SharedProgram:
 
     def __call__(self, arrays: list[Any]) -> Any:
         """Return the result, in NumPy arrays: it is the same on every device."""
-        with ONE_AT_A_TIME:
+        with ONE_AT_A_TIME, peers_seen():
             found = [np.asarray(leaf) for leaf in self.executable(_for_all(arrays))]
         return jax.tree.map(lambda k: found[k], self.result)
 

@@ -10,12 +10,15 @@ So the number of devices changes no order of additions. All else is computed by 
 itself, from the same numbers.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
 import jax
 import numpy as np
+from jax.errors import JaxRuntimeError
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, PyTree
@@ -25,6 +28,8 @@ SEGMENTS = 8
 AXIS = "brenier_rows"
 ALL = "all"
 SHARED, EVERYWHERE = PartitionSpec(AXIS), PartitionSpec()
+# How long the end of another process may take to be seen (seconds).
+SETTLE = 10.0
 # Of two programs that run on several devices at once, each might wait for the other's.
 ONE_AT_A_TIME = Lock()
 
@@ -116,6 +121,21 @@ def sum_over_segments(function: Callable[[Any], PyTree], segments: PyTree) -> Py
     _, joined = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], of_each))
     own = jax.vmap(lambda one: ravel_pytree(one)[0])(of_each)
     return joined(_added(jax.lax.all_gather(own, AXIS, tiled=True)))
+
+
+@contextmanager
+def peers_seen() -> Iterator[None]:
+    """Raise what is raised within, after some time for who watches other processes.
+
+    Where one of them is gone, it ends this one (`brenier.program.processes`); what JAX says is that
+    a connection is lost.
+    """
+    try:
+        yield
+    except (JaxRuntimeError, ValueError):
+        if jax.process_count() > 1:
+            time.sleep(SETTLE)
+        raise
 
 
 def _added(of_each: Float[jax.Array, "S k"]) -> Float[jax.Array, " k"]:

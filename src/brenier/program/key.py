@@ -69,8 +69,11 @@ class Call:
         """Return what the program is known by in other processes, compiled with some options.
 
         None where it is made of code other than this package's and that of the libraries below it:
-        who wrote that may change it under the same name.
+        who wrote that may change it under the same name. And where several processes compute
+        together, each with devices of its own.
         """
+        if jax.process_count() > 1:
+            return None
         module, name = self.function.__module__, self.function.__qualname__
         if not _is_known(module) or "<locals>" in name:
             return None
@@ -151,7 +154,7 @@ def _surroundings() -> bytes:
     parts = [
         *(importlib.metadata.version(package) for package in PACKAGES),
         *(device.platform, device.device_kind, device.client.platform_version),
-        *(platform.python_version(), platform.system(), platform.machine(), _processor()),
+        *(platform.python_version(), platform.system(), platform.machine(), processor()),
         *(os.environ.get("XLA_FLAGS"), jax.config.read("jax_disable_most_optimizations")),
         # XLA shares a loop out among them.
         n_cores(),
@@ -160,7 +163,7 @@ def _surroundings() -> bytes:
     return found.digest()
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return what the processor can do, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -7,6 +7,8 @@ wait for ever for those that run its programs.
 import os
 from dataclasses import dataclass
 
+import jax
+
 
 @dataclass
 class Owner:
@@ -39,3 +41,8 @@ OWNER = Owner()
 def check_process() -> None:
     """Raise `RuntimeError` in a process that was forked from one that used programs."""
     OWNER.check()
+
+
+def is_one_of_several() -> bool:
+    """Return whether JAX computes with other processes' devices, too."""
+    return jax.process_count() > 1

@@ -49,6 +49,8 @@ class Checkpoint:
     ----------
     path : str or path
         The file; made where there is none.
+    open_file : callable, optional
+        What opens it, and returns what is written to, if this process writes, and what is there.
 
     Raises
     ------
@@ -62,8 +64,8 @@ class Checkpoint:
         difference.
     """
 
-    def __init__(self, path: str | PathLike[str]):
-        self._path = fspath(path)
+    def __init__(self, path: str | PathLike[str], open_file: "Opening | None" = None):
+        self._path, self._open = fspath(path), opened if open_file is None else open_file
         self._journal: Journal | None = None
         self._token: Token[Checkpoint | None] | None = None
         self._past_fits: deque[Mapping[str, str]] = deque()
@@ -72,7 +74,7 @@ class Checkpoint:
         self._lock = Lock()
 
     def __enter__(self) -> "Checkpoint":
-        self._journal, entries = Journal.open(self._path, {"brenier": __version__})
+        self._journal, entries = self._open(self._path)
         fits = [entry.texts for entry in entries if FIT in entry.texts]
         self._past_fits = deque(fits)
         self._past = _by_run(entries)
@@ -134,6 +136,14 @@ class Checkpoint:
     def _add(self, entry: Entry) -> None:
         if self._journal is not None:
             self._journal.add(entry)
+
+
+Opening = Callable[[str], tuple[Journal | None, list[Entry]]]
+
+
+def opened(path: str) -> tuple[Journal | None, list[Entry]]:
+    """Return the journal in a file, made where there is none, and what is in it."""
+    return Journal.open(path, {"brenier": __version__})
 
 
 _CURRENT: ContextVar[Checkpoint | None] = ContextVar("brenier_checkpoint", default=None)

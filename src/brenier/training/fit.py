@@ -38,7 +38,7 @@ from brenier.flow.preprocessing import AbstractPreprocessing, ColumnBounds
 from brenier.flow.tail import Tail
 from brenier.optimizers.progress import ProgressCallback
 from brenier.potential.gaussian import AbstractGaussian
-from brenier.program import check_process
+from brenier.program import check_process, is_one_of_several
 from brenier.status import FitStatus
 from brenier.training.build_report import Measured, build_report, measure, measure_as_seen
 from brenier.training.candidate import Trained
@@ -147,6 +147,7 @@ def begin(
         ending=settings.ending,
         listener=listener,
         began=began,
+        in_order=settings.devices is not None and is_one_of_several(),
     )
 
 

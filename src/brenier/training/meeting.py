@@ -25,7 +25,7 @@ import numpy as np
 from brenier.optimizers.early_stopping import Clock, EarlyStopping, Iterate, Pause, StopRun
 from brenier.optimizers.progress import Progress, recent_gain
 from brenier.status import FitStatus
-from brenier.training.parallel import POLL
+from brenier.training.parallel import POLL, Turns
 from brenier.training.run import Run
 
 
@@ -76,11 +76,14 @@ class Meeting:
         Iterations after which they meet.
     clock : Clock
         The fit's; no run waits longer.
+    turns : Turns or None
+        Where runs are made one at a time: whoever waits gives way to the others.
     """
 
     n_runs: int
     after: int
     clock: Clock
+    turns: Turns | None = None
     _changed: Condition = field(default_factory=Condition)
     _standings: dict[int, Standing] = field(default_factory=dict)
 
@@ -104,20 +107,27 @@ class Meeting:
 
     def winner(self) -> int | None:
         """Wait until all have met; return which run is the best; None if the fit is stopped."""
-        with self._changed:
-            while not self._all_are_there():
-                if self.clock.stop.is_set():
-                    return None
-                self._changed.wait(POLL)
-            return self._best()
+        while not self._all_are_there():
+            if self.clock.stop.is_set():
+                return None
+            self._wait(self.n_runs)
+        return self._best()
 
     def _goes_on(self, k: int) -> bool:
         """Wait for the others, as long as the fit's clock allows; return whether `k` is best."""
+        while True:
+            self.clock.check()
+            if self._all_are_there():
+                return self._best() == k
+            self._wait(k)
+
+    def _wait(self, k: int) -> None:
+        """Wait for others to come; run `n_runs` is that of who waits for the winner."""
+        if self.turns is not None:
+            self.turns.give_way(k)
+            return
         with self._changed:
-            while True:
-                self.clock.check()
-                if self._all_are_there():
-                    return self._best() == k
+            if not self._all_are_there():
                 self._changed.wait(POLL)
 
     def _all_are_there(self) -> bool:

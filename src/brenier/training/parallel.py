@@ -7,7 +7,7 @@ its others would spin on a core that a run could use.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from threading import Event, Lock
+from threading import Condition, Event, Lock
 from typing import ParamSpec, TypeVar
 
 import jax
@@ -81,6 +81,54 @@ def _in_threads(jobs: Sequence[Callable[[], Result]], stop: Event, workers: int)
         except KeyboardInterrupt:
             stop.set()
     return [result for future in futures for result in future.result()]
+
+
+class Turns:
+    """Whose turn it is of jobs that run one at a time, each until it gives way or ends.
+
+    So what they do comes in one order, whatever the threads that they are in do: processes that
+    compute together must do the same in the same order.
+
+    Parameters
+    ----------
+    n : int
+        How many jobs; the first begins.
+    """
+
+    def __init__(self, n: int):
+        self._left, self._turn = list(range(n)), 0
+        self._changed = Condition()
+
+    def in_turn(self, k: int, job: Callable[[], Result]) -> Callable[[], Result]:
+        """Return the k-th job as it is run: from its turn on."""
+
+        def run() -> Result:
+            self._wait(k)
+            try:
+                return job()
+            finally:
+                self._pass_on(k, leaves=True)
+
+        return run
+
+    def give_way(self, k: int) -> None:
+        """Let the others go on, and return when it is the k-th's turn again."""
+        self._pass_on(k, leaves=False)
+        self._wait(k)
+
+    def _wait(self, k: int) -> None:
+        with self._changed:
+            while self._turn != k:
+                self._changed.wait(POLL)
+
+    def _pass_on(self, k: int, *, leaves: bool) -> None:
+        with self._changed:
+            place = self._left.index(k)
+            after = self._left[(place + 1) % len(self._left)]
+            if leaves:
+                self._left.remove(k)
+            self._turn = after
+            self._changed.notify_all()
 
 
 def one_at_a_time(function: Callable[Arguments, None]) -> Callable[Arguments, None]:

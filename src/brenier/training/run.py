@@ -272,7 +272,8 @@ class UnderWay:
             phases.programs(done=1)
 
         phases.programs(more=len(calls))
-        run_parallel([partial(counted, call) for call in calls], self._session.clock.stop)
+        made = [partial(counted, call) for call in calls]
+        run_parallel(made, self._session.clock.stop, self._session.cores)
 
     def _tell(self, progress: Progress) -> None:
         """Tell of an iterate, unless the fit has gone on without this run."""

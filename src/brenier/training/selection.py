@@ -17,7 +17,7 @@ from brenier.optimizers.early_stopping import StoppingCriteria
 from brenier.training.families import AbstractFamily, AbstractStart
 from brenier.training.folds import Fold
 from brenier.training.meeting import Meeting, Standing
-from brenier.training.parallel import run_parallel
+from brenier.training.parallel import Turns, run_parallel
 from brenier.training.phases import FITTING, SELECTING
 from brenier.training.run import Job, Run
 from brenier.training.session import Session
@@ -94,13 +94,15 @@ class Selection:
         candidates = self.first.fold.candidates
         if len(candidates) == 1:
             return self._of_one(candidates[0])
-        meeting = Meeting(
-            len(candidates), min(self.settings.rung, self.settings.max_iter), self.session.clock
-        )
+        n, after = len(candidates), min(self.settings.rung, self.settings.max_iter)
+        turns = Turns(n + 1) if self.session.in_order else None
+        meeting = Meeting(n, after, self.session.clock, turns)
         jobs = [self._job(self.first, candidate) for candidate in candidates]
         self.session.phases.begin(SELECTING, _criteria(jobs))
         of_candidates = [partial(self._of_candidate, k, job, meeting) for k, job in enumerate(jobs)]
         made = [*of_candidates, partial(self._of_others, jobs, meeting)]
+        if turns is not None:
+            made = [turns.in_turn(k, make) for k, make in enumerate(made)]
         return [*chain.from_iterable(run_parallel(made, self.session.clock.stop, meeting=True))]
 
     def _of_candidate(self, k: int, job: Job, meeting: Meeting) -> list[Run]:
@@ -143,4 +145,4 @@ def _criteria(jobs: Sequence[Job]) -> dict[int, StoppingCriteria]:
 def make_runs(jobs: list[Job], settings: Settings, session: Session, runner: Runner) -> list[Run]:
     """Return the runs of jobs that do not depend on each other, made in parallel."""
     made = [partial(runner, job, settings, session) for job in jobs]
-    return run_parallel(made, session.clock.stop)
+    return run_parallel(made, session.clock.stop, session.cores)

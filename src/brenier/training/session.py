@@ -95,6 +95,8 @@ class Session:
         Set by a Ctrl-C.
     checkpoint : Checkpoint or None
         Where its runs keep what they need to go on.
+    in_order : bool
+        Whether runs are made one at a time, in one order: processes make them together.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -104,6 +106,7 @@ class Session:
     phases: Stream = field(default_factory=Stream)
     interrupted: Event = field(default_factory=Event)
     checkpoint: Checkpoint | None = None
+    in_order: bool = False
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _programs: dict[Hashable, Programs] = field(default_factory=dict)
 
@@ -116,6 +119,7 @@ class Session:
         ending: float = 0.0,
         listener: Listener | None = None,
         began: float | None = None,
+        in_order: bool = False,
     ) -> "Session":
         """Return the session of a fit that begins now, or has begun.
 
@@ -133,6 +137,8 @@ class Session:
             Who is told of phases.
         began : float or None
             When it began, by `time.perf_counter`, if not now.
+        in_order : bool
+            Whether runs are made one at a time.
         """
         began = time.perf_counter() if began is None else began
         limits = Limits.of(began, max_seconds, ending)
@@ -145,7 +151,13 @@ class Session:
             limits,
             Stream(listener, began),
             checkpoint=current_checkpoint(),
+            in_order=in_order,
         )
+
+    @property
+    def cores(self) -> int | None:
+        """Cores that runs are made on in parallel; None: all."""
+        return 1 if self.in_order else None
 
     @property
     def is_late(self) -> bool:

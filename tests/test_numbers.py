@@ -50,7 +50,7 @@ REASONS = {
     ),
     "estimators/diagnosing.py": ({19}, "what makes seeds others than users'"),
     "estimators/comparing.py": ({2000}, "draws of each model"),
-    "estimators/mixture.py": ({100}, "draws until sampling gives up"),
+    "estimators/mixture.py": ({3, 100}, "levels of the stack; draws until sampling gives up"),
     "estimators/conditional_mixture.py": (
         {3, 512},
         "levels of the stack; points of the conditional mean",

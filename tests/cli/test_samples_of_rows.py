@@ -11,6 +11,7 @@ from terminal import done, invoke
 from brenier import load
 from brenier.cli.files import Reading
 from brenier.cli.inputs import read_inputs
+from brenier.cli.kept import Kept
 from brenier.cli.weights import WeightsColumn
 from brenier.data.row_sample import RowSample
 from brenier.io import folder as folders
@@ -83,6 +84,14 @@ def test_neither_order_nor_files_nor_formats_matter(X, parts, tmp_path):
     assert fitted(tmp_path, shuffled, *options)[1] == found
     write_table(tmp_path / "x.csv", with_weights(X), (*NAMES, "w"))
     assert fitted(tmp_path, tmp_path / "x.csv", *options)[1] == found
+
+
+def test_no_more_rows_are_held_than_a_quarter_above_those_kept_and_a_piece(X, parts):
+    kept = Kept(WeightsColumn.of("w", None), Reading(most_rows=40))
+    kept.read(str(parts))
+    assert len(kept.table.values) == len(kept.weights) == 40
+    assert kept.sample.n_rows == N
+    assert kept.sample.largest_held <= 40 + 40 // 4 + 20
 
 
 def test_long_text_is_read_in_pieces(X, parts, tmp_path, monkeypatch):

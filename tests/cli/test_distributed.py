@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,24 +69,25 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def ended(commands, devices=1, timeout=TIMEOUT):
-    """Return what processes end with that begin together: codes, outputs, errors."""
+def start(command, devices=1):
+    """Begin a process that has so many devices."""
     others = [
         flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag
     ]
     flags = " ".join([*others, f"--xla_force_host_platform_device_count={devices}"])
-    env = {**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1"}
-    begun = [
-        subprocess.Popen(
-            [sys.executable, *map(str, command)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=env,
-            cwd=TESTS,
-        )
-        for command in commands
-    ]
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1"},
+        cwd=TESTS,
+    )
+
+
+def ended(commands, devices=1, timeout=TIMEOUT):
+    """Return what processes end with that begin together: codes, outputs, errors."""
+    begun = [start(command, devices) for command in commands]
     try:
         said = [one.communicate(timeout=timeout) for one in begun]
     finally:
@@ -112,12 +114,14 @@ def data(tmp_path_factory):
 
 def test_two_processes_make_the_model_that_one_makes(data, tmp_path):
     several, one = tmp_path / "several.brenier", tmp_path / "one.brenier"
-    (code, out, _), (other, *said) = ended(fit_commands(data, several, 2, "--json"))
+    few = ("--max-rows", 300, "--json")
+    (code, out, _), (other, *said) = ended(fit_commands(data, several, 2, *few))
     assert (code, other) == (0, 0)
     # The others are quiet.
     assert said == ["", ""]
-    alone = json.loads(done("fit", data, "-o", one, *FEW.split(), "--devices", 1, "--json").stdout)
+    alone = json.loads(done("fit", data, "-o", one, *FEW.split(), "--devices", 1, *few).stdout)
     report = json.loads(out)
+    assert (report["rows"], report["rows_read"]) == (300, 400)
     names = ("heldout_log_likelihood", "train_log_likelihood")
     for name in names:
         assert abs(report[name] - alone[name]) <= AFTER_ITERATIONS
@@ -142,6 +146,28 @@ def test_each_holds_its_part_and_none_outlives_another(dies, tmp_path):
         for name in ("J", "gradient", "hessian"):
             np.testing.assert_array_equal(a[name], b[name])
             assert np.max(np.abs(a[name] - one[name])) <= AGREEMENT * np.max(np.abs(one[name]))
+
+
+def test_after_one_was_killed_they_go_on_from_the_checkpoint_of_the_first(data, tmp_path):
+    path, model, whole = tmp_path / "fit.checkpoint", tmp_path / "a", tmp_path / "b"
+    commands = fit_commands(data, model, 2, "--checkpoint", path, "--json")
+    first, second = (start(command) for command in commands)
+    while not path.exists() or path.stat().st_size < 20_000:
+        assert first.poll() is None
+        time.sleep(0.005)
+    second.kill()
+    _, error = first.communicate(timeout=TOGETHER)
+    second.communicate()
+    assert first.returncode not in (0, -signal.SIGKILL)
+    assert "Error: process 1 of 2 is gone" in error
+    assert not model.exists()
+    killed = path.stat().st_size
+    (code, out, _), _ = ended(fit_commands(data, model, 2, "--from", path, "--json"))
+    assert code == 0
+    assert path.stat().st_size > killed
+    undisturbed = done("fit", data, "-o", whole, *FEW.split(), "--devices", 1, "--json").stdout
+    name = "heldout_log_likelihood"
+    assert abs(json.loads(out)[name] - json.loads(undisturbed)[name]) <= AFTER_ITERATIONS
 
 
 def test_what_is_wrong_is_said_once_by_each(data, tmp_path):

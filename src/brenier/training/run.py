@@ -339,4 +339,4 @@ def heldout_sample(job: Job, settings: Settings) -> AbstractSample:
         raise ValueError("Expected held-out rows; got none.")
     least = min(LEAST_HELDOUT, job.problem.chunk_rows)
     sample = job.problem.sample(heldout.X[:most], heldout.weights[:most], least=least)
-    return sample.in_bits(job.problem.template.row_bits)
+    return sample.in_bits(job.problem.row_bits)

@@ -256,7 +256,7 @@ class ReducedFunction(AbstractFunction):
     ) -> AbstractSample:
         """Return rows in the bits that the features are computed in."""
         sample = problem.sample(X, weights)
-        return sample.in_bits(problem.template.row_bits)
+        return sample.in_bits(problem.row_bits)
 
     @property
     def lower(self) -> Float[np.ndarray, " p"]:

@@ -88,6 +88,14 @@ class VariableProjection(eqx.Module):
         """Rows whose features' Hessians are held in memory at a time."""
         return chunk_rows(self.template.n, self.template.n_hessians)
 
+    @property
+    def row_bits(self) -> type[np.floating]:
+        """Floating-point numbers in which features are computed row by row in a search.
+
+        Where devices share rows they are of 64 bits: in 32 the number of devices would show.
+        """
+        return self.template.row_bits if self.n_devices is None else np.float64
+
     def sample(
         self,
         X: Float[np.ndarray, "N n"],

@@ -96,3 +96,12 @@ def test_slurm_says_which_process_this_is(monkeypatch):
     assert (place.host, place.number, place.count, place.local_devices) == ("node003", 2, 4, [1])
     # What is given goes before.
     assert Place.of("here:80", 0, 2).port == 80
+
+
+def test_open_mpi_says_which_process_this_is(monkeypatch):
+    uri = "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911"
+    said = {"MCA_orte_hnp_uri": uri, "COMM_WORLD_SIZE": "2", "COMM_WORLD_RANK": "1"}
+    for name, value in (said | {"COMM_WORLD_LOCAL_RANK": "0"}).items():
+        monkeypatch.setenv(f"OMPI_{name}", value)
+    place = Place.of(None, None, None)
+    assert (place.host, place.number, place.count) == ("10.96.0.1", 1, 2)

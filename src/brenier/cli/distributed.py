@@ -89,7 +89,7 @@ def joined(
         try:
             processes.begin()
             for number in (SIGINT, SIGTERM):
-                signal(number, lambda *_: _interrupted(processes))
+                signal(number, lambda which, _: _interrupted(processes, which))
             yield processes
         except typer.Exit as ended:
             code = ended.exit_code
@@ -100,9 +100,11 @@ def joined(
         processes.leave()
 
 
-def _interrupted(processes: "Processes") -> None:
-    note("Interrupted: processes that fit together leave no model then.")
-    processes.fail(ExitCode.INTERRUPTED)
+def _interrupted(processes: "Processes", number: int) -> None:
+    terminated = number == SIGTERM
+    what = "Terminated" if terminated else "Interrupted"
+    note(f"{what}: processes that fit together leave no model then.")
+    processes.fail(ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED)
 
 
 def _alike(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 def parted(checkpoint: str | None, begin_at: str | None) -> tuple[str | None, str | None]:
     """Return the file of a checkpoint and that of a model to begin at, whichever `--from` names."""
+    if begin_at is None:
+        return checkpoint, None
     from brenier.io.journal import is_journal
 
-    if begin_at is None or not is_journal(begin_at):
+    if not is_journal(begin_at):
         return checkpoint, begin_at
     if checkpoint not in (None, begin_at):
         raise typer.BadParameter(

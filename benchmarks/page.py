@@ -66,16 +66,16 @@ FIGURES = {
     "streaming": (
         "## Large tables",
         "",
-        "The commands `brenier fit`, `score` and `transform` of six columns in eight Parquet files: "
-        "whole processes, programs compiled before, and the peak of each one's memory "
+        "The commands `brenier fit`, `score` and `transform` of six columns in eight Parquet "
+        "files: whole processes, programs compiled before, and the peak of each one's memory "
         "(`python -m benchmarks.streaming`).",
     ),
     "kills": (
         "## Fits that are killed",
         "",
         "`brenier fit --checkpoint FILE`, killed at a random time after it has begun to write the "
-        "file, and gone on with: by how much its held-out log-likelihood differs from that of a fit "
-        "left alone (`python -m benchmarks.kills`).",
+        "file, and gone on with: by how much its held-out log-likelihood differs from that of a "
+        "fit left alone (`python -m benchmarks.kills`).",
     ),
     "clusters": (
         "## Clusters",

@@ -182,8 +182,8 @@ class UnderWay:
         kind = optimizer.function
         sample = kind.sample_of(job.problem, rows.X, rows.weights)
         function = kind(job.problem, sample, job.cold, len(rows.X), self._counters)
-        function.memory = self._memory(optimizer)
-        self._end(self._minimise(function, optimizer))
+        memory = function.memory = self._memory(optimizer)
+        self._end(self._minimise(function, optimizer, memory))
 
     def _memory(self, optimizer: AbstractOptimizer) -> RunMemory | None:
         """Return where the run's evaluations are kept, its held-out losses among them."""
@@ -226,17 +226,21 @@ class UnderWay:
         seconds = dict(zip(PARTS, spent, strict=True))
         return Run(self._job, status, best, tuple(early_stopping.iterations), counters, seconds)
 
-    def _minimise(self, function: AbstractFunction, optimizer: AbstractOptimizer) -> FitStatus:
-        """Minimise from the template's weights, and return how that ended."""
+    def _minimise(
+        self, function: AbstractFunction, optimizer: AbstractOptimizer, memory: RunMemory | None
+    ) -> FitStatus:
+        """Minimise from the template's weights, and return how that ended.
+
+        What is still in the memory is told without any program.
+        """
         try:
             # Without time left there is nothing to compile for.
             self._session.clock.check()
             x = function.start(to_vector(function.problem.template.network))
-            compile_all = partial(self._compile, function, x)
-            if isinstance(function.memory, RunMemory) and not function.memory.is_empty:
-                function.memory.before_computing(compile_all)
+            if memory is None or memory.is_empty:
+                self._compile(function, x)
             else:
-                compile_all()
+                memory.before_computing(partial(self._compile, function, x))
             return optimizer.minimize(function, x, self._early_stopping).status
         except StopRun as stop:
             return stop.status
@@ -294,7 +298,7 @@ def _key(job: Job, optimizer: AbstractOptimizer) -> str:
     """Return what a run is known by: the rows, where it starts, and how it is made."""
     heldout, seen = job.fold.split.heldout, job.fold.seen
     rows = [part for one in (seen, heldout) if one is not None for part in (one.X, one.weights)]
-    how = (job.hyperparameters, job.criteria, optimizer, job.member)
+    how = (job.hyperparameters, job.criteria, job.problem.solver, optimizer, job.member)
     return digest(repr(how), *rows, *jax.tree.leaves((job.problem, job.cold)))
 
 

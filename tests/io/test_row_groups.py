@@ -7,7 +7,9 @@ import pytest
 from brenier.io.base import TableError
 from brenier.io.columns import ALL
 from brenier.io.folder import Parts
+from brenier.io.parquet import Scanned
 from brenier.io.row_groups import RowGroup, group_rows, row_groups, share_of
+from brenier.io.table import read_pieces
 
 SIZES = {"a.parquet": (1000, 128), "b.parquet": (50, 10), "c.parquet": (777, 300)}
 
@@ -45,6 +47,39 @@ def test_every_group_is_read_by_one_process_and_no_row_twice(files, count):
     own = [parts.rows(share.first, share.n_rows) for share in shares]
     assert [len(rows) for rows in own] == [share.n_rows for share in shares]
     np.testing.assert_array_equal(np.concatenate(own), parts.rows(0, parts.n_rows))
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_process_asks_files_for_the_rows_of_its_own_groups_alone(files, count, monkeypatch):
+    put, asked = Scanned.put, []
+
+    def counted(self, names, values, first=0):
+        asked.extend((self.where, row) for row in range(first, first + len(values)))
+        put(self, names, values, first)
+
+    monkeypatch.setattr(Scanned, "put", counted)
+    groups, everything = row_groups(files), []
+    # Where each group begins in its file.
+    begins = {
+        (k, group): sum(group_rows(file)[:group])
+        for k, file in enumerate(files)
+        for group in range(len(group_rows(file)))
+    }
+    for k in range(count):
+        asked.clear()
+        share = share_of(groups, k, count, "them")
+        rows = range(share.first, share.first + share.n_rows)
+        pieces = read_pieces(files[0].parent, own=lambda parts_of, rows=rows: (parts_of(), rows))
+        assert sum(len(piece.values) for piece in pieces) == share.n_rows
+        own = [
+            (str(files[g.file]), begins[g.file, g.group] + row)
+            for g in share.groups
+            for row in range(g.rows)
+        ]
+        # Each cell once: all three columns are read together.
+        assert asked == own
+        everything += own
+    assert len(set(everything)) == len(everything) == sum(g.rows for g in groups)
 
 
 def test_shares_are_as_equal_as_groups_allow_and_none_is_empty():

@@ -26,7 +26,11 @@ ALLOWED = {
     # crosses the wall, see what an objective is and no solver; potentials never see an optimizer.
     "inner": BOTTOM | {"inner"},
     "potential": BOTTOM | {"inner.objective", "potential"},
-    "varpro": BOTTOM | {"potential", "inner", "varpro"},
+    # Basis functions of regression and classification, which no loss sees.
+    "networks": BOTTOM
+    | {"potential.features", "potential.icnn", "potential.nonnegativity"}
+    | {"networks"},
+    "varpro": BOTTOM | {"potential", "networks", "inner", "varpro"},
     # An optimizer sees a function and a held-out loss, not a problem.
     "optimizers": BOTTOM
     | {"varpro.function", "varpro.mini_batches", "varpro.sample", "optimizers"},
@@ -67,7 +71,16 @@ ONLY_IN = {
     "numpyro": {"numpyro"},
     "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"}
     | {"flow.conditional_mixture"},
-    "equinox": {"arrays", "program", "potential", "inner", "varpro", "flow", "training"},
+    "equinox": {
+        "arrays",
+        "program",
+        "potential",
+        "networks",
+        "inner",
+        "varpro",
+        "flow",
+        "training",
+    },
     "optax": {"optimizers"},
     "typer": {"cli"},
     "safetensors": {"io"},

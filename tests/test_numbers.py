@@ -11,8 +11,8 @@ from brenier.training.settings import NOT_TRIED, Settings, describe
 ROOT = Path(brenier.__file__).parent
 PROJECT = Path(__file__).parents[1]
 # Rooms whose code makes the numbers of a fit; the others show, store or read.
-ROOMS = ("arrays.py", "linalg.py", "data", "potential", "inner", "varpro", "optimizers", "flow")
-ROOMS += ("training", "marginal", "estimators")
+ROOMS = ("arrays.py", "linalg.py", "data", "potential", "networks", "inner", "varpro")
+ROOMS += ("optimizers", "flow", "training", "marginal", "estimators")
 # Of formulas, halves, signs, axes and shapes.
 OF_FORMULAS = {-1, 0, 1, 2, 0.5}
 # Where all numbers of the recipe are, and where those of solvers stand beside their formulas.
@@ -32,6 +32,7 @@ REASONS = {
         {8, 16, 18, 28, 32, 128, 256, 600_000},
         "bytes, tiles and lengths of memory: no number depends on them but by rounding",
     ),
+    "varpro/supervised.py": ({14}, "rows in memory at a time: no number depends on it"),
     "varpro/reduced.py": ({1e12}, "a ridge that holds what is zero"),
     "flow/evaluation.py": ({16, 512}, "rows and cells of a batch: no number depends on it"),
     "flow/gaussians.py": ({22}, "numbers in memory at once: no number depends on it"),

@@ -236,7 +236,7 @@ class UnderWay:
         try:
             # Without time left there is nothing to compile for.
             self._session.clock.check()
-            x = function.start(to_vector(function.problem.template.network))
+            x = function.start(to_vector(function.problem.network))
             if memory is None or memory.is_empty:
                 self._compile(function, x)
             else:
@@ -268,7 +268,7 @@ class UnderWay:
         phases, heldout_loss = self._session.phases, self._heldout_loss
         calls = function.first_calls(x)
         if heldout_loss is not None:
-            theta = to_vector(function.problem.template.network)
+            theta = to_vector(function.problem.network)
             calls.append(partial(heldout_loss, theta, np.asarray(function.cold.w)))
 
         def counted(call: Callable[[], Any]) -> None:

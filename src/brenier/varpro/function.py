@@ -19,7 +19,7 @@ from brenier.status import InnerStatus
 from brenier.varpro.curvature import full_product, reduced_product
 from brenier.varpro.memory import AbstractMemory, Values
 from brenier.varpro.parameters import lower_bounds
-from brenier.varpro.reduced import VariableProjection
+from brenier.varpro.problem import AbstractProblem
 from brenier.varpro.sample import AbstractSample
 
 # How far above the last finite value a point outside the domain is put, so that a line search
@@ -44,7 +44,7 @@ class Evaluated:
     theta, w : (.,), (m,)
         mu as a vector, and the last layer's weights.
     loss : float
-        J (nats).
+        J, without penalties; of a density in nats.
     value, gradient : float, (p,)
         What is minimised: J with its penalties, and with the barrier where w is eliminated. NaN
         where a gradient is not known (`brenier.varpro.mini_batches`).
@@ -136,7 +136,7 @@ class AbstractFunction(ABC):
 
     Attributes
     ----------
-    problem : VariableProjection
+    problem : AbstractProblem
         The separable problem.
     sample : AbstractSample
         The rows.
@@ -152,7 +152,7 @@ class AbstractFunction(ABC):
         Where evaluations are kept, and recalled from.
     """
 
-    problem: VariableProjection
+    problem: AbstractProblem
     sample: AbstractSample
     cold: WarmStart
     n_rows: int
@@ -162,7 +162,7 @@ class AbstractFunction(ABC):
 
     @staticmethod
     def sample_of(
-        problem: VariableProjection, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
+        problem: AbstractProblem, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
     ) -> AbstractSample:
         """Return rows as the function evaluates them."""
         return problem.sample(X, weights)
@@ -252,7 +252,7 @@ class ReducedFunction(AbstractFunction):
 
     @staticmethod
     def sample_of(
-        problem: VariableProjection, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
+        problem: AbstractProblem, X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"]
     ) -> AbstractSample:
         """Return rows in the bits that the features are computed in."""
         sample = problem.sample(X, weights)
@@ -261,7 +261,7 @@ class ReducedFunction(AbstractFunction):
     @property
     def lower(self) -> Float[np.ndarray, " p"]:
         """Lower bounds of mu."""
-        return lower_bounds(self.problem.template.network)
+        return lower_bounds(self.problem.network)
 
     def start(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Return theta: w is no variable."""
@@ -360,7 +360,7 @@ class FullFunction(AbstractFunction):
     @property
     def lower(self) -> Float[np.ndarray, " p"]:
         """Lower bounds of mu, then of the last layer's variables."""
-        network = self.problem.template.network
+        network = self.problem.network
         lower = np.asarray(self.problem.lower)
         last = np.where(np.isfinite(lower), network.nonnegative_by.lower_bound, -np.inf)
         return np.concatenate([lower_bounds(network), last])
@@ -372,7 +372,7 @@ class FullFunction(AbstractFunction):
         slack = np.where(constrained, w - np.where(constrained, lower, 0.0), 1.0)
         # On its bound a softplus would stay for ever.
         slack = np.maximum(slack, LEAST_SLACK)
-        raw = self.problem.template.network.nonnegative_by.raw(slack)
+        raw = self.problem.network.nonnegative_by.raw(slack)
         return np.concatenate([theta, np.where(constrained, raw, w)])
 
     def compute(self, x: Float[np.ndarray, " p"]) -> Evaluated:

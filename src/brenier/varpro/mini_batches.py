@@ -138,7 +138,9 @@ def descend(
 
 @dataclass
 class MiniBatchFunction(FullFunction):
-    """(mu, w) -> J with its penalties, as a descent by mini-batches sees it."""
+    """(mu, w) -> J with its penalties, as a descent by mini-batches sees it: of a density."""
+
+    problem: VariableProjection
 
     @staticmethod
     def sample_of(

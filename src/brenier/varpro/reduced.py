@@ -25,35 +25,27 @@ References
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, PyTree
 
 from brenier.arrays import Array, at_precision
 from brenier.inner.objective import AbstractObjective
-from brenier.inner.solution import (
-    AbstractInnerSolver,
-    InnerSolution,
-    WarmStart,
-    barrier_term,
-    slack,
-)
-from brenier.potential.features import AbstractMap, AbstractSeparable
-from brenier.potential.hessians import AbstractHessians
+from brenier.inner.solution import AbstractInnerSolver
+from brenier.potential.features import AbstractMap, AbstractSeparable, AbstractTrained
+from brenier.potential.hessians import AbstractHessians, PackedHessians
 from brenier.program import program
-from brenier.varpro.parameters import decayed_weights, from_vector
+from brenier.varpro.problem import AbstractProblem
 from brenier.varpro.sample import AbstractSample, PaddedSample, SharedSample, Tiles, chunk_rows
 
 # A ridge that holds a free weight at zero, to twelve digits.
 PIN = 1e12
 
 
-class VariableProjection(eqx.Module):
-    """The separable problem: features of given shapes, constraints, inner solver, decay.
+class VariableProjection(AbstractProblem):
+    """A density's separable problem: the loss is the negative log-likelihood.
 
     Parameters
     ----------
@@ -77,6 +69,16 @@ class VariableProjection(eqx.Module):
     solver: AbstractInnerSolver = eqx.field(static=True)
     decay: Float[Array, "*d"]
     n_devices: int | None = eqx.field(static=True, default=None)
+
+    @property
+    def network(self) -> AbstractTrained:
+        """The template's."""
+        return self.template.network
+
+    @property
+    def in_tiles(self) -> bool:
+        """Loss and gradient go through the rows tile by tile."""
+        return True
 
     @property
     def pinned(self) -> Bool[np.ndarray, " m"]:
@@ -110,18 +112,11 @@ class VariableProjection(eqx.Module):
 
     def features(self, theta: Float[Array, " p"]) -> AbstractSeparable:
         """Return the features at mu = theta."""
-        return self.template.with_network(from_vector(self.template.network, theta))
+        return self.template.with_network(self.network_at(theta))
 
     def map(self, theta: Array, w: Array) -> AbstractMap:
         """Return the map at (mu, w)."""
         return self.features(theta).with_weights(w)
-
-    @program
-    def solve(
-        self, theta: Float[Array, " p"], sample: AbstractSample, start: WarmStart
-    ) -> InnerSolution:
-        """Return the minimiser w of J_tau(mu, .), one compiled call."""
-        return self.solver.solve(self.objective(theta, sample), jnp.asarray(self.lower), start)
 
     def objective(
         self, theta: Float[Array, " p"], sample: AbstractSample, *, exact: bool = False
@@ -134,75 +129,22 @@ class VariableProjection(eqx.Module):
 
         return sample.objective(of_tiles, jnp.asarray(self.ridge))
 
-    def regularisation(self, theta: Array, w: Array) -> Float[Array, ""]:
-        """Return the ridge and the weight decay."""
-        decay = 0.5 * jnp.sum(self.decay * decayed_weights(self.features(theta).network) ** 2)
-        ridge = 0.5 * jnp.sum(jnp.asarray(self.ridge) * w**2)
-        return ridge + decay
+    def chunk_loss(
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], chunk: PaddedSample
+    ) -> Float[Array, ""]:
+        """Return J over some rows, by the potentials' scalar form, in the bits of the rows."""
+        return loss(at_precision(self.map(theta, w), chunk.X.dtype), chunk.X, chunk.omega)
 
-    def penalty(self, theta: Array, w: Array) -> Float[Array, ""]:
-        """Return what J_tau adds to J: the barrier, the ridge and the weight decay."""
-        barrier = self.solver.tau * barrier_term(w, jnp.asarray(self.lower))
-        return barrier + self.regularisation(theta, w)
+    def outputs(
+        self, theta: Float[Array, " p"], w: Float[Array, " m"], chunk: PaddedSample
+    ) -> tuple[Float[Array, "n N"], tuple[Float[Array, "P N"], ...]]:
+        """Return the map's images and its Jacobians."""
+        return self.map(theta, w).image_and_jacobians(chunk.X)
 
-    @program
-    def value_and_gradient(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: AbstractSample
-    ) -> "Slope":
-        """Return J, J_tau with the decay, and their derivatives."""
-
-        def chunk_loss(theta, w, chunk):
-            map_ = at_precision(self.map(theta, w), chunk.X.dtype)
-            return loss(map_, chunk.X, chunk.omega)
-
-        both = jax.value_and_grad(chunk_loss, argnums=(0, 1))
-        J, of_loss = sample.total(lambda chunk: both(theta, w, chunk))
-        penalty, of_penalty = jax.value_and_grad(self.penalty, argnums=(0, 1))(theta, w)
-        gradient, in_w = jax.tree.map(jnp.add, of_loss, of_penalty)
-        return Slope(J, J + penalty, gradient, jnp.max(jnp.abs(in_w)))
-
-    @property
-    def duality_gap(self) -> float:
-        """S . lambda on the central path (nats)."""
-        return float(self.solver.tau * np.sum(np.isfinite(self.lower)))
-
-    def split(self, x: Float[Array, " p"]) -> tuple[Float[Array, " q"], Float[Array, " m"]]:
-        """Return mu and w of a vector of all variables.
-
-        Constrained weights are lower + s, s from its variable as the hidden weights are from
-        theirs; free ones are variables themselves.
-        """
-        lower = jnp.asarray(self.lower)
-        theta, last = x[: -lower.shape[0]], x[-lower.shape[0] :]
-        constrained = jnp.isfinite(lower)
-        above = jnp.where(constrained, lower, 0.0) + self.template.network.nonnegative_by.weights(
-            jnp.where(constrained, last, 0.0)
-        )
-        return theta, jnp.where(constrained, above, last)
-
-    @program
-    def full_value_and_gradient(
-        self, x: Float[Array, " p"], sample: AbstractSample
-    ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " p"], Float[Array, " m"]]:
-        """Return J, J with ridge and decay, the latter's gradient in x = (mu, w), and w."""
-
-        def chunk_loss(x, chunk):
-            return loss(self.map(*self.split(x)), chunk.X, chunk.omega)
-
-        J, gradient = sample.total(lambda chunk: jax.value_and_grad(chunk_loss)(x, chunk))
-        extra, extra_gradient = jax.value_and_grad(lambda x: self.regularisation(*self.split(x)))(x)
-        return J, J + extra, gradient + extra_gradient, self.split(x)[1]
-
-    @program
-    def inner_factor(
-        self, theta: Float[Array, " p"], w: Float[Array, " m"], sample: AbstractSample
-    ) -> Float[Array, "m m"]:
-        """Return the Cholesky factor of the Hessian of J_tau(mu, .) at w."""
-        lower = jnp.asarray(self.lower)
-        barrier = jnp.where(jnp.isfinite(lower), self.solver.tau / slack(w, lower) ** 2, 0.0)
-        return jnp.linalg.cholesky(
-            self.objective(theta, sample, exact=True).evaluate(w).hessian + jnp.diag(barrier)
-        )
+    def loss_of_outputs(self, outputs: PyTree, chunk: PaddedSample) -> Float[Array, ""]:
+        """Return J of images and Jacobians."""
+        z, jacobians = outputs
+        return loss_of_map(z, [PackedHessians(A) for A in jacobians], chunk.omega)
 
     @program
     def loss(
@@ -217,25 +159,6 @@ class VariableProjection(eqx.Module):
         if np.isfinite(J) or sample.X.dtype == np.float64:
             return J
         return float(self.loss(theta, w, sample.in_bits(np.float64)))
-
-
-class Slope(NamedTuple):
-    """J_tau at (mu, w) and its derivatives.
-
-    Attributes
-    ----------
-    loss : ()
-        J (nats).
-    value, gradient : (), (p,)
-        J_tau with the weight decay, and its gradient in mu at fixed w.
-    stationarity : ()
-        |grad J - tau / s|_inf in w: zero at the inner solution.
-    """
-
-    loss: Float[Array, ""]
-    value: Float[Array, ""]
-    gradient: Float[Array, " p"]
-    stationarity: Float[Array, ""]
 
 
 def loss(map_: AbstractMap, X: Float[Array, "N d"], omega: Float[Array, " N"]) -> Float[Array, ""]:

@@ -1,0 +1,129 @@
+r"""Basis functions: what outputs W^T f_mu(x) are linear in.
+
+The network's outputs are followed by what needs no training: the inputs themselves and a constant,
+so that the affine functions are always among the models.
+"""
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from brenier.arrays import Array
+from brenier.networks.tanh import TanhNetwork
+from brenier.potential.features import AbstractTrained
+from brenier.potential.icnn import InputConvexNetwork
+
+Basis = TypeVar("Basis", bound="AbstractBasis")
+
+
+class AbstractBasis(eqx.Module):
+    """f_mu: m functions of n inputs. All that is trained of them, mu, is `network`."""
+
+    network: eqx.AbstractVar[AbstractTrained]
+
+    @property
+    @abstractmethod
+    def n(self) -> int:
+        """Number of inputs."""
+
+    @property
+    @abstractmethod
+    def n_functions(self) -> int:
+        """How many there are, m."""
+
+    @property
+    @abstractmethod
+    def n_units(self) -> int:
+        """How many of the functions, the first ones, come from the network."""
+
+    @property
+    @abstractmethod
+    def lower(self) -> Float[np.ndarray, " m"]:
+        """Lower bounds of the functions' weights, minus infinity where these are free."""
+
+    @abstractmethod
+    def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
+        """Return f_mu of every row."""
+
+    def with_network(self: Basis, network: AbstractTrained) -> Basis:
+        """Return the same of other trained arrays."""
+        return replace(self, network=network)
+
+
+class NetworkBasis(AbstractBasis):
+    """A tanh network's outputs, the inputs, and a constant: all weights are free."""
+
+    network: TanhNetwork
+
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.network.n
+
+    @property
+    def n_functions(self) -> int:
+        """The network's width, the inputs and one."""
+        return self.n_units + self.n + 1
+
+    @property
+    def n_units(self) -> int:
+        """The network's width."""
+        return self.network.width
+
+    @property
+    def lower(self) -> Float[np.ndarray, " m"]:
+        """No bounds."""
+        return np.full(self.n_functions, -np.inf)
+
+    def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
+        """Return u_l, x and 1."""
+        return jnp.concatenate([self.network.value(X), X, jnp.ones_like(X[:, :1])], axis=1)
+
+
+class ConvexBasis(AbstractBasis):
+    """An input convex network's outputs and quadratics, with weights w >= 0, and the affine ones.
+
+    Outputs are convex in x whatever the weights.
+
+    Attributes
+    ----------
+    network : InputConvexNetwork
+        u_{l-1}, convex.
+    axes : (r, n)
+        r_k of the quadratics 1/2 (r_k . x)^2.
+    """
+
+    network: InputConvexNetwork
+    axes: Float[Array, "r n"]
+
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.network.n
+
+    @property
+    def n_functions(self) -> int:
+        """The network's width, the quadratics, the inputs and one."""
+        return self.n_units + len(self.axes) + self.n + 1
+
+    @property
+    def n_units(self) -> int:
+        """The network's width."""
+        return self.network.width
+
+    @property
+    def lower(self) -> Float[np.ndarray, " m"]:
+        """Zero for what is convex, none for what is affine."""
+        convex = self.n_units + len(self.axes)
+        return np.where(np.arange(self.n_functions) < convex, 0.0, -np.inf)
+
+    def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
+        """Return u_{l-1}, the quadratics, x and 1."""
+        quadratics = 0.5 * (X @ self.axes.T) ** 2
+        affine = [X, jnp.ones_like(X[:, :1])]
+        return jnp.concatenate([self.network.value(X), quadratics, *affine], axis=1)

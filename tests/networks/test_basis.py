@@ -1,0 +1,51 @@
+"""Basis functions: what they are, their bounds, and convexity where it is promised."""
+
+import numpy as np
+import pytest
+from small_problem import network
+
+from brenier.networks.basis import ConvexBasis, NetworkBasis
+from brenier.networks.tanh import TanhNetwork, initial_tanh_network
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
+X = np.random.default_rng(0).normal(size=(7, 2))
+
+
+def test_layers_are_their_formulas():
+    rng = np.random.default_rng(1)
+    dense = initial_tanh_network(2, (3, 3, 3), rng)
+    first = np.tanh(X @ dense.K[0].T + dense.b[0])
+    added = np.tanh(first @ dense.K[1].T + dense.b[1])
+    second = np.tanh(added @ dense.K[2].T + dense.b[2])
+    np.testing.assert_allclose(dense.value(X), second, **ROUNDING)
+    # Steps of half a unit of time: two residual layers.
+    residual = TanhNetwork(dense.K, dense.b, residual=True)
+    u = first + 0.5 * added
+    u = u + 0.5 * np.tanh(u @ dense.K[2].T + dense.b[2])
+    np.testing.assert_allclose(residual.value(X), u, **ROUNDING)
+
+
+def test_affine_functions_are_among_the_models():
+    basis = NetworkBasis(initial_tanh_network(2, (3,), np.random.default_rng(1)))
+    F = basis.values(X)
+    assert F.shape == (7, basis.n_functions)
+    assert basis.n_functions == basis.n_units + 3
+    np.testing.assert_array_equal(F[:, basis.n_units :], np.c_[X, np.ones(7)])
+    assert not np.any(np.isfinite(basis.lower))
+
+
+def test_convex_basis_bounds_what_is_convex_and_it_is():
+    basis = ConvexBasis(network("bounds"), np.eye(2))
+    m = basis.n_functions
+    assert basis.values(X).shape == (7, m)
+    convex = basis.n_units + 2
+    np.testing.assert_array_equal(np.isfinite(basis.lower), np.arange(m) < convex)
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=(2, 1000, 2)) * 10.0 ** rng.uniform(-1, 3, size=(2, 1000, 1))
+    middle, ends = basis.values((a + b) / 2), (basis.values(a) + basis.values(b)) / 2
+    # Rounding of the largest values.
+    slack = 1e-12 * (1 + np.abs(ends))
+    assert np.all((middle <= ends + slack)[:, :convex])
+    np.testing.assert_allclose(middle[:, convex:], ends[:, convex:], rtol=1e-9, atol=1e-9)

@@ -11,12 +11,17 @@ with the sum one (most often a one among zeros). With p_j = softmax o_j,
 The same added to all logits of a row changes nothing, so rho must be positive.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from brenier.arrays import Array
 from brenier.inner.objective import AbstractObjective, Evaluation
+
+Product = Callable[[Array], Array]
+"""A symmetric matrix, as what it does to a vector."""
 
 
 class CrossEntropy(AbstractObjective):
@@ -67,6 +72,35 @@ class CrossEntropy(AbstractObjective):
                 lambda: jnp.zeros((len(w), len(w)), w.dtype),
             ),
         )
+
+    def curvature(self, w: Float[Array, " mo"]) -> tuple[Product, Product]:
+        """Return the Hessian at w as what it does to a vector, and nearly its inverse.
+
+        The latter is that of each class's own block, between vectors whose sum over the classes is
+        zero: these are all that Newton's method from such weights meets, where rho is the same for
+        all classes. Along the others the Hessian is next to nothing.
+        """
+        m, o = self.ridge.shape
+        p = jax.nn.softmax(self.F @ w.reshape(m, o), axis=1)
+        weighted = self.omega[:, None] * p
+
+        def product(v: Array) -> Array:
+            V = v.reshape(m, o)
+            change = self.F @ V
+            change = weighted * (change - jnp.sum(p * change, axis=1, keepdims=True))
+            return (self.F.T @ change + self.ridge * V).ravel()
+
+        def factor(weight: Array, rho: Array) -> Array:
+            return jnp.linalg.cholesky((weight[:, None] * self.F).T @ self.F + jnp.diag(rho))
+
+        own = jax.vmap(factor, in_axes=1)(weighted * (1.0 - p), self.ridge)
+
+        def precondition(v: Array) -> Array:
+            solved = jax.vmap(lambda L, c: jax.scipy.linalg.cho_solve((L, True), c))
+            V = solved(own, v.reshape(m, o).T).T
+            return (V - jnp.mean(V, axis=1, keepdims=True)).ravel()
+
+        return product, precondition
 
     def _hessian(self, p: Float[Array, "N o"]) -> Float[Array, "mo mo"]:
         m, o = self.ridge.shape

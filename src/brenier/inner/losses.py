@@ -14,8 +14,8 @@ from brenier.arrays import Array
 from brenier.inner.cross_entropy import CrossEntropy
 from brenier.inner.least_squares import ClosedForm, LeastSquares
 from brenier.inner.objective import AbstractObjective
-from brenier.inner.primal_dual import PrimalDual
 from brenier.inner.solution import AbstractInnerSolver
+from brenier.inner.truncated_newton import TruncatedNewton
 
 
 class AbstractLoss(eqx.Module):
@@ -47,6 +47,10 @@ class AbstractLoss(eqx.Module):
             rho of the ridge 1/2 sum_i rho_i w_i^2.
         """
 
+    @abstractmethod
+    def dispersion(self, mean_loss: float) -> float:
+        """Return phi of exp(-loss / phi), the density of targets whose mean loss is known."""
+
     @property
     @abstractmethod
     def solver(self) -> AbstractInnerSolver:
@@ -69,6 +73,10 @@ class SquaredError(AbstractLoss):
     ) -> AbstractObjective:
         """Return least squares."""
         return LeastSquares.of(F, Y, omega, ridge)
+
+    def dispersion(self, mean_loss: float) -> float:
+        """Return the variance of normal noise, that of several targets together."""
+        return 2.0 * mean_loss
 
     @property
     def solver(self) -> AbstractInnerSolver:
@@ -93,7 +101,11 @@ class LogLoss(AbstractLoss):
         """Return the cross-entropy."""
         return CrossEntropy.of(F, Y, omega, ridge)
 
+    def dispersion(self, mean_loss: float) -> float:
+        """Return one: the loss is a negative log-likelihood as it is."""
+        return 1.0
+
     @property
     def solver(self) -> AbstractInnerSolver:
-        """Newton's method: without bounds the interior-point solver is just that."""
-        return PrimalDual()
+        """Newton's method by conjugate gradients."""
+        return TruncatedNewton()

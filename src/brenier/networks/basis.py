@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.arrays import Array
+from brenier.arrays import Array, library_of
 from brenier.networks.tanh import TanhNetwork
 from brenier.potential.features import AbstractTrained
 from brenier.potential.icnn import InputConvexNetwork
@@ -82,7 +82,8 @@ class NetworkBasis(AbstractBasis):
 
     def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
         """Return u_l, x and 1."""
-        return jnp.concatenate([self.network.value(X), X, jnp.ones_like(X[:, :1])], axis=1)
+        of = library_of(X)
+        return of.concatenate([self.network.value(X), X, of.ones_like(X[:, :1])], axis=1)
 
 
 class ConvexBasis(AbstractBasis):

@@ -16,11 +16,10 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from brenier.arrays import Array
+from brenier.arrays import Array, library_of
 from brenier.potential.features import AbstractTrained
 from brenier.potential.nonnegativity import AbstractNonnegativity, Bounded
 
@@ -67,17 +66,24 @@ class TanhNetwork(AbstractTrained):
 
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
         """Return u_l."""
-        u = jnp.tanh(X @ self.K[0].T + self.b[0])
+        tanh = library_of(X).tanh
+        u = tanh(X @ self.K[0].T + self.b[0])
         for K, b in zip(self.K[1:], self.b[1:], strict=True):
-            added = jnp.tanh(u @ K.T + b)
+            added = tanh(u @ K.T + b)
             u = u + added / (len(self.K) - 1) if self.residual else added
         return u
 
 
 def initial_tanh_network(
-    n: int, widths: Sequence[int], rng: np.random.Generator, *, residual: bool = False
+    n: int,
+    widths: Sequence[int],
+    rng: np.random.Generator,
+    *,
+    residual: bool = False,
+    scale: float = 1.0,
+    n_used: int | None = None,
 ) -> TanhNetwork:
-    """Return random weights with which every pre-activation has a variance of about one.
+    """Return random weights; at scale one every pre-activation has a variance of about one.
 
     Parameters
     ----------
@@ -89,8 +95,14 @@ def initial_tanh_network(
         Where the weights come from.
     residual : bool
         As in `TanhNetwork`.
+    scale : float
+        Of all weights and biases.
+    n_used : int, optional
+        Inputs that are not always zero, the first ones; None: all.
     """
-    before = [n, *widths[:-1]]
+    n_used = n if n_used is None else n_used
+    before = [n_used, *widths[:-1]]
     K = [rng.normal(size=(w, k)) / np.sqrt(k) for w, k in zip(widths, before, strict=True)]
     b = [rng.uniform(-1.0, 1.0, size=w) for w in widths]
-    return TanhNetwork(tuple(K), tuple(b), residual)
+    K[0] = np.pad(K[0], ((0, 0), (0, n - n_used)))
+    return TanhNetwork(tuple(scale * K for K in K), tuple(scale * b for b in b), residual)

@@ -1,0 +1,52 @@
+"""What a fit makes of a table: networks whose outputs are averaged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from brenier.networks.basis import AbstractBasis
+from brenier.supervised.scaling import InputScaling, TargetScaling
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network with its last layer.
+
+    Attributes
+    ----------
+    basis : AbstractBasis
+        f_mu, its arrays NumPy's.
+    W : (m, o)
+        The last layer's weights.
+    """
+
+    basis: AbstractBasis
+    W: Float[np.ndarray, "m o"]
+
+    def outputs(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N o"]:
+        """Return W^T f_mu of scaled rows."""
+        return np.asarray(self.basis.values(X)) @ self.W
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The mean of several networks' outputs.
+
+    Attributes
+    ----------
+    inputs, targets : InputScaling, TargetScaling
+        How columns are brought to a common scale, and outputs back.
+    members : sequence of Member
+        The networks.
+    """
+
+    inputs: InputScaling
+    targets: TargetScaling
+    members: Sequence[Member]
+
+    def outputs(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N o"]:
+        """Return the mean output of every row: targets in their units, or logits."""
+        scaled = self.inputs(X)
+        return self.targets.back(np.mean([one.outputs(scaled) for one in self.members], axis=0))

@@ -15,6 +15,8 @@ from brenier.estimators.mixture import ConvexPotentialMixture
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.transport import bures_map, transport
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
+from brenier.estimators.varpro_classifier import VarProClassifier
+from brenier.estimators.varpro_regressor import VarProRegressor
 
 __all__ = [
     "ConditionalConvexPotentialFlow",
@@ -23,6 +25,8 @@ __all__ = [
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
+    "VarProClassifier",
+    "VarProRegressor",
     "bures_map",
     "compare",
     "fit_auto",

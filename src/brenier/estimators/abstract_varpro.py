@@ -21,16 +21,14 @@ from brenier.data.checks import check_scales, constant_columns, raise_if_categor
 from brenier.estimators.parameters import check_widths, seed_of
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.weights import training_weights
-from brenier.inner.losses import AbstractLoss
 from brenier.optimizers.early_stopping import Clock
 from brenier.status import FitStatus, InputWarning
 from brenier.supervised.fit import Fitted, fit
 from brenier.supervised.predictor import Predictor
 from brenier.supervised.report import SupervisedReport
 from brenier.supervised.settings import SupervisedSettings
+from brenier.supervised.task import AbstractTask
 from brenier.training.signals import held_back
-
-_COUNT = Interval(Integral, 1, None, closed="left")
 
 
 class AbstractVarPro(BaseEstimator, ABC):
@@ -38,9 +36,9 @@ class AbstractVarPro(BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[Mapping[str, list[Any]]] = MappingProxyType(
         {
-            "widths": [list, tuple, np.ndarray],
-            "n_folds": [Interval(Integral, 2, None, closed="left")],
-            "max_iter": [_COUNT],
+            "widths": [list, tuple, np.ndarray, None],
+            "n_folds": [None, Interval(Integral, 2, None, closed="left")],
+            "max_iter": [None, Interval(Integral, 1, None, closed="left")],
             "max_seconds": [None, Interval(Real, 0, None, closed="left")],
             "random_state": ["random_state"],
             "verbose": ["verbose"],
@@ -57,10 +55,10 @@ class AbstractVarPro(BaseEstimator, ABC):
 
     def __init__(
         self,
-        widths=(16, 16),
-        n_folds=8,
+        widths=None,
+        n_folds=None,
         *,
-        max_iter=150,
+        max_iter=None,
         max_seconds=None,
         random_state=0,
         verbose=0,
@@ -81,17 +79,22 @@ class AbstractVarPro(BaseEstimator, ABC):
         check_is_fitted(self)
         return self.predictor_.outputs(checked_rows(self, X, of_text=raise_if_categorical))
 
+    # What the targets are.
+    _task: ClassVar[AbstractTask]
+
     def _settings(self) -> SupervisedSettings:
-        """Return all numbers of a fit."""
+        """Return all numbers of a fit: the task's, and the estimator's own where they are set."""
         self._validate_params()
         check_widths(self.widths)
-        max_seconds = None if self.max_seconds is None else float(self.max_seconds)
+        given = {
+            "widths": None if self.widths is None else tuple(int(width) for width in self.widths),
+            "n_folds": None if self.n_folds is None else int(self.n_folds),
+            "max_iter": None if self.max_iter is None else int(self.max_iter),
+            "max_seconds": None if self.max_seconds is None else float(self.max_seconds),
+        }
         return replace(
-            SupervisedSettings(),
-            widths=tuple(int(width) for width in self.widths),
-            n_folds=int(self.n_folds),
-            max_iter=int(self.max_iter),
-            max_seconds=max_seconds,
+            self._task.settings,
+            **{name: value for name, value in given.items() if value is not None},
         )
 
     def _trained(
@@ -99,25 +102,14 @@ class AbstractVarPro(BaseEstimator, ABC):
         X: Float[np.ndarray, "N n"],
         Y: Float[np.ndarray, "N o"],
         weights: Float[np.ndarray, " N"] | None,
-        loss: AbstractLoss,
         settings: SupervisedSettings,
-        *,
-        standardised: bool,
     ) -> tuple[Fitted, float]:
         """Return what the recipe makes of checked rows, and the seconds that it took."""
         self._check_inputs(X)
         clock = Clock(settings.max_seconds, time.perf_counter())
         with held_back(), jax.enable_x64(True):
-            fitted = fit(
-                X,
-                Y,
-                weights,
-                loss,
-                settings,
-                standardised=standardised,
-                seed=seed_of(self.random_state),
-                clock=clock,
-            )
+            seed = seed_of(self.random_state)
+            fitted = fit(X, Y, weights, self._task, settings, seed=seed, clock=clock)
         self.predictor_ = fitted.predictor
         return fitted, clock.elapsed
 

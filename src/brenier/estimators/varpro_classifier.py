@@ -7,12 +7,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from brenier.data.checks import check_unmasked
+from brenier.data.checks import check_finite, check_unmasked
 from brenier.estimators.abstract_varpro import AbstractVarPro, checked_training_weights
 from brenier.estimators.targets import check_same_length
-from brenier.inner.losses import LogLoss
 from brenier.supervised.fit import Fitted
 from brenier.supervised.report import SupervisedReport
+from brenier.supervised.task import Classification
 
 
 class VarProClassifier(ClassifierMixin, AbstractVarPro):
@@ -23,12 +23,12 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
 
     Parameters
     ----------
-    widths : sequence of int, default=(16, 16)
-        Units of each hidden layer.
-    n_folds : int, default=8
-        Networks, and parts of the rows that are held out in turn.
-    max_iter : int, default=150
-        Most iterations of L-BFGS for each network.
+    widths : sequence of int, optional
+        Units of each hidden layer; None: (16, 16).
+    n_folds : int, optional
+        Networks, and parts of the rows that are held out in turn; None: 8.
+    max_iter : int, optional
+        Most iterations of L-BFGS for each network; None: 60.
     max_seconds : float, optional
         Wall time of the fit; None: no limit.
     random_state : int, RandomState or None, default=0
@@ -70,6 +70,7 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
     True
     """
 
+    _task = Classification()
     classes_: np.ndarray
 
     def fit(self, X, y, sample_weight=None):
@@ -103,13 +104,15 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
         check_unmasked(y, "y")
         X = self._inputs(X)
         labels = column_or_1d(y, warn=True)
+        if labels.dtype.kind == "f":
+            check_finite(labels[:, None], ["y"])
         check_classification_targets(labels)
         check_same_length(X, labels)
         weights = checked_training_weights(sample_weight, X)
         seen = np.ones(len(X), bool) if weights is None else weights > 0
         self.classes_ = np.unique(labels[seen])
         Y = np.asarray(labels[:, None] == self.classes_, dtype=np.float64)
-        fitted, seconds = self._trained(X, Y, weights, LogLoss(), settings, standardised=False)
+        fitted, seconds = self._trained(X, Y, weights, settings)
         self._told(_report(fitted, Y.shape[1], seconds))
         return self
 

@@ -8,9 +8,9 @@ from sklearn.utils import Tags
 from brenier.data.checks import check_scales
 from brenier.estimators.abstract_varpro import AbstractVarPro, checked_training_weights
 from brenier.estimators.targets import check_same_length, checked_targets
-from brenier.inner.losses import SquaredError
 from brenier.supervised.fit import Fitted
 from brenier.supervised.report import SupervisedReport
+from brenier.supervised.task import Regression
 
 
 class VarProRegressor(RegressorMixin, AbstractVarPro):
@@ -23,12 +23,12 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
 
     Parameters
     ----------
-    widths : sequence of int, default=(16, 16)
-        Units of each hidden layer.
-    n_folds : int, default=8
-        Networks, and parts of the rows that are held out in turn.
-    max_iter : int, default=150
-        Most iterations of L-BFGS for each network.
+    widths : sequence of int, optional
+        Units of each hidden layer; None: (16, 16).
+    n_folds : int, optional
+        Networks, and parts of the rows that are held out in turn; None: 8.
+    max_iter : int, optional
+        Most iterations of L-BFGS for each network; None: 150.
     max_seconds : float, optional
         Wall time of the fit; None: no limit.
     random_state : int, RandomState or None, default=0
@@ -68,6 +68,7 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
     True
     """
 
+    _task = Regression()
     target_names_: np.ndarray
 
     def fit(self, X, y, sample_weight=None):
@@ -103,7 +104,7 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
         check_scales(Y, list(self.target_names_))
         weights = checked_training_weights(sample_weight, X)
         self._one_dimensional = np.asarray(y).ndim == 1
-        fitted, seconds = self._trained(X, Y, weights, SquaredError(), settings, standardised=True)
+        fitted, seconds = self._trained(X, Y, weights, settings)
         self._told(_report(fitted, seconds))
         return self
 

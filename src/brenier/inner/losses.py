@@ -47,10 +47,6 @@ class AbstractLoss(eqx.Module):
             rho of the ridge 1/2 sum_i rho_i w_i^2.
         """
 
-    @abstractmethod
-    def dispersion(self, mean_loss: float) -> float:
-        """Return phi of exp(-loss / phi), the density of targets whose mean loss is known."""
-
     @property
     @abstractmethod
     def solver(self) -> AbstractInnerSolver:
@@ -74,10 +70,6 @@ class SquaredError(AbstractLoss):
         """Return least squares."""
         return LeastSquares.of(F, Y, omega, ridge)
 
-    def dispersion(self, mean_loss: float) -> float:
-        """Return the variance of normal noise, that of several targets together."""
-        return 2.0 * mean_loss
-
     @property
     def solver(self) -> AbstractInnerSolver:
         """The closed form."""
@@ -100,10 +92,6 @@ class LogLoss(AbstractLoss):
     ) -> AbstractObjective:
         """Return the cross-entropy."""
         return CrossEntropy.of(F, Y, omega, ridge)
-
-    def dispersion(self, mean_loss: float) -> float:
-        """Return one: the loss is a negative log-likelihood as it is."""
-        return 1.0
 
     @property
     def solver(self) -> AbstractInnerSolver:

@@ -13,15 +13,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from brenier.data.rows import WeightedRows, canonical_rows
-from brenier.inner.losses import AbstractLoss
-from brenier.networks.basis import AbstractBasis, NetworkBasis
+from brenier.networks.basis import NetworkBasis
 from brenier.networks.tanh import initial_tanh_network
 from brenier.optimizers.early_stopping import Clock
 from brenier.supervised.predictor import Predictor
 from brenier.supervised.report import FoldReport
-from brenier.supervised.scaling import InputScaling, TargetScaling
+from brenier.supervised.scaling import InputScaling
 from brenier.supervised.search import Found, Search
 from brenier.supervised.settings import SupervisedSettings
+from brenier.supervised.task import AbstractTask
 from brenier.training.parallel import run_parallel
 
 
@@ -51,10 +51,9 @@ def fit(
     X: Float[np.ndarray, "N n"],
     Y: Float[np.ndarray, "N o"],
     weights: Float[np.ndarray, " N"] | None,
-    loss: AbstractLoss,
+    task: AbstractTask,
     settings: SupervisedSettings,
     *,
-    standardised: bool,
     seed: int,
     clock: Clock,
 ) -> Fitted:
@@ -68,12 +67,10 @@ def fit(
         Targets, or probabilities of classes.
     weights : (N,) or None
         Non-negative weights of the rows.
-    loss : AbstractLoss
-        What is minimised.
+    task : AbstractTask
+        What the targets are.
     settings : SupervisedSettings
         All numbers of the recipe.
-    standardised : bool
-        Whether the targets are standardised.
     seed : int
         Of initial weights, and key of the rows' order.
     clock : Clock
@@ -86,37 +83,49 @@ def fit(
     """
     rows = canonical_rows(np.concatenate([X, Y], axis=1), weights, seed)
     inputs, targets = rows.X[:, : X.shape[1]], rows.X[:, X.shape[1] :]
-    scaling = InputScaling.of(inputs, rows.weights, settings.farthest)
-    of_targets = (
-        TargetScaling.of(targets, rows.weights)
-        if standardised
-        else TargetScaling.none(targets.shape[1])
-    )
-    scaled = rows.at(np.concatenate([scaling(inputs), of_targets(targets)], axis=1))
+    of_inputs = InputScaling.of(inputs, rows.weights, settings.farthest)
+    of_targets = task.scaling(targets, rows.weights)
+    scaled = rows.at(np.concatenate([of_inputs(inputs), of_targets(targets)], axis=1))
     part = parts(targets, settings.n_folds)
+    trivial_loss = task.trivial_loss(of_targets(targets), rows.weights)
 
-    def basis(k: int) -> AbstractBasis:
-        rng = np.random.default_rng([seed, k])
-        return NetworkBasis(
-            initial_tanh_network(
-                scaling.width, settings.widths, rng, n_used=X.shape[1], scale=settings.initial_scale
-            )
+    def search(k: int) -> Search:
+        return Search(
+            basis=initial_basis(of_inputs, settings, np.random.default_rng([seed, k])),
+            loss=task.loss,
+            solver=task.loss.solver,
+            train=scaled[part != k],
+            heldout=scaled[part == k],
+            trivial_loss=trivial_loss,
+            clock=clock,
+            settings=settings,
         )
 
-    searches = [
-        Search(basis(k), loss, loss.solver, scaled[part != k], scaled[part == k], clock, settings)
-        for k in range(part.max() + 1)
-    ]
-    found = run_parallel([search.run for search in searches], clock.stop)
+    searches = [search(k) for k in range(part.max() + 1)]
+    found = run_parallel([one.run for one in searches], clock.stop)
     if len(found) < len(searches):
         raise KeyboardInterrupt
-    heldout = _heldout_outputs(found, scaled.X[:, : scaling.width], part)
+    heldout = _heldout_outputs(found, scaled.X[:, : of_inputs.width], part)
     return Fitted(
-        Predictor(scaling, of_targets, [one.member for one in found]),
+        Predictor(of_inputs, of_targets, [one.member for one in found]),
         [FoldReport(one.decay, one.heldout_loss, one.n_iter, one.status) for one in found],
         rows,
         of_targets.back(heldout),
     )
+
+
+def initial_basis(
+    inputs: InputScaling, settings: SupervisedSettings, rng: np.random.Generator
+) -> NetworkBasis:
+    """Return a random network for scaled inputs; it does not see their padding."""
+    network = initial_tanh_network(
+        inputs.width,
+        settings.widths,
+        rng,
+        n_used=len(inputs.mean),
+        scale=settings.initial_scale,
+    )
+    return NetworkBasis(network)
 
 
 def parts(Y: Float[np.ndarray, "N o"], n_folds: int) -> Int[np.ndarray, " N"]:

@@ -4,9 +4,10 @@ With a normal prior of precision alpha on the weights, the posterior's mode mini
 
     mean loss + decay / 2 |D mu|^2 + ridge / 2 |W|^2,    decay = ridge = alpha phi / N,
 
-phi the dispersion of the targets given the inputs: the variance of a regression's noise, one for
-classes. The rows held out say what phi is, along the way: every so many iterations both penalties
-follow the least held-out loss so far. What is kept is the iterate of that loss.
+phi the share of the targets' loss that inputs do not explain: of a regression's standardised target
+the variance of the noise. The rows held out say what phi is, along the way: every so many
+iterations both penalties follow the least held-out loss so far, as a share of what it is without
+inputs. What is kept is the iterate of that loss.
 
 References
 ----------
@@ -82,6 +83,8 @@ class Search:
         Of the last layer.
     train, heldout : WeightedRows
         Rows (x, y), scaled; those held out choose.
+    trivial_loss : float
+        Of all rows without inputs.
     clock : Clock
         The fit's time.
     settings : SupervisedSettings
@@ -93,6 +96,7 @@ class Search:
     solver: AbstractInnerSolver
     train: WeightedRows
     heldout: WeightedRows
+    trivial_loss: float
     clock: Clock
     settings: SupervisedSettings
 
@@ -104,7 +108,7 @@ class Search:
         best = self._first(problem, theta)
         n_iter, status = 0, FitStatus.ITERATION_LIMIT
         while n_iter < settings.max_iter and n_iter - best.number <= settings.patience:
-            problem = self._problem(self.loss.dispersion(best.heldout_loss))
+            problem = self._problem(self._unexplained(best.heldout_loss))
             most = min(settings.update_every, settings.max_iter - n_iter)
             stopping = EarlyStopping(
                 StoppingCriteria(most, patience=most, patience_share=0.0),
@@ -128,6 +132,10 @@ class Search:
         member = Member(self.basis.with_network(network), W)
         return Found(member, float(problem.decay), best.heldout_loss, n_iter, status)
 
+    def _unexplained(self, heldout_loss: float) -> float:
+        """Return the share of the loss without inputs; all of it where that is nothing."""
+        return heldout_loss / self.trivial_loss if self.trivial_loss > 0 else 1.0
+
     def _first(self, problem: SupervisedProblem, theta: Float[np.ndarray, " p"]) -> Iterate:
         """Return the initial network, its last layer solved for."""
         here = self._function(problem).evaluate(theta)
@@ -142,10 +150,10 @@ class Search:
         sample = problem.sample(self.heldout.X, self.heldout.weights, least=LEAST_ROWS)
         return lambda theta, w: float(problem.loss(theta, w, sample))
 
-    def _problem(self, dispersion: float) -> SupervisedProblem:
-        """Return the problem with the penalties of a dispersion."""
+    def _problem(self, unexplained: float) -> SupervisedProblem:
+        """Return the problem with the penalties of a share phi."""
         settings, n_outputs = self.settings, self.train.X.shape[1] - self.basis.n
-        scale = dispersion / self.train.effective_size
+        scale = unexplained / self.train.effective_size
         decay = min(settings.prior_precision * scale, settings.most_decay)
         last = min(settings.prior_precision_last * scale, settings.most_decay)
         ridge = np.full((self.basis.n_functions, n_outputs), last)

@@ -39,3 +39,9 @@ class SupervisedSettings:
     tol: float = _number(1e-6, "a run has converged where the gradient's largest entry is below")
     memory: int = _number(20, "correction pairs of L-BFGS")
     max_seconds: float | None = _number(None, "wall time of a fit")
+
+
+NUMBERS = SupervisedSettings()
+"""The recipe of regression."""
+CLASSES = SupervisedSettings(prior_precision_last=0.3, update_every=20, max_iter=60)
+"""The recipe of classification."""

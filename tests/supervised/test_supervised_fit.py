@@ -1,0 +1,101 @@
+"""The recipe of regression and classification: parts of the rows, penalties, ends, Ctrl-C."""
+
+import numpy as np
+import pytest
+
+from brenier.optimizers.early_stopping import Clock
+from brenier.status import FitStatus
+from brenier.supervised.fit import fit, parts
+from brenier.supervised.settings import SupervisedSettings
+from brenier.supervised.task import Classification, Regression
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+SETTINGS = SupervisedSettings(widths=(4, 4), n_folds=3, max_iter=30, update_every=10)
+RNG = np.random.default_rng(0)
+X = RNG.uniform(-2, 2, size=(120, 2))
+Y = (X[:, 0] + X[:, 1] ** 2)[:, None] + 0.05 * RNG.normal(size=(120, 1))
+
+
+def fitted(X=X, Y=Y, weights=None, settings=SETTINGS, clock=None):
+    clock = Clock() if clock is None else clock
+    return fit(X, Y, weights, Regression(), settings, seed=1, clock=clock)
+
+
+def test_every_class_is_in_all_parts():
+    labels = np.eye(3)[np.sort(RNG.integers(0, 3, size=40))]
+    part = parts(labels, 4)
+    counts = np.array([[np.sum(part[labels[:, c] > 0] == k) for k in range(4)] for c in range(3)])
+    assert np.ptp(counts, axis=1).max() <= 1
+    # No more parts than rows.
+    assert parts(np.zeros((2, 1)), 5).max() == 1
+
+
+def test_rows_held_out_are_predicted_by_the_network_that_did_not_see_them():
+    found = fitted()
+    error = np.sqrt(np.mean((found.heldout - found.rows.X[:, 2:]) ** 2))
+    assert error < 0.3 * np.std(Y)
+    # Those folds report the same losses, of standardised targets.
+    part = parts(found.rows.X[:, 2:], 3)
+    deviation = found.predictor.targets.deviation
+    for k, fold in enumerate(found.folds):
+        mine = (found.heldout - found.rows.X[:, 2:])[part == k] / deviation
+        np.testing.assert_allclose(0.5 * np.mean(mine**2), fold.heldout_loss, rtol=1e-9)
+
+
+def test_the_mean_of_the_networks_predicts():
+    found = fitted()
+    scaled = found.predictor.inputs(X)
+    outputs = [member.outputs(scaled) for member in found.predictor.members]
+    mean = found.predictor.targets.back(np.mean(outputs, axis=0))
+    np.testing.assert_array_equal(found.predictor.outputs(X), mean)
+
+
+def test_order_of_rows_does_not_matter_and_weights_are_copies():
+    plain = fitted()
+    order = RNG.permutation(len(X))
+    np.testing.assert_array_equal(
+        plain.predictor.outputs(X), fitted(X[order], Y[order]).predictor.outputs(X)
+    )
+    weights = RNG.integers(0, 3, size=len(X))
+    copies = fitted(np.repeat(X, weights, axis=0), np.repeat(Y, weights, axis=0))
+    weighted = fitted(weights=weights.astype(float))
+    np.testing.assert_array_equal(copies.predictor.outputs(X), weighted.predictor.outputs(X))
+
+
+def test_penalties_follow_the_noise():
+    calm = fitted()
+    noisy = fitted(Y=Y + RNG.normal(size=Y.shape))
+    assert np.mean([f.decay for f in noisy.folds]) > 5 * np.mean([f.decay for f in calm.folds])
+
+
+def test_a_fit_without_time_is_the_initial_networks_with_their_last_layers_solved_for():
+    found = fitted(clock=Clock(max_seconds=0.0))
+    assert {fold.status for fold in found.folds} == {FitStatus.TIME_LIMIT}
+    assert {fold.n_iter for fold in found.folds} == {0}
+    assert np.mean((found.predictor.outputs(X) - Y) ** 2) < np.var(Y)
+
+
+def test_ctrl_c_before_all_networks_have_begun_gives_no_model():
+    clock = Clock()
+    clock.stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        fitted(clock=clock)
+
+
+def test_classes_are_told_apart():
+    labels = (np.hypot(*X.T) < 1.2).astype(int)
+    found = fit(
+        X,
+        np.eye(2)[labels],
+        None,
+        Classification(),
+        SETTINGS,
+        seed=1,
+        clock=Clock(),
+    )
+    assert (
+        np.mean(np.argmax(found.predictor.outputs(X), axis=1) == labels)
+        > 0.85
+        > np.mean(labels == 0)
+    )

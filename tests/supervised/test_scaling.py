@@ -22,6 +22,29 @@ def test_far_inputs_are_cut_off_and_absurd_ones_stay_finite():
     np.testing.assert_array_equal(scaling(far)[0, :2], [3.0, -3.0])
 
 
+def test_a_column_with_values_very_far_out_is_seen_by_its_ranks_too():
+    far = np.exp(3 * X)
+    scaling = InputScaling.of(far, WEIGHTS, 3.0, ranked_from=4.0)
+    assert any(scores is not None for scores in scaling.scores)
+    scaled = scaling(far)
+    for i, scores in enumerate(scaling.scores):
+        order = np.argsort(far[:, i])
+        # Ranks tell the smallest values apart, which standardised are all but equal.
+        assert np.all(np.diff(scaled[order, i]) > 0)
+        if scores is not None:
+            assert np.diff(scaled[order, i]).min() > 1e-3
+            omega = WEIGHTS / WEIGHTS.sum()
+            spread = omega @ (scaled[:, i] - omega @ scaled[:, i]) ** 2
+            np.testing.assert_allclose(spread, 1.0, rtol=1e-12)
+    # A weight of two is two rows.
+    weights = np.ones(50)
+    weights[3] = 2.0
+    twice = InputScaling.of(np.r_[far, far[3:4]], np.ones(51), 3.0, ranked_from=4.0)
+    np.testing.assert_allclose(
+        InputScaling.of(far, weights, 3.0, ranked_from=4.0)(far), twice(far), rtol=1e-9
+    )
+
+
 def test_a_constant_column_says_nothing():
     constant = np.column_stack([X[:, 0], np.full(50, 0.1)])
     scaled = InputScaling.of(constant, WEIGHTS, farthest=3.0)(constant)

@@ -43,24 +43,16 @@ def test_rows_held_out_are_predicted_by_the_network_that_did_not_see_them():
         np.testing.assert_allclose(0.5 * np.mean(mine**2), fold.heldout_loss, rtol=1e-9)
 
 
-def test_the_mean_of_the_networks_predicts():
-    found = fitted()
-    scaled = found.predictor.inputs(X)
-    outputs = [member.outputs(scaled) for member in found.predictor.members]
-    mean = found.predictor.targets.back(np.mean(outputs, axis=0))
-    np.testing.assert_array_equal(found.predictor.outputs(X), mean)
-
-
 def test_order_of_rows_does_not_matter_and_weights_are_copies():
     plain = fitted()
     order = RNG.permutation(len(X))
     np.testing.assert_array_equal(
-        plain.predictor.outputs(X), fitted(X[order], Y[order]).predictor.outputs(X)
+        plain.predictor.each(X), fitted(X[order], Y[order]).predictor.each(X)
     )
     weights = RNG.integers(0, 3, size=len(X))
     copies = fitted(np.repeat(X, weights, axis=0), np.repeat(Y, weights, axis=0))
     weighted = fitted(weights=weights.astype(float))
-    np.testing.assert_array_equal(copies.predictor.outputs(X), weighted.predictor.outputs(X))
+    np.testing.assert_array_equal(copies.predictor.each(X), weighted.predictor.each(X))
 
 
 def test_penalties_follow_the_noise():
@@ -73,7 +65,7 @@ def test_a_fit_without_time_is_the_initial_networks_with_their_last_layers_solve
     found = fitted(clock=Clock(max_seconds=0.0))
     assert {fold.status for fold in found.folds} == {FitStatus.TIME_LIMIT}
     assert {fold.n_iter for fold in found.folds} == {0}
-    assert np.mean((found.predictor.outputs(X) - Y) ** 2) < np.var(Y)
+    assert np.mean((found.predictor.each(X).mean(axis=0) - Y) ** 2) < np.var(Y)
 
 
 def test_ctrl_c_before_all_networks_have_begun_gives_no_model():
@@ -95,7 +87,7 @@ def test_classes_are_told_apart():
         clock=Clock(),
     )
     assert (
-        np.mean(np.argmax(found.predictor.outputs(X), axis=1) == labels)
+        np.mean(np.argmax(found.predictor.each(X).mean(axis=0), axis=1) == labels)
         > 0.85
         > np.mean(labels == 0)
     )

@@ -74,10 +74,10 @@ class AbstractVarPro(BaseEstimator, ABC):
         """Return the checked inputs of a fit."""
         return checked_rows(self, X, reset=True, least=2, of_text=raise_if_categorical)
 
-    def _outputs(self, X: Any) -> Float[np.ndarray, "N o"]:
-        """Return the mean output of the networks at checked rows."""
+    def _each(self, X: Any) -> Float[np.ndarray, "K N o"]:
+        """Return every network's outputs at checked rows."""
         check_is_fitted(self)
-        return self.predictor_.outputs(checked_rows(self, X, of_text=raise_if_categorical))
+        return self.predictor_.each(checked_rows(self, X, of_text=raise_if_categorical))
 
     # What the targets are.
     _task: ClassVar[AbstractTask]

@@ -28,7 +28,7 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
     n_folds : int, optional
         Networks, and parts of the rows that are held out in turn; None: 8.
     max_iter : int, optional
-        Most iterations of L-BFGS for each network; None: 150.
+        Most iterations of L-BFGS for each network; None: 250.
     max_seconds : float, optional
         Wall time of the fit; None: no limit.
     random_state : int, RandomState or None, default=0
@@ -116,7 +116,7 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
         X : array or table, (N, n)
             Inputs.
         """
-        Y = self._outputs(X)
+        Y = np.mean(self._each(X), axis=0)
         return Y[:, 0] if self._one_dimensional else Y
 
     def __sklearn_tags__(self) -> Tags:

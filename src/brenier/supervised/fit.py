@@ -83,7 +83,7 @@ def fit(
     """
     rows = canonical_rows(np.concatenate([X, Y], axis=1), weights, seed)
     inputs, targets = rows.X[:, : X.shape[1]], rows.X[:, X.shape[1] :]
-    of_inputs = InputScaling.of(inputs, rows.weights, settings.farthest)
+    of_inputs = InputScaling.of(inputs, rows.weights, settings.farthest, settings.ranked_from)
     of_targets = task.scaling(targets, rows.weights)
     scaled = rows.at(np.concatenate([of_inputs(inputs), of_targets(targets)], axis=1))
     part = parts(targets, settings.n_folds)

@@ -1,4 +1,4 @@
-"""What a fit makes of a table: networks whose outputs are averaged."""
+"""What a fit makes of a table: several networks that predict together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Predictor:
-    """The mean of several networks' outputs.
+    """Several networks.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Predictor:
     targets: TargetScaling
     members: Sequence[Member]
 
-    def outputs(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N o"]:
-        """Return the mean output of every row: targets in their units, or logits."""
+    def each(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "K N o"]:
+        """Return what each network says of every row: targets in their units, or logits."""
         scaled = self.inputs(X)
-        return self.targets.back(np.mean([one.outputs(scaled) for one in self.members], axis=0))
+        return self.targets.back(np.stack([one.outputs(scaled) for one in self.members]))

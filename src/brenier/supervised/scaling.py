@@ -1,16 +1,58 @@
-"""Columns brought to a common scale, and back.
+r"""Columns brought to a common scale, and back.
 
 Inputs are standardised and cut off far out, so that a row far from all others does not decide what
-the network looks like; beyond, predictions are those at the cut. Targets of a regression are
-standardised only.
+the network looks like; beyond, predictions are those at the cut. A column that has values very far
+out is seen by its ranks as well: it becomes the mean of what is cut off and of its normal scores,
+
+    Phi^{-1}((R - 1/2) / N),    R the rank among N training rows (of weights, the weight up to it),
+
+on the scale of one deviation again. Targets of a regression are standardised only.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 from jaxtyping import Float
 
 from brenier.arrays import standardise
+
+
+class NormalScores(NamedTuple):
+    """What is added to a column with values far out.
+
+    Attributes
+    ----------
+    values, scores : (k,)
+        Its different values, ascending, and their normal scores.
+    unit : float
+        The mean of both is divided by it.
+    """
+
+    values: Float[np.ndarray, " k"]
+    scores: Float[np.ndarray, " k"]
+    unit: float
+
+    @staticmethod
+    def of(
+        column: Float[np.ndarray, " N"],
+        cut_off: Float[np.ndarray, " N"],
+        weights: Float[np.ndarray, " N"],
+    ) -> "NormalScores":
+        """Return those of a column, given what else it is made into."""
+        values, place = np.unique(column, return_inverse=True)
+        weight = np.bincount(place, weights)
+        scores = scipy.special.ndtri((np.cumsum(weight) - 0.5 * weight) / weight.sum())
+        mixed = 0.5 * (cut_off + scores[place])
+        mean = np.average(mixed, weights=weights)
+        unit = float(np.sqrt(np.average((mixed - mean) ** 2, weights=weights)))
+        return NormalScores(values, scores, unit)
+
+    def mixed(
+        self, column: Float[np.ndarray, " N"], cut_off: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, " N"]:
+        """Return the mean of both; between the values scores are interpolated."""
+        return 0.5 * (cut_off + np.interp(column, self.values, self.scores)) / self.unit
 
 
 class InputScaling(NamedTuple):
@@ -22,6 +64,8 @@ class InputScaling(NamedTuple):
         Of the training rows; a column that is constant is divided by one.
     farthest : float
         Deviations from the mean that columns are cut off at.
+    scores : tuple of n NormalScores or None
+        Of the columns with values very far out.
     width : int
         Columns with the padding, so that tables of similar width share compiled programs.
     """
@@ -29,19 +73,44 @@ class InputScaling(NamedTuple):
     mean: Float[np.ndarray, " n"]
     deviation: Float[np.ndarray, " n"]
     farthest: float
+    scores: tuple[NormalScores | None, ...]
     width: int
 
     @staticmethod
     def of(
-        X: Float[np.ndarray, "N n"], weights: Float[np.ndarray, " N"], farthest: float
+        X: Float[np.ndarray, "N n"],
+        weights: Float[np.ndarray, " N"],
+        farthest: float,
+        ranked_from: float = np.inf,
     ) -> "InputScaling":
-        """Return the scaling of training rows."""
+        """Return the scaling of training rows.
+
+        Parameters
+        ----------
+        X : (N, n)
+            Inputs.
+        weights : (N,)
+            Positive weights.
+        farthest : float
+            Deviations from the mean that columns are cut off at.
+        ranked_from : float
+            Deviations from the mean beyond which a value makes its column seen by its ranks, too.
+        """
         mean, deviation = _moments(X, weights)
-        return InputScaling(mean, deviation, farthest, padded_width(X.shape[1]))
+        scaled = (X - mean) / deviation
+        cut_off = np.clip(scaled, -farthest, farthest)
+        scores = tuple(
+            NormalScores.of(X[:, i], cut_off[:, i], weights) if far else None
+            for i, far in enumerate(np.max(np.abs(scaled), axis=0) > ranked_from)
+        )
+        return InputScaling(mean, deviation, farthest, scores, padded_width(X.shape[1]))
 
     def __call__(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N width"]:
         """Return rows as the network sees them."""
         scaled = np.clip((X - self.mean) / self.deviation, -self.farthest, self.farthest)
+        for i, scores in enumerate(self.scores):
+            if scores is not None:
+                scaled[:, i] = scores.mixed(X[:, i], scaled[:, i])
         return np.pad(scaled, ((0, 0), (0, self.width - X.shape[1])))
 
 
@@ -71,7 +140,7 @@ class TargetScaling(NamedTuple):
         """Return standardised targets."""
         return (Y - self.mean) / self.deviation
 
-    def back(self, outputs: Float[np.ndarray, "N o"]) -> Float[np.ndarray, "N o"]:
+    def back(self, outputs: Float[np.ndarray, "*N o"]) -> Float[np.ndarray, "*N o"]:
         """Return outputs in the targets' units."""
         return self.mean + self.deviation * outputs
 

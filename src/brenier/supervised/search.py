@@ -1,8 +1,10 @@
 r"""Training one network on one split of the rows.
 
-With a normal prior of precision alpha on the weights, the posterior's mode minimises
+With normal priors of precision alpha on the hidden weights and beta on the last layer's, the
+posterior's mode minimises
 
-    mean loss + decay / 2 |D mu|^2 + ridge / 2 |W|^2,    decay = ridge = alpha phi / N,
+    mean loss + decay / 2 |D mu|^2 + ridge / 2 |W|^2,
+    decay = alpha phi / N,    ridge = beta phi / N,
 
 phi the share of the targets' loss that inputs do not explain: of a regression's standardised target
 the variance of the noise. The rows held out say what phi is, along the way: every so many
@@ -134,7 +136,8 @@ class Search:
 
     def _unexplained(self, heldout_loss: float) -> float:
         """Return the share of the loss without inputs; all of it where that is nothing."""
-        return heldout_loss / self.trivial_loss if self.trivial_loss > 0 else 1.0
+        share = heldout_loss / self.trivial_loss if self.trivial_loss > 0 else 1.0
+        return min(max(share, self.settings.least_unexplained), 1.0)
 
     def _first(self, problem: SupervisedProblem, theta: Float[np.ndarray, " p"]) -> Iterate:
         """Return the initial network, its last layer solved for."""
@@ -154,8 +157,8 @@ class Search:
         """Return the problem with the penalties of a share phi."""
         settings, n_outputs = self.settings, self.train.X.shape[1] - self.basis.n
         scale = unexplained / self.train.effective_size
-        decay = min(settings.prior_precision * scale, settings.most_decay)
-        last = min(settings.prior_precision_last * scale, settings.most_decay)
+        decay = min(settings.precision * scale, settings.most_decay)
+        last = min(settings.precision_last * scale, settings.most_decay)
         ridge = np.full((self.basis.n_functions, n_outputs), last)
         ridge[-1] = LEAST_RIDGE
         return SupervisedProblem(

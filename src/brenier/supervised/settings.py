@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NOT_TRIED = "not tried"
+TRIAL = "Regression and classification"
 
 
 def _number(default: Any, what: str, trial: str = NOT_TRIED) -> Any:
@@ -18,30 +19,38 @@ def _number(default: Any, what: str, trial: str = NOT_TRIED) -> Any:
 class SupervisedSettings:
     """All numbers of a fit of a network to a table with targets."""
 
-    widths: tuple[int, ...] = _number((16, 16), "widths of the tanh layers")
+    widths: tuple[int, ...] = _number((16, 16), "widths of the tanh layers", TRIAL)
     initial_scale: float = _number(
-        0.5, "size of initial weights, of those that keep variances at one"
+        0.5, "size of initial weights, of those that keep variances at one", TRIAL
     )
-    farthest: float = _number(3.0, "deviations from the mean that inputs are cut off at")
-    n_folds: int = _number(8, "networks; each holds out another of as many parts of the rows")
-    prior_precision: float = _number(
-        1.0, "precision of the weights' normal prior: the hidden layers' share of it"
+    farthest: float = _number(3.0, "deviations from the mean that inputs are cut off at", TRIAL)
+    ranked_from: float = _number(
+        4.0, "deviations beyond which a value makes its column seen by its ranks, too", TRIAL
     )
-    prior_precision_last: float = _number(
-        1.0, "precision of the weights' normal prior: the last layer's share of it"
+    n_folds: int = _number(
+        8, "networks; each holds out another of as many parts of the rows", TRIAL
     )
-    most_decay: float = _number(1e-2, "largest weight of either penalty")
+    precision: float = _number(3.0, "precision of the hidden weights' normal prior", TRIAL)
+    precision_last: float = _number(0.3, "precision of the last layer's normal prior", TRIAL)
+    most_decay: float = _number(1e-2, "largest weight of either penalty", TRIAL)
+    least_unexplained: float = _number(
+        0.0, "least share of the loss that is taken for unexplained", TRIAL
+    )
     update_every: int = _number(
-        25, "iterations after which both penalties follow the held-out loss"
+        25, "iterations after which both penalties follow the held-out loss", TRIAL
     )
-    max_iter: int = _number(150, "most iterations of a network")
-    patience: int = _number(50, "iterations without a better held-out loss that end a search")
+    max_iter: int = _number(250, "most iterations of a network", TRIAL)
+    patience: int = _number(
+        40, "iterations without a better held-out loss after which no more are begun", TRIAL
+    )
+    memory: int = _number(20, "correction pairs of L-BFGS", TRIAL)
     tol: float = _number(1e-6, "a run has converged where the gradient's largest entry is below")
-    memory: int = _number(20, "correction pairs of L-BFGS")
     max_seconds: float | None = _number(None, "wall time of a fit")
 
 
 NUMBERS = SupervisedSettings()
 """The recipe of regression."""
-CLASSES = SupervisedSettings(prior_precision_last=0.3, update_every=20, max_iter=60)
+CLASSES = SupervisedSettings(
+    widths=(64, 64), n_folds=5, least_unexplained=1e-3, update_every=20, max_iter=60
+)
 """The recipe of classification."""

@@ -11,12 +11,12 @@ References
 from dataclasses import dataclass
 from typing import Any
 
-from brenier.optimizers.epochs import AbstractByEpochs
+from brenier.optimizers.epochs import AbstractByGradients
 
 
 @dataclass(frozen=True)
-class Adam(AbstractByEpochs):
-    """Adam; its parameters are those of every descent by epochs."""
+class Adam(AbstractByGradients):
+    """Adam; its parameters are those of every descent by gradients."""
 
     @staticmethod
     def rule(learning_rate: Any) -> Any:

@@ -1,4 +1,4 @@
-r"""Descent by mini-batches in epochs: what Adam and SGD share.
+r"""Descent by mini-batches in epochs: what Adam, SGD and slimTrain share.
 
 Every epoch goes through all rows once, in a fresh random order, the last and smaller batch
 included. With elimination every step solves the inner problem on its mini-batch; without, the steps
@@ -6,7 +6,7 @@ of an epoch are one compiled call.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,13 @@ from brenier.varpro.function import AbstractFunction
 from brenier.varpro.sample import AbstractSample, PaddedSample
 
 Rows = tuple[Float[np.ndarray, "_ n"], Float[np.ndarray, " _"]]
+Here = tuple[Array, Any]
+"""x, and what else a step depends on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AbstractByEpochs(AbstractOptimizer):
-    """A descent by mini-batches, projected on the bounds.
+    """A descent by mini-batches.
 
     Parameters
     ----------
@@ -53,10 +55,20 @@ class AbstractByEpochs(AbstractOptimizer):
     epochs: int | None = None
     reported_every: int = 1
 
-    @staticmethod
     @abstractmethod
-    def rule(learning_rate: Any) -> Any:
-        """Return what makes steps of gradients, an `optax.GradientTransformation`."""
+    def begin(self, function: AbstractFunction, x: Float[np.ndarray, " p"]) -> Any:
+        """Return what the first step depends on besides x."""
+
+    @abstractmethod
+    def go_on(
+        self,
+        function: AbstractFunction,
+        x: Float[np.ndarray, " p"],
+        state: Any,
+        batches: list[Rows],
+        early_stopping: EarlyStopping,
+    ) -> tuple[Float[np.ndarray, " p"], Any, bool]:
+        """Return where a step for every batch leads, and whether none gave a direction."""
 
     def minimize(
         self, function: AbstractFunction, x: Float[np.ndarray, " p"], early_stopping: EarlyStopping
@@ -66,15 +78,14 @@ class AbstractByEpochs(AbstractOptimizer):
         What early stopping sees is evaluated on all rows and costs no work units.
         """
         rng = np.random.default_rng(self.seed)
-        state, whole = self.rule(self.learning_rate).init(x), function.uncounted()
-        go_on = self._one_by_one if self.eliminates else self._compiled
+        state, whole = self.begin(function, x), function.uncounted()
         epoch = 0
         try:
             while self.epochs is None or epoch < self.epochs:
                 n = self._epochs_at_once(epoch)
                 epoch += n
                 batches = [rows for _ in range(n) for rows in self._batches(function.sample, rng)]
-                x, state, stuck = go_on(function, x, state, batches, early_stopping)
+                x, state, stuck = self.go_on(function, x, state, batches, early_stopping)
                 if stuck:
                     return OptimizerEnd(x, FitStatus.NUMERICAL_FAILURE)
                 early_stopping.observe(whole.evaluate(x), function)
@@ -94,54 +105,16 @@ class AbstractByEpochs(AbstractOptimizer):
             rows = order[start : start + self.batch_rows]
             yield X[rows], omega[rows]
 
-    def _one_by_one(
-        self,
-        function: AbstractFunction,
-        x: Float[np.ndarray, " p"],
-        state: Any,
-        batches: list[Rows],
-        early_stopping: EarlyStopping,
-    ) -> tuple[Float[np.ndarray, " p"], Any, bool]:
-        """Return where a step for every batch leads, and whether none gave a direction."""
-        on_batch, stuck = function.on(function.sample, function.n_rows), True
-        for X, omega in batches:
-            early_stopping.check_time()
-            on_batch.sample = PaddedSample.of(X, omega, self.batch_rows, least=self.batch_rows)
-            on_batch.n_rows = len(X)
-            here = on_batch.evaluate(x)
-            # A batch on which the density vanishes somewhere gives no direction.
-            if here.finite:
-                stuck = False
-                moved, state = _moved(
-                    type(self), self._rate, x, here.gradient, state, function.lower
-                )
-                x = np.asarray(moved)
-        return x, state, stuck
-
-    def _compiled(
-        self,
-        function: AbstractFunction,
-        x: Float[np.ndarray, " p"],
-        state: Any,
-        batches: list[Rows],
-        early_stopping: EarlyStopping,
-    ) -> tuple[Float[np.ndarray, " p"], Any, bool]:
-        """Return the same, all steps being one call."""
+    def padded(
+        self, function: AbstractFunction, batches: list[Rows], early_stopping: EarlyStopping
+    ) -> PaddedSample:
+        """Return the batches of a compiled call, a chunk each, and count what it costs."""
         early_stopping.check_time()
         X, omega = (np.stack(parts) for parts in zip(*map(self._padded, batches), strict=True))
-        after, state, n_moves = _descend(
-            function.problem,
-            type(self),
-            self._rate,
-            x,
-            state,
-            PaddedSample(X, omega),
-            function.lower,
-        )
         counters = function.counters
         counters.evaluations += len(batches)
         counters.work_units += sum(len(rows) for rows, _ in batches)
-        return np.asarray(after), state, int(n_moves) == 0
+        return PaddedSample(X, omega)
 
     def _padded(self, batch: Rows) -> Rows:
         """Return a batch with rows of weight zero at its end, if it is the smaller one."""
@@ -152,14 +125,100 @@ class AbstractByEpochs(AbstractOptimizer):
         return X, np.concatenate([omega / omega.sum(), np.zeros(missing)])
 
     @property
-    def _rate(self) -> Float[np.ndarray, ""]:
+    def rate(self) -> Float[np.ndarray, ""]:
         """The learning rate as an array: one program serves all rates."""
         return np.asarray(self.learning_rate)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AbstractByGradients(AbstractByEpochs):
+    """Steps that a rule makes of gradients, projected on the bounds."""
+
+    @staticmethod
+    @abstractmethod
+    def rule(learning_rate: Any) -> Any:
+        """Return what makes steps of gradients, an `optax.GradientTransformation`."""
+
+    def begin(self, function: AbstractFunction, x: Float[np.ndarray, " p"]) -> Any:
+        """Return the rule's state."""
+        return self.rule(self.learning_rate).init(x)
+
+    def go_on(
+        self,
+        function: AbstractFunction,
+        x: Float[np.ndarray, " p"],
+        state: Any,
+        batches: list[Rows],
+        early_stopping: EarlyStopping,
+    ) -> tuple[Float[np.ndarray, " p"], Any, bool]:
+        """Return where a step for every batch leads, and whether none gave a direction."""
+        if self.eliminates:
+            return self._one_by_one(function, x, state, batches, early_stopping)
+        samples, kind = self.padded(function, batches, early_stopping), type(self)
+        after, state, moves = _descend(
+            function.problem, kind, self.rate, x, state, samples, function.lower
+        )
+        return np.asarray(after), state, not np.any(moves)
+
+    def _one_by_one(
+        self,
+        function: AbstractFunction,
+        x: Float[np.ndarray, " p"],
+        state: Any,
+        batches: list[Rows],
+        early_stopping: EarlyStopping,
+    ) -> tuple[Float[np.ndarray, " p"], Any, bool]:
+        """Return the same with steps that are calls each."""
+        on_batch, stuck = function.on(function.sample, function.n_rows), True
+        for X, omega in batches:
+            early_stopping.check_time()
+            on_batch.sample = PaddedSample.of(X, omega, self.batch_rows, least=self.batch_rows)
+            on_batch.n_rows = len(X)
+            here = on_batch.evaluate(x)
+            # A batch on which the density vanishes somewhere gives no direction.
+            if here.finite:
+                stuck = False
+                moved, state = _moved(
+                    type(self), self.rate, x, here.gradient, state, function.lower
+                )
+                x = np.asarray(moved)
+        return x, state, stuck
+
+
+def steps_over(
+    step: Callable[[Here, PaddedSample], tuple[Here, Array, Any]],
+    here: Here,
+    batches: PaddedSample,
+) -> tuple[Here, Array, Any]:
+    """Return where a step for every batch leads, which were steps, and what they told.
+
+    Parameters
+    ----------
+    step : callable
+        Returns where a batch leads, whether its value and gradient are finite, and anything else.
+        A batch on which they are not gives no direction, and is left out.
+    here : (x, state)
+        Where the first begins.
+    batches : PaddedSample
+        A batch each chunk.
+    """
+
+    def guarded(here: Here, batch: PaddedSample) -> tuple[Here, tuple[Array, Any]]:
+        after, finite, told = step(here, PaddedSample(batch.X[None], batch.omega[None]))
+        return jax.tree.map(lambda a, b: jnp.where(finite, a, b), after, here), (finite, told)
+
+    here, (moves, told) = jax.lax.scan(guarded, here, batches)
+    return here, moves, told
+
+
 @program
 def _moved(
-    kind: type[AbstractByEpochs], rate: Array, x: Array, gradient: Array, state: Any, lower: Array
+    kind: type[AbstractByGradients],
+    rate: Array,
+    x: Array,
+    gradient: Array,
+    state: Any,
+    lower: Array,
 ) -> tuple[Array, Any]:
     """Return x and the rule's state after a step."""
     updates, state = kind.rule(rate).update(gradient, state, x)
@@ -169,14 +228,14 @@ def _moved(
 @program
 def _descend(
     problem: Any,
-    kind: type[AbstractByEpochs],
+    kind: type[AbstractByGradients],
     rate: Array,
     x: Array,
     state: Any,
     batches: PaddedSample,
     lower: Array,
 ) -> tuple[Array, Any, Array]:
-    """Return x and the rule's state after a step for every batch, and how many were steps.
+    """Return x and the rule's state after a step for every batch, and which were steps.
 
     Parameters
     ----------
@@ -188,14 +247,11 @@ def _descend(
         A batch each chunk.
     """
 
-    def step(here: tuple[Array, Any], batch: PaddedSample) -> tuple[tuple[Array, Any], Array]:
+    def step(here: Here, batch: PaddedSample) -> tuple[Here, Array, None]:
         x, state = here
-        batch = PaddedSample(batch.X[None], batch.omega[None])
         _, value, gradient, _ = problem.full_value_and_gradient(x, batch)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
-        after = _moved(kind, rate, x, gradient, state, lower)
-        # A batch on which the density vanishes somewhere gives no direction.
-        return jax.tree.map(lambda a, b: jnp.where(finite, a, b), after, here), finite
+        return _moved(kind, rate, x, gradient, state, lower), finite, None
 
-    (x, state), moves = jax.lax.scan(step, (x, state), batches)
-    return x, state, jnp.sum(moves)
+    (x, state), moves, _ = steps_over(step, (x, state), batches)
+    return x, state, moves

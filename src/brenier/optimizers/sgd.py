@@ -9,14 +9,14 @@ References
 from dataclasses import dataclass
 from typing import Any
 
-from brenier.optimizers.epochs import AbstractByEpochs
+from brenier.optimizers.epochs import AbstractByGradients
 
 MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
-class SGD(AbstractByEpochs):
-    """SGD with momentum; its parameters are those of every descent by epochs."""
+class SGD(AbstractByGradients):
+    """SGD with momentum; its parameters are those of every descent by gradients."""
 
     @staticmethod
     def rule(learning_rate: Any) -> Any:

@@ -33,7 +33,7 @@ ALLOWED = {
     "varpro": BOTTOM | {"potential", "networks", "inner", "varpro"},
     # An optimizer sees a function and a held-out loss, not a problem.
     "optimizers": BOTTOM
-    | {"varpro.function", "varpro.mini_batches", "varpro.sample", "optimizers"},
+    | {"varpro.function", "varpro.mini_batches", "varpro.sample", "varpro.sampled", "optimizers"},
     "flow": BOTTOM | {"potential", "flow"},
     "data": BOTTOM | {"data"},
     # Integrals of functions of rows: it knows no flow and no table.

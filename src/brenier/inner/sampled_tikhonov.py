@@ -114,7 +114,7 @@ class FixedChange(AbstractRegularisation):
         lambda >= 0.
     """
 
-    value: float
+    value: float | Float[Array, ""]
 
     def change(self, batch: BatchProblem) -> Float[Array, ""]:
         """Return it."""

@@ -4,10 +4,12 @@ from brenier.reproduce.abstract import AbstractSetting
 from brenier.reproduce.gnvpro.setting import GnvproSetting
 from brenier.reproduce.images.setting import ImageSetting
 from brenier.reproduce.setting import reproductions
+from brenier.reproduce.slimtrain.setting import SlimtrainSetting
 
-IMAGES, GNVPRO = "images", "gnvpro"
+IMAGES, GNVPRO, SLIMTRAIN = "images", "gnvpro", "slimtrain"
 
 
 def experiments() -> dict[str, AbstractSetting]:
     """Return the settings of all experiments."""
-    return {**reproductions(), IMAGES: ImageSetting(), GNVPRO: GnvproSetting()}
+    others = {IMAGES: ImageSetting(), GNVPRO: GnvproSetting(), SLIMTRAIN: SlimtrainSetting()}
+    return {**reproductions(), **others}

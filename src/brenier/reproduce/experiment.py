@@ -14,6 +14,8 @@ from brenier.reproduce.images.setting import ImageSetting
 from brenier.reproduce.reproduce import reproduce
 from brenier.reproduce.runs import Teller
 from brenier.reproduce.setting import Setting
+from brenier.reproduce.slimtrain.reproduce import reproduce_slimtrain
+from brenier.reproduce.slimtrain.setting import SlimtrainSetting
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ def _(setting: ImageSetting, folder: Path, teller: Teller) -> Result:
 @run.register
 def _(setting: GnvproSetting, folder: Path, teller: Teller) -> Result:
     made = reproduce_gnvpro(setting, folder, teller)
+    return Result(_said(made.claims), made.report)
+
+
+@run.register
+def _(setting: SlimtrainSetting, folder: Path, teller: Teller) -> Result:
+    made = reproduce_slimtrain(setting, folder, teller)
     return Result(_said(made.claims), made.report)
 
 

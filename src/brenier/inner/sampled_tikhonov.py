@@ -51,8 +51,8 @@ from brenier.arrays import Array
 # Lambda_0, and the range that its changes are looked for in, as the authors' program has them.
 FIRST = 0.05
 LEAST, MOST = 1e-7, 1e3
-# Changes of either sign that are tried.
-N_TRIED = 30
+# Changes of either sign that are tried: neighbours differ by half.
+N_TRIED = 100
 # Lambda is at most halved at a step (the authors' program, for numerical stability).
 SHRINK = 0.5
 

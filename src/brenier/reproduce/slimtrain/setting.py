@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from brenier.inner.sampled_tikhonov import SampledGCV
 from brenier.optimizers.adam import Adam
 from brenier.optimizers.epochs import AbstractByEpochs
-from brenier.optimizers.slimtrain import DEPTH, FIRST, SlimTrain
+from brenier.optimizers.slimtrain import DEPTH, SlimTrain
 from brenier.reproduce.abstract import AbstractSetting
 from brenier.reproduce.slimtrain.problems import PROBLEMS, SEED, Problem
 from brenier.version import __version__
@@ -179,7 +180,7 @@ class SlimtrainSetting(AbstractSetting):
             "rows seed": SEED,
             "optimizer": repr(scheme.optimizer(rate, seed, self.epochs)),
             "start": scheme.start.value,
-            "first Lambda": FIRST,
+            "cross-validation": repr(SampledGCV()),
             "ridge": self.ridge,
             "decay": self.decay,
             "brenier": __version__,

@@ -9,7 +9,7 @@ from brenier.reproduce.claims import Claim, Verdict
 from brenier.reproduce.slimtrain.measured import Measured
 from brenier.reproduce.slimtrain.problems import Problem
 from brenier.reproduce.slimtrain.setting import Scheme
-from brenier.reproduce.tables import Entry
+from brenier.reproduce.slimtrain.tables import entry_of
 
 # What slimTrain's worst loss is to be of Adam's.
 HALF = 0.5
@@ -68,11 +68,13 @@ def _half(
 ) -> Claim:
     ours, theirs = (measured.worst(problem, one, rates) for one in (slimtrain, adam))
     verdict = Verdict.YES if ours.mean() <= HALF * theirs.mean() else Verdict.NO
+    both = np.isfinite([ours.mean(), theirs.mean()]).all()
+    ratio = f": {ours.mean() / theirs.mean():.2f}" if both else ""
     return Claim(
         f"{problem.title}: over learning rates {rates[0]:g} to {rates[-1]:g}, mini-batches of "
         f"{adam.batch_rows}, slimTrain's worst validation loss is at most half of Adam's",
         verdict,
-        f"{text(ours)} against {text(theirs)}: {ours.mean() / theirs.mean():.2f}",
+        f"{text(ours)} against {text(theirs)}{ratio}",
     )
 
 
@@ -92,7 +94,8 @@ def _lower(
 
 def _factor(measured: Measured, problem: Problem, scheme: Scheme, rates: Sequence[float]) -> Losses:
     worst, lowest = (of(problem, scheme, rates) for of in (measured.worst, measured.lowest))
-    return worst / lowest
+    # Where the lowest is infinite, so is the worst.
+    return worst / np.where(np.isfinite(lowest), lowest, 1.0)
 
 
 def _best_fixed(measured: Measured, problem: Problem) -> Losses:
@@ -110,4 +113,4 @@ def _forgetful(measured: Measured) -> Scheme:
 
 def text(losses: Losses) -> str:
     """Return mean and standard deviation over seeds as people read them."""
-    return Entry.of("", "", "", losses).text
+    return entry_of("", "", losses).text

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from brenier.optimizers.slimtrain import FIRST
@@ -34,7 +35,7 @@ OF_RATES: tuple[Style, ...] = (
     {"color": VERMILLION, "ls": "--"},
 )
 CAPITAL, SMALL = "\N{GREEK CAPITAL LETTER LAMDA}", "\N{GREEK SMALL LETTER LAMDA}"
-UNITS, LOSS = "work units (passes of single samples)", "validation loss"
+UNITS, LOSS = "work units (thousands of passes of a sample)", "validation loss"
 WIDTH, HEIGHT, ABOVE = 4.2, 3.5, 0.5
 
 
@@ -59,7 +60,7 @@ def figure_rates(measured: Measured) -> Picture:
         ax.set(title=problem.title, xlabel="learning rate", xscale="log", yscale="log")
     panels[0, 0].set_ylabel(LOSS)
     handles = [Line2D([], [], label=WORDS[f], **style) for f, style in STYLES.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+    _legend(figure, handles)
     return Picture(
         "figure-rates",
         f"Validation loss of the best iterate against the learning rate, {setting.epochs} epochs, "
@@ -84,12 +85,11 @@ def figure_units(measured: Measured) -> Picture:
         limits = [limit for ax in (above, below) for limit in ax.get_ylim()]
         for ax in (above, below):
             ax.set_ylim(min(limits), max(limits))
-            ax.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
     handles = [
         Line2D([], [], label=f"learning rate {rate:g}", lw=1.6, **style)
         for rate, style in zip(setting.fewer_rates, OF_RATES, strict=False)
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    _legend(figure, handles)
     return Picture(
         "figure-units",
         "Validation loss against work units, by learning rate: above Adam on all weights from a "
@@ -115,7 +115,7 @@ def figure_lambdas(measured: Measured) -> Picture:
         Line2D([], [], ls="", label=f"{SMALL} > 0", **up),
         Line2D([], [], ls="", label=f"|{SMALL}|, {SMALL} < 0", **down),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+    _legend(figure, handles)
     return Picture(
         "figure-lambdas",
         "What sampled cross-validation chooses, mini-batch by mini-batch, and the sum that "
@@ -146,10 +146,16 @@ def _curve(
         measured.by_key[problem.name, scheme.label, rate, seed] for seed in measured.setting.seeds
     ]
     losses = np.exp(np.mean([np.log(run.validation) for run in runs], axis=0))
-    return np.asarray(runs[0].history["work_units"]), losses
+    return np.asarray(runs[0].history["work_units"]) / 1e3, losses
 
 
-def _panels(measured: Measured, n_rows: int):
+def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Put what lines are above the panels, in two columns where there is one panel only."""
+    ncols = 2 if figure.get_figwidth() < 2 * WIDTH else len(handles)
+    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, frameon=False)
+
+
+def _panels(measured: Measured, n_rows: int) -> tuple[np.ndarray, Figure]:
     """Return axes, a column for every problem, and their figure."""
     n = len(measured.setting.problems)
     figure = new_figure(WIDTH * n, HEIGHT * n_rows + ABOVE)

@@ -1,6 +1,10 @@
 """Tables of the reproduction: validation losses by learning rate, of what is compared."""
 
+import math
 from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
 
 from brenier.reproduce.slimtrain.measured import Measured
 from brenier.reproduce.slimtrain.problems import Problem
@@ -86,12 +90,19 @@ def _entries(
     value: Callable[[Run], float] = lambda run: run.best,
 ) -> list[Entry]:
     losses = measured.table(problem, scheme, rates, value)
-    entries = [
-        Entry.of(row, f"{rate:g}", "", column) for rate, column in zip(rates, losses.T, strict=True)
-    ]
-    entries.append(Entry.of(row, WORST, "", losses.max(axis=1)))
-    entries.append(Entry.of(row, LOWEST, "", losses.min(axis=1)))
+    of_rates = zip(rates, losses.T, strict=True)
+    entries = [entry_of(row, f"{rate:g}", column) for rate, column in of_rates]
+    entries.append(entry_of(row, WORST, losses.max(axis=1)))
+    entries.append(entry_of(row, LOWEST, losses.min(axis=1)))
     return entries
+
+
+def entry_of(row: str, quantity: str, losses: Float[np.ndarray, " s"]) -> Entry:
+    """Return the entry of losses over seeds; in how many a loss was infinite, if in any."""
+    n, lost = len(losses), int(np.sum(~np.isfinite(losses)))
+    if lost:
+        return Entry(row, quantity, "", math.nan, math.nan, n, f"no number in {lost} of {n}")
+    return Entry.of(row, quantity, "", losses)
 
 
 def _note(measured: Measured) -> str:

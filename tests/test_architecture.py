@@ -66,7 +66,7 @@ ALLOWED = {
 # Third parties kept to a few places.
 ONLY_IN = {
     "sklearn": {"estimators", "data.datasets", "training.gaussian_mixture", "training.covariance"}
-    | {"diagnostics", "reproduce.images", "reproduce.gnvpro"},
+    | {"diagnostics", "reproduce.images", "reproduce.gnvpro", "reproduce.slimtrain"},
     "matplotlib": {"plots", "reproduce"},
     "numpyro": {"numpyro"},
     "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"}

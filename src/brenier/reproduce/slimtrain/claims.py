@@ -15,6 +15,8 @@ from brenier.reproduce.slimtrain.tables import entry_of
 HALF = 0.5
 # By how much a lambda found along the way may be worse than the best of fixed ones.
 NEARLY = 1.1
+# Of the epochs: what is soon.
+EARLY = 0.1
 
 Losses = Float[np.ndarray, " s"]
 
@@ -41,6 +43,7 @@ def claims(measured: Measured) -> list[Claim]:
             lambda one: _factor(measured, one, slimtrain, rates),
             lambda one: _factor(measured, one, adam, rates),
         ),
+        _early(measured),
         _lower(
             measured,
             "Where the learning rate is the best one slimTrain is no worse than Adam",
@@ -90,6 +93,28 @@ def _lower(
     holds = all(a.mean() <= b.mean() for _, a, b in pairs)
     numbers = "; ".join(f"{name}: {text(a)} against {text(b / shown)}" for name, a, b in pairs)
     return Claim(what, Verdict.YES if holds else Verdict.NO, numbers)
+
+
+def _early(measured: Measured) -> Claim:
+    """Return the claim that slimTrain is ahead soon, at every learning rate."""
+    setting = measured.setting
+    epochs = max(1, int(EARLY * setting.epochs))
+
+    def early(problem: Problem, scheme: Scheme) -> Float[np.ndarray, " k"]:
+        losses = measured.table(problem, scheme, setting.rates, lambda run: run.best_after(epochs))
+        return losses.mean(axis=0)
+
+    adam, _, slimtrain = setting.compared
+    ahead = {
+        one.name: int(np.sum(early(one, slimtrain) < early(one, adam))) for one in setting.problems
+    }
+    n = len(setting.rates)
+    return Claim(
+        f"Convergence is fast at first: after {epochs} epochs slimTrain's loss is below Adam's at "
+        "every learning rate",
+        Verdict.YES if all(k == n for k in ahead.values()) else Verdict.NO,
+        "; ".join(f"{name}: at {k} of {n}" for name, k in ahead.items()),
+    )
 
 
 def _factor(measured: Measured, problem: Problem, scheme: Scheme, rates: Sequence[float]) -> Losses:

@@ -55,7 +55,11 @@ class Run:
     @property
     def best(self) -> float:
         """The lowest validation loss of its iterates, the first of them after an epoch."""
-        return float(np.min(self.validation[1:], initial=np.inf))
+        return self.best_after(len(self.validation) - 1)
+
+    def best_after(self, epochs: int) -> float:
+        """Return the lowest validation loss of the first so many epochs' iterates."""
+        return float(np.min(self.validation[1 : 1 + epochs], initial=np.inf))
 
     @property
     def last(self) -> float:

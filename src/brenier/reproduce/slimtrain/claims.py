@@ -32,21 +32,21 @@ def claims(measured: Measured) -> list[Claim]:
         *(_half(measured, one, small_adam, small_slimtrain, fewer) for one in setting.problems),
         _lower(
             measured,
-            "Not only because Adam begins with a random W: slimTrain's worst loss is below that of "
-            "Adam from the optimal W of the first network",
+            "It is not only Adam's random W: slimTrain's worst loss is below that of Adam from the "
+            "optimal W of the first network",
             lambda one: measured.worst(one, slimtrain, rates),
             lambda one: measured.worst(one, adam_optimal, rates),
         ),
         _lower(
             measured,
-            "A learning rate matters less: the worst loss over the best is less than Adam's",
+            "A learning rate matters less: the worst loss over the lowest is less than Adam's",
             lambda one: _factor(measured, one, slimtrain, rates),
             lambda one: _factor(measured, one, adam, rates),
         ),
         _early(measured),
         _lower(
             measured,
-            "Where the learning rate is the best one slimTrain is no worse than Adam",
+            "At the best learning rate of each, slimTrain is no worse than Adam",
             lambda one: measured.lowest(one, slimtrain, rates),
             lambda one: measured.lowest(one, adam, rates),
         ),
@@ -92,7 +92,8 @@ def _lower(
     pairs = [(one.name, ours(one), theirs(one)) for one in measured.setting.problems]
     holds = all(a.mean() <= b.mean() for _, a, b in pairs)
     numbers = "; ".join(f"{name}: {text(a)} against {text(b / shown)}" for name, a, b in pairs)
-    return Claim(what, Verdict.YES if holds else Verdict.NO, numbers)
+    verdict = Verdict.YES if holds else Verdict.NO
+    return Claim(f"{what}, in every problem", verdict, numbers)
 
 
 def _early(measured: Measured) -> Claim:
@@ -138,4 +139,4 @@ def _forgetful(measured: Measured) -> Scheme:
 
 def text(losses: Losses) -> str:
     """Return mean and standard deviation over seeds as people read them."""
-    return entry_of("", "", losses).text
+    return entry_of("", "", losses).text.replace(". ", " ").removesuffix(".")

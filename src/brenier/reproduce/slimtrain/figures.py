@@ -78,8 +78,10 @@ def figure_units(measured: Measured) -> Picture:
         for ax, problem in zip(row, setting.problems, strict=True):
             for rate, style in zip(setting.fewer_rates, OF_RATES, strict=False):
                 ax.plot(*_curve(measured, problem, scheme, rate), lw=1.6, **style)
-            ax.set(title=f"{problem.title}: {WORDS[scheme.family]}", yscale="log")
-        row[0].set_ylabel(LOSS)
+            ax.set_yscale("log")
+        row[0].set_ylabel(f"{WORDS[scheme.family]}\n{LOSS}")
+    for ax, problem in zip(panels[0], setting.problems, strict=True):
+        ax.set_title(problem.title)
     for above, below in panels.T:
         below.set(xlabel=UNITS)
         limits = [limit for ax in (above, below) for limit in ax.get_ylim()]

@@ -33,7 +33,7 @@ ALLOWED = {
     "varpro": BOTTOM | {"potential", "networks", "inner", "varpro"},
     # An optimizer sees a function and a held-out loss, not a problem.
     "optimizers": BOTTOM
-    | {"varpro.function", "varpro.mini_batches", "varpro.sample", "optimizers"},
+    | {"varpro.function", "varpro.mini_batches", "varpro.sample", "varpro.sampled", "optimizers"},
     "flow": BOTTOM | {"potential", "flow"},
     "data": BOTTOM | {"data"},
     # Integrals of functions of rows: it knows no flow and no table.
@@ -58,7 +58,7 @@ ALLOWED = {
     # The thesis's checks are of the method itself: they look into every room.
     "reproduce": BOTTOM
     | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io", "training"}
-    | {"estimators", "plots", "reproduce"},
+    | {"estimators", "networks", "plots", "reproduce"},
     "cli": {"estimators", "training", "optimizers.progress", "data", "io", "plots", "reproduce"}
     | {"diagnostics", "patterns", "status", "version", "cli"}
     | {"program.devices", "program.key", "program.processes"},
@@ -70,7 +70,7 @@ ALLOWED = {
 # Third parties kept to a few places.
 ONLY_IN = {
     "sklearn": {"estimators", "data.datasets", "training.gaussian_mixture", "training.covariance"}
-    | {"diagnostics", "reproduce.images"},
+    | {"diagnostics", "reproduce.images", "reproduce.gnvpro", "reproduce.slimtrain"},
     "matplotlib": {"plots", "reproduce"},
     "numpyro": {"numpyro"},
     "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_problem import network
 
-from brenier.networks.basis import ConvexBasis, NetworkBasis
+from brenier.networks.basis import ConvexBasis, NetworkBasis, UnitsBasis
 from brenier.networks.tanh import TanhNetwork, initial_tanh_network
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -33,6 +33,14 @@ def test_affine_functions_are_among_the_models():
     assert F.shape == (7, basis.n_functions)
     assert basis.n_functions == basis.n_units + 3
     np.testing.assert_array_equal(F[:, basis.n_units :], np.c_[X, np.ones(7)])
+    assert not np.any(np.isfinite(basis.lower))
+
+
+def test_units_alone_are_read_out_with_a_constant():
+    network = initial_tanh_network(2, (3,), np.random.default_rng(1))
+    basis, F = UnitsBasis(network), UnitsBasis(network).values(X)
+    assert F.shape == (7, basis.n_functions) == (7, basis.n_units + 1)
+    np.testing.assert_array_equal(F, np.c_[network.value(X), np.ones(7)])
     assert not np.any(np.isfinite(basis.lower))
 
 

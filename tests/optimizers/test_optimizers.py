@@ -12,6 +12,7 @@ from brenier.optimizers.gauss_newton import GaussNewton
 from brenier.optimizers.gradient_descent import GradientDescent
 from brenier.optimizers.lbfgs import LBFGS
 from brenier.optimizers.schedule_free import LEAST_GAIN, LEAST_ITERATIONS, ScheduleFreeAdam
+from brenier.optimizers.sgd import SGD
 from brenier.optimizers.warm_up import WarmedUp
 from brenier.potential.nonnegativity import NONNEGATIVITY
 from brenier.status import FitStatus
@@ -188,6 +189,31 @@ def test_adam_leaves_batches_out_that_give_no_direction():
     end = adam.minimize(quadratic(sample=sample(), level=np.nan), START, early_stopping())
     assert end.status is FitStatus.NUMERICAL_FAILURE
     np.testing.assert_array_equal(end.x, START)
+
+
+@pytest.mark.parametrize("kind", [Adam, SGD])
+def test_compiled_epochs_take_the_steps_that_single_ones_would(kind):
+    full, x = function(FullFunction)
+    form = {"batch_rows": 25, "learning_rate": 0.01, "seed": 0, "epochs": 5}
+    watched = early_stopping()
+    end = kind(eliminates=False, reported_every=2, **form).minimize(full, x, watched)
+    assert [p.work_units for p in watched.iterations] == [2 * N_ROWS, 4 * N_ROWS, 5 * N_ROWS]
+    # Nothing is eliminated from a full function, whatever the optimizer believes.
+    single, _ = function(FullFunction)
+    told = early_stopping()
+    same = kind(eliminates=True, **form).minimize(single, x, told)
+    np.testing.assert_allclose(end.x, same.x, rtol=1e-9, atol=1e-9)
+    assert likelihoods(told)[-1] > likelihoods(told)[0]
+    assert single.counters.work_units == full.counters.work_units
+    assert single.counters.evaluations == full.counters.evaluations == 15
+
+
+@pytest.mark.parametrize("kind", [Adam, SGD])
+def test_compiled_epochs_without_any_direction_are_a_failure(kind):
+    full, x = function(FullFunction)
+    descent = kind(eliminates=False, batch_rows=25, learning_rate=0.01, seed=0)
+    end = descent.minimize(full, np.full_like(x, np.nan), early_stopping())
+    assert end.status is FitStatus.NUMERICAL_FAILURE
 
 
 def schedule_free(seed=0, heldout_loss=None, **criteria):

@@ -1,4 +1,4 @@
-"""`brenier reproduce`: the thesis's experiments, and one with images, each with one command."""
+"""`brenier reproduce`: the thesis's experiments and others, each with one command."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,7 +56,7 @@ def reproduce(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Run the thesis's experiments, or one with images, and write a report with tables and figures.
+    """Run the thesis's experiments, or others, and write a report with tables and figures.
 
     Ctrl-C keeps the finished runs; the same command goes on from there.
     """

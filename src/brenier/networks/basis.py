@@ -1,7 +1,7 @@
 r"""Basis functions: what outputs W^T f_mu(x) are linear in.
 
 The network's outputs are followed by what needs no training: the inputs themselves and a constant,
-so that the affine functions are always among the models.
+so that the affine functions are always among the models; or a constant alone.
 """
 
 from abc import abstractmethod
@@ -84,6 +84,36 @@ class NetworkBasis(AbstractBasis):
         """Return u_l, x and 1."""
         of = library_of(X)
         return of.concatenate([self.network.value(X), X, of.ones_like(X[:, :1])], axis=1)
+
+
+class UnitsBasis(AbstractBasis):
+    """A tanh network's outputs and a constant: what is read out of the units alone."""
+
+    network: TanhNetwork
+
+    @property
+    def n(self) -> int:
+        """Number of inputs."""
+        return self.network.n
+
+    @property
+    def n_functions(self) -> int:
+        """The network's width and one."""
+        return self.n_units + 1
+
+    @property
+    def n_units(self) -> int:
+        """The network's width."""
+        return self.network.width
+
+    @property
+    def lower(self) -> Float[np.ndarray, " m"]:
+        """No bounds."""
+        return np.full(self.n_functions, -np.inf)
+
+    def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
+        """Return u_l and 1."""
+        return jnp.concatenate([self.network.value(X), jnp.ones_like(X[:, :1])], axis=1)
 
 
 class ConvexBasis(AbstractBasis):

@@ -1,26 +1,27 @@
 r"""Gauss-Newton-Krylov in a trust region, with or without elimination of w.
 
 Around x the function is modelled by m(d) = g . d + 1/2 d . M d, M the Gauss-Newton matrix
-(`brenier.varpro.curvature`), known by its products only. d comes from conjugate gradients, cut off
-at the trust region's boundary ([1]_). Variables at their bound with the gradient pushing outwards
-stay there; the step is then projected on the bounds, and the model judged at what is left of it.
+(`brenier.varpro.curvature`), known by its products only. d is the model's minimiser within the
+trust region, in a Krylov space (`brenier.optimizers.krylov`). Variables at their bound with the
+gradient pushing outwards stay there; the step is then projected on the bounds, and the model judged
+at what is left of it.
 
 References
 ----------
-.. [1] T. Steihaug, "The Conjugate Gradient Method and Trust Regions in Large Scale Optimization",
-       SIAM J. Numer. Anal. 20, 1983.
-.. [2] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd ed., 2006, algorithms 4.1 and 7.2.
+.. [1] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd ed., 2006, algorithm 4.1.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
 from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd, projected_gradient, stalled
 from brenier.optimizers.early_stopping import EarlyStopping, StopRun
+from brenier.optimizers.krylov import KrylovSpace, Product
 from brenier.status import FitStatus
-from brenier.varpro.function import AbstractFunction, Evaluated, Product
+from brenier.varpro.function import AbstractFunction, Evaluated
 
 # Shares of the predicted decrease above which a step is taken, and the region kept or widened.
 ACCEPT, KEEP, WIDEN = 1e-4, 0.25, 0.75
@@ -38,7 +39,7 @@ class GaussNewton(AbstractOptimizer):
     tol : float
         Converged when the projected gradient's largest entry (nats) is below it.
     max_products : int
-        Most conjugate-gradient steps for one trial step.
+        Most products for one step: the Krylov space's dimension.
     first_radius : float
         Trust radius to begin with.
     """
@@ -56,17 +57,19 @@ class GaussNewton(AbstractOptimizer):
         here = function.evaluate(x)
         if not here.finite:
             return OptimizerEnd(x, FitStatus.NUMERICAL_FAILURE)
-        product = function.curvature(here)
+        region = _Region(here, function.curvature(here), lower, radius, self.max_products)
         try:
             while projected_gradient(here.x, here.gradient, lower) > self.tol:
                 early_stopping.check_time()
-                step, predicted = self._trial(product, here, lower, radius)
+                step, predicted = region.trial(radius)
                 after = function.evaluate(here.x + step)
                 ratio = (here.value - after.value) / predicted if after.finite else -np.inf
                 radius = _next_radius(radius, float(np.linalg.norm(step)), ratio)
                 if ratio > ACCEPT:
-                    here, product = after, function.curvature(after)
+                    here = after
                     early_stopping.observe(here, function)
+                    product = function.curvature(here)
+                    region = _Region(here, product, lower, radius, self.max_products)
                 elif radius < LEAST_RADIUS:
                     break
         except StopRun as stop:
@@ -75,26 +78,54 @@ class GaussNewton(AbstractOptimizer):
             here.x, stalled(projected_gradient(here.x, here.gradient, lower), self.tol)
         )
 
-    def _trial(
-        self, product: Product, here: Evaluated, lower: np.ndarray, radius: float
-    ) -> tuple[np.ndarray, float]:
-        """Return a step within bounds and region, and the decrease that the model predicts."""
-        free = ~((here.x <= lower) & (here.gradient > 0.0))
-        unbounded = steihaug(
-            lambda v: np.where(free, product(v), 0.0),
-            np.where(free, here.gradient, 0.0),
-            radius,
-            self.max_products,
+
+class _Region:
+    """The model around a point; where a step is refused, its Krylov space serves the next."""
+
+    def __init__(
+        self,
+        here: Evaluated,
+        product: Product,
+        lower: Float[np.ndarray, " p"],
+        radius: float,
+        max_products: int,
+    ):
+        self.here, self.product, self.lower = here, product, lower
+        self._radius, self._max_products = radius, max_products
+
+    @cached_property
+    def space(self) -> KrylovSpace:
+        """The space of steps that leave variables alone which their bounds hold.
+
+        The less the gradient is, the closer the steps are to the minimiser, so that the outer
+        iteration converges superlinearly.
+        """
+        free = ~((self.here.x <= self.lower) & (self.here.gradient > 0.0))
+        gradient = np.where(free, self.here.gradient, 0.0)
+        return KrylovSpace.of(
+            lambda v: np.where(free, self.product(v), 0.0),
+            gradient,
+            self._radius,
+            min(0.5, np.sqrt(float(np.linalg.norm(gradient)))),
+            self._max_products,
         )
+
+    def trial(self, radius: float) -> tuple[np.ndarray, float]:
+        """Return a step within bounds and region, and the decrease that the model predicts."""
+        here, lower = self.here, self.lower
+        unbounded, predicted = self.space.step(radius)
         step = np.maximum(here.x + unbounded, lower) - here.x
-        predicted = -_model(product, here.gradient, step)
+        if np.all(here.x + unbounded >= lower):
+            return unbounded, predicted
+        predicted = -_model(self.product, here.gradient, step)
         if predicted > 0.0:
             return step, predicted
         # Projection spoilt the step; along the projected gradient the model does descend.
         gradient = here.x - np.maximum(here.x - here.gradient, lower)
-        length = gradient @ gradient / max(gradient @ product(gradient), np.finfo(float).tiny)
+        curvature = gradient @ self.product(gradient)
+        length = gradient @ gradient / max(curvature, np.finfo(float).tiny)
         step = -min(length, radius / float(np.linalg.norm(gradient)), 1.0) * gradient
-        return step, -_model(product, here.gradient, step)
+        return step, -_model(self.product, here.gradient, step)
 
 
 def _model(product: Product, gradient: np.ndarray, step: np.ndarray) -> float:
@@ -105,38 +136,3 @@ def _next_radius(radius: float, length: float, ratio: float) -> float:
     if ratio < KEEP:
         return 0.25 * length
     return max(radius, 2.0 * length) if ratio > WIDEN else radius
-
-
-def steihaug(
-    product: Product, gradient: Float[np.ndarray, " p"], radius: float, max_products: int
-) -> Float[np.ndarray, " p"]:
-    """Return an approximate minimiser of g . d + 1/2 d . M d within |d| <= radius.
-
-    Conjugate gradients stop at a residual of min(1/2, sqrt |g|) |g|, so that the outer iteration
-    converges superlinearly, at the boundary, or after `max_products`.
-    """
-    d = np.zeros_like(gradient)
-    residual, direction = gradient.copy(), -gradient
-    size = float(np.linalg.norm(gradient))
-    target = min(0.5, np.sqrt(size)) * size
-    for _ in range(max_products):
-        Mp = product(direction)
-        curvature = direction @ Mp
-        squared = residual @ residual
-        if curvature <= 0.0:
-            return d + _to_boundary(d, direction, radius) * direction
-        step = squared / curvature
-        if np.linalg.norm(d + step * direction) >= radius:
-            return d + _to_boundary(d, direction, radius) * direction
-        d = d + step * direction
-        residual = residual + step * Mp
-        if np.linalg.norm(residual) <= target:
-            break
-        direction = -residual + (residual @ residual / squared) * direction
-    return d
-
-
-def _to_boundary(d: np.ndarray, direction: np.ndarray, radius: float) -> float:
-    """Return the t >= 0 with |d + t direction| = radius."""
-    a, b, c = direction @ direction, d @ direction, d @ d - radius**2
-    return float((-b + np.sqrt(max(b * b - a * c, 0.0))) / a) if a > 0.0 else 0.0

@@ -9,6 +9,7 @@ from brenier.optimizers.gauss_newton import GaussNewton
 from brenier.optimizers.gradient_descent import GradientDescent
 from brenier.optimizers.lbfgs import LBFGS
 from brenier.optimizers.schedule_free import ScheduleFreeAdam
+from brenier.optimizers.slimtrain import SlimTrain
 from brenier.optimizers.warm_up import WarmedUp
 
 # The thesis's settings (4.1) where it gives them; the learning rate with elimination and the
@@ -16,6 +17,8 @@ from brenier.optimizers.warm_up import WarmedUp
 FULL_BATCH, FULL_RATE = 64, 0.05
 REDUCED_BATCH, REDUCED_RATE = 512, 0.02
 WARM_UP_EPOCHS = 20
+# slimTrain's authors' settings for their autoencoder.
+SLIMTRAIN_BATCH, SLIMTRAIN_RATE = 32, 1e-3
 
 
 def _adam_varpro(seed: int, epochs: int | None = None) -> Adam:
@@ -46,3 +49,12 @@ OPTIMIZERS: Mapping[str, Callable[[float, int], AbstractOptimizer]] = MappingPro
     }
 )
 """name -> (tolerance, seed) -> optimizer."""
+
+OF_LEAST_SQUARES: Mapping[str, Callable[[float, int], AbstractOptimizer]] = MappingProxyType(
+    {
+        "slimtrain": lambda tol, seed: SlimTrain(
+            batch_rows=SLIMTRAIN_BATCH, learning_rate=SLIMTRAIN_RATE, seed=seed
+        ),
+    }
+)
+"""The same of those that are for least squares with free weights only: for no density."""

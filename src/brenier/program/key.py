@@ -19,7 +19,7 @@ from brenier.program.cores import n_cores
 from brenier.program.devices import mesh_shared_over
 
 # Whose code a digest vouches for: ours by its text, the others' by their versions.
-PACKAGES = ("jax", "jaxlib", "equinox", "numpy")
+PACKAGES = ("jax", "jaxlib", "equinox", "numpy", "optax")
 STANDARD = ("builtins", "collections", "copyreg", "functools", "types")
 # JAX's settings that change what is compiled.
 SETTINGS = (

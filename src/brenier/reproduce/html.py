@@ -1,10 +1,11 @@
 """What the pages of all reproductions are made of: one file, no script, nothing loaded."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from brenier.plots.style import BLUE, ORANGE
+from brenier.reproduce.claims import Claim, Verdict
 from brenier.reproduce.tables import Table
 
 STYLE = f"""
@@ -37,6 +38,23 @@ def document(title: str, sections: Iterable[str]) -> str:
         + "\n".join(sections)
         + "</body></html>\n"
     )
+
+
+def claims_html(claims: Sequence[Claim]) -> str:
+    """Return the section with every claim, its verdict and the numbers."""
+    rows = "".join(
+        f"<tr><td>{escape(c.what)}</td><td class={_class(c.verdict)}>{c.verdict.value}</td>"
+        f"<td>{escape(c.numbers)}</td></tr>"
+        for c in claims
+    )
+    return (
+        "<h2>What reproduced</h2><div class=wide><table class=text><tr><th>claim</th><th>verdict"
+        f"</th><th>numbers</th></tr>{rows}</table></div>"
+    )
+
+
+def _class(verdict: Verdict) -> str:
+    return {Verdict.YES: "reproduced", Verdict.NO: "not", Verdict.OPEN: "open"}[verdict]
 
 
 def table_html(table: Table) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from brenier.reproduce.claims import Claim, Verdict
-from brenier.reproduce.html import document, figure_html, in_words, table_html
+from brenier.reproduce.claims import Claim
+from brenier.reproduce.html import claims_html, document, figure_html, in_words, table_html
 from brenier.reproduce.mass import Mass
 from brenier.reproduce.record import Run
 from brenier.reproduce.setting import Setting
@@ -53,7 +53,7 @@ def page(contents: Contents) -> str:
     title = f"The thesis, reproduced: {contents.setting.name}"
     sections = [
         _head(contents, title),
-        _claims(contents.claims),
+        claims_html(contents.claims),
         "<h2>Losses and costs</h2>",
         *(table_html(table) for table in contents.tables if table.key == "4.1"),
         "<h2>Figures</h2>",
@@ -84,22 +84,6 @@ def _head(contents: Contents, title: str) -> str:
         f"{len(s.seeds)} seed(s), {s.budget:,} work units a run. A work unit is one forward and "
         "backward pass of one sample; a Gauss-Newton product is one per sample.</p>" + warning
     )
-
-
-def _claims(claims: Sequence[Claim]) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(c.what)}</td><td class={_class(c.verdict)}>{c.verdict.value}</td>"
-        f"<td>{escape(c.numbers)}</td></tr>"
-        for c in claims
-    )
-    return (
-        "<h2>What reproduced</h2><div class=wide><table class=text><tr><th>claim</th><th>verdict"
-        f"</th><th>numbers</th></tr>{rows}</table></div>"
-    )
-
-
-def _class(verdict: Verdict) -> str:
-    return {Verdict.YES: "reproduced", Verdict.NO: "not", Verdict.OPEN: "open"}[verdict]
 
 
 def _masses(masses: Mapping[str, Mass]) -> str:

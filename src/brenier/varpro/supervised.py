@@ -114,6 +114,13 @@ class SupervisedProblem(AbstractProblem):
         """Return W^T f_mu at every row."""
         return self._outputs(theta, w, self._parts(chunk.X)[0])
 
+    def basis_and_targets(
+        self, theta: Float[Array, " p"], chunk: PaddedSample
+    ) -> tuple[Float[Array, "N m"], Float[Array, "N o"]]:
+        """Return f_mu and the targets of every row."""
+        X, Y = self._parts(chunk.X)
+        return self._values(theta, X), Y
+
     def loss_of_outputs(
         self, outputs: Float[Array, "N o"], chunk: PaddedSample
     ) -> Float[Array, ""]:

@@ -1,0 +1,1 @@
+"""GNvpro: variable projection for regression and classification, with Gauss-Newton outside."""

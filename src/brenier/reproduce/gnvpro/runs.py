@@ -1,0 +1,224 @@
+"""Every method on every problem from every seed: run, measured and kept."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from brenier.inner.losses import AbstractLoss, LogLoss, SquaredError
+from brenier.inner.solution import WarmStart
+from brenier.io.plain import to_plain
+from brenier.networks.basis import NetworkBasis
+from brenier.networks.tanh import initial_tanh_network
+from brenier.optimizers.early_stopping import EarlyStopping, StoppingCriteria
+from brenier.optimizers.progress import ProgressCallback
+from brenier.reproduce.gnvpro.methods import (
+    GAUSS_NEWTON,
+    GAUSS_NEWTON_RANDOM,
+    GNVPRO,
+    Method,
+    Start,
+)
+from brenier.reproduce.gnvpro.problems import ENTROPY, PARTS, SQUARED, Part, Problem
+from brenier.reproduce.gnvpro.record import Iterates, Run, Store
+from brenier.reproduce.gnvpro.setting import SHOWN, GnvproSetting
+from brenier.reproduce.runs import Teller
+from brenier.varpro.function import AbstractFunction, ReducedFunction
+from brenier.varpro.parameters import to_vector
+from brenier.varpro.supervised import SupervisedProblem
+
+LOSSES: Mapping[str, AbstractLoss] = MappingProxyType({SQUARED: SquaredError(), ENTROPY: LogLoss()})
+# Beside the seed, of random numbers of their own.
+OF_NETWORK, OF_W = 1, 2
+# Patience that no run outlasts: every method may do all of its work.
+NO_PATIENCE = 10**9
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A problem's rows and first weights, from one seed: the same for all methods.
+
+    Attributes
+    ----------
+    parts : dict of Part
+        Rows.
+    separable : SupervisedProblem
+        The loss with its penalties.
+    theta : (q,)
+        The first network.
+    """
+
+    parts: dict[str, Part]
+    separable: SupervisedProblem
+    theta: Float[np.ndarray, " q"]
+
+    @staticmethod
+    def of(setting: GnvproSetting, problem: Problem, seed: int) -> "Drawn":
+        """Return what a seed draws."""
+        parts, loss = problem.rows(seed), LOSSES[problem.loss]
+        (n, o), of = (one.shape[1] for one in (parts["train"].X, parts["train"].Y)), seed
+        network = initial_tanh_network(
+            n, problem.widths, np.random.default_rng([of, OF_NETWORK]), residual=True
+        )
+        basis, weights = NetworkBasis(network), setting.regularisation[problem.loss]
+        m = basis.n_functions * o
+        separable = SupervisedProblem(
+            template=basis,
+            lower=np.full(m, -np.inf),
+            ridge=np.full(m, weights.ridge),
+            solver=loss.solver,
+            decay=np.asarray(weights.decay),
+            loss_of_rows=loss,
+        )
+        return Drawn(parts, separable, to_vector(network))
+
+    def function(self, kind: type[AbstractFunction], cold: WarmStart) -> AbstractFunction:
+        """Return what is minimised: the loss on the training rows, with or without elimination."""
+        train = self.parts["train"]
+        rows = np.concatenate([train.X, train.Y], axis=1)
+        sample = self.separable.sample(rows, np.full(len(rows), 1 / len(rows)))
+        return kind(self.separable, sample, cold, len(rows))
+
+    def first_w(self, start: Start, seed: int) -> Float[np.ndarray, " m"]:
+        """Return the last layer that methods without elimination begin with."""
+        if start is Start.OPTIMAL:
+            reduced = self.function(ReducedFunction, self.separable.cold)
+            return reduced.evaluate(self.theta).w
+        rng, m = np.random.default_rng([seed, OF_W]), self.separable.template.n_functions
+        return rng.normal(size=len(self.separable.lower)) / np.sqrt(m)
+
+
+@dataclass
+class Watch:
+    """Measures iterates on all rows; what a run is stopped by is the loss of validation rows.
+
+    Attributes
+    ----------
+    drawn : Drawn
+        Rows and loss.
+    classifies : bool
+        Whether there are accuracies.
+    measured : list of dict
+        What was measured, by iterate.
+    iterates : list of (theta, w) or None
+        The iterates, if they are to be kept.
+    """
+
+    drawn: Drawn
+    classifies: bool
+    measured: list[dict[str, float]] = field(default_factory=list)
+    iterates: list[tuple[np.ndarray, np.ndarray]] | None = None
+
+    def __call__(self, theta: Float[np.ndarray, " q"], w: Float[np.ndarray, " m"]) -> float:
+        """Measure, and return the validation loss."""
+        self.measured.append(self._at(theta, w))
+        if self.iterates is not None:
+            self.iterates.append((theta, w))
+        return self.measured[-1]["validation"]
+
+    def _at(self, theta: Float[np.ndarray, " q"], w: Float[np.ndarray, " m"]) -> dict[str, float]:
+        parts, separable = self.drawn.parts, self.drawn.separable
+        X, Y = (np.concatenate([getattr(parts[p], f) for p in PARTS]) for f in ("X", "Y"))
+        outputs = separable.predictions(theta, w, X)
+        losses = np.asarray(separable.loss_of_rows.per_row(outputs, Y))
+        ends = np.cumsum([len(parts[name].X) for name in PARTS])[:-1]
+        found = {p: float(one.mean()) for p, one in zip(PARTS, np.split(losses, ends), strict=True)}
+        if self.classifies:
+            right = np.argmax(np.asarray(outputs), axis=1) == np.argmax(Y, axis=1)
+            of_parts = zip(PARTS, np.split(right, ends), strict=True)
+            found |= {f"{p} accuracy": float(one.mean()) for p, one in of_parts}
+        return found
+
+
+def run_all(setting: GnvproSetting, folder: Path, teller: Teller) -> list[Run]:
+    """Return every run, those already in DIR/runs taken from there."""
+    store = Store(folder / "runs")
+    plan = [
+        (p, seed, m) for p in setting.problems for seed in setting.seeds for m in setting.methods
+    ]
+    runs, drawn = [], {}
+    for position, (problem, seed, method) in enumerate(plan, 1):
+        title = f"[{position}/{len(plan)}] {problem.name}, {method.label}, seed {seed}"
+        shown = is_shown(setting, problem, method, seed)
+        settings = to_plain(setting.decides(problem, method, seed))
+        run = kept = store.find(problem.name, method.label, seed, settings, with_iterates=shown)
+        if run is None:
+            if (problem.name, seed) not in drawn:
+                # Of one seed at a time.
+                drawn = {(problem.name, seed): Drawn.of(setting, problem, seed)}
+            with teller.follow(title) as callback:
+                run, iterates = run_one(
+                    setting, problem, method, seed, drawn[problem.name, seed], callback, shown=shown
+                )
+            store.save(run, iterates)
+        runs.append(run)
+        best = run.best_at(setting.budget(problem))
+        teller.say(f"{title}: validation loss {best:.3g}{'' if kept is None else ' (kept)'}")
+    return runs
+
+
+def is_shown(setting: GnvproSetting, problem: Problem, method: Method, seed: int) -> bool:
+    """Whether a run's iterates are in the picture of Figure 2.1."""
+    first = problem.name == SHOWN and seed == setting.seeds[0]
+    return first and method.label in (GNVPRO, GAUSS_NEWTON, GAUSS_NEWTON_RANDOM)
+
+
+def run_one(
+    setting: GnvproSetting,
+    problem: Problem,
+    method: Method,
+    seed: int,
+    drawn: Drawn,
+    tell: ProgressCallback | None = None,
+    *,
+    shown: bool = False,
+) -> tuple[Run, Iterates | None]:
+    """Return a run, and its iterates if they are shown."""
+    begun = time.perf_counter()
+    optimizer = method.optimizer(seed)
+    watch = Watch(drawn, problem.classifies, iterates=[] if shown else None)
+    criteria = StoppingCriteria(
+        # An iteration costs a pass or more.
+        max_iter=setting.passes,
+        patience=NO_PATIENCE,
+        patience_share=0.0,
+        max_work_units=setting.budget(problem),
+    )
+    early_stopping = EarlyStopping(criteria, watch, tell=tell)
+    with jax.enable_x64(True):
+        w = drawn.first_w(method.start, seed)
+        # The w that a full function begins with; inner solves begin at zero.
+        cold = drawn.separable.cold if method.eliminates else WarmStart.cold(w)
+        function = drawn.function(optimizer.function, cold)
+        # Before any work: with elimination, too, W is the optimal one of the first network.
+        watch(drawn.theta, w)
+        end = optimizer.minimize(function, function.start(drawn.theta), early_stopping)
+    history = _history(watch, early_stopping)
+    run = Run(
+        problem=problem.name,
+        label=method.label,
+        seed=seed,
+        settings=to_plain(setting.decides(problem, method, seed)),
+        ended=end.status.value,
+        seconds=time.perf_counter() - begun,
+        inner_failures=function.counters.failures,
+        history=history,
+    )
+    if watch.iterates is None:
+        return run, None
+    theta, w = (np.stack(arrays) for arrays in zip(*watch.iterates, strict=True))
+    return run, Iterates(theta, w)
+
+
+def _history(watch: Watch, early_stopping: EarlyStopping) -> dict[str, list[float]]:
+    done = early_stopping.iterations
+    history = {
+        "iteration": [0.0, *(float(one.iteration) for one in done)],
+        "work_units": [0.0, *(float(one.work_units) for one in done)],
+    }
+    return history | {key: [m[key] for m in watch.measured] for key in watch.measured[0]}

@@ -1,0 +1,1 @@
+"""slimTrain: stochastic variable projection, and how little it minds the learning rate."""

@@ -42,11 +42,15 @@ ALLOWED = {
     "training": BOTTOM
     | {"potential", "inner", "varpro", "optimizers", "flow", "data", "io.plain", "io.journal"}
     | {"training"},
+    # From a table with targets to a predictor.
+    "supervised": BOTTOM
+    | {"potential", "networks", "inner", "varpro", "optimizers", "data", "training.parallel"}
+    | {"supervised"},
     # Arrays and statistics only: estimators pass what they have down.
     "diagnostics": {"arrays", "linalg", "data", "io.plain", "diagnostics"},
     "estimators": BOTTOM
     | {"training", "optimizers.progress", "flow", "potential.gaussian", "data", "io", "marginal"}
-    | {"diagnostics", "estimators"},
+    | {"supervised", "diagnostics", "estimators"},
     "numpyro": {"arrays", "flow", "numpyro"},
     # Without JAX: what it imports of others does not see JAX either.
     "scoring": {"io.model_file", "potential.mills", "scoring"},

@@ -50,7 +50,7 @@ ALLOWED = {
     "diagnostics": {"arrays", "linalg", "data", "io.plain", "diagnostics"},
     "estimators": BOTTOM
     | {"training", "optimizers.progress", "flow", "potential.gaussian", "data", "io", "marginal"}
-    | {"supervised", "diagnostics", "estimators"},
+    | {"supervised", "optimizers.early_stopping", "diagnostics", "estimators"},
     "numpyro": {"arrays", "flow", "numpyro"},
     # Without JAX: what it imports of others does not see JAX either.
     "scoring": {"io.model_file", "potential.mills", "scoring"},

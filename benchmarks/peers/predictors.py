@@ -7,6 +7,7 @@ networks are standardised, and so are the columns of all but trees, which do not
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -37,6 +38,14 @@ RIDGES = tuple(10.0**k for k in range(-4, 5))
 SUBGRADIENTS = (1e-4, 1e-3, 1e-2, 1e-1)
 # Rows beyond which a convex least-squares fit with its N^2 constraints takes too long.
 MOST_ROWS = 300
+# Where brenier's are.
+MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "VarProRegressor": "brenier.estimators.varpro_regressor",
+        "VarProClassifier": "brenier.estimators.varpro_classifier",
+        "ConvexFunctionRegressor": "brenier.estimators.convex_regression",
+    }
+)
 CHOICE = (
     f"the best of {len(SIZES) * len(PENALTIES) * len(SOLVERS)} by {FOLDS} folds of the training "
     f"rows: hidden layers {', '.join(' x '.join(map(str, size)) for size in SIZES)}, alpha "
@@ -114,22 +123,31 @@ def _ours(name: str, method: str = "predict") -> Fit:
 
 
 def load(name: str) -> Any:
-    """Return one of brenier's estimators.
+    """Return one of brenier's estimators, public or not yet.
 
     Raises
     ------
     ImportError
         If there is none of this name.
     """
-    module = import_module("brenier")
-    if not hasattr(module, name):
+    found = _found(name)
+    if found is None:
         raise ImportError(f"brenier has no {name}")
-    return getattr(module, name)
+    return found
 
 
 def is_there(name: str) -> bool:
     """Return whether brenier has an estimator of this name."""
-    return hasattr(import_module("brenier"), name)
+    return _found(name) is not None
+
+
+def _found(name: str) -> Any:
+    for module in ("brenier", MODULES[name]):
+        if find_spec(module) is not None:
+            found = getattr(import_module(module), name, None)
+            if found is not None:
+                return found
+    return None
 
 
 def _chosen(model: Any) -> dict[str, Any]:

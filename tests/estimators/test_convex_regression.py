@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from brenier.estimators.convex_regression import ConvexFunctionRegressor
+from brenier.status import InputWarning
 
 # Compilation is what these tests cost.
-SMALL = {"widths": (2,), "max_iter": 2, "n_estimators": 2, "decay": 1e-3}
+SMALL = {"widths": (2,), "max_iter": 2, "n_folds": 2, "decay": 1e-3}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 2))
 Y = X[:, 0] ** 2 - X[:, 1] + 0.1 * RNG.normal(size=60)
@@ -69,8 +71,8 @@ def test_monotone_by_names_is_monotone_by_numbers():
         ({"monotone": ["up", 0]}, "got 'up' for column 'a'"),
         ({"monotone": {"c": 1}}, r"names of columns \('a', 'b'\); got 'c'"),
         ({"curvature": "bent"}, "'curvature' parameter"),
-        ({"widths": ()}, "positive integers"),
-        ({"n_estimators": 1}, "'n_estimators' parameter"),
+        ({"widths": (0,)}, "positive integers"),
+        ({"n_folds": 1}, "'n_folds' parameter"),
         ({"decay": 0.0}, "'decay' parameter"),
     ],
 )
@@ -90,3 +92,12 @@ def test_bad_cells_are_named():
         small().fit(TABLE, Y, sample_weight=-np.ones(60))
     with pytest.raises(ValueError, match="row 3 column 'b'"):
         small().fit(TABLE, Y).predict(broken)
+
+
+def test_a_limit_of_time_and_a_constant_column_are_told():
+    constant = np.column_stack([X, np.ones(60)])
+    with pytest.warns(InputWarning, match="constant 'x2'"):
+        fitted = small().fit(constant, Y)
+    np.testing.assert_allclose(fitted.predict(constant + [0.0, 0.0, 1.0]), fitted.predict(constant))
+    with pytest.warns(ConvergenceWarning, match="max_seconds=0"):
+        small(max_seconds=0.0).fit(X, Y)

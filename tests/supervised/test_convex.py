@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 from brenier.data.rows import WeightedRows, canonical_rows
+from brenier.optimizers.early_stopping import Clock
 from brenier.supervised.convex import (
     ConvexFunction,
     Shape,
@@ -16,10 +18,11 @@ from brenier.supervised.convex import (
 from brenier.supervised.convex_settings import NOT_TRIED, ConvexSettings
 
 N, NOISE = 90, 0.1
-SMALL = ConvexSettings(widths=(4, 4), n_estimators=3, strengths=(1e-4, 1e-2), max_iter=25)
+SMALL = ConvexSettings(widths=(4, 4), n_folds=3, strengths=(1e-4, 1e-2), max_iter=25)
 # Rounding of values as large as those at the ends.
 ROUNDING = 1e-12
 FREE = np.zeros(2, dtype=int)
+UNLIMITED = Clock()
 
 
 def bowl(X):
@@ -34,8 +37,10 @@ def table(sign=1.0):
     return canonical_rows(np.column_stack([7.0 + X, 100.0 + y]), None, 0)
 
 
-def fit(shape, rows=None, **changes):
-    return fit_convex(table() if rows is None else rows, shape, replace(SMALL, **changes), 0)
+def fit(shape, rows=None, clock=UNLIMITED, **changes):
+    settings = replace(SMALL, **changes)
+    with jax.enable_x64(True):
+        return fit_convex(table() if rows is None else rows, shape, settings, 0, clock)
 
 
 def error(function, sign=1.0):
@@ -117,7 +122,7 @@ def test_a_constant_target_is_predicted_and_so_is_a_single_row():
 
 
 def test_without_time_there_is_a_function_all_the_same():
-    found = fit_convex(table(), Shape(1.0, FREE), SMALL, 0, max_seconds=0.0)
+    found = fit(Shape(1.0, FREE), clock=Clock(0.0))
     assert isinstance(found.function, ConvexFunction)
     assert found.n_iter == 1
 
@@ -163,3 +168,10 @@ def test_every_setting_says_what_it_does():
     for field in ConvexSettings.__dataclass_fields__.values():
         assert field.metadata["what"]
         assert field.metadata["trial"] in ("Convex regression", NOT_TRIED)
+
+
+def test_a_fit_that_is_stopped_before_it_begins_leaves_nothing():
+    clock = Clock()
+    clock.stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        fit(Shape(1.0, FREE), clock=clock)

@@ -1,26 +1,32 @@
 """Regression by a function that is convex, or concave, and monotone where it is asked to be."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.checks import check_scales, check_unmasked
+from brenier.data.checks import check_scales, check_unmasked, constant_columns
 from brenier.data.names import quoted
 from brenier.data.rows import canonical_rows
 from brenier.estimators.parameters import check_widths, seed_of
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.targets import rows_and_target
 from brenier.estimators.weights import checked_weights, training_weights
+from brenier.optimizers.early_stopping import Clock
+from brenier.status import InputWarning
 from brenier.supervised.convex import Shape, fit_convex
 from brenier.supervised.convex_settings import ConvexSettings
+from brenier.training.signals import held_back
 
 SIGNS: Mapping[str, float] = MappingProxyType({"convex": 1.0, "concave": -1.0})
 
@@ -46,18 +52,18 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
     columns : list of str, optional
         Names of the columns of `X` that are used, or patterns of names: `*` stands for any
         characters, `?` for one. None: all columns.
-    widths : tuple of int, optional
-        Widths of the network's layers. None: the default, (16, 16).
+    widths : sequence of int, default=(16, 16)
+        Widths of the network's layers.
+    n_folds : int, default=5
+        Networks that are averaged, and parts of the rows that are held out in turn.
     decay : float, optional
         Weight decay and ridge of the last layer's weights, of a target of variance one. None:
         selected on held-out rows.
-    max_iter : int, optional
-        Most iterations of a network's training. None: 200.
+    max_iter : int, default=200
+        Most iterations of a network's training.
     max_seconds : float, optional
-        Wall time after which training ends where it is. None: no limit.
-    n_estimators : int, optional
-        Networks, each of which holds out other rows. None: 5.
-    random_state : int, RandomState or None
+        Wall time after which training ends where it is; None: no limit.
+    random_state : int, RandomState or None, default=0
         Seed of the initial weights, and of which rows are held out together.
 
     Attributes
@@ -104,9 +110,10 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
         "monotone": ["array-like", Mapping, None],
         "columns": [list, tuple, None],
         "decay": [None, Interval(Real, 0, None, closed="neither")],
-        "max_iter": [None, Interval(Integral, 1, None, closed="left")],
+        "widths": [list, tuple, np.ndarray],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "max_seconds": [None, Interval(Real, 0, None, closed="left")],
-        "n_estimators": [None, Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -118,21 +125,21 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
         curvature="convex",
         monotone=None,
         columns=None,
-        widths=None,
+        widths=(16, 16),
+        n_folds=5,
         decay=None,
-        max_iter=None,
+        max_iter=200,
         max_seconds=None,
-        n_estimators=None,
         random_state=0,
     ):
         self.curvature = curvature
         self.monotone = monotone
         self.columns = columns
         self.widths = widths
+        self.n_folds = n_folds
         self.decay = decay
         self.max_iter = max_iter
         self.max_seconds = max_seconds
-        self.n_estimators = n_estimators
         self.random_state = random_state
 
     def fit(self, X, y, sample_weight=None):
@@ -157,11 +164,17 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
         names = column_names(self)
         check_scales(rows, names)
         check_scales(target, list(self.target_names_))
+        self._check_varies(rows)
         weights = training_weights(sample_weight, None, rows)
         shape = Shape(SIGNS[self.curvature], checked_monotone(self.monotone, names))
         seed = seed_of(self.random_state)
         merged = canonical_rows(np.concatenate([rows, target], axis=1), weights, seed)
-        fit = fit_convex(merged, shape, settings, seed, self.max_seconds)
+        clock = Clock(None if self.max_seconds is None else float(self.max_seconds))
+        with held_back(), jax.enable_x64(True):
+            fit = fit_convex(merged, shape, settings, seed, clock)
+        if clock.stop.is_set():
+            raise KeyboardInterrupt
+        self._tell_of_time(clock)
         deviation = abs(float(fit.function.target[1]))
         self.function_ = fit.function
         self.decay_ = fit.strength
@@ -201,14 +214,31 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
     def _settings(self) -> ConvexSettings:
         """Return all numbers of the fit."""
         check_widths(self.widths)
-        given: dict[str, Any] = {
-            "widths": None if self.widths is None else tuple(int(width) for width in self.widths),
-            "strengths": None if self.decay is None else (float(self.decay),),
-            "max_iter": self.max_iter,
-            "n_estimators": self.n_estimators,
-        }
-        said = {name: value for name, value in given.items() if value is not None}
-        return replace(ConvexSettings(), **said)
+        settings = replace(
+            ConvexSettings(),
+            widths=tuple(int(width) for width in self.widths),
+            n_folds=int(self.n_folds),
+            max_iter=int(self.max_iter),
+        )
+        return settings if self.decay is None else replace(settings, strengths=(float(self.decay),))
+
+    def _check_varies(self, rows: Float[np.ndarray, "N n"]) -> None:
+        constant = constant_columns(rows, column_names(self))
+        if constant:
+            warnings.warn(
+                f"Expected columns of X that vary; got constant {constant}: they have no influence "
+                "on the model.",
+                InputWarning,
+                stacklevel=3,
+            )
+
+    def _tell_of_time(self, clock: Clock) -> None:
+        if clock.max_seconds is not None and clock.elapsed > clock.max_seconds:
+            warnings.warn(
+                f"The fit ended at its time limit, max_seconds={clock.max_seconds:g}: raise it.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
 
 def checked_monotone(monotone: Any, names: Sequence[str]) -> Int[np.ndarray, " n"]:

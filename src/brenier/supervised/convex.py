@@ -17,7 +17,6 @@ functions is convex.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Event
 from typing import Any, NamedTuple
 
 import jax
@@ -148,9 +147,9 @@ def fit_convex(
     shape: Shape,
     settings: ConvexSettings,
     seed: int,
-    max_seconds: float | None = None,
+    clock: Clock,
 ) -> ConvexFit:
-    """Return the convex function of least squares.
+    """Return the convex function of least squares; to be called where float64 is enabled.
 
     Parameters
     ----------
@@ -162,27 +161,31 @@ def fit_convex(
         All numbers.
     seed : int
         Of initial weights.
-    max_seconds : float, optional
-        After which runs end where they are.
+    clock : Clock
+        The time that the fit has: runs end where they are.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, where not all runs had begun.
     """
     mean, deviation, Z = standardise(rows.X, rows.weights)
+    # What rounding makes of a constant column is no deviation.
+    varies = deviation > np.finfo(float).eps * len(Z) * np.abs(mean)
     signs = np.append(shape.signs, shape.sign)
-    standard = rows.at(Z * signs)
-    stop = Event()
-    clock = Clock(max_seconds, stop=stop)
-    with jax.enable_x64(True):
-        folds = _folds(standard, shape.monotone != 0, settings, seed)
-        found = _of_strengths(folds, settings, clock)
-        strength = min(found, key=lambda strength: found[strength].heldout_loss)
-        best = found[strength].trained
-        members = jax.tree.map(
-            lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]),
-            *(one.member for one in best),
-        )
-    scale = signs * np.where(deviation > 0, deviation, 1.0)
-    function = ConvexFunction(
-        members, mean[:-1], scale[:-1], np.array([mean[-1], signs[-1] * deviation[-1]])
+    standard = rows.at(np.where(varies, Z, 0.0) * signs)
+    folds = _folds(standard, shape.monotone != 0, settings, seed)
+    found = _of_strengths(folds, settings, clock)
+    strength = min(found, key=lambda strength: found[strength].heldout_loss)
+    best = found[strength].trained
+    members = jax.tree.map(
+        lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]),
+        *(one.member for one in best),
     )
+    # A constant column is of no influence, whatever it becomes.
+    scale = signs * np.where(varies, deviation, np.inf)
+    target = np.array([mean[-1], signs[-1] * deviation[-1] * varies[-1]])
+    function = ConvexFunction(members, mean[:-1], scale[:-1], target)
     n_iter = round(float(np.mean([one.n_iter for one in best])))
     errors = {strength: 2.0 * one.heldout_loss for strength, one in found.items()}
     return ConvexFit(function, strength, errors, n_iter)
@@ -215,6 +218,8 @@ def _of_strengths(
             for fold in some
         ]
         results = run_parallel(jobs, clock.stop)
+        if len(results) < len(jobs):
+            raise KeyboardInterrupt
         return [results[k : k + len(some)] for k in range(0, len(results), len(some))]
 
     first, others = folds[: settings.first_folds], folds[settings.first_folds :]
@@ -241,7 +246,7 @@ def _folds(
 ) -> list[_Fold]:
     """Return the folds: every row is held out once; a row alone is both."""
     N, n = rows.X.shape[0], rows.X.shape[1] - 1
-    parts = min(settings.n_estimators, N)
+    parts = min(settings.n_folds, N)
     # The order of the rows is random, and that of their contents.
     fold_of = np.arange(N) * parts // N
     folds = []

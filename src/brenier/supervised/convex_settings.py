@@ -17,7 +17,7 @@ class ConvexSettings:
     """All numbers of a fit."""
 
     widths: tuple[int, ...] = _number((16, 16), "widths of the network's layers")
-    n_estimators: int = _number(
+    n_folds: int = _number(
         5, "networks whose average is the model, each of which holds out other rows"
     )
     strengths: tuple[float, ...] = _number(

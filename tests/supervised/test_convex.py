@@ -8,6 +8,7 @@ import pytest
 
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.optimizers.early_stopping import Clock
+from brenier.status import FitStatus
 from brenier.supervised.convex import (
     ConvexFunction,
     Shape,
@@ -15,10 +16,12 @@ from brenier.supervised.convex import (
     quadratic_axes,
     ridge_by_gcv,
 )
-from brenier.supervised.convex_settings import NOT_TRIED, ConvexSettings
+from brenier.supervised.convex_settings import SEARCH, TRIAL, ConvexSettings
+from brenier.supervised.settings import NOT_TRIED
 
 N, NOISE = 90, 0.1
-SMALL = ConvexSettings(widths=(4, 4), n_folds=3, strengths=(1e-4, 1e-2), max_iter=25)
+SMALL = replace(SEARCH, widths=(4, 4), n_folds=3, max_iter=30)
+SETTINGS = ConvexSettings()
 # Rounding of values as large as those at the ends.
 ROUNDING = 1e-12
 FREE = np.zeros(2, dtype=int)
@@ -40,7 +43,8 @@ def table(sign=1.0):
 def fit(shape, rows=None, clock=UNLIMITED, **changes):
     settings = replace(SMALL, **changes)
     with jax.enable_x64(True):
-        return fit_convex(table() if rows is None else rows, shape, settings, 0, clock)
+        rows = table() if rows is None else rows
+        return fit_convex(rows, shape, settings, SETTINGS, seed=0, clock=clock)
 
 
 def error(function, sign=1.0):
@@ -88,12 +92,15 @@ def test_it_is_nearer_to_the_truth_than_an_affine_function(convex, concave):
     assert error(concave.function, -1.0) < 0.3 * np.std(left)
 
 
-def test_the_strength_is_that_of_the_least_held_out_error(convex):
-    assert convex.strength == min(convex.heldout, key=convex.heldout.get)
-    assert set(convex.heldout) <= set(SMALL.strengths)
-    # The noise's share of the target's variance, and little more.
-    share = NOISE**2 / np.var(table().X[:, 2])
-    assert 0.5 * share < convex.heldout[convex.strength] < 3.0 * share
+def test_what_is_held_out_is_told(convex):
+    rows = table()
+    assert len(convex.folds) == SMALL.n_folds
+    left = np.sqrt(np.mean((convex.heldout - rows.X[:, 2]) ** 2))
+    assert 0.8 * NOISE < left < 2.0 * NOISE
+    # The penalty follows the noise's share of the target's variance.
+    share = NOISE**2 / np.var(rows.X[:, 2])
+    for fold in convex.folds:
+        assert 0.1 < fold.decay / (SMALL.prior_precision * share / (N * 2 / 3)) < 10.0
 
 
 def test_units_do_not_matter(convex):
@@ -124,7 +131,7 @@ def test_a_constant_target_is_predicted_and_so_is_a_single_row():
 def test_without_time_there_is_a_function_all_the_same():
     found = fit(Shape(1.0, FREE), clock=Clock(0.0))
     assert isinstance(found.function, ConvexFunction)
-    assert found.n_iter == 1
+    assert {fold.status for fold in found.folds} == {FitStatus.TIME_LIMIT}
 
 
 def test_axes_are_those_of_the_quadratic_form():
@@ -135,13 +142,13 @@ def test_axes_are_those_of_the_quadratic_form():
         np.column_stack([X, (X @ axis) ** 2 + X[:, 0]]), np.ones(200), np.zeros(200)
     )
     free = np.array([True, True, False])
-    axes = quadratic_axes(rows, free, SMALL)
+    axes = quadratic_axes(rows, free, SETTINGS)
     assert axes.shape == (2, 3)
     assert np.max(np.abs(axes @ axis)) == pytest.approx(1.0, abs=1e-3)
     np.testing.assert_array_equal(
-        quadratic_axes(rows, free, replace(SMALL, quadratic_columns=1)), np.eye(3)[:2]
+        quadratic_axes(rows, free, replace(SETTINGS, quadratic_columns=1)), np.eye(3)[:2]
     )
-    assert quadratic_axes(rows, np.zeros(3, dtype=bool), SMALL).shape == (0, 3)
+    assert quadratic_axes(rows, np.zeros(3, dtype=bool), SETTINGS).shape == (0, 3)
 
 
 RIDGES = (1e-3, 1e-2, 0.1, 1.0)
@@ -167,7 +174,7 @@ def test_ridge_is_the_best_of_its_grid_by_generalised_cross_validation():
 def test_every_setting_says_what_it_does():
     for field in ConvexSettings.__dataclass_fields__.values():
         assert field.metadata["what"]
-        assert field.metadata["trial"] in ("Convex regression", NOT_TRIED)
+        assert field.metadata["trial"] in (TRIAL, NOT_TRIED)
 
 
 def test_a_fit_that_is_stopped_before_it_begins_leaves_nothing():

@@ -1,45 +1,43 @@
 """Regression by a function that is convex, or concave, and monotone where it is asked to be."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import RegressorMixin
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.checks import check_scales, check_unmasked, constant_columns
+from brenier.data.checks import check_scales, check_unmasked
 from brenier.data.names import quoted
-from brenier.data.rows import canonical_rows
+from brenier.data.rows import WeightedRows, canonical_rows
+from brenier.estimators.abstract_varpro import AbstractVarPro, checked_training_weights
 from brenier.estimators.parameters import check_widths, seed_of
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.targets import rows_and_target
-from brenier.estimators.weights import checked_weights, training_weights
+from brenier.estimators.weights import checked_weights
 from brenier.optimizers.early_stopping import Clock
-from brenier.status import InputWarning
-from brenier.supervised.convex import Shape, fit_convex
-from brenier.supervised.convex_settings import ConvexSettings
+from brenier.supervised.convex import ConvexFit, ConvexFunction, Shape, fit_convex
+from brenier.supervised.convex_settings import SEARCH, ConvexSettings
+from brenier.supervised.report import SupervisedReport
+from brenier.supervised.settings import SupervisedSettings
 from brenier.training.signals import held_back
 
 SIGNS: Mapping[str, float] = MappingProxyType({"convex": 1.0, "concave": -1.0})
 
 
-class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
+class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
     """Least-squares regression by a convex function of the columns.
 
     The function is convex in X by construction, wherever it is asked, and not only at the rows: a
     sum with non-negative weights of an input convex network's outputs and of quadratics, and an
-    affine function. For every set of network weights the sum's own are solved for exactly (variable
-    projection). The rows are held out in turn: held-out rows stop each network's training and
-    choose the regularisation, and the model is the average of the networks. The fit is
-    deterministic; one target.
+    affine function. Each of `n_folds` networks holds out another part of the rows and trains on the
+    others: the sum's weights are solved for exactly ([2]_), L-BFGS searches the network's, and the
+    held-out rows choose the regularisation and the iterate. Their mean predicts. One target.
 
     Parameters
     ----------
@@ -49,35 +47,27 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
         In which columns it is to be monotone: 1 where it increases, -1 where it decreases, 0 where
         it may do either; one number a column, or, for tables, a mapping from names of columns to
         numbers (others may do either). None: in no column.
-    columns : list of str, optional
-        Names of the columns of `X` that are used, or patterns of names: `*` stands for any
-        characters, `?` for one. None: all columns.
     widths : sequence of int, default=(16, 16)
-        Widths of the network's layers.
-    n_folds : int, default=5
-        Networks that are averaged, and parts of the rows that are held out in turn.
-    decay : float, optional
-        Weight decay and ridge of the last layer's weights, of a target of variance one. None:
-        selected on held-out rows.
-    max_iter : int, default=200
-        Most iterations of a network's training.
+        Units of each hidden layer.
+    n_folds : int, default=8
+        Networks, and parts of the rows that are held out in turn.
+    max_iter : int, default=150
+        Most iterations of L-BFGS for each network.
     max_seconds : float, optional
-        Wall time after which training ends where it is; None: no limit.
+        Wall time of the fit; None: no limit.
     random_state : int, RandomState or None, default=0
-        Seed of the initial weights, and of which rows are held out together.
+        Seed of initial weights and of which rows are held out together.
+    verbose : int, default=0
+        1: print the report at the end.
 
     Attributes
     ----------
     function_ : ConvexFunction
         The fitted function.
-    decay_ : float
-        The decay that was used.
-    heldout_errors_ : dict
-        Root mean squared errors on held-out rows by decay, in the target's units. The least of them
-        has chosen the decay, and is a little less than the error on new rows for that; the model
-        is an average of networks, and a little better than each.
+    report_ : SupervisedReport
+        Error on rows held out in turn, what was chosen, how runs ended, seconds.
     n_iter_ : int
-        Iterations of the networks that are averaged, on the average.
+        Most iterations of a network.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_, target_names_ : ndarray of str
@@ -105,18 +95,14 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "curvature": [StrOptions(set(SIGNS))],
-        "monotone": ["array-like", Mapping, None],
-        "columns": [list, tuple, None],
-        "decay": [None, Interval(Real, 0, None, closed="neither")],
-        "widths": [list, tuple, np.ndarray],
-        "n_folds": [Interval(Integral, 2, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_seconds": [None, Interval(Real, 0, None, closed="left")],
-        "random_state": ["random_state"],
-    }
-
+    _parameter_constraints: ClassVar[Mapping[str, list[Any]]] = MappingProxyType(
+        {
+            **AbstractVarPro._parameter_constraints,
+            "curvature": [StrOptions(set(SIGNS))],
+            "monotone": ["array-like", Mapping, None],
+        }
+    )
+    function_: ConvexFunction
     target_names_: np.ndarray
 
     def __init__(
@@ -124,23 +110,21 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
         *,
         curvature="convex",
         monotone=None,
-        columns=None,
         widths=(16, 16),
-        n_folds=5,
-        decay=None,
-        max_iter=200,
+        n_folds=8,
+        max_iter=150,
         max_seconds=None,
         random_state=0,
+        verbose=0,
     ):
         self.curvature = curvature
         self.monotone = monotone
-        self.columns = columns
         self.widths = widths
         self.n_folds = n_folds
-        self.decay = decay
         self.max_iter = max_iter
         self.max_seconds = max_seconds
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X, y, sample_weight=None):
         """Fit the convex function of least squares.
@@ -158,30 +142,18 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
         -------
         self
         """
-        self._validate_params()
-        settings = self._settings()
+        search = self._search()
         rows, target = rows_and_target(self, X, y)
-        names = column_names(self)
-        check_scales(rows, names)
         check_scales(target, list(self.target_names_))
-        self._check_varies(rows)
-        weights = training_weights(sample_weight, None, rows)
-        shape = Shape(SIGNS[self.curvature], checked_monotone(self.monotone, names))
-        seed = seed_of(self.random_state)
+        self._check_inputs(rows)
+        weights = checked_training_weights(sample_weight, rows)
+        shape = Shape(SIGNS[self.curvature], checked_monotone(self.monotone, column_names(self)))
+        seed, clock = seed_of(self.random_state), Clock(search.max_seconds)
         merged = canonical_rows(np.concatenate([rows, target], axis=1), weights, seed)
-        clock = Clock(None if self.max_seconds is None else float(self.max_seconds))
         with held_back(), jax.enable_x64(True):
-            fit = fit_convex(merged, shape, settings, seed, clock)
-        if clock.stop.is_set():
-            raise KeyboardInterrupt
-        self._tell_of_time(clock)
-        deviation = abs(float(fit.function.target[1]))
-        self.function_ = fit.function
-        self.decay_ = fit.strength
-        self.heldout_errors_ = {
-            strength: deviation * float(np.sqrt(error)) for strength, error in fit.heldout.items()
-        }
-        self.n_iter_ = fit.n_iter
+            fitted = fit_convex(merged, shape, search, ConvexSettings(), seed=seed, clock=clock)
+        self.function_ = fitted.function
+        self._told(_report(fitted, merged, clock.elapsed))
         return self
 
     def predict(self, X) -> Float[np.ndarray, " N"]:
@@ -211,34 +183,34 @@ class ConvexFunctionRegressor(RegressorMixin, BaseEstimator):
         weights = checked_weights(sample_weight, np.asarray(y))
         return RegressorMixin.score(self, X, y, weights)
 
-    def _settings(self) -> ConvexSettings:
-        """Return all numbers of the fit."""
+    def _search(self) -> SupervisedSettings:
+        """Return all numbers of the searches."""
+        self._validate_params()
         check_widths(self.widths)
-        settings = replace(
-            ConvexSettings(),
+        return replace(
+            SEARCH,
             widths=tuple(int(width) for width in self.widths),
             n_folds=int(self.n_folds),
             max_iter=int(self.max_iter),
+            max_seconds=None if self.max_seconds is None else float(self.max_seconds),
         )
-        return settings if self.decay is None else replace(settings, strengths=(float(self.decay),))
 
-    def _check_varies(self, rows: Float[np.ndarray, "N n"]) -> None:
-        constant = constant_columns(rows, column_names(self))
-        if constant:
-            warnings.warn(
-                f"Expected columns of X that vary; got constant {constant}: they have no influence "
-                "on the model.",
-                InputWarning,
-                stacklevel=3,
-            )
 
-    def _tell_of_time(self, clock: Clock) -> None:
-        if clock.max_seconds is not None and clock.elapsed > clock.max_seconds:
-            warnings.warn(
-                f"The fit ended at its time limit, max_seconds={clock.max_seconds:g}: raise it.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+def _report(fitted: ConvexFit, rows: WeightedRows, seconds: float) -> SupervisedReport:
+    """Return the report, errors in the target's units."""
+
+    def root_mean_square(residuals: Float[np.ndarray, " N"]) -> float:
+        return float(np.sqrt(rows.mean(residuals**2)))
+
+    y = rows.X[:, -1]
+    return SupervisedReport(
+        loss="root mean squared error",
+        heldout_loss=root_mean_square(fitted.heldout - y),
+        trivial_loss=root_mean_square(y - fitted.function.target[0]),
+        n_rows=len(y),
+        folds=fitted.folds,
+        seconds=seconds,
+    )
 
 
 def checked_monotone(monotone: Any, names: Sequence[str]) -> Int[np.ndarray, " n"]:

@@ -7,17 +7,14 @@ u an input convex network, fitted by least squares with w, v, c, d eliminated
 to be monotone in a column, no term decreases in it (`brenier.networks.monotone`).
 
 Columns and target are standardised; a column in which f is to decrease changes its sign, and so
-does the target of a concave f. The rows are cut into folds by their contents. For every strength of
-the regularisation (weight decay and ridge alike) and every fold a network is trained on the other
-rows, until the loss on the fold's own no longer falls. The strength is the one of the least
-held-out loss of all folds together, and the model the average of its networks: an average of convex
-functions is convex.
+does the target of a concave f. In turn each of K parts of the rows is held out, and a network is
+trained on the others (`brenier.supervised.search`). The average of the networks is the model: an
+average of convex functions is convex.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -28,18 +25,18 @@ from brenier.data.rows import WeightedRows
 from brenier.inner.losses import SquaredError
 from brenier.inner.primal_dual import PrimalDual
 from brenier.networks.monotone import MonotoneBasis, MonotoneNetwork
-from brenier.optimizers.early_stopping import Clock, EarlyStopping, StoppingCriteria, StopRun
-from brenier.optimizers.lbfgs import LBFGS
+from brenier.optimizers.early_stopping import Clock
 from brenier.potential.activations import Softplus
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import Bounded
 from brenier.program import program
 from brenier.supervised.convex_settings import ConvexSettings
+from brenier.supervised.fit import parts
+from brenier.supervised.report import FoldReport
+from brenier.supervised.search import Search
+from brenier.supervised.settings import SupervisedSettings
 from brenier.training.parallel import run_parallel
-from brenier.varpro.function import ReducedFunction
-from brenier.varpro.parameters import to_vector
-from brenier.varpro.supervised import SupervisedProblem
 
 # What the network's units are, and how their weights stay non-negative.
 _FORM = (Softplus(), Bounded())
@@ -94,15 +91,20 @@ class ConvexFunction:
     target: Float[np.ndarray, " 2"]
 
     def __call__(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
-        """Return its values at rows, NumPy in and out."""
+        """Return its values at rows."""
+        return self.of_each(X).mean(axis=0)
+
+    def of_each(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "K N"]:
+        """Return every member's values at rows, NumPy in and out."""
         Z = (X - self.centre) / self.scale
-        values = np.empty(len(Z))
+        values = np.empty((len(self.members.w), len(Z)))
         with jax.enable_x64(True):
             for start in range(0, len(Z), BATCH):
                 batch = Z[start : start + BATCH]
                 padded = np.zeros((BATCH, Z.shape[1]))
                 padded[: len(batch)] = batch
-                values[start : start + BATCH] = mean_of(self.members, padded)[: len(batch)]
+                of_batch = np.asarray(values_of(self.members, padded))[:, : len(batch)]
+                values[:, start : start + BATCH] = of_batch
         mean, deviation = self.target
         return mean + deviation * values
 
@@ -114,38 +116,23 @@ class ConvexFit(NamedTuple):
     ----------
     function : ConvexFunction
         The model.
-    strength : float
-        The regularisation that held-out rows chose.
-    heldout : dict
-        Mean squared errors on held-out rows by strength, in units of the target's variance.
-    n_iter : int
-        Iterations of its networks, on the average.
+    folds : list of FoldReport
+        One a network.
+    heldout : (N,)
+        What the network says of every row that has not seen it.
     """
 
     function: ConvexFunction
-    strength: float
-    heldout: dict[float, float]
-    n_iter: int
-
-
-class _Fold(NamedTuple):
-    """Standardised rows (x, y) to train on and to hold out, and the start of a network."""
-
-    train: WeightedRows
-    heldout: WeightedRows
-    basis: MonotoneBasis
-
-
-class _Trained(NamedTuple):
-    member: Member
-    heldout_loss: float
-    n_iter: int
+    folds: list[FoldReport]
+    heldout: Float[np.ndarray, " N"]
 
 
 def fit_convex(
     rows: WeightedRows,
     shape: Shape,
+    search: SupervisedSettings,
     settings: ConvexSettings,
+    *,
     seed: int,
     clock: Clock,
 ) -> ConvexFit:
@@ -157,7 +144,7 @@ def fit_convex(
         Rows (x, y) in data units.
     shape : Shape
         Of the function.
-    settings : ConvexSettings
+    search, settings : SupervisedSettings, ConvexSettings
         All numbers.
     seed : int
         Of initial weights.
@@ -174,99 +161,59 @@ def fit_convex(
     varies = deviation > np.finfo(float).eps * len(Z) * np.abs(mean)
     signs = np.append(shape.signs, shape.sign)
     standard = rows.at(np.where(varies, Z, 0.0) * signs)
-    folds = _folds(standard, shape.monotone != 0, settings, seed)
-    found = _of_strengths(folds, settings, clock)
-    strength = min(found, key=lambda strength: found[strength].heldout_loss)
-    best = found[strength].trained
+    part = parts(standard.X[:, -1:], search.n_folds)
+    searches = []
+    for k in range(part.max() + 1):
+        # A row alone is trained on and held out.
+        is_heldout = part == k
+        train = standard[~is_heldout] if part.max() else standard
+        rng = np.random.default_rng([seed % (1 << 32), k])
+        basis = _basis(train, shape.monotone != 0, search.widths, settings, rng)
+        solver = PrimalDual(tau=settings.tau)
+        heldout = standard[is_heldout]
+        searches.append(Search(basis, SquaredError(), solver, train, heldout, clock, search))
+    found = run_parallel([one.run for one in searches], clock.stop)
+    if len(found) < len(searches):
+        raise KeyboardInterrupt
     members = jax.tree.map(
         lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]),
-        *(one.member for one in best),
+        *(Member(one.member.basis, one.member.W[:, 0]) for one in found),
     )
     # A constant column is of no influence, whatever it becomes.
     scale = signs * np.where(varies, deviation, np.inf)
     target = np.array([mean[-1], signs[-1] * deviation[-1] * varies[-1]])
     function = ConvexFunction(members, mean[:-1], scale[:-1], target)
-    n_iter = round(float(np.mean([one.n_iter for one in best])))
-    errors = {strength: 2.0 * one.heldout_loss for strength, one in found.items()}
-    return ConvexFit(function, strength, errors, n_iter)
-
-
-class _OfStrength(NamedTuple):
-    """Networks of a strength, a fold each, and their mean held-out loss."""
-
-    trained: list[_Trained]
-    heldout_loss: float
-
-
-def _of_strengths(
-    folds: Sequence[_Fold], settings: ConvexSettings, clock: Clock
-) -> dict[float, _OfStrength]:
-    """Return the networks of the strengths that the first folds found best, of all folds each.
-
-    All others have lost by then (successive halving [1]_).
-
-    References
-    ----------
-    .. [1] K. Jamieson, A. Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
-           Optimization", 2016, arXiv 1502.07943.
-    """
-
-    def trained(strengths: Sequence[float], some: Sequence[_Fold]) -> list[list[_Trained]]:
-        jobs = [
-            partial(_trained, fold, strength, settings, clock)
-            for strength in strengths
-            for fold in some
-        ]
-        results = run_parallel(jobs, clock.stop)
-        if len(results) < len(jobs):
-            raise KeyboardInterrupt
-        return [results[k : k + len(some)] for k in range(0, len(results), len(some))]
-
-    first, others = folds[: settings.first_folds], folds[settings.first_folds :]
-    of_first = dict(zip(settings.strengths, trained(settings.strengths, first), strict=True))
-    order = sorted(of_first, key=lambda strength: _heldout_loss(of_first[strength], first))
-    kept = order[: settings.kept_strengths]
-    of_others = trained(kept, others) if others else [[] for _ in kept]
-    found = {}
-    for strength, more in zip(kept, of_others, strict=True):
-        both = [*of_first[strength], *more]
-        found[strength] = _OfStrength(both, _heldout_loss(both, folds))
-    return found
+    folds = [FoldReport(one.decay, one.heldout_loss, one.n_iter, one.status) for one in found]
+    return ConvexFit(function, folds, function.of_each(rows.X[:, :-1])[part, np.arange(len(Z))])
 
 
 @program
-def mean_of(members: Member, X: Float[Array, "N n"]) -> Float[Array, " N"]:
-    """Return the members' average at standardised rows."""
-    values = jax.vmap(lambda member: member.basis.values(X) @ member.w)(members)
-    return values.mean(axis=0)
+def values_of(members: Member, X: Float[Array, "N n"]) -> Float[Array, "K N"]:
+    """Return every member's values at standardised rows."""
+    return jax.vmap(lambda member: member.basis.values(X) @ member.w)(members)
 
 
-def _folds(
-    rows: WeightedRows, is_monotone: np.ndarray, settings: ConvexSettings, seed: int
-) -> list[_Fold]:
-    """Return the folds: every row is held out once; a row alone is both."""
-    N, n = rows.X.shape[0], rows.X.shape[1] - 1
-    parts = min(settings.n_folds, N)
-    # The order of the rows is random, and that of their contents.
-    fold_of = np.arange(N) * parts // N
-    folds = []
-    for k in range(parts):
-        train, heldout = (rows, rows) if parts < 2 else (rows[fold_of != k], rows[fold_of == k])
-        rng = np.random.default_rng([seed % (1 << 32), k])
-        network = _initial(train.X[:, :n], is_monotone, settings, rng)
-        axes = quadratic_axes(train, ~is_monotone, settings)
-        folds.append(_Fold(train, heldout, MonotoneBasis(network, axes)))
-    return folds
+def _basis(
+    rows: WeightedRows,
+    is_monotone: np.ndarray,
+    widths: tuple[int, ...],
+    settings: ConvexSettings,
+    rng: np.random.Generator,
+) -> MonotoneBasis:
+    """Return the basis functions that a search begins with."""
+    network = _initial(rows.X[:, :-1], is_monotone, widths, settings.spread, rng)
+    return MonotoneBasis(network, quadratic_axes(rows, ~is_monotone, settings))
 
 
 def _initial(
     X: Float[np.ndarray, "N n"],
     is_monotone: np.ndarray,
-    settings: ConvexSettings,
+    widths: tuple[int, ...],
+    spread: tuple[float, float],
     rng: np.random.Generator,
 ) -> MonotoneNetwork:
     """Return a network whose kinks pass through rows, and which increases where it is to."""
-    network = initial_network(X, settings.widths, *_FORM, rng, spread=settings.spread)
+    network = initial_network(X, widths, *_FORM, rng, spread=spread)
     increasing = tuple(bool(is_one) for is_one in is_monotone)
     if not any(increasing):
         return MonotoneNetwork(network, increasing)
@@ -337,48 +284,3 @@ def ridge_by_gcv(
     freedom = len(F) - 1 - g.sum(axis=1)
     score = np.where(freedom > 0, left / np.where(freedom > 0, freedom, 1.0) ** 2, np.inf)
     return Vt.T @ (g[np.argmin(score)] * b / s)
-
-
-def _trained(fold: _Fold, strength: float, settings: ConvexSettings, clock: Clock) -> _Trained:
-    """Return the best network of a run, by its held-out loss."""
-    basis = fold.basis
-    lower = basis.lower
-    problem = SupervisedProblem(
-        template=basis,
-        lower=lower,
-        ridge=np.append(np.full(len(lower) - 1, strength), 0.0),
-        solver=PrimalDual(tau=settings.tau),
-        decay=np.asarray(strength),
-        loss_of_rows=SquaredError(),
-    )
-    heldout = problem.sample(fold.heldout.X, fold.heldout.weights)
-    function = ReducedFunction(
-        problem,
-        problem.sample(fold.train.X, fold.train.weights),
-        problem.cold,
-        len(fold.train.X),
-    )
-    stopping = EarlyStopping(
-        StoppingCriteria(settings.max_iter, settings.patience, settings.patience_share),
-        lambda theta, w: float(problem.loss(theta, w, heldout)),
-        clock,
-    )
-    start = to_vector(basis.network)
-    try:
-        stopping.observe(function.evaluate(start), function)
-        LBFGS().minimize(function, start, stopping)
-    except StopRun:
-        pass
-    best: Any = stopping.best
-    network = problem.network_at(best.theta)
-    return _Trained(Member(basis.with_network(network), best.w), best.heldout_loss, best.number)
-
-
-def _heldout_loss(trained: Sequence[_Trained], folds: Sequence[_Fold]) -> float:
-    """Return the mean loss of all rows, each held out once."""
-    return float(
-        np.average(
-            [one.heldout_loss for one in trained],
-            weights=[np.sum(fold.heldout.weights) for fold in folds],
-        )
-    )

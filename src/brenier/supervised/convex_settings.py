@@ -35,6 +35,11 @@ class ConvexSettings:
 
 
 SEARCH = SupervisedSettings(
-    widths=(16, 16), n_folds=8, prior_precision=0.3, prior_precision_last=0.3, max_iter=150
+    widths=(16, 16),
+    n_folds=8,
+    prior_precision=0.3,
+    prior_precision_last=0.03,
+    max_iter=150,
+    patience=25,
 )
-"""Numbers of the searches, where they are not those of a tanh network."""
+"""Numbers of the searches where they are not those of a tanh network ("Convex regression")."""

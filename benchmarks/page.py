@@ -20,6 +20,7 @@ from benchmarks import (
     sbi,
     scaling,
     summary,
+    supervised,
     uci,
 )
 from benchmarks.peers import CLUSTERERS, PEERS
@@ -33,6 +34,7 @@ VERSIONS = ("python", *report.PACKAGES, *report.PEERS)
 # What has a table of its own form.
 OTHERS = {
     uci.NAME: uci.markdown,
+    supervised.NAME: supervised.markdown,
     **{source.name: sbi.section(source) for source in sbi.OBSERVATIONS.values()},
     images.NAME: images.markdown,
     cpflow.NAME: cpflow.markdown,

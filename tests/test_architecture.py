@@ -44,13 +44,13 @@ ALLOWED = {
     | {"training"},
     # From a table with targets to a predictor.
     "supervised": BOTTOM
-    | {"potential.features", "potential.icnn", "networks", "inner", "varpro", "optimizers"}
-    | {"data", "training.parallel", "supervised"},
+    | {"potential", "networks", "inner", "varpro", "optimizers", "data", "training.parallel"}
+    | {"supervised"},
     # Arrays and statistics only: estimators pass what they have down.
     "diagnostics": {"arrays", "linalg", "data", "io.plain", "diagnostics"},
     "estimators": BOTTOM
     | {"training", "optimizers.progress", "flow", "potential.gaussian", "data", "io", "marginal"}
-    | {"supervised", "inner.losses", "optimizers.early_stopping", "diagnostics", "estimators"},
+    | {"supervised", "optimizers.early_stopping", "diagnostics", "estimators"},
     "numpyro": {"arrays", "flow", "numpyro"},
     # Without JAX: what it imports of others does not see JAX either.
     "scoring": {"io.model_file", "potential.mills", "scoring"},

@@ -12,7 +12,7 @@ ROOT = Path(brenier.__file__).parent
 PROJECT = Path(__file__).parents[1]
 # Rooms whose code makes the numbers of a fit; the others show, store or read.
 ROOMS = ("arrays.py", "linalg.py", "data", "potential", "networks", "inner", "varpro")
-ROOMS += ("optimizers", "flow", "training", "marginal", "supervised", "estimators")
+ROOMS += ("optimizers", "flow", "training", "supervised", "marginal", "estimators")
 # Of formulas, halves, signs, axes and shapes.
 OF_FORMULAS = {-1, 0, 1, 2, 0.5}
 # Where all numbers of the recipe are, and where those of solvers stand beside their formulas.
@@ -20,7 +20,7 @@ SETTINGS = ("training/settings.py", "supervised/settings.py")
 SOLVER_TABLES = ("inner/", "optimizers/", "varpro/mini_batches.py")
 SOLVER_TABLES += ("flow/inverse.py", "flow/tail.py", "marginal/quadrature.py")
 # Toy distributions are what they are; their numbers are no part of a fit.
-OTHER = ("data/datasets.py",)
+OTHER = ("data/datasets.py", "supervised/convex_settings.py")
 
 REASONS = {
     "arrays.py": (
@@ -32,6 +32,7 @@ REASONS = {
         {8, 16, 18, 28, 32, 128, 256, 600_000},
         "bytes, tiles and lengths of memory: no number depends on them but by rounding",
     ),
+    "supervised/convex.py": ({32, 512}, "bits of a seed; rows at once: no number depends on it"),
     "varpro/supervised.py": ({14}, "rows in memory at a time: no number depends on it"),
     "varpro/reduced.py": ({1e12}, "a ridge that holds what is zero"),
     "flow/evaluation.py": ({16, 512}, "rows and cells of a batch: no number depends on it"),

@@ -3,15 +3,12 @@
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import column_or_1d
 
-from brenier.data.checks import check_finite, check_unmasked, raise_if_categorical
-from brenier.data.tables import columns_of, names_of
+from brenier.data.checks import check_unmasked
 from brenier.estimators.abstract_conditional import AbstractConditional
 from brenier.estimators.following import Following
 from brenier.estimators.parameters import settings_of
-from brenier.estimators.tables import column_names, own_columns, validated
-from brenier.estimators.targets import checked_targets
+from brenier.estimators.targets import rows_and_target
 from brenier.estimators.weights import checked_weights, training_weights
 from brenier.flow.evaluation import in_batches, log_density
 from brenier.training.families import ConditionalFamily
@@ -77,22 +74,7 @@ class ConvexPotentialRegressor(RegressorMixin, AbstractConditional):
         following = Following.of(None, int(self.verbose))
         self._validate_params()
         settings = settings_of(self, conditional=True)
-        names = names_of(y) or ["y"]
-        check_unmasked(X, "X")
-        check_unmasked(y, "y")
-        X = own_columns(self, X, reset=True)
-        if columns_of(y) is not None:
-            targets = checked_targets(self, y, reset=True)
-            y = targets[:, 0] if targets.shape[1] == 1 else targets
-        try:
-            rows, y = validated(self, X, y, reset=True, y_numeric=True, ensure_min_samples=2)
-        except ValueError as error:
-            raise_if_categorical(X, error)
-            raise
-        check_finite(rows, column_names(self))
-        self.target_names_ = np.array(names[:1], dtype=object)
-        Y = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
-        check_finite(Y, list(self.target_names_))
+        rows, Y = rows_and_target(self, X, y)
         weights = training_weights(sample_weight, log_weights, rows)
         observations = self._observations(rows, Y, weights, groups)
         self._fit(observations, None, ConditionalFamily(1), settings, following)

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.utils.validation import column_or_1d
 
-from brenier.data.checks import check_finite, check_unmasked, raise_if_text
+from brenier.data.checks import check_finite, check_unmasked, raise_if_categorical, raise_if_text
 from brenier.data.names import default_names, quoted
 from brenier.data.tables import check_kinds, columns_of, frame_of, names_of, numbers
+from brenier.estimators.tables import column_names, own_columns, validated
 
 
 def checked_targets(estimator: Any, Y: Any, *, reset: bool = False) -> Float[np.ndarray, "N n"]:
@@ -35,6 +37,39 @@ def checked_targets(estimator: Any, Y: Any, *, reset: bool = False) -> Float[np.
         )
     check_finite(values, list(estimator.target_names_))
     return values
+
+
+def rows_and_target(
+    estimator: Any, X: Any, y: Any
+) -> tuple[Float[np.ndarray, "N q"], Float[np.ndarray, "N 1"]]:
+    """Return the rows and the one target of a regression's fit as finite float64, names learnt.
+
+    Parameters
+    ----------
+    estimator
+        That is fitted.
+    X : array or table, (N, q)
+        The rows.
+    y : array or table, (N,) or (N, 1)
+        The target.
+    """
+    names = names_of(y) or ["y"]
+    check_unmasked(X, "X")
+    check_unmasked(y, "y")
+    X = own_columns(estimator, X, reset=True)
+    if columns_of(y) is not None:
+        targets = checked_targets(estimator, y, reset=True)
+        y = targets[:, 0] if targets.shape[1] == 1 else targets
+    try:
+        rows, y = validated(estimator, X, y, reset=True, y_numeric=True, ensure_min_samples=2)
+    except ValueError as error:
+        raise_if_categorical(X, error)
+        raise
+    check_finite(rows, column_names(estimator))
+    estimator.target_names_ = np.array(names[:1], dtype=object)
+    target = np.asarray(column_or_1d(y), dtype=np.float64)[:, None]
+    check_finite(target, list(estimator.target_names_))
+    return rows, target
 
 
 def _numbers(Y: Any) -> Float[np.ndarray, "N n"]:

@@ -74,7 +74,7 @@ ONLY_IN = {
     "matplotlib": {"plots", "reproduce"},
     "numpyro": {"numpyro"},
     "scipy.optimize": {"optimizers", "training.stacking", "training.tail", "training.far_rows"}
-    | {"flow.conditional_mixture"},
+    | {"flow.conditional_mixture", "supervised.classes"},
     "equinox": {
         "arrays",
         "program",

@@ -5,7 +5,8 @@ from small_problem import network
 
 from brenier.inner.losses import LogLoss, SquaredError
 from brenier.inner.primal_dual import PrimalDual
-from brenier.networks.basis import ConvexBasis, NetworkBasis
+from brenier.networks.basis import NetworkBasis
+from brenier.networks.convex import ConvexBasis, MonotoneNetwork
 from brenier.networks.tanh import initial_tanh_network
 from brenier.varpro.function import ReducedFunction
 from brenier.varpro.parameters import to_vector
@@ -32,7 +33,7 @@ PROBLEMS = {
     "squared error, residual": lambda: problem_of(tanh_basis(residual=True), SquaredError()),
     "log loss": lambda: problem_of(tanh_basis(), LogLoss()),
     "squared error, convex": lambda: problem_of(
-        ConvexBasis(network("bounds"), np.eye(N_INPUTS)),
+        ConvexBasis(MonotoneNetwork(network("bounds"), (False,) * N_INPUTS), np.eye(N_INPUTS)),
         SquaredError(),
         1,
         PrimalDual(tau=1e-4, tolerance=1e-12),

@@ -43,6 +43,8 @@ WARNERS = {
     "_warn_of_few": "effective rows or more",
     "_discrete_columns": "Expected columns with a density",
     "AbstractConditional._check_distinct": "Expected columns of X that vary",
+    "AbstractVarPro._check_inputs": "Expected columns of X that vary",
+    "AbstractVarPro._told": "The fit ended at its time limit",
     "AbstractJoint._check_distinct": "Expected more distinct rows than columns",
     "_warn_if_far": "rows of X lie far outside",
     "warn_of_no_image": "lie on or beyond",

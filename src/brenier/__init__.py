@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from brenier.estimators import (
         ConditionalConvexPotentialFlow,
         ConditionalConvexPotentialMixture,
+        ConvexFunctionRegressor,
         ConvexPotentialFlow,
         ConvexPotentialMixture,
         ConvexPotentialRegressor,
@@ -34,6 +35,7 @@ _HOME = {
     "Checkpoint": "brenier.training.checkpoint",
     "ConditionalConvexPotentialFlow": "brenier.estimators",
     "ConditionalConvexPotentialMixture": "brenier.estimators",
+    "ConvexFunctionRegressor": "brenier.estimators",
     "ConvexPotentialFlow": "brenier.estimators",
     "ConvexPotentialMixture": "brenier.estimators",
     "ConvexPotentialRegressor": "brenier.estimators",
@@ -58,6 +60,7 @@ __all__ = [
     "Checkpoint",
     "ConditionalConvexPotentialFlow",
     "ConditionalConvexPotentialMixture",
+    "ConvexFunctionRegressor",
     "ConvexPotentialFlow",
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from small_problem import network
 
-from brenier.networks.basis import ConvexBasis, NetworkBasis, UnitsBasis
+from brenier.networks.basis import NetworkBasis, UnitsBasis
 from brenier.networks.tanh import TanhNetwork, initial_tanh_network
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -42,18 +41,3 @@ def test_units_alone_are_read_out_with_a_constant():
     assert F.shape == (7, basis.n_functions) == (7, basis.n_units + 1)
     np.testing.assert_array_equal(F, np.c_[network.value(X), np.ones(7)])
     assert not np.any(np.isfinite(basis.lower))
-
-
-def test_convex_basis_bounds_what_is_convex_and_it_is():
-    basis = ConvexBasis(network("bounds"), np.eye(2))
-    m = basis.n_functions
-    assert basis.values(X).shape == (7, m)
-    convex = basis.n_units + 2
-    np.testing.assert_array_equal(np.isfinite(basis.lower), np.arange(m) < convex)
-    rng = np.random.default_rng(2)
-    a, b = rng.normal(size=(2, 1000, 2)) * 10.0 ** rng.uniform(-1, 3, size=(2, 1000, 1))
-    middle, ends = basis.values((a + b) / 2), (basis.values(a) + basis.values(b)) / 2
-    # Rounding of the largest values.
-    slack = 1e-12 * (1 + np.abs(ends))
-    assert np.all((middle <= ends + slack)[:, :convex])
-    np.testing.assert_allclose(middle[:, convex:], ends[:, convex:], rtol=1e-9, atol=1e-9)

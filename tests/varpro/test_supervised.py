@@ -51,10 +51,9 @@ def dense_matrix(problem, theta, w):
     both = np.concatenate([theta, w])
     Y = np.asarray(jax.jit(jax.jacrev(outputs))(both)).reshape(-1, len(both))
     curved = np.asarray(jax.hessian(loss)(outputs(both))).reshape(len(Y), len(Y))
-    # K, and the convex network's L, decay; biases do not.
-    n_K, n_b = (
-        sum(part.size for part in parts) for parts in (problem.network.K, problem.network.b)
-    )
+    # Biases, which come after K, do not decay.
+    network = getattr(problem.network, "convex", problem.network)
+    n_K, n_b = (sum(part.size for part in parts) for parts in (network.K, network.b))
     decay = np.full(q, DECAY)
     decay[n_K : n_K + n_b] = 0.0
     return Y.T @ curved @ Y + np.diag(np.concatenate([decay, problem.ridge]))

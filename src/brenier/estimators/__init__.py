@@ -9,6 +9,7 @@ from brenier.estimators.auto import fit_auto
 from brenier.estimators.comparing import compare
 from brenier.estimators.conditional import ConditionalConvexPotentialFlow
 from brenier.estimators.conditional_mixture import ConditionalConvexPotentialMixture
+from brenier.estimators.convex_regression import ConvexFunctionRegressor
 from brenier.estimators.joint import ConvexPotentialFlow
 from brenier.estimators.load import load
 from brenier.estimators.mixture import ConvexPotentialMixture
@@ -21,6 +22,7 @@ from brenier.estimators.varpro_regressor import VarProRegressor
 __all__ = [
     "ConditionalConvexPotentialFlow",
     "ConditionalConvexPotentialMixture",
+    "ConvexFunctionRegressor",
     "ConvexPotentialFlow",
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",

@@ -46,6 +46,8 @@ class AbstractVarPro(BaseEstimator, ABC):
     )
     # All columns are inputs.
     columns: ClassVar[None] = None
+    # The recipe's numbers where none are set.
+    _defaults: ClassVar[SupervisedSettings]
 
     # Set by scikit-learn's `validate_data`.
     n_features_in_: int
@@ -79,11 +81,8 @@ class AbstractVarPro(BaseEstimator, ABC):
         check_is_fitted(self)
         return self.predictor_.each(checked_rows(self, X, of_text=raise_if_categorical))
 
-    # What the targets are.
-    _task: ClassVar[AbstractTask]
-
     def _settings(self) -> SupervisedSettings:
-        """Return all numbers of a fit: the task's, and the estimator's own where they are set."""
+        """Return all numbers of a fit: the defaults, and the estimator's own where they are set."""
         self._validate_params()
         check_widths(self.widths)
         given = {
@@ -93,7 +92,7 @@ class AbstractVarPro(BaseEstimator, ABC):
             "max_seconds": None if self.max_seconds is None else float(self.max_seconds),
         }
         return replace(
-            self._task.settings,
+            self._defaults,
             **{name: value for name, value in given.items() if value is not None},
         )
 
@@ -102,6 +101,7 @@ class AbstractVarPro(BaseEstimator, ABC):
         X: Float[np.ndarray, "N n"],
         Y: Float[np.ndarray, "N o"],
         weights: Float[np.ndarray, " N"] | None,
+        task: AbstractTask,
         settings: SupervisedSettings,
     ) -> tuple[Fitted, float]:
         """Return what the recipe makes of checked rows, and the seconds that it took."""
@@ -109,7 +109,7 @@ class AbstractVarPro(BaseEstimator, ABC):
         clock = Clock(settings.max_seconds, time.perf_counter())
         with held_back(), jax.enable_x64(True):
             seed = seed_of(self.random_state)
-            fitted = fit(X, Y, weights, self._task, settings, seed=seed, clock=clock)
+            fitted = fit(X, Y, weights, task, settings, seed=seed, clock=clock)
         self.predictor_ = fitted.predictor
         return fitted, clock.elapsed
 

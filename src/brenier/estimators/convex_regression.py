@@ -1,7 +1,6 @@
 """Regression by a function that is convex, or concave, and monotone where it is asked to be."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from brenier.data.checks import check_scales, check_unmasked
 from brenier.data.names import quoted
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.abstract_varpro import AbstractVarPro, checked_training_weights
-from brenier.estimators.parameters import check_widths, seed_of
+from brenier.estimators.parameters import seed_of
 from brenier.estimators.tables import checked_rows, column_names
 from brenier.estimators.targets import rows_and_target
 from brenier.estimators.weights import checked_weights
@@ -24,7 +23,6 @@ from brenier.optimizers.early_stopping import Clock
 from brenier.supervised.convex import ConvexFit, ConvexFunction, Shape, fit_convex
 from brenier.supervised.convex_settings import SEARCH, ConvexSettings
 from brenier.supervised.report import SupervisedReport
-from brenier.supervised.settings import SupervisedSettings
 from brenier.training.signals import held_back
 
 SIGNS: Mapping[str, float] = MappingProxyType({"convex": 1.0, "concave": -1.0})
@@ -47,12 +45,12 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
         In which columns it is to be monotone: 1 where it increases, -1 where it decreases, 0 where
         it may do either; one number a column, or, for tables, a mapping from names of columns to
         numbers (others may do either). None: in no column.
-    widths : sequence of int, default=(16, 16)
-        Units of each hidden layer.
-    n_folds : int, default=8
-        Networks, and parts of the rows that are held out in turn.
-    max_iter : int, default=150
-        Most iterations of L-BFGS for each network.
+    widths : sequence of int, optional
+        Units of each hidden layer; None: (16, 16).
+    n_folds : int, optional
+        Networks, and parts of the rows that are held out in turn; None: 8.
+    max_iter : int, optional
+        Most iterations of L-BFGS for each network; None: 150.
     max_seconds : float, optional
         Wall time of the fit; None: no limit.
     random_state : int, RandomState or None, default=0
@@ -82,7 +80,7 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
     Examples
     --------
     >>> import numpy as np
-    >>> from brenier.estimators.convex_regression import ConvexFunctionRegressor
+    >>> from brenier import ConvexFunctionRegressor
     >>> rng = np.random.default_rng(0)
     >>> X = rng.uniform(-1, 1, size=(200, 2))
     >>> y = np.abs(X[:, 0] + X[:, 1]) + 0.1 * rng.normal(size=200)
@@ -102,6 +100,7 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
             "monotone": ["array-like", Mapping, None],
         }
     )
+    _defaults = SEARCH
     function_: ConvexFunction
     target_names_: np.ndarray
 
@@ -110,9 +109,9 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
         *,
         curvature="convex",
         monotone=None,
-        widths=SEARCH.widths,
-        n_folds=SEARCH.n_folds,
-        max_iter=SEARCH.max_iter,
+        widths=None,
+        n_folds=None,
+        max_iter=None,
         max_seconds=None,
         random_state=0,
         verbose=0,
@@ -142,7 +141,7 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
         -------
         self
         """
-        search = self._search()
+        search = self._settings()
         rows, target = rows_and_target(self, X, y)
         check_scales(target, list(self.target_names_))
         self._check_inputs(rows)
@@ -182,18 +181,6 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
         check_unmasked(y, "y")
         weights = checked_weights(sample_weight, np.asarray(y))
         return RegressorMixin.score(self, X, y, weights)
-
-    def _search(self) -> SupervisedSettings:
-        """Return all numbers of the searches."""
-        self._validate_params()
-        check_widths(self.widths)
-        return replace(
-            SEARCH,
-            widths=tuple(int(width) for width in self.widths),
-            n_folds=int(self.n_folds),
-            max_iter=int(self.max_iter),
-            max_seconds=None if self.max_seconds is None else float(self.max_seconds),
-        )
 
 
 def _report(fitted: ConvexFit, rows: WeightedRows, seconds: float) -> SupervisedReport:

@@ -13,6 +13,7 @@ from brenier.estimators.targets import check_same_length
 from brenier.supervised.classes import chosen_sharpness, mean_log_probabilities
 from brenier.supervised.fit import Fitted
 from brenier.supervised.report import SupervisedReport
+from brenier.supervised.settings import CLASSES
 from brenier.supervised.task import Classification
 
 
@@ -74,7 +75,7 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
     True
     """
 
-    _task = Classification()
+    _defaults = CLASSES
     classes_: np.ndarray
     sharpness_: float
 
@@ -117,7 +118,7 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
         seen = np.ones(len(X), bool) if weights is None else weights > 0
         self.classes_ = np.unique(labels[seen])
         Y = np.asarray(labels[:, None] == self.classes_, dtype=np.float64)
-        fitted, seconds = self._trained(X, Y, weights, settings)
+        fitted, seconds = self._trained(X, Y, weights, Classification(), settings)
         targets = fitted.rows.X[:, X.shape[1] :]
         self.sharpness_ = chosen_sharpness(fitted.heldout, targets, fitted.rows.weights)
         self._told(_report(fitted, targets, self.sharpness_, seconds))

@@ -10,6 +10,7 @@ from brenier.estimators.abstract_varpro import AbstractVarPro, checked_training_
 from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.supervised.fit import Fitted
 from brenier.supervised.report import SupervisedReport
+from brenier.supervised.settings import NUMBERS
 from brenier.supervised.task import Regression
 
 
@@ -68,7 +69,7 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
     True
     """
 
-    _task = Regression()
+    _defaults = NUMBERS
     target_names_: np.ndarray
 
     def fit(self, X, y, sample_weight=None):
@@ -104,7 +105,7 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
         check_scales(Y, list(self.target_names_))
         weights = checked_training_weights(sample_weight, X)
         self._one_dimensional = np.asarray(y).ndim == 1
-        fitted, seconds = self._trained(X, Y, weights, settings)
+        fitted, seconds = self._trained(X, Y, weights, Regression(), settings)
         self._told(_report(fitted, seconds))
         return self
 

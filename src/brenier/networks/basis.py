@@ -16,7 +16,6 @@ from jaxtyping import Float
 from brenier.arrays import Array, library_of
 from brenier.networks.tanh import TanhNetwork
 from brenier.potential.features import AbstractTrained
-from brenier.potential.icnn import InputConvexNetwork
 
 Basis = TypeVar("Basis", bound="AbstractBasis")
 
@@ -82,8 +81,9 @@ class NetworkBasis(AbstractBasis):
 
     def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
         """Return u_l, x and 1."""
-        of = library_of(X)
-        return of.concatenate([self.network.value(X), X, of.ones_like(X[:, :1])], axis=1)
+        u = self.network.value(X)
+        of = library_of(u)
+        return of.concatenate([u, X, of.ones_like(X[:, :1])], axis=1)
 
 
 class UnitsBasis(AbstractBasis):
@@ -114,47 +114,3 @@ class UnitsBasis(AbstractBasis):
     def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
         """Return u_l and 1."""
         return jnp.concatenate([self.network.value(X), jnp.ones_like(X[:, :1])], axis=1)
-
-
-class ConvexBasis(AbstractBasis):
-    """An input convex network's outputs and quadratics, with weights w >= 0, and the affine ones.
-
-    Outputs are convex in x whatever the weights.
-
-    Attributes
-    ----------
-    network : InputConvexNetwork
-        u_{l-1}, convex.
-    axes : (r, n)
-        r_k of the quadratics 1/2 (r_k . x)^2.
-    """
-
-    network: InputConvexNetwork
-    axes: Float[Array, "r n"]
-
-    @property
-    def n(self) -> int:
-        """Number of inputs."""
-        return self.network.n
-
-    @property
-    def n_functions(self) -> int:
-        """The network's width, the quadratics, the inputs and one."""
-        return self.n_units + len(self.axes) + self.n + 1
-
-    @property
-    def n_units(self) -> int:
-        """The network's width."""
-        return self.network.width
-
-    @property
-    def lower(self) -> Float[np.ndarray, " m"]:
-        """Zero for what is convex, none for what is affine."""
-        convex = self.n_units + len(self.axes)
-        return np.where(np.arange(self.n_functions) < convex, 0.0, -np.inf)
-
-    def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
-        """Return u_{l-1}, the quadratics, x and 1."""
-        quadratics = 0.5 * (X @ self.axes.T) ** 2
-        affine = [X, jnp.ones_like(X[:, :1])]
-        return jnp.concatenate([self.network.value(X), quadratics, *affine], axis=1)

@@ -66,8 +66,9 @@ class TanhNetwork(AbstractTrained):
 
     def value(self, X: Float[Array, "N n"]) -> Float[Array, "N width"]:
         """Return u_l."""
-        tanh = library_of(X).tanh
-        u = tanh(X @ self.K[0].T + self.b[0])
+        first = X @ self.K[0].T + self.b[0]
+        tanh = library_of(first).tanh
+        u = tanh(first)
         for K, b in zip(self.K[1:], self.b[1:], strict=True):
             added = tanh(u @ K.T + b)
             u = u + added / (len(self.K) - 1) if self.residual else added

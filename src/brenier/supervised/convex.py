@@ -4,7 +4,7 @@ r"""Convex regression: from rows with a target to a convex function.
 
 u an input convex network, fitted by least squares with w, v, c, d eliminated
 (`brenier.varpro.supervised`). f is convex in x by construction, wherever it is asked; where it is
-to be monotone in a column, no term decreases in it (`brenier.networks.monotone`).
+to be monotone in a column, no term decreases in it (`brenier.networks.convex`).
 
 Columns and target are standardised; a column in which f is to decrease changes its sign, and so
 does the target of a concave f. In turn each of K parts of the rows is held out, and a network is
@@ -24,7 +24,7 @@ from brenier.arrays import Array, standardise
 from brenier.data.rows import WeightedRows
 from brenier.inner.losses import SquaredError
 from brenier.inner.primal_dual import PrimalDual
-from brenier.networks.monotone import MonotoneBasis, MonotoneNetwork
+from brenier.networks.convex import ConvexBasis, MonotoneNetwork
 from brenier.optimizers.early_stopping import Clock
 from brenier.potential.activations import Softplus
 from brenier.potential.icnn import InputConvexNetwork
@@ -68,7 +68,7 @@ class Shape(NamedTuple):
 class Member(NamedTuple):
     """A network and its last layer's weights."""
 
-    basis: MonotoneBasis
+    basis: ConvexBasis
     w: Float[Array, " m"]
 
 
@@ -203,10 +203,10 @@ def _basis(
     widths: tuple[int, ...],
     settings: ConvexSettings,
     rng: np.random.Generator,
-) -> MonotoneBasis:
+) -> ConvexBasis:
     """Return the basis functions that a search begins with."""
     network = _initial(rows.X[:, :-1], is_monotone, widths, settings.spread, rng)
-    return MonotoneBasis(network, quadratic_axes(rows, ~is_monotone, settings))
+    return ConvexBasis(network, quadratic_axes(rows, ~is_monotone, settings))
 
 
 def _initial(

@@ -1,4 +1,4 @@
-"""What is learnt: numbers or classes. Each has its loss, the scale of its targets and settings."""
+"""What is learnt: numbers or classes. Each has its loss and the scale of its targets."""
 
 from abc import ABC, abstractmethod
 
@@ -7,7 +7,6 @@ from jaxtyping import Float
 
 from brenier.inner.losses import AbstractLoss, LogLoss, SquaredError
 from brenier.supervised.scaling import TargetScaling
-from brenier.supervised.settings import CLASSES, NUMBERS, SupervisedSettings
 
 
 class AbstractTask(ABC):
@@ -17,11 +16,6 @@ class AbstractTask(ABC):
     @abstractmethod
     def loss(self) -> AbstractLoss:
         """What is minimised."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> SupervisedSettings:
-        """The defaults of the recipe's numbers."""
 
     @abstractmethod
     def scaling(
@@ -42,11 +36,6 @@ class Regression(AbstractTask):
         """Half the squared error."""
         return SquaredError()
 
-    @property
-    def settings(self) -> SupervisedSettings:
-        """Those of numbers."""
-        return NUMBERS
-
     def scaling(
         self, Y: Float[np.ndarray, "N o"], weights: Float[np.ndarray, " N"]
     ) -> TargetScaling:
@@ -66,11 +55,6 @@ class Classification(AbstractTask):
     def loss(self) -> AbstractLoss:
         """The multinomial log loss."""
         return LogLoss()
-
-    @property
-    def settings(self) -> SupervisedSettings:
-        """Those of classes."""
-        return CLASSES
 
     def scaling(
         self, Y: Float[np.ndarray, "N o"], weights: Float[np.ndarray, " N"]

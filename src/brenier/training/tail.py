@@ -6,7 +6,7 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize_scalar
+from scipy.optimize import OptimizeResult, minimize_scalar
 
 from brenier.arrays import Array
 from brenier.flow.evaluation import in_batches, transform
@@ -87,7 +87,7 @@ def fit_tail(
         u, log_det = (np.asarray(part) for part in _forward(Tail(jnp.asarray(h)), z))
         return float(shares @ (0.5 * (squared - np.sum(u**2, axis=0)) + log_det))
 
-    found = minimize_scalar(
+    found: OptimizeResult = minimize_scalar(
         lambda log_h: -gain(np.exp(log_h)), bounds=np.log(settings.tail_range), method="bounded"
     )
     h = float(np.exp(found.x))

@@ -68,7 +68,7 @@ class MonotoneNetwork(AbstractTrained):
         return self.convex.value(X)
 
 
-class MonotoneBasis(AbstractBasis):
+class ConvexBasis(AbstractBasis):
     """A network's outputs and quadratics, with weights w >= 0, and the affine functions.
 
     Outputs are convex in x, and non-decreasing in the network's increasing inputs.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brenier.networks.monotone import MonotoneBasis, MonotoneNetwork
+from brenier.networks.convex import ConvexBasis, MonotoneNetwork
 from brenier.potential.activations import Softplus
 from brenier.potential.icnn import InputConvexNetwork
 from brenier.potential.nonnegativity import Bounded
@@ -19,7 +19,7 @@ def basis():
     K = tuple(np.where(INCREASING, np.abs(k), k) for k in rng.normal(size=(2, 3, 2)))
     b, L = tuple(rng.normal(size=(2, 3))), (rng.exponential(size=(3, 3)),)
     convex = InputConvexNetwork(K, b, L, Softplus(), Bounded())
-    return MonotoneBasis(MonotoneNetwork(convex, INCREASING), np.array([[1.0, 0.0]]))
+    return ConvexBasis(MonotoneNetwork(convex, INCREASING), np.array([[1.0, 0.0]]))
 
 
 def test_bounds_are_zero_for_what_is_curved_and_what_increases():

@@ -29,6 +29,7 @@ from benchmarks.summary import Quantity, Records
 from benchmarks.supervised_problems import (
     CLASSIFICATION,
     CONVEX,
+    FORMS,
     NOISE,
     PROBLEMS,
     REGRESSION,
@@ -184,10 +185,25 @@ def of_kind(records: Records, kind: str) -> Records:
     )
 
 
+def over_forms(records: Records) -> Records:
+    """Return mean losses over the kinds of convex functions, where a method was fitted to all."""
+    losses: dict[tuple[str, str, int], list[float]] = {}
+    for one in records:
+        if one["status"] == FITTED:
+            _, size = one["data"].split(", ", 1)
+            losses.setdefault((size, one["peer"], one["seed"]), []).append(one["loss"])
+    return [
+        {"data": size, "peer": peer, "seed": seed, "status": FITTED, "loss": float(np.mean(found))}
+        for (size, peer, seed), found in losses.items()
+        if len(found) == len(FORMS)
+    ]
+
+
 def figures(records: Records) -> Iterator[Figure]:
     """Yield what was asked of brenier's estimators, beside what was measured."""
     for kind, suite in SUITES.items():
-        means = _means(of_kind(records, kind))
+        found_of_kind = of_kind(records, kind)
+        means = _means(over_forms(found_of_kind) if kind == CONVEX else found_of_kind)
         for name, found in means.items():
             ours = found.get(suite.ours)
             if ours is None:
@@ -241,11 +257,13 @@ def markdown(records: Records) -> list[str]:
     ]
     for kind, suite in SUITES.items():
         found = of_kind(records, kind)
+        methods = _methods(found, suite)
         if found:
-            methods = _methods(found, suite)
             lines += ["", f"### {suite.title}", "", suite.text, ""]
             lines += [f"- **{name}**: {suite.methods[name].treatment}" for name in methods]
             lines += ["", *_table(found, methods), *_failures(found)]
+        if kind == CONVEX and over_forms(found):
+            lines += ["", "Means over the functions:", "", *_table(over_forms(found), methods)]
     timed = report.read(SECONDS)
     for figure in timed:
         lines += ["", f"{figure['what']}: {figure['measured']:.2f} s ({figure['detail']})."]

@@ -167,3 +167,18 @@ def test_seconds_are_of_estimators_that_are_there():
     rows = supervised.timed_rows("VarProClassifier")
     assert rows.X.shape == (1000, 8)
     assert set(rows.y) == {False, True}
+
+
+def test_convex_functions_count_by_the_mean_over_all_of_them():
+    records = [
+        record(data=f"{form}, 2 columns, 100 rows", peer=peer, loss=loss + k)
+        for peer, loss in (("ConvexFunctionRegressor", 0.1), ("VarProRegressor", 0.2))
+        for k, form in enumerate(FORMS)
+    ]
+    (figure,) = supervised.figures(records)
+    assert figure.what == "2 columns, 100 rows: ConvexFunctionRegressor"
+    assert figure.measured == pytest.approx(1.6)
+    assert figure.reached
+    assert "| 2 columns, 100 rows | **1.600** | 1.700 |" in supervised.markdown(records)
+    # Of a function too few there is none.
+    assert list(supervised.figures(records[1:])) == []

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import OptimizeResult, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from brenier.arrays import Array
 from brenier.flow.evaluation import in_batches, transform
@@ -87,7 +88,8 @@ def fit_tail(
         u, log_det = (np.asarray(part) for part in _forward(Tail(jnp.asarray(h)), z))
         return float(shares @ (0.5 * (squared - np.sum(u**2, axis=0)) + log_det))
 
-    found: OptimizeResult = minimize_scalar(
+    # SciPy says of its return only what can be inferred.
+    found: Any = minimize_scalar(
         lambda log_h: -gain(np.exp(log_h)), bounds=np.log(settings.tail_range), method="bounded"
     )
     h = float(np.exp(found.x))

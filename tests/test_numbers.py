@@ -4,8 +4,12 @@ import ast
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 import brenier
 from brenier.potential.mills import LOG_SQRT_2_PI, MILLS
+from brenier.supervised.convex_settings import ConvexSettings
+from brenier.supervised.settings import SupervisedSettings
 from brenier.training.settings import NOT_TRIED, Settings, describe
 
 ROOT = Path(brenier.__file__).parent
@@ -222,14 +226,22 @@ def test_no_reason_is_left_over():
         assert numbers(name) == allowed, name
 
 
+def headings():
+    """Return what the notes' trials are called."""
+    lines = (PROJECT / "benchmarks" / "NOTES.md").read_text().splitlines()
+    return {line.removeprefix("## ").strip() for line in lines if line.startswith("## ")}
+
+
 def test_every_setting_says_what_it_does_and_where_it_comes_from():
-    headings = {
-        line.removeprefix("## ").strip()
-        for line in (PROJECT / "benchmarks" / "NOTES.md").read_text().splitlines()
-        if line.startswith("## ")
-    }
     described = list(describe())
     assert [one.name for one in described] == [field.name for field in fields(Settings)]
     for one in described:
         assert one.what
-        assert one.trial == NOT_TRIED or any(h.startswith(one.trial) for h in headings), one.trial
+        assert one.trial == NOT_TRIED or any(h.startswith(one.trial) for h in headings()), one.trial
+
+
+@pytest.mark.parametrize("settings", [SupervisedSettings, ConvexSettings])
+def test_so_do_those_of_regression_and_classification(settings):
+    for one in fields(settings):
+        assert one.metadata["what"]
+        assert one.metadata["trial"] == NOT_TRIED or one.metadata["trial"] in headings()

@@ -76,9 +76,11 @@ class CrossEntropy(AbstractObjective):
     def curvature(self, w: Float[Array, " mo"]) -> tuple[Product, Product]:
         """Return the Hessian at w as what it does to a vector, and nearly its inverse.
 
-        The latter is that of each class's own block, between vectors whose sum over the classes is
-        zero: these are all that Newton's method from such weights meets, where rho is the same for
-        all classes. Along the others the Hessian is next to nothing.
+        Nearly: every row's diag p - p p^T is taken for the multiple of the identity, between
+        vectors with the sum zero, that has the same trace. Such vectors are all that Newton's
+        method meets from weights whose classes have the sum zero, where rho is the same for all
+        classes; along the others the Hessian is next to nothing. A single matrix is factorised, not
+        one a class: several threads that have batches of factorisations wait for each other.
         """
         m, o = self.ridge.shape
         p = jax.nn.softmax(self.F @ w.reshape(m, o), axis=1)
@@ -90,14 +92,13 @@ class CrossEntropy(AbstractObjective):
             change = weighted * (change - jnp.sum(p * change, axis=1, keepdims=True))
             return (self.F.T @ change + self.ridge * V).ravel()
 
-        def factor(weight: Array, rho: Array) -> Array:
-            return jnp.linalg.cholesky((weight[:, None] * self.F).T @ self.F + jnp.diag(rho))
-
-        own = jax.vmap(factor, in_axes=1)(weighted * (1.0 - p), self.ridge)
+        # A single class is certain, whatever its logits.
+        alike = self.omega * (1.0 - jnp.sum(p * p, axis=1)) / max(o - 1, 1)
+        near = (alike[:, None] * self.F).T @ self.F + jnp.diag(jnp.mean(self.ridge, axis=1))
+        factor = jnp.linalg.cholesky(near)
 
         def precondition(v: Array) -> Array:
-            solved = jax.vmap(lambda L, c: jax.scipy.linalg.cho_solve((L, True), c))
-            V = solved(own, v.reshape(m, o).T).T
+            V = jax.scipy.linalg.cho_solve((factor, True), v.reshape(m, o))
             return (V - jnp.mean(V, axis=1, keepdims=True)).ravel()
 
         return product, precondition

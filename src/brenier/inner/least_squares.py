@@ -83,12 +83,17 @@ class LeastSquares(AbstractObjective):
         )
 
     def minimiser(self) -> Float[Array, " mo"]:
-        """Return the W of no constraints, vec W."""
+        """Return the W of no constraints, vec W.
 
-        def of_output(c: Array, rho: Array) -> Array:
+        One output after the other: several threads that have batches of factorisations wait for
+        each other.
+        """
+
+        def of_output(parts: tuple[Array, Array]) -> Array:
+            c, rho = parts
             return -newton_direction(self.M + jnp.diag(rho), c)
 
-        return jax.vmap(of_output, in_axes=1, out_axes=1)(self.C, self.ridge).ravel()
+        return jax.lax.map(of_output, (self.C.T, self.ridge.T)).T.ravel()
 
 
 class ClosedForm(AbstractInnerSolver):

@@ -1,6 +1,7 @@
 """Regression and classification by variable projection, as a user meets them."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -126,3 +127,20 @@ def test_a_time_limit_is_said():
 def test_the_report_is_printed_where_it_is_asked_for(capsys):
     VarProRegressor(**QUICK, verbose=1).fit(X, y)
     assert "on rows held out in turn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("estimator", [VarProRegressor(**SMALL), VarProClassifier(**SMALL)])
+def test_masked_targets_are_no_targets(estimator):
+    target = np.arange(120) % 2
+    with pytest.raises(ValueError, match="1 of 120 masked"):
+        estimator.fit(X, target).score(X, np.ma.masked_array(target, np.arange(120) == 3))
+
+
+def test_examples_of_the_page_run_as_they_stand():
+    page = (Path(__file__).parents[2] / "docs" / "predict.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    names = {}
+    exec(code, names)
+    assert names["regressor"].score(names["X"], names["y"]) > 0.95
+    assert names["classifier"].score(names["X"], names["labels"]) > 0.95
+    assert names["convex"].score(names["X"], names["cost"]) > 0.95

@@ -60,3 +60,9 @@ def test_products_end_at_the_tolerance_or_the_limit():
     assert len(space(3.0, max_products=4)[1]) == 4
     # Two eigenvalues make a space of two dimensions.
     assert len(space(1e3, matrix=np.diag([1.0, 2.0] * 6))[1]) == 2
+
+
+@pytest.mark.parametrize("radius", 10.0 ** np.arange(-8, 9, 2.0))
+def test_without_curvature_the_step_goes_down_to_the_boundary(radius):
+    step, _ = space(radius, matrix=np.zeros((12, 12)))[0].step(radius)
+    np.testing.assert_allclose(step, -radius * G / np.linalg.norm(G), rtol=1e-6)

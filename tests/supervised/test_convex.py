@@ -16,8 +16,7 @@ from brenier.supervised.convex import (
     quadratic_axes,
     ridge_by_gcv,
 )
-from brenier.supervised.convex_settings import SEARCH, TRIAL, ConvexSettings
-from brenier.supervised.settings import NOT_TRIED
+from brenier.supervised.convex_settings import SEARCH, ConvexSettings
 
 N, NOISE = 90, 0.1
 SMALL = replace(SEARCH, widths=(4, 4), n_folds=3, max_iter=30)
@@ -169,12 +168,6 @@ def test_ridge_is_the_best_of_its_grid_by_generalised_cross_validation():
         candidates.append((left @ left / freedom**2, inverse @ A.T @ target))
     best = min(candidates, key=lambda pair: pair[0])[1]
     np.testing.assert_allclose(ridge_by_gcv(F, y, weights, RIDGES), best, rtol=1e-8)
-
-
-def test_every_setting_says_what_it_does():
-    for field in ConvexSettings.__dataclass_fields__.values():
-        assert field.metadata["what"]
-        assert field.metadata["trial"] in (TRIAL, NOT_TRIED)
 
 
 def test_a_fit_that_is_stopped_before_it_begins_leaves_nothing():

@@ -91,3 +91,24 @@ def test_classes_are_told_apart():
         > 0.85
         > np.mean(labels == 0)
     )
+
+
+def test_an_exactly_linear_target_is_found_by_the_last_layer():
+    Y = X @ [[1.0], [-2.0]] + 3.0
+    found = fitted(Y=Y).predictor.each(X).mean(axis=0)
+    # The least penalty there is, the constant's.
+    np.testing.assert_allclose(found, Y, atol=1e-6)
+
+
+def test_a_row_alone_is_its_own_prediction():
+    found = fitted(np.ones((5, 2)), np.full((5, 1), 7.0))
+    assert len(found.folds) == 1
+    np.testing.assert_allclose(found.predictor.each(X), 7.0)
+
+
+def test_very_unequal_weights_leave_numbers():
+    far = X.copy()
+    far[3, 0] = 1e6
+    weights = np.ones(len(X))
+    weights[0] = 1e20
+    assert np.all(np.isfinite(fitted(far, weights=weights).predictor.each(far)))

@@ -32,7 +32,7 @@ from brenier.training.signals import held_back
 
 
 class AbstractVarPro(BaseEstimator, ABC):
-    """A tanh network whose last layer is solved for, in an average over parts of the rows."""
+    """Networks whose last layer is solved for, each of which holds out another part of the rows."""
 
     _parameter_constraints: ClassVar[Mapping[str, list[Any]]] = MappingProxyType(
         {
@@ -105,7 +105,7 @@ class AbstractVarPro(BaseEstimator, ABC):
         settings: SupervisedSettings,
     ) -> tuple[Fitted, float]:
         """Return what the recipe makes of checked rows, and the seconds that it took."""
-        self._check_inputs(X)
+        self._check_inputs(X, stacklevel=5)
         clock = Clock(settings.max_seconds, time.perf_counter())
         with held_back(), jax.enable_x64(True):
             seed = seed_of(self.random_state)
@@ -121,6 +121,11 @@ class AbstractVarPro(BaseEstimator, ABC):
             print(report)  # noqa: T201 - what `verbose` asks for
         if report.status is FitStatus.INTERRUPTED:
             raise KeyboardInterrupt
+        if not np.isfinite(report.heldout_loss):
+            raise FloatingPointError(
+                f"Expected a fit that ends in numbers; it ended in {report.heldout_loss} on rows "
+                "held out. Look for weights, or values, that differ by many powers of ten."
+            )
         if report.status is FitStatus.TIME_LIMIT:
             warnings.warn(
                 f"The fit ended at its time limit, max_seconds={self.max_seconds:g}: raise it.",
@@ -128,7 +133,8 @@ class AbstractVarPro(BaseEstimator, ABC):
                 stacklevel=3,
             )
 
-    def _check_inputs(self, X: Float[np.ndarray, "N n"]) -> None:
+    def _check_inputs(self, X: Float[np.ndarray, "N n"], *, stacklevel: int) -> None:
+        """Check that 64 bits can be computed with the inputs; warn of columns that say nothing."""
         names = column_names(self)
         check_scales(X, names)
         constant = constant_columns(X, names)
@@ -137,7 +143,7 @@ class AbstractVarPro(BaseEstimator, ABC):
                 f"Expected columns of X that vary; got constant {constant}: they have no influence "
                 "on the model.",
                 InputWarning,
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
 
 

@@ -11,7 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from brenier.data.checks import check_scales, check_unmasked
+from brenier.data.checks import check_scales, check_unmasked, raise_if_categorical
 from brenier.data.names import quoted
 from brenier.data.rows import WeightedRows, canonical_rows
 from brenier.estimators.abstract_varpro import AbstractVarPro, checked_training_weights
@@ -144,7 +144,7 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
         search = self._settings()
         rows, target = rows_and_target(self, X, y)
         check_scales(target, list(self.target_names_))
-        self._check_inputs(rows)
+        self._check_inputs(rows, stacklevel=4)
         weights = checked_training_weights(sample_weight, rows)
         shape = Shape(SIGNS[self.curvature], checked_monotone(self.monotone, column_names(self)))
         seed, clock = seed_of(self.random_state), Clock(search.max_seconds)
@@ -164,7 +164,7 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
             Rows.
         """
         check_is_fitted(self)
-        return self.function_(checked_rows(self, X))
+        return self.function_(checked_rows(self, X, of_text=raise_if_categorical))
 
     def score(self, X, y, sample_weight=None) -> float:
         """Return the coefficient of determination R^2 of `predict`.

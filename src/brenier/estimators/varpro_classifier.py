@@ -146,6 +146,21 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
         """
         return np.exp(self.predict_log_proba(X))
 
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the share of rows whose most probable label is the right one.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Inputs.
+        y : (N,)
+            Labels.
+        sample_weight : (N,), optional
+            Weights.
+        """
+        check_unmasked(y, "y")
+        return ClassifierMixin.score(self, X, y, sample_weight)
+
     def predict(self, X) -> np.ndarray:
         """Return the most probable label of every row.
 
@@ -164,7 +179,7 @@ def _report(
     log_p = scipy.special.log_softmax(sharpness * fitted.heldout, axis=1)
     return SupervisedReport(
         loss="log loss",
-        heldout_loss=-fitted.rows.mean(np.sum(targets * log_p, axis=1)),
+        heldout_loss=fitted.rows.mean(np.sum(-targets * log_p, axis=1)),
         trivial_loss=Classification().trivial_loss(targets, fitted.rows.weights),
         n_rows=len(targets),
         folds=fitted.folds,

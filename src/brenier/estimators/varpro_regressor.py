@@ -5,7 +5,7 @@ from jaxtyping import Float
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 
-from brenier.data.checks import check_scales
+from brenier.data.checks import check_scales, check_unmasked
 from brenier.estimators.abstract_varpro import AbstractVarPro, checked_training_weights
 from brenier.estimators.targets import check_same_length, checked_targets
 from brenier.supervised.fit import Fitted
@@ -19,8 +19,9 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
 
     Each of `n_folds` networks of tanh units holds out another part of the rows and trains on the
     others: the last layer is solved for exactly (least squares with Tikhonov's term, [1]_), L-BFGS
-    searches the other weights, and the held-out rows choose the weight decay and the iterate. Their
-    mean predicts. Networks contain the linear regression.
+    searches the other weights, and the held-out rows set both penalties and choose the iterate.
+    Their mean predicts. Each network contains the linear regression, as far as columns are not cut
+    off.
 
     Parameters
     ----------
@@ -119,6 +120,21 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
         """
         Y = np.mean(self._each(X), axis=0)
         return Y[:, 0] if self._one_dimensional else Y
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the coefficient of determination R^2 of `predict`.
+
+        Parameters
+        ----------
+        X : array or table, (N, n)
+            Inputs.
+        y : array or table, (N,) or (N, o)
+            Targets.
+        sample_weight : (N,), optional
+            Weights.
+        """
+        check_unmasked(y, "y")
+        return RegressorMixin.score(self, X, y, sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -110,12 +110,11 @@ class ClosedForm(AbstractInnerSolver):
         if not isinstance(objective, LeastSquares):
             raise TypeError(f"Expected least squares; got {type(objective).__name__}.")
         w = objective.minimiser()
-        gradient = objective.evaluate(w, with_hessian=False).gradient
         finite = jnp.all(jnp.isfinite(w))
         return InnerSolution(
             w=w,
             multipliers=jnp.zeros_like(w),
-            decrement=jnp.sum(gradient**2),
+            decrement=jnp.zeros((), w.dtype),
             complementarity=jnp.zeros((), w.dtype),
             newton_steps=jnp.asarray(1),
             chord_steps=jnp.asarray(0),

@@ -106,7 +106,8 @@ class KrylovSpace:
             # Nearly linear in the shift, as |z| itself is not.
             return 1.0 / radius - 1.0 / float(np.linalg.norm(shifted(shift)))
 
-        shift: Any = brentq(beyond, 0.0, self.size / radius) if beyond(0.0) > 0.0 else 0.0
+        # Curvature is not negative: at twice |g| / radius |z| is at most half the radius.
+        shift: Any = brentq(beyond, 0.0, 2.0 * self.size / radius) if beyond(0.0) > 0.0 else 0.0
         return Q @ shifted(shift)
 
     def step(self, radius: float) -> tuple[Float[np.ndarray, " p"], float]:

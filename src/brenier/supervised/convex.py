@@ -24,6 +24,7 @@ from brenier.arrays import Array, standardise
 from brenier.data.rows import WeightedRows
 from brenier.inner.losses import SquaredError
 from brenier.inner.primal_dual import PrimalDual
+from brenier.networks.basis import AbstractBasis
 from brenier.networks.convex import ConvexBasis, MonotoneNetwork
 from brenier.optimizers.early_stopping import Clock
 from brenier.potential.activations import Softplus
@@ -32,12 +33,11 @@ from brenier.potential.initialise import initial_network
 from brenier.potential.nonnegativity import Bounded
 from brenier.program import program
 from brenier.supervised.convex_settings import ConvexSettings
-from brenier.supervised.fit import parts
+from brenier.supervised.fit import fold_by_fold, parts
 from brenier.supervised.report import FoldReport
 from brenier.supervised.search import Search
 from brenier.supervised.settings import SupervisedSettings
 from brenier.supervised.task import Regression
-from brenier.training.parallel import run_parallel
 
 # What the network's units are, and how their weights stay non-negative.
 _FORM = (Softplus(), Bounded())
@@ -68,7 +68,7 @@ class Shape(NamedTuple):
 class Member(NamedTuple):
     """A network and its last layer's weights."""
 
-    basis: ConvexBasis
+    basis: AbstractBasis
     w: Float[Array, " m"]
 
 
@@ -163,22 +163,23 @@ def fit_convex(
     signs = np.append(shape.signs, shape.sign)
     standard = rows.at(np.where(varies, Z, 0.0) * signs)
     targets = standard.X[:, -1:]
-    part, searches = parts(targets, search.n_folds), []
+    part = parts(targets, search.n_folds)
     trivial_loss = Regression().trivial_loss(targets, rows.weights)
-    for k in range(part.max() + 1):
-        # A row alone is trained on and held out.
-        is_heldout = part == k
-        train = standard[~is_heldout] if part.max() else standard
-        rng = np.random.default_rng([seed % (1 << 32), k])
-        basis = _basis(train, shape.monotone != 0, search.widths, settings, rng)
-        solver = PrimalDual(tau=settings.tau)
-        heldout = standard[is_heldout]
-        searches.append(
-            Search(basis, SquaredError(), solver, train, heldout, trivial_loss, clock, search)
+
+    def one_search(k: int, train: WeightedRows, heldout: WeightedRows) -> Search:
+        rng = np.random.default_rng([seed, k])
+        return Search(
+            basis=_basis(train, shape.monotone != 0, search.widths, settings, rng),
+            loss=SquaredError(),
+            solver=PrimalDual(tau=settings.tau),
+            train=train,
+            heldout=heldout,
+            trivial_loss=trivial_loss,
+            clock=clock,
+            settings=search,
         )
-    found = run_parallel([one.run for one in searches], clock.stop)
-    if len(found) < len(searches):
-        raise KeyboardInterrupt
+
+    found = fold_by_fold(standard, part, one_search, clock)
     members = jax.tree.map(
         lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]),
         *(Member(one.member.basis, one.member.W[:, 0]) for one in found),
@@ -187,7 +188,7 @@ def fit_convex(
     scale = signs * np.where(varies, deviation, np.inf)
     target = np.array([mean[-1], signs[-1] * deviation[-1] * varies[-1]])
     function = ConvexFunction(members, mean[:-1], scale[:-1], target)
-    folds = [FoldReport(one.decay, one.heldout_loss, one.n_iter, one.status) for one in found]
+    folds = [one.report for one in found]
     return ConvexFit(function, folds, function.of_each(rows.X[:, :-1])[part, np.arange(len(Z))])
 
 

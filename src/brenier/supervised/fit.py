@@ -6,7 +6,7 @@ last layer is solved for, L-BFGS searches the rest, and the held-out rows choose
 the iterate. The mean of the networks predicts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,29 +89,61 @@ def fit(
     part = parts(targets, settings.n_folds)
     trivial_loss = task.trivial_loss(of_targets(targets), rows.weights)
 
-    def search(k: int) -> Search:
+    def search(k: int, train: WeightedRows, heldout: WeightedRows) -> Search:
         return Search(
             basis=initial_basis(of_inputs, settings, np.random.default_rng([seed, k])),
             loss=task.loss,
             solver=task.loss.solver,
-            train=scaled[part != k],
-            heldout=scaled[part == k],
+            train=train,
+            heldout=heldout,
             trivial_loss=trivial_loss,
             clock=clock,
             settings=settings,
         )
 
-    searches = [search(k) for k in range(part.max() + 1)]
-    found = run_parallel([one.run for one in searches], clock.stop)
-    if len(found) < len(searches):
-        raise KeyboardInterrupt
+    found = fold_by_fold(scaled, part, search, clock)
     heldout = _heldout_outputs(found, scaled.X[:, : of_inputs.width], part)
     return Fitted(
         Predictor(of_inputs, of_targets, [one.member for one in found]),
-        [FoldReport(one.decay, one.heldout_loss, one.n_iter, one.status) for one in found],
+        [one.report for one in found],
         rows,
         of_targets.back(heldout),
     )
+
+
+def fold_by_fold(
+    rows: WeightedRows,
+    part: Int[np.ndarray, " N"],
+    search: Callable[[int, WeightedRows, WeightedRows], Search],
+    clock: Clock,
+) -> list[Found]:
+    """Return what is found on the rows but each part in turn, which chooses.
+
+    Parameters
+    ----------
+    rows : WeightedRows
+        All of them; a row alone is trained on and held out.
+    part : (N,)
+        Which part each is held out with, counted from 0.
+    search : callable, (k, training rows, rows held out) -> Search
+        What is run on a split.
+    clock : Clock
+        The time that all have.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, where not all had begun.
+    """
+    several = bool(part.max())
+    searches = [
+        search(k, rows[part != k] if several else rows, rows[part == k])
+        for k in range(part.max() + 1)
+    ]
+    found = run_parallel([one.run for one in searches], clock.stop)
+    if len(found) < len(searches):
+        raise KeyboardInterrupt
+    return found
 
 
 def initial_basis(

@@ -9,6 +9,9 @@ from jaxtyping import Float
 from brenier.networks.basis import AbstractBasis
 from brenier.supervised.scaling import InputScaling, TargetScaling
 
+# Rows that are predicted at a time.
+BATCH = 1 << 13
+
 
 @dataclass(frozen=True)
 class Member:
@@ -48,5 +51,9 @@ class Predictor:
 
     def each(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "K N o"]:
         """Return what each network says of every row: targets in their units, or logits."""
-        scaled = self.inputs(X)
-        return self.targets.back(np.stack([one.outputs(scaled) for one in self.members]))
+        batches = [X[i : i + BATCH] for i in range(0, len(X), BATCH)]
+        outputs = [
+            np.stack([one.outputs(scaled) for one in self.members])
+            for scaled in map(self.inputs, batches)
+        ]
+        return self.targets.back(np.concatenate(outputs, axis=1))

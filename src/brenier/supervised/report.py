@@ -13,7 +13,7 @@ class FoldReport:
     Attributes
     ----------
     decay : float
-        Weight of half the squared slopes that its held-out rows chose.
+        Weight of half the squared slopes of the network that was kept.
     heldout_loss : float
         On these rows: half the mean squared error of standardised targets, or the log loss.
     n_iter : int

@@ -17,6 +17,9 @@ from jaxtyping import Float
 
 from brenier.arrays import standardise
 
+# Of 1e15 rows the first.
+FARTHEST_SCORE = 8.0
+
 
 class NormalScores(NamedTuple):
     """What is added to a column with values far out.
@@ -43,6 +46,8 @@ class NormalScores(NamedTuple):
         values, place = np.unique(column, return_inverse=True)
         weight = np.bincount(place, weights)
         scores = scipy.special.ndtri((np.cumsum(weight) - 0.5 * weight) / weight.sum())
+        # Beside a weight that is all but the whole, those of the others are infinite.
+        scores = np.clip(scores, -FARTHEST_SCORE, FARTHEST_SCORE)
         mixed = 0.5 * (cut_off + scores[place])
         mean = np.average(mixed, weights=weights)
         unit = float(np.sqrt(np.average((mixed - mean) ** 2, weights=weights)))

@@ -17,6 +17,7 @@ References
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +26,7 @@ from brenier.data.rows import WeightedRows
 from brenier.inner.losses import AbstractLoss
 from brenier.inner.solution import AbstractInnerSolver
 from brenier.networks.basis import AbstractBasis
+from brenier.optimizers.base import OptimizerEnd
 from brenier.optimizers.early_stopping import (
     Clock,
     EarlyStopping,
@@ -35,6 +37,7 @@ from brenier.optimizers.early_stopping import (
 from brenier.optimizers.lbfgs import LBFGS
 from brenier.status import FitStatus
 from brenier.supervised.predictor import Member
+from brenier.supervised.report import FoldReport
 from brenier.supervised.settings import SupervisedSettings
 from brenier.varpro.function import ReducedFunction
 from brenier.varpro.parameters import to_vector
@@ -44,6 +47,10 @@ from brenier.varpro.supervised import SupervisedProblem
 LEAST_RIDGE = 1e-8
 # Rows are padded to so many, so that short tables share compiled programs.
 LEAST_ROWS = 256
+# Ends at which the penalties may be what is left to change, ...
+CONVERGED = (FitStatus.CONVERGED, FitStatus.CONVERGED_LOOSELY)
+# ... if the unexplained share has fallen to less than this share of what they are of.
+FELL = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Found:
     member : Member
         The network.
     decay : float
-        Weight of half the squared slopes at the end.
+        Weight of half the squared slopes where it was found.
     heldout_loss : float
         Of the iterate that was kept, by which it was chosen.
     n_iter : int
@@ -69,6 +76,11 @@ class Found:
     heldout_loss: float
     n_iter: int
     status: FitStatus
+
+    @property
+    def report(self) -> FoldReport:
+        """What is told of it."""
+        return FoldReport(self.decay, self.heldout_loss, self.n_iter, self.status)
 
 
 @dataclass(frozen=True)
@@ -104,46 +116,60 @@ class Search:
 
     def run(self) -> Found:
         """Return the network of the least held-out loss."""
-        settings = self.settings
-        problem = self._problem(1.0)
-        theta = to_vector(self.basis.network)
-        best = self._first(problem, theta)
-        n_iter, status = 0, FitStatus.ITERATION_LIMIT
-        while n_iter < settings.max_iter and n_iter - best.number <= settings.patience:
-            problem = self._problem(self._unexplained(best.heldout_loss))
-            most = min(settings.update_every, settings.max_iter - n_iter)
-            stopping = EarlyStopping(
-                StoppingCriteria(most, patience=most, patience_share=0.0),
-                self._heldout_loss(problem),
-                self.clock,
-            )
-            end = LBFGS(tol=settings.tol, memory=settings.memory).minimize(
-                self._function(problem), theta, stopping
-            )
-            if stopping.best is not None and stopping.best.criterion < best.criterion:
-                best = replace(stopping.best, number=n_iter + stopping.best.number)
+        settings, theta = self.settings, to_vector(self.basis.network)
+        kept = self._solved(theta, 1.0, 0)
+        n_iter, status = 0, FitStatus.STOPPED_ON_VALIDATION
+        while n_iter - kept.iterate.number <= settings.patience:
+            if n_iter >= settings.max_iter:
+                status = FitStatus.ITERATION_LIMIT
+                break
+            share = self._unexplained(kept.iterate.heldout_loss)
+            # What weaker penalties make of the same network, before it moves.
+            kept = min(kept, self._solved(theta, share, n_iter), key=_heldout_loss)
+            stopping, end = self._segment(theta, share, settings.max_iter - n_iter)
+            if stopping.best is not None:
+                number = n_iter + stopping.best.number
+                kept = min(
+                    kept, _Kept(replace(stopping.best, number=number), share), key=_heldout_loss
+                )
             n_iter += len(stopping.iterations)
             theta, status = end.x, end.status
-            if status is not FitStatus.ITERATION_LIMIT:
+            fell = self._unexplained(kept.iterate.heldout_loss) < FELL * share
+            if status is not FitStatus.ITERATION_LIMIT and not (status in CONVERGED and fell):
                 break
-        else:
-            if n_iter < settings.max_iter:
-                status = FitStatus.STOPPED_ON_VALIDATION
-        network = problem.network_at(np.asarray(best.theta))
-        W = np.asarray(best.w).reshape(self.basis.n_functions, -1)
+            status = FitStatus.STOPPED_ON_VALIDATION
+        return self._found(kept, n_iter, status)
+
+    def _segment(
+        self, theta: Float[np.ndarray, " p"], share: float, most: int
+    ) -> tuple[EarlyStopping, OptimizerEnd]:
+        """Return some iterations with the penalties of a share, and where they end."""
+        settings, problem = self.settings, self._problem(share)
+        most = min(settings.update_every, most)
+        criteria = StoppingCriteria(most, patience=most, patience_share=0.0)
+        stopping = EarlyStopping(criteria, self._heldout_loss(problem), self.clock)
+        optimizer = LBFGS(tol=settings.tol, memory=settings.memory)
+        return stopping, optimizer.minimize(self._function(problem), theta, stopping)
+
+    def _solved(self, theta: Float[np.ndarray, " p"], share: float, number: int) -> "_Kept":
+        """Return a network as it is, its last layer solved for with the penalties of a share."""
+        problem = self._problem(share)
+        here = self._function(problem).evaluate(theta)
+        heldout_loss = self._heldout_loss(problem)(here.theta, here.w)
+        heldout_loss = heldout_loss if np.isfinite(heldout_loss) else np.inf
+        return _Kept(Iterate(here.theta, here.w, here.loss, heldout_loss, number), share)
+
+    def _found(self, kept: "_Kept", n_iter: int, status: FitStatus) -> Found:
+        problem, iterate = self._problem(kept.share), kept.iterate
+        network = problem.network_at(np.asarray(iterate.theta))
+        W = np.asarray(iterate.w).reshape(self.basis.n_functions, -1)
         member = Member(self.basis.with_network(network), W)
-        return Found(member, float(problem.decay), best.heldout_loss, n_iter, status)
+        return Found(member, float(problem.decay), iterate.heldout_loss, n_iter, status)
 
     def _unexplained(self, heldout_loss: float) -> float:
         """Return the share of the loss without inputs; all of it where that is nothing."""
         share = heldout_loss / self.trivial_loss if self.trivial_loss > 0 else 1.0
         return min(max(share, self.settings.least_unexplained), 1.0)
-
-    def _first(self, problem: SupervisedProblem, theta: Float[np.ndarray, " p"]) -> Iterate:
-        """Return the initial network, its last layer solved for."""
-        here = self._function(problem).evaluate(theta)
-        heldout_loss = self._heldout_loss(problem)(here.theta, here.w)
-        return Iterate(here.theta, here.w, here.loss, heldout_loss, 0)
 
     def _function(self, problem: SupervisedProblem) -> ReducedFunction:
         sample = problem.sample(self.train.X, self.train.weights, least=LEAST_ROWS)
@@ -169,3 +195,14 @@ class Search:
             decay=np.asarray(decay),
             loss_of_rows=self.loss,
         )
+
+
+class _Kept(NamedTuple):
+    """The network of the least held-out loss so far, and the share that its penalties are of."""
+
+    iterate: Iterate
+    share: float
+
+
+def _heldout_loss(kept: _Kept) -> float:
+    return kept.iterate.heldout_loss

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
+import scipy.special
 from jaxtyping import Float
 
 from brenier.inner.losses import AbstractLoss, LogLoss, SquaredError
@@ -65,4 +66,4 @@ class Classification(AbstractTask):
     def trivial_loss(self, Y: Float[np.ndarray, "N o"], weights: Float[np.ndarray, " N"]) -> float:
         """Return the entropy of the classes' shares (nats)."""
         shares = np.average(Y, axis=0, weights=weights)
-        return -float(np.sum(shares * np.log(np.where(shares > 0, shares, 1.0))))
+        return float(np.sum(scipy.special.entr(shares)))

@@ -70,7 +70,8 @@ def _half(
     measured: Measured, problem: Problem, adam: Scheme, slimtrain: Scheme, rates: Sequence[float]
 ) -> Claim:
     ours, theirs = (measured.worst(problem, one, rates) for one in (slimtrain, adam))
-    verdict = Verdict.YES if ours.mean() <= HALF * theirs.mean() else Verdict.NO
+    holds = np.isfinite(ours.mean()) and ours.mean() <= HALF * theirs.mean()
+    verdict = Verdict.YES if holds else Verdict.NO
     both = np.isfinite([ours.mean(), theirs.mean()]).all()
     ratio = f": {ours.mean() / theirs.mean():.2f}" if both else ""
     return Claim(
@@ -90,7 +91,7 @@ def _lower(
 ) -> Claim:
     """Return the claim that a mean over seeds is no higher than another, in every problem."""
     pairs = [(one.name, ours(one), theirs(one)) for one in measured.setting.problems]
-    holds = all(a.mean() <= b.mean() for _, a, b in pairs)
+    holds = all(np.isfinite(a.mean()) and a.mean() <= b.mean() for _, a, b in pairs)
     numbers = "; ".join(f"{name}: {text(a)} against {text(b / shown)}" for name, a, b in pairs)
     verdict = Verdict.YES if holds else Verdict.NO
     return Claim(f"{what}, in every problem", verdict, numbers)

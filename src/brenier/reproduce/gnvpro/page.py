@@ -77,8 +77,9 @@ class Contents:
 def page(contents: Contents) -> str:
     """Return the HTML of a report."""
     grids = [table for table in contents.tables if table.key.startswith("grid-")]
-    longer = [table for table in contents.tables if table.key.endswith(LONGER)]
-    shorter = [table for table in contents.tables if table not in (*grids, *longer)]
+    others = [table for table in contents.tables if table not in grids]
+    longer = [table for table in others if table.key.endswith(LONGER)]
+    shorter = [table for table in others if table not in longer]
     sections = [
         _head(contents.setting),
         claims_html(contents.claims),

@@ -15,13 +15,19 @@ from brenier.reproduce.gnvpro.figures import (
     figure_longer,
     figure_losses,
 )
-from brenier.reproduce.gnvpro.methods import FAMILIES
+from brenier.reproduce.gnvpro.methods import ADAM, FAMILIES
 from brenier.reproduce.gnvpro.page import Contents, page
 from brenier.reproduce.gnvpro.record import Run, Store
 from brenier.reproduce.gnvpro.results import Results, choose, plan_of_folds, plan_of_longer
 from brenier.reproduce.gnvpro.runs import plan_of, run_all
 from brenier.reproduce.gnvpro.setting import GnvproSetting
-from brenier.reproduce.gnvpro.tables import table_folds, table_grid, table_longer, table_of
+from brenier.reproduce.gnvpro.tables import (
+    LONGER,
+    table_folds,
+    table_grid,
+    table_longer,
+    table_of,
+)
 from brenier.reproduce.picture import write_pictures
 from brenier.reproduce.record import write_json
 from brenier.reproduce.runs import Teller
@@ -86,7 +92,7 @@ def reproduce_gnvpro(setting: GnvproSetting, folder: Path, teller: Teller) -> Gn
     tables = [table_of(short, problem) for problem in setting.problems]
     tables += [table_longer(long, problem) for problem in setting.claimed]
     tables += [table_grid(short, family) for family in FAMILIES]
-    tables.append(table_folds(short, folds))
+    tables += [table_grid(long, ADAM, LONGER), table_folds(short, folds)]
     judged = claims(short, long, folds)
     teller.say("Drawing")
     drawn = [

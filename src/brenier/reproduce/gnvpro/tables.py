@@ -118,20 +118,23 @@ def _units_to(row: str, runs: Sequence[Run], targets: dict[int, float], budget: 
     return Entry.of(row, "to best Adam's loss", "work units", counted, note)
 
 
-def table_grid(results: Results, family: str) -> Table:
+def table_grid(results: Results, family: str, suffix: str = "") -> Table:
     """Return the validation losses of a grid, by problem and mini-batch and by learning rate."""
     setting, entries = results.setting, []
     for problem in setting.problems:
         best = results.best(problem, family).label
+        ran = {method.label for method in results.ranked(problem, family)}
         for method in setting.of_family(family):
+            if method.label not in ran:
+                continue
             losses = [
                 run.best_at(setting.budget(problem)) for run in results.of(problem, method.label)
             ]
             note = "best" if method.label == best else ""
             entries.append(_of_grid(problem, method, losses, note))
     return Table(
-        f"grid-{family}",
-        f"The grid of {family}: validation loss with all of the work",
+        f"grid-{family}{suffix}",
+        f"The grid of {family}: validation loss after {setting.passes:,} passes",
         entries,
         ["The lowest on validation rows, looked at every few epochs and before the first."],
     )

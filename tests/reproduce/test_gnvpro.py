@@ -15,24 +15,27 @@ from brenier.cli import app
 from brenier.reproduce import catalogue
 from brenier.reproduce.claims import Verdict
 from brenier.reproduce.gnvpro import convection
-from brenier.reproduce.gnvpro.claims import claims
-from brenier.reproduce.gnvpro.methods import ADAM, GAUSS_NEWTON, GNVPRO
-from brenier.reproduce.gnvpro.problems import PARTS, PROBLEMS
+from brenier.reproduce.gnvpro.claims import CHOSEN, IN_WORDS, claims
+from brenier.reproduce.gnvpro.methods import ADAM, GAUSS_NEWTON, GNVPRO, LBFGS_VARPRO
+from brenier.reproduce.gnvpro.problems import PARTS, PROBLEMS, parts_without_fold
 from brenier.reproduce.gnvpro.record import HISTORY, Run
 from brenier.reproduce.gnvpro.reproduce import reproduce_gnvpro
+from brenier.reproduce.gnvpro.results import Results, choose, losses_of_folds, plan_of_longer
 from brenier.reproduce.gnvpro.setting import CLAIMED, SHOWN, GnvproSetting
 from brenier.reproduce.gnvpro.surface import N_CLASSES, level, peaks
-from brenier.reproduce.gnvpro.tables import best_of
 from brenier.reproduce.picture import Picture
 from brenier.reproduce.runs import Teller
 
-PICTURES = ("figure-2-1", "losses", "accuracies")
+PICTURES = ("figure-2-1", "losses", "losses-longer", "accuracies")
 FEW = {"widths": (3, 3), "n_train": 60, "n_validation": 40, "n_test": 40}
 TINY = replace(
     GnvproSetting(),
     problems=tuple(replace(PROBLEMS[name], **FEW) for name in (CLAIMED[0], SHOWN)),
     seeds=(0,),
     passes=20,
+    folds=2,
+    long_passes=40,
+    long_of_grid=1,
     adam_rates=(1e-2, 3e-2),
     sgd_rates=(1e-2,),
     batches=(20,),
@@ -136,6 +139,45 @@ def test_everything_is_written(result, home):
     pictures = {f"{name}.{form}" for name in PICTURES for form in ("png", "svg")}
     assert names == pictures | {"runs", "report.html", "tables.csv", "results.json"}
     assert len(result.runs) == len(TINY.problems) * len(TINY.methods)
+    assert len(result.folds) == len(TINY.of_family(ADAM)) * TINY.folds
+    # GNvpro, L-BFGS with elimination, the lowest Adam, and the chosen one where that is another.
+    assert len(result.longer) in {3, 4}
+
+
+def test_folds_are_of_training_rows_and_each_row_is_left_out_once():
+    problem = TINY.problems[0]
+    train = problem.rows(0)["train"]
+    folds = [parts_without_fold(train, fold, TINY.folds) for fold in range(TINY.folds)]
+    left_out = np.concatenate([parts["validation"].X for parts in folds])
+    np.testing.assert_array_equal(np.sort(left_out, axis=0), np.sort(train.X, axis=0))
+    for fold, parts in enumerate(folds):
+        sizes = problem.without_fold(fold, TINY.folds).sizes
+        assert tuple(len(parts[part].X) for part in PARTS) == sizes
+        both = np.concatenate([parts["train"].X, parts["validation"].X])
+        np.testing.assert_array_equal(np.sort(both, axis=0), np.sort(train.X, axis=0))
+
+
+def test_folds_choose_the_lowest_of_the_grid(result):
+    (problem,) = TINY.claimed
+    losses = {
+        method.label: np.mean(losses_of_folds(TINY, result.folds, problem, method))
+        for method in TINY.of_family(ADAM)
+    }
+    assert all(math.isfinite(value) for value in losses.values())
+    chosen = choose(TINY, result.folds)[problem.name].label
+    assert chosen == min(losses, key=losses.__getitem__)
+
+
+def test_longer_runs_go_on_where_the_shorter_ones_ended(result):
+    (problem,) = TINY.claimed
+    for one in result.longer:
+        assert one.settings["passes"] == TINY.long_passes
+        (shorter,) = (
+            run for run in result.runs if (run.problem, run.label) == (one.problem, one.label)
+        )
+        n = len(shorter.history["validation"])
+        assert one.history["validation"][:n] == pytest.approx(shorter.history["validation"])
+        assert one.best_at(TINY.longer.budget(problem)) <= shorter.best_at(TINY.budget(problem))
 
 
 def test_runs_begin_alike_spend_their_work_and_descend(result):
@@ -156,7 +198,7 @@ def test_the_table_has_the_best_of_the_grid(result, home):
     with open(home / "tables.csv", newline="") as file:
         found = [*csv.DictReader(file)]
     for problem in TINY.problems:
-        method = best_of(TINY, result.runs, problem, ADAM)
+        method = Results(TINY, result.runs, {}).best(problem, ADAM)
         losses = {
             run.label: run.best_at(TINY.budget(problem))
             for run in result.runs
@@ -180,7 +222,15 @@ def test_the_page_holds_all_by_itself(result):
     assert all(source.startswith("data:image/png;base64,") for source in parts.loaded)
     for claim in result.claims:
         assert claim.verdict.value in text
-    for needed in ("2007.13171", "in hindsight", "random W", "Krylov", "not tuned"):
+    for needed in (
+        "2007.13171",
+        "in hindsight",
+        "cross-validation",
+        "Longer runs",
+        "random W",
+        "Krylov",
+        "not tuned",
+    ):
         assert needed in text
     assert "Quick variant" not in text
 
@@ -191,7 +241,8 @@ def test_the_command_goes_on_from_kept_runs(result, home, monkeypatch):
     monkeypatch.setattr(catalogue, "experiments", lambda: {"gnvpro": TINY})
     answer = CliRunner().invoke(app, ["reproduce", "gnvpro", "-o", str(home)])
     assert answer.exit_code == 0, answer.output
-    assert answer.stderr.count("(kept)") == len(result.runs)
+    n_runs = len(result.runs) + len(result.folds) + len(result.longer)
+    assert answer.stderr.count("(kept)") == n_runs
     assert stamps(home) == before
     assert answer.stdout.count("cannot be said") >= 1
 
@@ -202,43 +253,66 @@ def test_a_run_that_is_not_whole_is_made_again(result, home, ending):
     path, lines = home / "runs" / f"{SHOWN}-{GNVPRO}-seed0.{ending}", []
     path.write_bytes(path.read_bytes()[:100])
     again = reproduce_gnvpro(TINY, home, Teller(lines.append))
-    assert sum("(kept)" in line for line in lines) == len(result.runs) - 1
+    n_runs = len(result.runs) + len(result.folds) + len(result.longer)
+    assert sum("(kept)" in line for line in lines) == n_runs - 1
     assert [one.history for one in again.runs] == [one.history for one in result.runs]
 
 
-def run(problem, label, seed, losses):
+def run(problem, label, seed, losses, setting=None):
     """Return a run that spends its work evenly and sees these validation losses."""
-    units = np.linspace(0, GnvproSetting().budget(problem), len(losses)).tolist()
+    units = np.linspace(0, (setting or GnvproSetting()).budget(problem), len(losses)).tolist()
     history = dict.fromkeys((*HISTORY, "test accuracy"), list(map(float, losses)))
     return Run(problem.name, label, seed, {}, "ended", 0.0, 0, {**history, "work_units": units})
 
 
-def made_up(ours, theirs):
-    """Return runs in which GNvpro and all others have these losses, apart by a little noise."""
-    setting = GnvproSetting()
-    runs = []
-    for problem in setting.problems:
-        for method in setting.methods:
-            losses = np.asarray(ours if method.label == GNVPRO else theirs)
-            runs += [
-                run(problem, method.label, seed, losses + 0.01 * seed) for seed in setting.seeds
-            ]
-    return setting, runs
+def made_up(ours, theirs, setting=None):
+    """Return results in which GNvpro and all others have these losses, apart by a little noise."""
+    setting = setting or GnvproSetting()
+    runs = [
+        run(problem, method.label, seed, np.asarray(losses) + 0.01 * seed, setting)
+        for problem in setting.problems
+        for method in setting.methods
+        for losses in (ours if method.label == GNVPRO else theirs,)
+        for seed in setting.seeds
+    ]
+    chosen = setting.of_family(ADAM)[0]
+    return Results(setting, runs, {problem.name: chosen for problem in setting.claimed})
 
 
 def test_claims_are_judged_by_the_runs():
     # A fifth of the work is the second of six values.
-    setting, runs = made_up([9, 1, 1, 1, 1, 1], [9, 3, 3, 3, 3, 2])
-    better = {claim.what: claim.verdict for claim in claims(setting, runs)}
-    assert better.pop(next(what for what in better if what.startswith("L-BFGS with e"))) is (
-        Verdict.NO
-    )
-    against_adam = [what for what in better if "Adam" in what and what.startswith("GNvpro")]
-    assert {better[what] for what in against_adam} == {Verdict.YES}
-    setting, runs = made_up([9, 3, 3, 3, 3, 1.99], [9, 3, 3, 3, 3, 2])
-    close = [claim.verdict for claim in claims(setting, runs)]
+    short = made_up([9, 1, 1, 1, 1, 1], [9, 3, 3, 3, 3, 2])
+    long = made_up([9, 3, 1, 1, 1, 1], [9, 3, 3, 3, 3, 2], GnvproSetting().longer)
+    judged = {claim.what: claim.verdict for claim in claims(short, long, [])}
+    for opponent in (ADAM, CHOSEN):
+        for passes, verdict in (("500 passes", Verdict.YES), ("2,500 passes", Verdict.NO)):
+            (at_a_fifth,) = (
+                judged[what]
+                for what in judged
+                if what.startswith("GNvpro")
+                and IN_WORDS[opponent] in what
+                and f"20% of its work units ({passes})" in what
+            )
+            assert at_a_fifth is verdict
+    assert {v for what, v in judged.items() if what.startswith("L-BFGS with e")} == {Verdict.NO}
+    assert "validation loss than the best Adam" in "".join(judged)
+    short = made_up([9, 3, 3, 3, 3, 1.99], [9, 3, 3, 3, 3, 2])
+    close = [claim.verdict for claim in claims(short, long, [])]
     # Lower with all of the work, but not clearly, and not after a fifth of it.
     assert close[:3] == [Verdict.YES, Verdict.NO, Verdict.NO]
+
+
+def test_of_the_grid_the_lowest_and_the_chosen_are_run_longer():
+    short = made_up([9, 1], [9, 2])
+    setting = replace(short.setting, long_of_grid=2)
+    first, second, third = setting.of_family(ADAM)[:3]
+    # All are as low: the first two are taken, and what is chosen beside them.
+    for chosen, adam in ((first, (first, second)), (third, (first, second, third))):
+        choice = {problem.name: chosen for problem in setting.claimed}
+        plan = plan_of_longer(Results(setting, short.runs, choice))
+        labels = {GNVPRO, LBFGS_VARPRO, *(method.label for method in adam)}
+        assert {one.label for one in plan} == labels
+        assert len(plan) == len(labels) * len(CLAIMED) * len(setting.seeds)
 
 
 def test_losses_are_the_lowest_so_far():

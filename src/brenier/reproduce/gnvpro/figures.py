@@ -3,13 +3,14 @@
 No line is known by its colour alone: methods have markers, those without elimination are dashed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.special import softmax
 
 from brenier.plots.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
@@ -22,12 +23,15 @@ from brenier.reproduce.gnvpro.methods import (
 )
 from brenier.reproduce.gnvpro.problems import Problem
 from brenier.reproduce.gnvpro.record import Iterates, Run, Store
+from brenier.reproduce.gnvpro.results import Results
 from brenier.reproduce.gnvpro.runs import Drawn
-from brenier.reproduce.gnvpro.setting import SHOWN, GnvproSetting
-from brenier.reproduce.gnvpro.tables import TEST_ACCURACY, compared, of_method
+from brenier.reproduce.gnvpro.setting import SHOWN
+from brenier.reproduce.gnvpro.tables import TEST_ACCURACY, Shown, compared
 from brenier.reproduce.picture import Picture, new_figure
 
-STYLES: dict[str, dict[str, Any]] = {
+Style = dict[str, Any]
+Draw = Callable[[Axes, Results, Problem, Shown, Style], None]
+STYLES: dict[str, Style] = {
     GNVPRO: {"color": BLUE, "marker": "o"},
     LBFGS_VARPRO: {"color": GREEN, "marker": "s"},
     GAUSS_NEWTON: {"color": BLUE, "marker": "o", "mfc": "white", "ls": "--"},
@@ -52,65 +56,88 @@ COMPARED = {
 }
 
 
-def figure_losses(setting: GnvproSetting, runs: Sequence[Run]) -> Picture:
+def figure_losses(results: Results) -> Picture:
     """Draw the lowest validation loss so far against work units, problem by problem."""
-
-    def draw(ax: Axes, problem: Problem, own: Sequence[Run], style: dict[str, Any]) -> None:
-        units = _units(setting, problem)
-        _band(ax, units / problem.n_train, np.array([r.best_so_far(units) for r in own]), style)
-        ax.set(yscale="log", ylabel=f"validation loss ({problem.loss})")
-
     return Picture(
         "losses",
         "Lowest validation loss so far against work units. Lines: medians over the seeds; bands: "
         "from the least to the greatest. Dashed: nothing is eliminated. Of Adam and SGD the best "
         "of a grid, chosen by these rows in hindsight.",
-        _panels(setting, runs, setting.problems, draw),
+        _panels(results, results.setting.problems, _losses),
     )
 
 
-def figure_accuracies(setting: GnvproSetting, runs: Sequence[Run]) -> Picture | None:
+def figure_longer(results: Results) -> Picture:
+    """Draw the same of the longer runs."""
+    setting = results.setting
+    figure = _panels(results, setting.problems, _losses)
+    for ax, problem in zip(figure.axes, setting.problems, strict=False):
+        _compare_at_share(ax, results, problem)
+    return Picture(
+        "losses-longer",
+        f"The same of the longer runs, {setting.passes:,} passes: GNvpro and L-BFGS with "
+        "elimination, and of Adam the best in hindsight. Dotted: GNvpro's median with "
+        f"{setting.share:.0%} of the work, which is compared with Adam's with all of it.",
+        figure,
+    )
+
+
+def _losses(ax: Axes, results: Results, problem: Problem, shown: Shown, style: Style) -> None:
+    units = _units(results, problem)
+    values = np.array([run.best_so_far(units) for run in shown.runs])
+    _band(ax, units / problem.n_train, values, style)
+    ax.set(yscale="log", ylabel=f"validation loss ({problem.loss})")
+
+
+def _compare_at_share(ax: Axes, results: Results, problem: Problem) -> None:
+    """Draw the level that a method has at the share of the work."""
+    setting = results.setting
+    units = setting.share * setting.budget(problem)
+    level = np.median([run.best_at(units) for run in results.of(problem, GNVPRO)])
+    passes = units / problem.n_train
+    ax.plot([passes, setting.passes], [level, level], color=BLUE, ls=":", lw=1.2)
+    ax.plot([passes], [level], marker="|", ms=12, color=BLUE)
+
+
+def figure_accuracies(results: Results) -> Picture | None:
     """Draw the accuracy on test rows against work units; None without a classification."""
-    classifications = [problem for problem in setting.problems if problem.classifies]
+    classifications = [problem for problem in results.setting.problems if problem.classifies]
     if not classifications:
         return None
-
-    def draw(ax: Axes, problem: Problem, own: Sequence[Run], style: dict[str, Any]) -> None:
-        units = _units(setting, problem)
-        values = np.array([r.of_best_so_far(units, TEST_ACCURACY) for r in own])
-        _band(ax, units / problem.n_train, values, style)
-        ax.set(ylabel="test rows whose class is the likeliest")
-
     return Picture(
         "accuracies",
         "Share of test rows whose class is the likeliest, of the iterate with the lowest "
         "validation loss so far. Lines: medians over the seeds; bands: from the least to the "
         "greatest.",
-        _panels(setting, runs, classifications, draw),
+        _panels(results, classifications, _accuracies),
     )
 
 
-def _units(setting: GnvproSetting, problem: Problem) -> Float[np.ndarray, " k"]:
-    budget = setting.budget(problem)
+def _accuracies(ax: Axes, results: Results, problem: Problem, shown: Shown, style: Style) -> None:
+    units = _units(results, problem)
+    values = np.array([run.of_best_so_far(units, TEST_ACCURACY) for run in shown.runs])
+    _band(ax, units / problem.n_train, values, style)
+    ax.set(ylabel="test rows whose class is the likeliest")
+
+
+def _units(results: Results, problem: Problem) -> Float[np.ndarray, " k"]:
     # From one pass through the training rows on.
-    return np.geomspace(problem.n_train, budget, N_POINTS)
+    return np.geomspace(problem.n_train, results.setting.budget(problem), N_POINTS)
 
 
-def _panels(
-    setting: GnvproSetting, runs: Sequence[Run], problems: Sequence[Problem], draw: Any
-) -> Any:
+def _panels(results: Results, problems: Sequence[Problem], draw: Draw) -> Figure:
     n_rows = -(-len(problems) // COLUMNS)
     n_columns = min(len(problems), COLUMNS)
     figure = new_figure(4.6 * n_columns, 3.6 * n_rows + 0.6)
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     handles: dict[str, Any] = {}
     for ax, problem in zip(panels, problems, strict=False):
-        methods = compared(setting, runs, problem)
-        shown = [(n, m) for n, m in methods if n in STYLES and n != GAUSS_NEWTON_RANDOM]
-        for position, (name, method) in enumerate(shown):
-            style = {**STYLES[name], "markevery": (2 * position, 16)}
-            draw(ax, problem, of_method(runs, problem, method.label), style)
-            handles[name] = ax.plot([], [], label=name, **STYLES[name])[0]
+        found = compared(results, problem)
+        drawn = [one for one in found if one.name in STYLES and one.name != GAUSS_NEWTON_RANDOM]
+        for position, one in enumerate(drawn):
+            style = {**STYLES[one.name], "markevery": (2 * position, 16)}
+            draw(ax, results, problem, one, style)
+            handles[one.name] = ax.plot([], [], label=one.name, **STYLES[one.name])[0]
         ax.set(xscale="log", xlabel=PASSES, title=problem.title)
     for ax in panels[len(problems) :]:
         ax.set_axis_off()
@@ -124,15 +151,16 @@ def _panels(
 
 
 def _band(
-    ax: Axes, x: Float[np.ndarray, " k"], values: Float[np.ndarray, "s k"], style: dict[str, Any]
+    ax: Axes, x: Float[np.ndarray, " k"], values: Float[np.ndarray, "s k"], style: Style
 ) -> None:
     ax.plot(x, np.median(values, axis=0), lw=1.6, ms=5, **style)
     low, high = values.min(axis=0), values.max(axis=0)
     ax.fill_between(x, low, high, color=style["color"], alpha=0.09, lw=0)
 
 
-def figure_2_1(setting: GnvproSetting, runs: Sequence[Run], store: Store) -> Picture | None:
+def figure_2_1(results: Results, store: Store) -> Picture | None:
     """Draw Figure 2.1's own picture; None where its problem is not run."""
+    setting = results.setting
     problem = setting.problem(SHOWN)
     if problem is None:
         return None
@@ -145,7 +173,7 @@ def figure_2_1(setting: GnvproSetting, runs: Sequence[Run], store: Store) -> Pic
     panels = surfaces.subplots(len(COMPARED), len(TIMES))
     drawn = Drawn.of(setting, problem, seed)
     for row, (label, name) in zip(panels, COMPARED.items(), strict=True):
-        (run,) = (run for run in of_method(runs, problem, label) if run.seed == seed)
+        (run,) = (run for run in results.of(problem, label) if run.seed == seed)
         _losses_and_accuracies(axes, run, name)
         iterates = store.iterates(problem.name, label, seed)
         for ax, time in zip(row, TIMES, strict=True):

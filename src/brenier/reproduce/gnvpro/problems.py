@@ -1,7 +1,7 @@
 """What is learnt: problems that need no download, each drawn anew from a seed."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -79,6 +79,11 @@ class Problem:
         """Rows by part."""
         return self.n_train, self.n_validation, self.n_test
 
+    def without_fold(self, fold: int, n_folds: int) -> "Problem":
+        """Return the problem on its training rows alone, one fold of them left out."""
+        n = len(range(fold, self.n_train, n_folds))
+        return replace(self, n_train=self.n_train - n, n_validation=n, n_test=n)
+
     def rows(self, seed: int) -> dict[str, Part]:
         """Return the rows of a seed by part."""
         name = np.frombuffer(self.name.encode(), dtype=np.uint8)
@@ -90,6 +95,17 @@ class Problem:
         X = _standardised(X, train)
         Y = Y if self.classifies else _standardised(Y, train)
         return {name: Part(X[rows], Y[rows]) for name, rows in zip(PARTS, parts, strict=True)}
+
+
+def parts_without_fold(train: Part, fold: int, n_folds: int) -> dict[str, Part]:
+    """Return training rows as parts: one fold is what is validated, and tested, on.
+
+    Rows are in random order, so that every `n_folds`-th is a fold.
+    """
+    own = np.arange(len(train.X)) % n_folds == fold
+    left_out = Part(train.X[own], train.Y[own])
+    rest = Part(train.X[~own], train.Y[~own])
+    return dict(zip(PARTS, (rest, left_out, left_out), strict=True))
 
 
 def _dealt(

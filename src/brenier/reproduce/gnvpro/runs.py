@@ -1,10 +1,10 @@
 """Every method on every problem from every seed: run, measured and kept."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,7 +24,14 @@ from brenier.reproduce.gnvpro.methods import (
     Method,
     Start,
 )
-from brenier.reproduce.gnvpro.problems import ENTROPY, PARTS, SQUARED, Part, Problem
+from brenier.reproduce.gnvpro.problems import (
+    ENTROPY,
+    PARTS,
+    SQUARED,
+    Part,
+    Problem,
+    parts_without_fold,
+)
 from brenier.reproduce.gnvpro.record import Iterates, Run, Store
 from brenier.reproduce.gnvpro.setting import SHOWN, GnvproSetting
 from brenier.reproduce.runs import Teller
@@ -76,6 +83,10 @@ class Drawn:
             loss_of_rows=loss,
         )
         return Drawn(parts, separable, to_vector(network))
+
+    def without_fold(self, fold: int, n_folds: int) -> "Drawn":
+        """Return the training rows alone, one fold of them to validate on."""
+        return replace(self, parts=parts_without_fold(self.parts["train"], fold, n_folds))
 
     def function(self, kind: type[AbstractFunction], cold: WarmStart) -> AbstractFunction:
         """Return what is minimised: the loss on the training rows, with or without elimination."""
@@ -135,25 +146,69 @@ class Watch:
         return found
 
 
-def run_all(setting: GnvproSetting, folder: Path, teller: Teller) -> list[Run]:
-    """Return every run, those already in DIR/runs taken from there."""
-    store = Store(folder / "runs")
-    plan = [
-        (p, seed, m) for p in setting.problems for seed in setting.seeds for m in setting.methods
+@dataclass(frozen=True)
+class Planned:
+    """A run that is to be there.
+
+    Attributes
+    ----------
+    problem, seed, method : Problem, int, Method
+        Which.
+    fold : int or None
+        The fold of the training rows that is left out of them; None: all rows are used.
+    """
+
+    problem: Problem
+    seed: int
+    method: Method
+    fold: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called in names of files."""
+        return self.method.label + ("" if self.fold is None else f"-fold{self.fold}")
+
+    def problem_of(self, setting: GnvproSetting) -> Problem:
+        """Return the problem with the rows that are used."""
+        if self.fold is None:
+            return self.problem
+        return self.problem.without_fold(self.fold, setting.folds)
+
+    def decides(self, setting: GnvproSetting) -> dict[str, Any]:
+        """Return all that decides the numbers, as plain types."""
+        settings = setting.decides(self.problem_of(setting), self.method, self.seed)
+        folds = {} if self.fold is None else {"fold": self.fold, "folds": setting.folds}
+        return to_plain(settings | folds)
+
+
+def plan_of(setting: GnvproSetting) -> list[Planned]:
+    """Return every method on every problem from every seed."""
+    return [
+        Planned(problem, seed, method)
+        for problem in setting.problems
+        for seed in setting.seeds
+        for method in setting.methods
     ]
+
+
+def run_all(
+    setting: GnvproSetting, plan: Sequence[Planned], store: Store, teller: Teller
+) -> list[Run]:
+    """Return the runs of a plan, those already in the store taken from there."""
     runs, drawn = [], {}
-    for position, (problem, seed, method) in enumerate(plan, 1):
-        title = f"[{position}/{len(plan)}] {problem.name}, {method.label}, seed {seed}"
-        shown = is_shown(setting, problem, method, seed)
-        settings = to_plain(setting.decides(problem, method, seed))
-        run = kept = store.find(problem.name, method.label, seed, settings, with_iterates=shown)
+    for position, one in enumerate(plan, 1):
+        problem, seed = one.problem, one.seed
+        title = f"[{position}/{len(plan)}] {problem.name}, {one.label}, seed {seed}"
+        shown = is_shown(setting, problem, one.method, seed)
+        settings = one.decides(setting)
+        run = kept = store.find(problem.name, one.label, seed, settings, with_iterates=shown)
         if run is None:
             if (problem.name, seed) not in drawn:
                 # Of one seed at a time.
                 drawn = {(problem.name, seed): Drawn.of(setting, problem, seed)}
             with teller.follow(title) as callback:
                 run, iterates = run_one(
-                    setting, problem, method, seed, drawn[problem.name, seed], callback, shown=shown
+                    setting, one, drawn[problem.name, seed], callback, shown=shown
                 )
             store.save(run, iterates)
         runs.append(run)
@@ -170,16 +225,31 @@ def is_shown(setting: GnvproSetting, problem: Problem, method: Method, seed: int
 
 def run_one(
     setting: GnvproSetting,
-    problem: Problem,
-    method: Method,
-    seed: int,
+    planned: Planned,
     drawn: Drawn,
     tell: ProgressCallback | None = None,
     *,
     shown: bool = False,
 ) -> tuple[Run, Iterates | None]:
-    """Return a run, and its iterates if they are shown."""
+    """Return a run, and its iterates if they are shown.
+
+    Parameters
+    ----------
+    setting : GnvproSetting
+        How much work there is.
+    planned : Planned
+        Which run.
+    drawn : Drawn
+        What its seed drew, of all rows.
+    tell : callable, optional
+        Told of every iterate.
+    shown : bool
+        Whether iterates are wanted.
+    """
     begun = time.perf_counter()
+    problem, method, seed = planned.problem_of(setting), planned.method, planned.seed
+    if planned.fold is not None:
+        drawn = drawn.without_fold(planned.fold, setting.folds)
     optimizer = method.optimizer(seed)
     watch = Watch(drawn, problem.classifies, iterates=[] if shown else None)
     criteria = StoppingCriteria(
@@ -201,9 +271,9 @@ def run_one(
     history = _history(watch, early_stopping)
     run = Run(
         problem=problem.name,
-        label=method.label,
+        label=planned.label,
         seed=seed,
-        settings=to_plain(setting.decides(problem, method, seed)),
+        settings=planned.decides(setting),
         ended=end.status.value,
         seconds=time.perf_counter() - begun,
         inner_failures=function.counters.failures,

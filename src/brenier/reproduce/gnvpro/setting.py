@@ -51,6 +51,15 @@ class GnvproSetting(AbstractSetting):
         Work units of one run over the number of training rows.
     share : float
         Of the work units: where GNvpro is compared with Adam.
+    folds : int
+        Of the training rows, by which the grid of Adam is chosen on the problems claimed.
+    fold_seeds : int
+        Seeds whose training rows choose, for all of them.
+    long_passes : int
+        Work units of the longer runs over the number of training rows.
+    long_of_grid : int
+        Most members of the grid of Adam in the longer runs: those lowest after the shorter ones,
+        beside the one that cross-validation chose.
     regularisation : mapping
         By loss.
     adam_rates, sgd_rates : tuple of float
@@ -67,6 +76,10 @@ class GnvproSetting(AbstractSetting):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     passes: int = 500
     share: float = 0.2
+    folds: int = 5
+    fold_seeds: int = 1
+    long_passes: int = 2500
+    long_of_grid: int = 12
     regularisation: Mapping[str, Regularisation] = field(default_factory=lambda: REGULARISATION)
     adam_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     sgd_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
@@ -96,6 +109,16 @@ class GnvproSetting(AbstractSetting):
     def of_family(self, family: str) -> list[Method]:
         """Return the methods of a grid."""
         return [method for method in self.methods if method.family == family]
+
+    @property
+    def claimed(self) -> tuple[Problem, ...]:
+        """The problems that the paper's claims are tested on, those that are run."""
+        return tuple(problem for problem in self.problems if problem.name in CLAIMED)
+
+    @property
+    def longer(self) -> "GnvproSetting":
+        """The problems claimed, with the work of the longer runs."""
+        return replace(self, problems=self.claimed, passes=self.long_passes)
 
     def problem(self, name: str) -> Problem | None:
         """Return the problem of this name, None if it is not run."""
@@ -132,6 +155,9 @@ class GnvproSetting(AbstractSetting):
             problems=tuple(problem for problem in self.problems if problem.name in names),
             seeds=self.seeds[:1],
             passes=40,
+            folds=2,
+            long_passes=80,
+            long_of_grid=1,
             adam_rates=self.adam_rates[2:],
             sgd_rates=self.sgd_rates[2:],
             batches=self.batches[1:2],

@@ -34,6 +34,8 @@ Product = Callable[[np.ndarray], np.ndarray]
 
 # Of M's largest eigenvalue: curvatures below this, and what is left of a vector, are rounding.
 ROUNDING = 1e-14
+# Least curvature, relative to the gradient: the longest step is its inverse.
+LEAST_CURVATURE = 1e-100
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class KrylovSpace:
     def coordinates(self, radius: float) -> Float[np.ndarray, " k"]:
         """Return z."""
         curvature, Q = eigh_tridiagonal(self.diagonal, self.beside)
-        least = ROUNDING * max(float(curvature[-1]), np.finfo(float).tiny)
+        # Without any curvature still so much that the step is a number.
+        least = max(ROUNDING * float(curvature[-1]), LEAST_CURVATURE * self.size)
         curvature, slopes = np.maximum(curvature, least), -self.size * Q[0]
 
         def shifted(shift: float) -> Float[np.ndarray, " k"]:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -200,35 +200,57 @@ def over_forms(records: Records) -> Records:
 
 
 def figures(records: Records) -> Iterator[Figure]:
-    """Yield what was asked of brenier's estimators, beside what was measured."""
+    """Yield what was asked of brenier's estimators, beside what was measured.
+
+    Means are over the seeds that both have.
+    """
     for kind, suite in SUITES.items():
-        found_of_kind = of_kind(records, kind)
-        means = _means(over_forms(found_of_kind) if kind == CONVEX else found_of_kind)
-        for name, found in means.items():
-            ours = found.get(suite.ours)
-            if ours is None:
-                continue
+        found = of_kind(records, kind)
+        found = over_forms(found) if kind == CONVEX else found
+        better = []
+        for name in dict.fromkeys(one["data"] for one in found):
             for peer in suite.below:
-                if peer in found:
-                    yield Figure(f"{name}: {suite.ours}", ours, found[peer], f"below {peer}")
-            if kind == REGRESSION and TREES in found:
-                most = WITHIN * found[TREES]
-                yield Figure(f"{name}: {suite.ours}", ours, most, f"within 10 % of {TREES}")
-        both = [found for found in means.values() if suite.ours in found and TREES in found]
-        if kind == REGRESSION and both:
-            better = sum(found[suite.ours] < found[TREES] for found in both)
-            what = f"tables of {len(both)} with an error below {TREES}'s"
-            yield Figure(what, better, LEAST_BETTER, least=True)
+                pair = _pair(found, name, suite.ours, peer)
+                if pair is not None:
+                    yield Figure(f"{name}: {suite.ours}", *pair.means, f"below {peer}{pair.seeds}")
+            trees = _pair(found, name, suite.ours, TREES) if kind == REGRESSION else None
+            if trees is not None:
+                ours, theirs = trees.means
+                what = f"within 10 % of {TREES}{trees.seeds}"
+                yield Figure(f"{name}: {suite.ours}", ours, WITHIN * theirs, what)
+                better.append(ours < theirs)
+        if better:
+            what = f"tables of {len(better)} with an error below {TREES}'s"
+            yield Figure(what, sum(better), LEAST_BETTER, least=True)
 
 
-def _means(records: Records) -> dict[str, dict[str, float]]:
-    """Return mean losses by data and method, where all fits have one."""
-    means: dict[str, dict[str, float]] = {}
-    for name, method in dict.fromkeys((one["data"], one["peer"]) for one in records):
-        cell = summary.cell(records, name, method, LOSS.field)
-        if np.isfinite(cell.mean):
-            means.setdefault(name, {})[method] = cell.mean
-    return means
+class _Pair(NamedTuple):
+    """Mean losses of two methods over the seeds that both have."""
+
+    means: tuple[float, float]
+    n_seeds: int
+
+    @property
+    def seeds(self) -> str:
+        """How many there are, if fewer than are asked for."""
+        return "" if self.n_seeds == SEEDS else f" ({self.n_seeds} of {SEEDS} seeds)"
+
+
+def _pair(records: Records, name: str, ours: str, peer: str) -> _Pair | None:
+    """Return the losses of two methods on a table, None where no seed is common to them."""
+    by_seed = [
+        {
+            one["seed"]: one["loss"]
+            for one in records
+            if (one["data"], one["peer"], one["status"]) == (name, method, FITTED)
+        }
+        for method in (ours, peer)
+    ]
+    common = sorted(by_seed[0].keys() & by_seed[1].keys())
+    if not common:
+        return None
+    own, other = (float(np.mean([losses[seed] for seed in common])) for losses in by_seed)
+    return _Pair((own, other), len(common))
 
 
 def show(records: Records) -> None:
@@ -251,8 +273,9 @@ def markdown(records: Records) -> list[str]:
     lines = [
         "## Regression and classification",
         "",
-        "Mean and standard deviation over five splits or draws, the best in bold; what is chosen "
-        "is chosen by training rows only, and convergence warnings of peers are not listened to "
+        "Mean and standard deviation over five splits or draws, or over as many as are in "
+        "brackets; of those over five the best in bold. What is chosen is chosen by training rows "
+        "only, and convergence warnings of peers are not listened to "
         "(`python -m benchmarks.supervised`).",
     ]
     for kind, suite in SUITES.items():
@@ -277,13 +300,21 @@ def _methods(records: Records, suite: Suite) -> list[str]:
 def _table(records: Records, methods: Sequence[str]) -> list[str]:
     """Return a table whose columns are the methods in their order, whatever was measured first."""
     lines = [f"| | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
+    whole = [one for one in records if _n_seeds(records, one["data"], one["peer"]) == SEEDS]
+    best = {line.data: line.best for line in summary.lines(whole, LOSS)}
     for line in summary.lines(records, LOSS):
-        cells = [
-            f"**{line.cells[method]}**" if method in line.best else line.cells.get(method, "")
-            for method in methods
-        ]
+        cells = []
+        for method in methods:
+            text, n = line.cells.get(method, ""), _n_seeds(records, line.data, method)
+            text += f" ({n})" * (0 < n < SEEDS)
+            cells.append(f"**{text}**" if method in best.get(line.data, ()) else text)
         lines.append(f"| {line.data} | {' | '.join(cells)} |")
     return lines
+
+
+def _n_seeds(records: Records, name: str, method: str) -> int:
+    """Return on how many splits or draws of a table a method was measured."""
+    return sum((one["data"], one["peer"]) == (name, method) for one in records)
 
 
 def _failures(records: Records) -> list[str]:

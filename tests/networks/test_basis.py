@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brenier.networks.basis import NetworkBasis, UnitsBasis
+from brenier.networks.basis import NetworkBasis
 from brenier.networks.tanh import TanhNetwork, initial_tanh_network
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -30,14 +30,14 @@ def test_affine_functions_are_among_the_models():
     basis = NetworkBasis(initial_tanh_network(2, (3,), np.random.default_rng(1)))
     F = basis.values(X)
     assert F.shape == (7, basis.n_functions)
-    assert basis.n_functions == basis.n_units + 3
-    np.testing.assert_array_equal(F[:, basis.n_units :], np.c_[X, np.ones(7)])
+    assert basis.n_functions == basis.network.width + 3
+    np.testing.assert_array_equal(F[:, basis.network.width :], np.c_[X, np.ones(7)])
     assert not np.any(np.isfinite(basis.lower))
 
 
 def test_units_alone_are_read_out_with_a_constant():
     network = initial_tanh_network(2, (3,), np.random.default_rng(1))
-    basis, F = UnitsBasis(network), UnitsBasis(network).values(X)
-    assert F.shape == (7, basis.n_functions) == (7, basis.n_units + 1)
+    basis, F = NetworkBasis(network, linear=False), NetworkBasis(network, linear=False).values(X)
+    assert F.shape == (7, basis.n_functions) == (7, basis.network.width + 1)
     np.testing.assert_array_equal(F, np.c_[network.value(X), np.ones(7)])
     assert not np.any(np.isfinite(basis.lower))

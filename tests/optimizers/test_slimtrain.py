@@ -8,7 +8,7 @@ from small_supervised import N_INPUTS, N_OUTPUTS, N_ROWS, PROBLEMS, function, ro
 from brenier.inner.sampled_tikhonov import SampledGCV, SampledTikhonov
 from brenier.optimizers.early_stopping import EarlyStopping, StoppingCriteria
 from brenier.optimizers.named import OF_LEAST_SQUARES
-from brenier.optimizers.slimtrain import SlimTrain
+from brenier.optimizers.slimtrain import FIRST, SlimTrain
 from brenier.status import FitStatus
 from brenier.varpro.function import FullFunction
 
@@ -40,7 +40,7 @@ def followed(n_epochs, regularisation):
     table, weights = rows(problem)
     omega, q = weights / weights.sum(), len(x) - len(problem.lower)
     theta, w = x[:q], x[q:]
-    state = SampledTikhonov.begin(w.reshape(-1, N_OUTPUTS), FORM["memory_depth"])
+    state = SampledTikhonov.begin(w.reshape(-1, N_OUTPUTS), FORM["memory_depth"], FIRST)
     basis = jax.jit(
         lambda theta, X: problem.template.with_network(problem.network_at(theta)).values(X)
     )

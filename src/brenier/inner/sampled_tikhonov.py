@@ -48,8 +48,7 @@ from jaxtyping import Float
 
 from brenier.arrays import Array
 
-# Lambda_0, and the range that its changes are looked for in, as the authors' program has them.
-FIRST = 0.05
+# The range that changes of Lambda are looked for in, as the authors' program has it.
 LEAST, MOST = 1e-7, 1e3
 # Changes of either sign that are tried: neighbours differ by half.
 N_TRIED = 100
@@ -176,7 +175,7 @@ class SampledTikhonov(eqx.Module):
     Lambda: Float[Array, ""]
 
     @staticmethod
-    def begin(W: Float[Array, "m o"], depth: int, first: float = FIRST) -> "SampledTikhonov":
+    def begin(W: Float[Array, "m o"], depth: int, first: float) -> "SampledTikhonov":
         """Return the state before the first batch: `depth` is r, `first` Lambda_0."""
         m = len(W)
         return SampledTikhonov(W, np.zeros((depth, m, m)), np.asarray(first))

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -37,11 +36,6 @@ class AbstractBasis(eqx.Module):
 
     @property
     @abstractmethod
-    def n_units(self) -> int:
-        """How many of the functions, the first ones, come from the network."""
-
-    @property
-    @abstractmethod
     def lower(self) -> Float[np.ndarray, " m"]:
         """Lower bounds of the functions' weights, minus infinity where these are free."""
 
@@ -55,9 +49,18 @@ class AbstractBasis(eqx.Module):
 
 
 class NetworkBasis(AbstractBasis):
-    """A tanh network's outputs, the inputs, and a constant: all weights are free."""
+    """A tanh network's outputs, the inputs, and a constant: all weights are free.
+
+    Attributes
+    ----------
+    network : TanhNetwork
+        u_l.
+    linear : bool
+        Whether the inputs are among the functions, or outputs are read out of the units alone.
+    """
 
     network: TanhNetwork
+    linear: bool = eqx.field(static=True, default=True)
 
     @property
     def n(self) -> int:
@@ -66,13 +69,8 @@ class NetworkBasis(AbstractBasis):
 
     @property
     def n_functions(self) -> int:
-        """The network's width, the inputs and one."""
-        return self.n_units + self.n + 1
-
-    @property
-    def n_units(self) -> int:
-        """The network's width."""
-        return self.network.width
+        """The network's width, the inputs if they are there, and one."""
+        return self.network.width + self.n * self.linear + 1
 
     @property
     def lower(self) -> Float[np.ndarray, " m"]:
@@ -83,34 +81,5 @@ class NetworkBasis(AbstractBasis):
         """Return u_l, x and 1."""
         u = self.network.value(X)
         of = library_of(u)
-        return of.concatenate([u, X, of.ones_like(X[:, :1])], axis=1)
-
-
-class UnitsBasis(AbstractBasis):
-    """A tanh network's outputs and a constant: what is read out of the units alone."""
-
-    network: TanhNetwork
-
-    @property
-    def n(self) -> int:
-        """Number of inputs."""
-        return self.network.n
-
-    @property
-    def n_functions(self) -> int:
-        """The network's width and one."""
-        return self.n_units + 1
-
-    @property
-    def n_units(self) -> int:
-        """The network's width."""
-        return self.network.width
-
-    @property
-    def lower(self) -> Float[np.ndarray, " m"]:
-        """No bounds."""
-        return np.full(self.n_functions, -np.inf)
-
-    def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:
-        """Return u_l and 1."""
-        return jnp.concatenate([self.network.value(X), jnp.ones_like(X[:, :1])], axis=1)
+        inputs = [X] if self.linear else []
+        return of.concatenate([u, *inputs, of.ones_like(X[:, :1])], axis=1)

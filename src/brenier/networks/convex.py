@@ -92,17 +92,12 @@ class ConvexBasis(AbstractBasis):
     @property
     def n_functions(self) -> int:
         """The network's width, the quadratics, the inputs and one."""
-        return self.n_units + self.axes.shape[0] + self.n + 1
-
-    @property
-    def n_units(self) -> int:
-        """The network's width."""
-        return self.network.width
+        return self.network.width + self.axes.shape[0] + self.n + 1
 
     @property
     def lower(self) -> Float[np.ndarray, " m"]:
         """Zero for what is curved and for increasing inputs, none for other inputs and one."""
-        curved = np.zeros(self.n_units + self.axes.shape[0])
+        curved = np.zeros(self.network.width + self.axes.shape[0])
         return np.concatenate([curved, np.where(self.network.increasing, 0.0, -np.inf), [-np.inf]])
 
     def values(self, X: Float[Array, "N n"]) -> Float[Array, "N m"]:

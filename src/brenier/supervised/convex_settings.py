@@ -3,34 +3,27 @@
 Each field says what it does and names its trial in `benchmarks/NOTES.md`.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from brenier.supervised.settings import NOT_TRIED, SupervisedSettings
+from brenier.supervised.settings import SupervisedSettings, number
 
 TRIAL = "Convex regression"
-
-
-def _number(default: Any, what: str, trial: str = TRIAL) -> Any:
-    """Return a field: its default, what it does, its trial."""
-    return field(default=default, metadata={"what": what, "trial": trial})
 
 
 @dataclass(frozen=True)
 class ConvexSettings:
     """Numbers of a fit that a search (`SupervisedSettings`) does not know."""
 
-    spread: tuple[float, float] = _number(
-        (0.5, 2.0), "range of the initial pre-activations' standard deviations"
+    spread: tuple[float, float] = number(
+        (0.5, 2.0), "range of the initial pre-activations' standard deviations", TRIAL
     )
-    tau: float = _number(1e-6, "final barrier weight, of a standardised target")
-    quadratic_columns: int = _number(
-        16, "most columns whose quadratics have axes of their own; of more, one a column", NOT_TRIED
+    tau: float = number(1e-6, "final barrier weight, of a standardised target", TRIAL)
+    quadratic_columns: int = number(
+        16, "most columns whose quadratics have axes of their own; of more, one a column"
     )
-    ridges: tuple[float, ...] = _number(
+    ridges: tuple[float, ...] = number(
         (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
         "ridges of the quadratic form that gives the axes, one of them by cross-validation",
-        NOT_TRIED,
     )
 
 

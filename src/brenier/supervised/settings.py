@@ -10,7 +10,7 @@ NOT_TRIED = "not tried"
 TRIAL = "Regression and classification"
 
 
-def _number(default: Any, what: str, trial: str = NOT_TRIED) -> Any:
+def number(default: Any, what: str, trial: str = NOT_TRIED) -> Any:
     """Return a field: its default, what it does, its trial."""
     return field(default=default, metadata={"what": what, "trial": trial})
 
@@ -19,33 +19,31 @@ def _number(default: Any, what: str, trial: str = NOT_TRIED) -> Any:
 class SupervisedSettings:
     """All numbers of a fit of a network to a table with targets."""
 
-    widths: tuple[int, ...] = _number((16, 16), "widths of the tanh layers", TRIAL)
-    initial_scale: float = _number(
+    widths: tuple[int, ...] = number((16, 16), "widths of the tanh layers", TRIAL)
+    initial_scale: float = number(
         0.5, "size of initial weights, of those that keep variances at one", TRIAL
     )
-    farthest: float = _number(3.0, "deviations from the mean that inputs are cut off at", TRIAL)
-    ranked_from: float = _number(
+    farthest: float = number(3.0, "deviations from the mean that inputs are cut off at", TRIAL)
+    ranked_from: float = number(
         4.0, "deviations beyond which a value makes its column seen by its ranks, too", TRIAL
     )
-    n_folds: int = _number(
-        8, "networks; each holds out another of as many parts of the rows", TRIAL
-    )
-    precision: float = _number(3.0, "precision of the hidden weights' normal prior", TRIAL)
-    precision_last: float = _number(0.3, "precision of the last layer's normal prior", TRIAL)
-    most_decay: float = _number(1e-2, "largest weight of either penalty", TRIAL)
-    least_unexplained: float = _number(
+    n_folds: int = number(8, "networks; each holds out another of as many parts of the rows", TRIAL)
+    precision: float = number(3.0, "precision of the hidden weights' normal prior", TRIAL)
+    precision_last: float = number(0.3, "precision of the last layer's normal prior", TRIAL)
+    most_decay: float = number(1e-2, "largest weight of either penalty", TRIAL)
+    least_unexplained: float = number(
         0.0, "least share of the loss that is taken for unexplained", TRIAL
     )
-    update_every: int = _number(
+    update_every: int = number(
         25, "iterations after which both penalties follow the held-out loss", TRIAL
     )
-    max_iter: int = _number(250, "most iterations of a network", TRIAL)
-    patience: int = _number(
+    max_iter: int = number(250, "most iterations of a network", TRIAL)
+    patience: int = number(
         40, "iterations without a better held-out loss after which no more are begun", TRIAL
     )
-    memory: int = _number(20, "correction pairs of L-BFGS", TRIAL)
-    tol: float = _number(1e-6, "a run has converged where the gradient's largest entry is below")
-    max_seconds: float | None = _number(None, "wall time of a fit")
+    memory: int = number(20, "correction pairs of L-BFGS", TRIAL)
+    tol: float = number(1e-6, "a run has converged where the gradient's largest entry is below")
+    max_seconds: float | None = number(None, "wall time of a fit")
 
 
 NUMBERS = SupervisedSettings()

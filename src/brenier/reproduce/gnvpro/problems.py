@@ -30,10 +30,8 @@ class Part:
 
     Attributes
     ----------
-    X : (N, n)
-        Inputs, standardised by the training rows.
-    Y : (N, o)
-        Targets, standardised alike; of classes, 0 and 1.
+    X, Y : (N, n), (N, o)
+        Inputs and targets, of one scale by the training rows; of classes, 0 and 1.
     """
 
     X: Float[np.ndarray, "N n"]

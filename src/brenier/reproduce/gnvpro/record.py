@@ -23,7 +23,6 @@ from brenier.reproduce.record import write_json
 from brenier.training.stored_report import MALFORMED, check_types
 
 HISTORY = ("iteration", "work_units", "train", "validation", "test")
-ACCURACIES = ("train accuracy", "validation accuracy", "test accuracy")
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,9 @@ class Drawn:
     def of(setting: GnvproSetting, problem: Problem, seed: int) -> "Drawn":
         """Return what a seed draws."""
         parts, loss = problem.rows(seed), LOSSES[problem.loss]
-        (n, o), of = (one.shape[1] for one in (parts["train"].X, parts["train"].Y)), seed
-        network = initial_tanh_network(
-            n, problem.widths, np.random.default_rng([of, OF_NETWORK]), residual=True
-        )
+        n, o = (one.shape[1] for one in (parts["train"].X, parts["train"].Y))
+        rng = np.random.default_rng([seed, OF_NETWORK])
+        network = initial_tanh_network(n, problem.widths, rng, residual=True)
         basis, weights = NetworkBasis(network), setting.regularisation[problem.loss]
         m = basis.n_functions * o
         separable = SupervisedProblem(

@@ -1,6 +1,6 @@
 """What is learnt: regressions that need no download, each drawn anew from a seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -8,28 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from brenier.reproduce.gnvpro.convection import observations
+from brenier.reproduce.gnvpro.problems import Draw, Part
 from brenier.reproduce.gnvpro.surface import peaks_regression
 
 PARTS = ("train", "validation", "test")
 # With the seed of a run and the name of a problem: no other rows are drawn from it.
 SEED = 21_09_14002
-
-Draw = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows with what is to be found from them.
-
-    Attributes
-    ----------
-    X, Y : (N, n), (N, o)
-        Inputs and targets: every column less its mean over the training rows, and all of them
-        divided by one number, the root of the columns' mean variance there.
-    """
-
-    X: Float[np.ndarray, "N n"]
-    Y: Float[np.ndarray, "N o"]
 
 
 @dataclass(frozen=True)

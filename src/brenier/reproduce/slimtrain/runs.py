@@ -12,21 +12,19 @@ from jaxtyping import Float
 from brenier.inner.losses import SquaredError
 from brenier.inner.solution import WarmStart
 from brenier.io.plain import to_plain
-from brenier.networks.basis import UnitsBasis
+from brenier.networks.basis import NetworkBasis
 from brenier.networks.tanh import initial_tanh_network
 from brenier.optimizers.early_stopping import EarlyStopping, StoppingCriteria
+from brenier.reproduce.gnvpro.methods import Start
+from brenier.reproduce.gnvpro.problems import Part
+from brenier.reproduce.gnvpro.runs import NO_PATIENCE, OF_NETWORK, OF_W
 from brenier.reproduce.runs import Teller
-from brenier.reproduce.slimtrain.problems import PARTS, Part, Problem
+from brenier.reproduce.slimtrain.problems import PARTS, Problem
 from brenier.reproduce.slimtrain.record import Run, Store
-from brenier.reproduce.slimtrain.setting import Scheme, SlimtrainSetting, Start
+from brenier.reproduce.slimtrain.setting import Scheme, SlimtrainSetting
 from brenier.varpro.function import FullFunction
 from brenier.varpro.parameters import to_vector
 from brenier.varpro.supervised import SupervisedProblem
-
-# Beside the seed, of random numbers of their own.
-OF_NETWORK, OF_W = 1, 2
-# Patience that no run outlasts: all do the same work.
-NO_PATIENCE = 10**9
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Drawn:
         n, o = (table.shape[1] for table in (parts["train"].X, parts["train"].Y))
         rng = np.random.default_rng([seed, OF_NETWORK])
         network = initial_tanh_network(n, problem.widths, rng, residual=problem.residual)
-        basis, loss = UnitsBasis(network), SquaredError()
+        basis, loss = NetworkBasis(network, linear=False), SquaredError()
         m = basis.n_functions
         separable = SupervisedProblem(
             template=basis,

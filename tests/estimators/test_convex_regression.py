@@ -24,7 +24,9 @@ def small(**changes):
     return ConvexFunctionRegressor(**{**SMALL, **changes})
 
 
-@parametrize_with_checks([small()])
+# Of a fit without time, which goes through all the same methods; other tests fit.
+@pytest.mark.filterwarnings("ignore:.*time limit:sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([small(max_seconds=0)])
 def test_scikit_learn_checks_of_convex_regression(estimator, check):
     check(estimator)
 

@@ -95,7 +95,9 @@ def test_classes_are_told_apart():
 
 def test_an_exactly_linear_target_is_found_by_the_last_layer():
     Y = X @ [[1.0], [-2.0]] + 3.0
-    found = fitted(Y=Y).predictor.each(X).mean(axis=0)
+    fit_of_it = fitted(Y=Y)
+    assert all(fold.status.finished for fold in fit_of_it.folds)
+    found = fit_of_it.predictor.each(X).mean(axis=0)
     # The least penalty there is, the constant's.
     np.testing.assert_allclose(found, Y, atol=1e-6)
 

@@ -16,7 +16,6 @@ from brenier.estimators.mixture import ConvexPotentialMixture
 from brenier.estimators.regressor import ConvexPotentialRegressor
 from brenier.estimators.transport import bures_map, transport
 from brenier.estimators.triangular import TriangularConvexPotentialFlow
-from brenier.estimators.varpro_classifier import VarProClassifier
 from brenier.estimators.varpro_regressor import VarProRegressor
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "ConvexPotentialMixture",
     "ConvexPotentialRegressor",
     "TriangularConvexPotentialFlow",
-    "VarProClassifier",
     "VarProRegressor",
     "bures_map",
     "compare",

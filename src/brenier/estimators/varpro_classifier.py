@@ -1,4 +1,8 @@
-"""Classification by a network whose last layer is solved for: variable projection of log loss."""
+"""Classification by a network whose last layer is solved for: variable projection of log loss.
+
+It is not among the public names yet: a network of scikit-learn that is chosen among many still has
+the lower log loss where classes and columns are many (docs/benchmarks.md).
+"""
 
 import numpy as np
 import scipy.special
@@ -64,7 +68,7 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
     Examples
     --------
     >>> import numpy as np
-    >>> from brenier import VarProClassifier
+    >>> from brenier.estimators.varpro_classifier import VarProClassifier
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(200, 2))
     >>> labels = np.where(np.hypot(*X.T) < 1, "inside", "outside")

@@ -154,10 +154,10 @@ class Search:
     def _solved(self, theta: Float[np.ndarray, " p"], share: float, number: int) -> "_Kept":
         """Return a network as it is, its last layer solved for with the penalties of a share."""
         problem = self._problem(share)
-        here = self._function(problem).evaluate(theta)
-        heldout_loss = self._heldout_loss(problem)(here.theta, here.w)
+        w = np.asarray(self._function(problem).solve(theta).w)
+        heldout_loss = self._heldout_loss(problem)(theta, w)
         heldout_loss = heldout_loss if np.isfinite(heldout_loss) else np.inf
-        return _Kept(Iterate(here.theta, here.w, here.loss, heldout_loss, number), share)
+        return _Kept(Iterate(theta, w, np.nan, heldout_loss, number), share)
 
     def _found(self, kept: "_Kept", n_iter: int, status: FitStatus) -> Found:
         problem, iterate = self._problem(kept.share), kept.iterate

@@ -32,7 +32,7 @@ class SupervisedSettings:
     precision_last: float = number(0.3, "precision of the last layer's normal prior", TRIAL)
     most_decay: float = number(1e-2, "largest weight of either penalty", TRIAL)
     least_unexplained: float = number(
-        0.0, "least share of the loss that is taken for unexplained", TRIAL
+        1e-12, "least share of the loss that is taken for unexplained: rounding"
     )
     update_every: int = number(
         25, "iterations after which both penalties follow the held-out loss", TRIAL

@@ -1,5 +1,7 @@
 """The recipe of regression and classification: parts of the rows, penalties, ends, Ctrl-C."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,24 @@ def test_penalties_follow_the_noise():
     calm = fitted()
     noisy = fitted(Y=Y + RNG.normal(size=Y.shape))
     assert np.mean([f.decay for f in noisy.folds]) > 5 * np.mean([f.decay for f in calm.folds])
+
+
+def test_penalties_of_classes_stay_as_they_are():
+    settings = replace(SETTINGS, precision=0.3)
+    labels = np.eye(2)[(X[:, 0] > 0).astype(int)]
+    for Y in (labels, RNG.permutation(labels)):
+        found = fit(X, Y, None, Classification(), settings, seed=1, clock=Clock())
+        # Over the training rows of a fold.
+        np.testing.assert_allclose([fold.decay for fold in found.folds], 0.3 / 80)
+
+
+def test_outputs_are_linear_in_the_inputs_only_if_asked():
+    far = 1.5 * np.array([[1.0, 0.0], [2.0, 0.0]])
+    for linear, n_functions in ((True, 4 + 2 + 1), (False, 4 + 1)):
+        found = fitted(settings=replace(SETTINGS, linear=linear, max_iter=1))
+        members = found.predictor.members
+        assert {len(member.W) for member in members} == {n_functions}
+        assert np.all(np.isfinite(found.predictor.each(far)))
 
 
 def test_a_fit_without_time_is_the_initial_networks_with_their_last_layers_solved_for():

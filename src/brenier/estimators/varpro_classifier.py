@@ -1,7 +1,7 @@
 """Classification by a network whose last layer is solved for: variable projection of log loss.
 
 It is not among the public names yet: a network of scikit-learn that is chosen among many still has
-the lower log loss where classes and columns are many (docs/benchmarks.md).
+the lower log loss on two of three tables (docs/benchmarks.md).
 """
 
 import numpy as np
@@ -25,17 +25,17 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
     """Probabilities of classes by small networks, with nothing to tune.
 
     As `VarProRegressor`, but the last layer minimises the multinomial cross-entropy, by Newton's
-    method; the mean of the networks' probabilities predicts. Networks contain the multinomial
-    logistic regression.
+    method, and the mean of the networks' probabilities predicts. Penalties are those of normal
+    priors; they need no noise.
 
     Parameters
     ----------
     widths : sequence of int, optional
-        Units of each hidden layer; None: (64, 64).
+        Units of each hidden layer; None: (96, 96).
     n_folds : int, optional
-        Networks, and parts of the rows that are held out in turn; None: 5.
+        Networks, and parts of the rows that are held out in turn; None: 8.
     max_iter : int, optional
-        Most iterations of L-BFGS for each network; None: 60.
+        Most iterations of L-BFGS for each network; None: 100.
     max_seconds : float, optional
         Wall time of the fit; None: no limit.
     random_state : int, RandomState or None, default=0

@@ -28,7 +28,7 @@ class VarProRegressor(RegressorMixin, AbstractVarPro):
     widths : sequence of int, optional
         Units of each hidden layer; None: (16, 16).
     n_folds : int, optional
-        Networks, and parts of the rows that are held out in turn; None: 8.
+        Networks, and parts of the rows that are held out in turn; None: 12.
     max_iter : int, optional
         Most iterations of L-BFGS for each network; None: 250.
     max_seconds : float, optional

@@ -99,6 +99,7 @@ def fit(
             trivial_loss=trivial_loss,
             clock=clock,
             settings=settings,
+            share=task.unexplained,
         )
 
     found = fold_by_fold(scaled, part, search, clock)
@@ -157,7 +158,7 @@ def initial_basis(
         n_used=len(inputs.mean),
         scale=settings.initial_scale,
     )
-    return NetworkBasis(network)
+    return NetworkBasis(network, settings.linear)
 
 
 def parts(Y: Float[np.ndarray, "N o"], n_folds: int) -> Int[np.ndarray, " N"]:

@@ -6,10 +6,11 @@ posterior's mode minimises
     mean loss + decay / 2 |D mu|^2 + ridge / 2 |W|^2,
     decay = alpha phi / N,    ridge = beta phi / N,
 
-phi the share of the targets' loss that inputs do not explain: of a regression's standardised target
-the variance of the noise. The rows held out say what phi is, along the way: every so many
-iterations both penalties follow the least held-out loss so far, as a share of what it is without
-inputs. What is kept is the iterate of that loss.
+phi the variance of the noise of a regression's standardised target: the share of the loss that
+inputs do not explain. The rows held out say what phi is, along the way: every so many iterations
+both penalties follow the least held-out loss so far, as a share of what it is without inputs. The
+log loss of classes is minus a log-likelihood already: phi is one. What is kept is the iterate of
+the least held-out loss.
 
 References
 ----------
@@ -103,6 +104,8 @@ class Search:
         The fit's time.
     settings : SupervisedSettings
         All numbers.
+    share : float or None
+        phi, where it is known; else the penalties follow the held-out loss.
     """
 
     basis: AbstractBasis
@@ -113,19 +116,21 @@ class Search:
     trivial_loss: float
     clock: Clock
     settings: SupervisedSettings
+    share: float | None = None
 
     def run(self) -> Found:
         """Return the network of the least held-out loss."""
         settings, theta = self.settings, to_vector(self.basis.network)
-        kept = self._solved(theta, 1.0, 0)
+        kept = self._solved(theta, 1.0 if self.share is None else self.share, 0)
         n_iter, status = 0, FitStatus.STOPPED_ON_VALIDATION
         while n_iter - kept.iterate.number <= settings.patience:
             if n_iter >= settings.max_iter:
                 status = FitStatus.ITERATION_LIMIT
                 break
             share = self._unexplained(kept.iterate.heldout_loss)
-            # What weaker penalties make of the same network, before it moves.
-            kept = min(kept, self._solved(theta, share, n_iter), key=_heldout_loss)
+            if share != kept.share:
+                # What weaker penalties make of the same network, before it moves.
+                kept = min(kept, self._solved(theta, share, n_iter), key=_heldout_loss)
             stopping, end = self._segment(theta, share, settings.max_iter - n_iter)
             if stopping.best is not None:
                 number = n_iter + stopping.best.number
@@ -145,8 +150,10 @@ class Search:
     ) -> tuple[EarlyStopping, OptimizerEnd]:
         """Return some iterations with the penalties of a share, and where they end."""
         settings, problem = self.settings, self._problem(share)
-        most = min(settings.update_every, most)
-        criteria = StoppingCriteria(most, patience=most, patience_share=0.0)
+        patience = settings.patience
+        if self.share is None:
+            most = patience = min(settings.update_every, most)
+        criteria = StoppingCriteria(most, patience=patience, patience_share=0.0)
         stopping = EarlyStopping(criteria, self._heldout_loss(problem), self.clock)
         optimizer = LBFGS(tol=settings.tol, memory=settings.memory)
         return stopping, optimizer.minimize(self._function(problem), theta, stopping)
@@ -168,6 +175,8 @@ class Search:
 
     def _unexplained(self, heldout_loss: float) -> float:
         """Return the share of the loss without inputs; all of it where that is nothing."""
+        if self.share is not None:
+            return self.share
         share = heldout_loss / self.trivial_loss if self.trivial_loss > 0 else 1.0
         return min(max(share, self.settings.least_unexplained), 1.0)
 

@@ -21,13 +21,20 @@ class SupervisedSettings:
 
     widths: tuple[int, ...] = number((16, 16), "widths of the tanh layers", TRIAL)
     initial_scale: float = number(
-        0.5, "size of initial weights, of those that keep variances at one", TRIAL
+        1.0, "size of initial weights, of those that keep variances at one", TRIAL
+    )
+    linear: bool = number(
+        default=True,
+        what="whether outputs are linear in the inputs, too, or in the last units alone",
+        trial=TRIAL,
     )
     farthest: float = number(3.0, "deviations from the mean that inputs are cut off at", TRIAL)
     ranked_from: float = number(
         4.0, "deviations beyond which a value makes its column seen by its ranks, too", TRIAL
     )
-    n_folds: int = number(8, "networks; each holds out another of as many parts of the rows", TRIAL)
+    n_folds: int = number(
+        12, "networks; each holds out another of as many parts of the rows", TRIAL
+    )
     precision: float = number(3.0, "precision of the hidden weights' normal prior", TRIAL)
     precision_last: float = number(0.3, "precision of the last layer's normal prior", TRIAL)
     most_decay: float = number(1e-2, "largest weight of either penalty", TRIAL)
@@ -49,6 +56,12 @@ class SupervisedSettings:
 NUMBERS = SupervisedSettings()
 """The recipe of regression."""
 CLASSES = SupervisedSettings(
-    widths=(64, 64), n_folds=5, least_unexplained=1e-3, update_every=20, max_iter=60
+    widths=(96, 96),
+    linear=False,
+    n_folds=8,
+    precision=0.3,
+    precision_last=3.0,
+    max_iter=100,
+    patience=20,
 )
 """The recipe of classification."""

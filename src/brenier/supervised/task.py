@@ -18,6 +18,11 @@ class AbstractTask(ABC):
     def loss(self) -> AbstractLoss:
         """What is minimised."""
 
+    @property
+    @abstractmethod
+    def unexplained(self) -> float | None:
+        """Variance of the noise, in units of the loss; None: held-out rows tell."""
+
     @abstractmethod
     def scaling(
         self, Y: Float[np.ndarray, "N o"], weights: Float[np.ndarray, " N"]
@@ -36,6 +41,10 @@ class Regression(AbstractTask):
     def loss(self) -> AbstractLoss:
         """Half the squared error."""
         return SquaredError()
+
+    @property
+    def unexplained(self) -> None:
+        """Not known before the fit."""
 
     def scaling(
         self, Y: Float[np.ndarray, "N o"], weights: Float[np.ndarray, " N"]
@@ -56,6 +65,11 @@ class Classification(AbstractTask):
     def loss(self) -> AbstractLoss:
         """The multinomial log loss."""
         return LogLoss()
+
+    @property
+    def unexplained(self) -> float:
+        """One: the log loss is minus the log-likelihood already."""
+        return 1.0
 
     def scaling(
         self, Y: Float[np.ndarray, "N o"], weights: Float[np.ndarray, " N"]

@@ -25,8 +25,8 @@ class VarProClassifier(ClassifierMixin, AbstractVarPro):
     """Probabilities of classes by small networks, with nothing to tune.
 
     As `VarProRegressor`, but the last layer minimises the multinomial cross-entropy, by Newton's
-    method, and the mean of the networks' probabilities predicts. Penalties are those of normal
-    priors; they need no noise.
+    method, and the mean of the networks' probabilities predicts. Penalties do not depend on the
+    rows held out. Logits are linear in the last units alone, not in the columns.
 
     Parameters
     ----------

@@ -2,13 +2,17 @@ r"""Gauss-Newton-Krylov in a trust region, with or without elimination of w.
 
 Around x the function is modelled by m(d) = g . d + 1/2 d . M d, M the Gauss-Newton matrix
 (`brenier.varpro.curvature`), known by its products only. d is the model's minimiser within the
-trust region, in a Krylov space (`brenier.optimizers.krylov`). Variables at their bound with the
-gradient pushing outwards stay there; the step is then projected on the bounds, and the model judged
-at what is left of it.
+trust region, in a Krylov space (`brenier.optimizers.krylov`) preconditioned by what the spaces
+before it found out about the curvature (`brenier.optimizers.inverse_curvature`): of few products,
+for another step is worth more than one more product. Variables at their bound with the gradient
+pushing outwards stay there; the step is then projected on the bounds, and the model judged at what
+is left of it. GNvpro ([2]_) has the same with more products and no memory of earlier ones.
 
 References
 ----------
 .. [1] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd ed., 2006, algorithm 4.1.
+.. [2] E. Newman, L. Ruthotto, J. Hart, B. van Bloemen Waanders, "Train Like a (Var)Pro: Efficient
+       Training of Neural Networks with Variable Projection", 2021, arXiv 2007.13171, section 3.
 """
 
 from dataclasses import dataclass
@@ -19,6 +23,7 @@ from jaxtyping import Float
 
 from brenier.optimizers.base import AbstractOptimizer, OptimizerEnd, projected_gradient, stalled
 from brenier.optimizers.early_stopping import EarlyStopping, StopRun
+from brenier.optimizers.inverse_curvature import InverseCurvature
 from brenier.optimizers.krylov import KrylovSpace, Product
 from brenier.status import FitStatus
 from brenier.varpro.function import AbstractFunction, Evaluated
@@ -40,13 +45,16 @@ class GaussNewton(AbstractOptimizer):
         Converged when the projected gradient's largest entry (nats) is below it.
     max_products : int
         Most products for one step: the Krylov space's dimension.
+    memory : int
+        Most directions of earlier spaces that precondition a space; zero: none does.
     first_radius : float
         Trust radius to begin with.
     """
 
     eliminates: bool = True
     tol: float = 1e-5
-    max_products: int = 30
+    max_products: int = 3
+    memory: int = 200
     first_radius: float = 1.0
 
     def minimize(
@@ -57,7 +65,8 @@ class GaussNewton(AbstractOptimizer):
         here = function.evaluate(x)
         if not here.finite:
             return OptimizerEnd(x, FitStatus.NUMERICAL_FAILURE)
-        region = _Region(here, function.curvature(here), lower, radius, self.max_products)
+        inverse = InverseCurvature(self.memory)
+        region = _Region(here, function.curvature(here), lower, radius, self.max_products, inverse)
         try:
             while projected_gradient(here.x, here.gradient, lower) > self.tol:
                 early_stopping.check_time()
@@ -68,8 +77,8 @@ class GaussNewton(AbstractOptimizer):
                 if ratio > ACCEPT:
                     here = after
                     early_stopping.observe(here, function)
-                    product = function.curvature(here)
-                    region = _Region(here, product, lower, radius, self.max_products)
+                    product, inverse = function.curvature(here), inverse.after(region.space)
+                    region = _Region(here, product, lower, radius, self.max_products, inverse)
                 elif radius < LEAST_RADIUS:
                     break
         except StopRun as stop:
@@ -89,9 +98,10 @@ class _Region:
         lower: Float[np.ndarray, " p"],
         radius: float,
         max_products: int,
+        inverse: InverseCurvature,
     ):
         self.here, self.product, self.lower = here, product, lower
-        self._radius, self._max_products = radius, max_products
+        self._radius, self._max_products, self._inverse = radius, max_products, inverse
 
     @cached_property
     def space(self) -> KrylovSpace:
@@ -108,6 +118,7 @@ class _Region:
             self._radius,
             min(0.5, np.sqrt(float(np.linalg.norm(gradient)))),
             self._max_products,
+            lambda v: np.where(free, self._inverse(v), 0.0),
         )
 
     def trial(self, radius: float) -> tuple[np.ndarray, float]:

@@ -1,23 +1,23 @@
-r"""A trust region's subproblem, solved in a Krylov space.
+r"""A trust region's subproblem, solved in a preconditioned Krylov space.
 
     minimise  g . d + 1/2 d . M d  over  |d| <= radius,  d = V z,
 
-M symmetric and positive semidefinite, known by its products, V an orthonormal basis of the space
-that g, M g, M^2 g, ... span, T = V^T M V tridiagonal (Lanczos). With V^T g = |g| e_1,
+M symmetric and positive semidefinite, known by its products, V an orthonormal basis that grows by
+what the last step leaves over, preconditioned: H r with r = (M + lambda I) d + g and H near the
+inverse of M (generalised Davidson, [1]_; with H = I it is Lanczos's method). With T = V^T M V,
 
-    z = - |g| (T + lambda I)^{-1} e_1,
+    z = - (T + lambda I)^{-1} V^T g,
 
-lambda zero where that is within the region, else the one that puts it on the boundary ([1]_): the
+lambda zero where that is within the region, else the one that puts it on the boundary ([2]_): the
 step turns from what Newton's method would do towards steepest descent as the region shrinks, where
-conjugate gradients that end at the boundary do not turn. GNvpro does the same ([2]_). A smaller
-region costs no further product.
+conjugate gradients that end at the boundary do not turn. A smaller region costs no further product.
 
 References
 ----------
-.. [1] N. I. M. Gould, S. Lucidi, M. Roma, P. L. Toint, "Solving the Trust-Region Subproblem Using
+.. [1] R. B. Morgan, D. S. Scott, "Generalizations of Davidson's Method for Computing Eigenvalues of
+       Sparse Symmetric Matrices", SIAM J. Sci. Stat. Comput. 7, 1986.
+.. [2] N. I. M. Gould, S. Lucidi, M. Roma, P. L. Toint, "Solving the Trust-Region Subproblem Using
        the Lanczos Method", SIAM J. Optim. 9, 1999.
-.. [2] E. Newman, L. Ruthotto, J. Hart, B. van Bloemen Waanders, "Train Like a (Var)Pro: Efficient
-       Training of Neural Networks with Variable Projection", 2021, arXiv 2007.13171, section 3.
 """
 
 from collections.abc import Callable
@@ -26,36 +26,38 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import brentq
 
 Product = Callable[[np.ndarray], np.ndarray]
 """A symmetric positive semidefinite matrix, as what it does to a vector."""
 
-# Of M's largest eigenvalue: curvatures below this, and what is left of a vector, are rounding.
+# Of M's largest eigenvalue: curvatures below this are rounding.
 ROUNDING = 1e-14
+# Of a vector: what is left of it beside a basis is rounding below this.
+DEPENDENT = 1e-10
 # Least curvature, relative to the gradient: the longest step is its inverse.
 LEAST_CURVATURE = 1e-100
 
 
 @dataclass(frozen=True)
 class KrylovSpace:
-    """V and T, and the gradient's size.
+    """A space with all that the model is in it.
 
     Attributes
     ----------
-    V : (p, k)
-        Orthonormal basis.
-    diagonal, beside : (k,), (k - 1,)
-        T.
-    size : float
-        |g|.
+    V, images : (p, k)
+        Orthonormal basis, and M V.
+    gradient : (p,)
+        g.
+    curvature, Q : (k,), (k, k)
+        Eigenvalues of T, ascending, and its eigenvectors.
     """
 
     V: Float[np.ndarray, "p k"]
-    diagonal: Float[np.ndarray, " k"]
-    beside: Float[np.ndarray, " j"]
-    size: float
+    images: Float[np.ndarray, "p k"]
+    gradient: Float[np.ndarray, " p"]
+    curvature: Float[np.ndarray, " k"]
+    Q: Float[np.ndarray, "k k"]
 
     @staticmethod
     def of(
@@ -64,6 +66,7 @@ class KrylovSpace:
         radius: float,
         tolerance: float,
         max_products: int,
+        precondition: Product = lambda v: v,
     ) -> "KrylovSpace":
         """Return the space in which the step to a region's boundary is right to a tolerance.
 
@@ -77,30 +80,48 @@ class KrylovSpace:
             Norm of (M + lambda I) d + g, relative to |g|, at which no more products are made.
         max_products : int
             Most products, the space's dimension.
+        precondition : callable
+            H, positive definite.
         """
         size = float(np.linalg.norm(gradient))
-        V, diagonal, beside = [gradient / size], [], []
+        V = images = np.empty((len(gradient), 0))
+        v = precondition(gradient)
+        v = v / np.linalg.norm(v)
         while True:
-            image = product(V[-1])
-            diagonal.append(V[-1] @ image)
-            left = _without(np.stack(V, axis=1), image)
-            space = KrylovSpace(
-                np.stack(V, axis=1), np.array(diagonal), np.array(beside, dtype=float), size
-            )
-            norm = float(np.linalg.norm(left))
-            residual = norm * abs(space.coordinates(radius)[-1])
-            done = residual <= tolerance * size or norm <= ROUNDING * float(np.max(diagonal))
-            if done or len(V) == max_products:
+            V, images = np.column_stack([V, v]), np.column_stack([images, product(v)])
+            T = V.T @ images
+            space = KrylovSpace(V, images, gradient, *np.linalg.eigh(0.5 * (T + T.T)))
+            z, shift = space._solved(radius)
+            left = images @ z + shift * (V @ z) + gradient
+            if np.linalg.norm(left) <= tolerance * size or V.shape[1] == max_products:
                 return space
-            beside.append(norm)
-            V.append(left / norm)
+            wanted = precondition(left)
+            v = _without(V, wanted)
+            norm = float(np.linalg.norm(v))
+            if not norm > DEPENDENT * np.linalg.norm(wanted):
+                return space
+            v = v / norm
 
-    def coordinates(self, radius: float) -> Float[np.ndarray, " k"]:
-        """Return z."""
-        curvature, Q = eigh_tridiagonal(self.diagonal, self.beside)
+    def step(self, radius: float) -> tuple[Float[np.ndarray, " p"], float]:
+        """Return d, and by how much the model is lower there."""
+        z, _ = self._solved(radius)
+        d = self.V @ z
+        return d, float(-self.gradient @ d - 0.5 * d @ (self.images @ z))
+
+    @property
+    def conjugate(self) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """Directions d conjugate to each other, M d and d . M d, where that is not rounding."""
+        kept = self.curvature > ROUNDING * max(float(self.curvature[-1]), 0.0)
+        directions, images = (self.V @ self.Q[:, kept]).T, (self.images @ self.Q[:, kept]).T
+        return list(zip(directions, images, self.curvature[kept].tolist(), strict=True))
+
+    def _solved(self, radius: float) -> tuple[Float[np.ndarray, " k"], float]:
+        """Return z and lambda."""
+        slopes = -self.Q.T @ (self.V.T @ self.gradient)
+        size = float(np.linalg.norm(slopes))
         # Without any curvature still so much that the step is a number.
-        least = max(ROUNDING * float(curvature[-1]), LEAST_CURVATURE * self.size)
-        curvature, slopes = np.maximum(curvature, least), -self.size * Q[0]
+        least = max(ROUNDING * float(self.curvature[-1]), LEAST_CURVATURE * size)
+        curvature = np.maximum(self.curvature, least)
 
         def shifted(shift: float) -> Float[np.ndarray, " k"]:
             return slopes / (curvature + shift)
@@ -110,14 +131,8 @@ class KrylovSpace:
             return 1.0 / radius - 1.0 / float(np.linalg.norm(shifted(shift)))
 
         # Curvature is not negative: at twice |g| / radius |z| is at most half the radius.
-        shift: Any = brentq(beyond, 0.0, 2.0 * self.size / radius) if beyond(0.0) > 0.0 else 0.0
-        return Q @ shifted(shift)
-
-    def step(self, radius: float) -> tuple[Float[np.ndarray, " p"], float]:
-        """Return d, and by how much the model is lower there."""
-        z = self.coordinates(radius)
-        curved = self.diagonal @ z**2 + 2.0 * self.beside @ (z[:-1] * z[1:])
-        return self.V @ z, float(-self.size * z[0] - 0.5 * curved)
+        shift: Any = brentq(beyond, 0.0, 2.0 * size / radius) if beyond(0.0) > 0.0 else 0.0
+        return self.Q @ shifted(shift), shift
 
 
 def _without(V: Float[np.ndarray, "p k"], v: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:

@@ -11,8 +11,10 @@ from brenier.reproduce.gnvpro.methods import (
     ADAM,
     DESCENT,
     GAUSS_NEWTON,
+    GAUSS_NEWTON_PLAIN,
     GAUSS_NEWTON_RANDOM,
     GNVPRO,
+    GNVPRO_PLAIN,
     LBFGS_FULL,
     LBFGS_VARPRO,
 )
@@ -32,9 +34,11 @@ CHOSEN = "chosen"
 
 IN_WORDS = {
     GNVPRO: "GNvpro",
+    GNVPRO_PLAIN: "With the paper's own step, without memory, GNvpro",
     LBFGS_VARPRO: "L-BFGS with elimination",
     GAUSS_NEWTON: "Gauss-Newton on all weights from the optimal W of the first network",
     GAUSS_NEWTON_RANDOM: "Gauss-Newton on all weights from a random W",
+    GAUSS_NEWTON_PLAIN: "Gauss-Newton with that step on all weights from the optimal W",
     LBFGS_FULL: "L-BFGS on all weights from the optimal W of the first network",
     ADAM: "the best Adam, in hindsight, of the grid",
     CHOSEN: "the Adam that cross-validation on training rows chose of the grid",
@@ -122,6 +126,10 @@ def claims(short: Results, long: Results, folds: Sequence[Run]) -> list[Claim]:
         *_beats_adam(long, GNVPRO),
         _beats(short, LBFGS_VARPRO, ADAM, share),
         _beats(long, LBFGS_VARPRO, ADAM, share),
+        _eliminates(short, (GNVPRO_PLAIN, GAUSS_NEWTON_PLAIN), whole),
+        _clearly(short, (GNVPRO_PLAIN, GAUSS_NEWTON_PLAIN), whole),
+        _beats(short, GNVPRO_PLAIN, ADAM, share),
+        _beats(long, GNVPRO_PLAIN, ADAM, share),
         _beats(short, GNVPRO, DESCENT, share),
         _inner_solves([*short.runs, *long.runs, *folds]),
     ]

@@ -18,6 +18,7 @@ from brenier.reproduce.gnvpro.methods import (
     GAUSS_NEWTON,
     GAUSS_NEWTON_RANDOM,
     GNVPRO,
+    GNVPRO_PLAIN,
     LBFGS_FULL,
     LBFGS_VARPRO,
 )
@@ -33,6 +34,7 @@ Style = dict[str, Any]
 Draw = Callable[[Axes, Results, Problem, Shown, Style], None]
 STYLES: dict[str, Style] = {
     GNVPRO: {"color": BLUE, "marker": "o"},
+    GNVPRO_PLAIN: {"color": BLUE, "marker": "D", "ls": ":"},
     LBFGS_VARPRO: {"color": GREEN, "marker": "s"},
     GAUSS_NEWTON: {"color": BLUE, "marker": "o", "mfc": "white", "ls": "--"},
     LBFGS_FULL: {"color": GREEN, "marker": "s", "mfc": "white", "ls": "--"},

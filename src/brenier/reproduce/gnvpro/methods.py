@@ -15,11 +15,12 @@ from brenier.optimizers.sgd import SGD
 
 GNVPRO, LBFGS_VARPRO = "gnvpro", "lbfgs-varpro"
 GAUSS_NEWTON, GAUSS_NEWTON_RANDOM = "gauss-newton", "gauss-newton-random"
+GNVPRO_PLAIN, GAUSS_NEWTON_PLAIN = "gnvpro-plain", "gauss-newton-plain"
 LBFGS_FULL, LBFGS_RANDOM = "lbfgs", "lbfgs-random"
 ADAM, DESCENT = "adam", "sgd"
 FAMILIES: Mapping[str, type[AbstractByEpochs]] = MappingProxyType({ADAM: Adam, DESCENT: SGD})
-# Krylov steps of one trial step: the paper's.
-MAX_PRODUCTS = 20
+# The paper's own step: so many products, and no memory of those before.
+PLAIN = {"max_products": 20, "memory": 0}
 # No run shall end before its work units do, but where nothing is left to gain.
 TOL = 1e-9
 
@@ -65,8 +66,8 @@ class Method:
         return self.optimizer(0).eliminates
 
 
-def _gauss_newton(*, eliminates: bool) -> Callable[[int], AbstractOptimizer]:
-    made = GaussNewton(eliminates=eliminates, tol=TOL, max_products=MAX_PRODUCTS)
+def _gauss_newton(*, eliminates: bool, **step: int) -> Callable[[int], AbstractOptimizer]:
+    made = GaussNewton(eliminates=eliminates, tol=TOL, **step)
     return lambda seed: made
 
 
@@ -76,11 +77,15 @@ def _lbfgs(*, eliminates: bool) -> Callable[[int], AbstractOptimizer]:
 
 
 OF_BOTH = (
-    Method(GNVPRO, "Gauss-Newton-Krylov, W eliminated", _gauss_newton(eliminates=True)),
+    Method(
+        GNVPRO,
+        "Gauss-Newton-Krylov with a memory of curvature, W eliminated",
+        _gauss_newton(eliminates=True),
+    ),
     Method(LBFGS_VARPRO, "L-BFGS, W eliminated", _lbfgs(eliminates=True)),
     Method(
         GAUSS_NEWTON,
-        "Gauss-Newton-Krylov on all weights, from the optimal W of the first network",
+        "the same step on all weights, from the optimal W of the first network",
         _gauss_newton(eliminates=False),
     ),
     Method(
@@ -88,6 +93,16 @@ OF_BOTH = (
         "the same from a random W",
         _gauss_newton(eliminates=False),
         Start.RANDOM,
+    ),
+    Method(
+        GNVPRO_PLAIN,
+        "Gauss-Newton-Krylov with the paper's own step, without memory, W eliminated",
+        _gauss_newton(eliminates=True, **PLAIN),
+    ),
+    Method(
+        GAUSS_NEWTON_PLAIN,
+        "the same step on all weights, from the optimal W of the first network",
+        _gauss_newton(eliminates=False, **PLAIN),
     ),
     Method(
         LBFGS_FULL,

@@ -48,7 +48,9 @@ ASSUMPTIONS = (
     ),
     (
         "Gauss-Newton",
-        "a trust region's problem in a Krylov space of 20 dimensions at most, as in the paper",
+        "a trust region's problem in a Krylov space: of 3 dimensions at most, preconditioned by "
+        "the products of earlier steps, which is ours; and, called plain, of 20 dimensions at most "
+        "without memory, as in the paper",
     ),
     (
         "networks",

@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from brenier.reproduce.gnvpro.methods import ADAM, GNVPRO, LBFGS_VARPRO, Method
+from brenier.reproduce.gnvpro.methods import (
+    ADAM,
+    GNVPRO,
+    GNVPRO_PLAIN,
+    LBFGS_VARPRO,
+    Method,
+)
 from brenier.reproduce.gnvpro.problems import Problem
 from brenier.reproduce.gnvpro.record import Run
 from brenier.reproduce.gnvpro.runs import Planned
@@ -19,7 +25,7 @@ from brenier.reproduce.tables import spread_of
 Choice = Mapping[str, Method]
 """A member of the grid of Adam by problem."""
 # Without a grid, in the longer runs.
-LONG = (GNVPRO, LBFGS_VARPRO)
+LONG = (GNVPRO, GNVPRO_PLAIN, LBFGS_VARPRO)
 
 
 @dataclass(frozen=True)

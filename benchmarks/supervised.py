@@ -112,9 +112,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
             "Convex functions: root mean squared error",
             "Known functions with random constants, of standard deviation one on rows that are "
             f"uniform in a cube; noise of standard deviation {NOISE:g}; the error is that of the "
-            "prediction against the function itself on 2,000 fresh rows. VarProRegressor's rows "
-            "are of eight folds and initial weights of half the size, its recipe before the last "
-            "change.",
+            "prediction against the function itself on 2,000 fresh rows.",
         ),
     }
 )

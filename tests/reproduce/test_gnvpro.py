@@ -16,7 +16,13 @@ from brenier.reproduce import catalogue
 from brenier.reproduce.claims import Verdict
 from brenier.reproduce.gnvpro import convection
 from brenier.reproduce.gnvpro.claims import CHOSEN, IN_WORDS, claims
-from brenier.reproduce.gnvpro.methods import ADAM, GAUSS_NEWTON, GNVPRO, LBFGS_VARPRO
+from brenier.reproduce.gnvpro.methods import (
+    ADAM,
+    GAUSS_NEWTON,
+    GNVPRO,
+    GNVPRO_PLAIN,
+    LBFGS_VARPRO,
+)
 from brenier.reproduce.gnvpro.problems import PARTS, PROBLEMS, parts_without_fold
 from brenier.reproduce.gnvpro.record import HISTORY, Run
 from brenier.reproduce.gnvpro.reproduce import reproduce_gnvpro
@@ -310,7 +316,7 @@ def test_of_the_grid_the_lowest_and_the_chosen_are_run_longer():
     for chosen, adam in ((first, (first, second)), (third, (first, second, third))):
         choice = {problem.name: chosen for problem in setting.claimed}
         plan = plan_of_longer(Results(setting, short.runs, choice))
-        labels = {GNVPRO, LBFGS_VARPRO, *(method.label for method in adam)}
+        labels = {GNVPRO, GNVPRO_PLAIN, LBFGS_VARPRO, *(method.label for method in adam)}
         assert {one.label for one in plan} == labels
         assert len(plan) == len(labels) * len(CLAIMED) * len(setting.seeds)
 

@@ -107,8 +107,8 @@ class _Region:
     def space(self) -> KrylovSpace:
         """The space of steps that leave variables alone which their bounds hold.
 
-        The less the gradient is, the closer the steps are to the minimiser, so that the outer
-        iteration converges superlinearly.
+        The less the gradient is, the closer steps are to the model's minimiser, as far as there are
+        products for it.
         """
         free = ~((self.here.x <= self.lower) & (self.here.gradient > 0.0))
         gradient = np.where(free, self.here.gradient, 0.0)

@@ -50,7 +50,7 @@ class ConvexFunctionRegressor(RegressorMixin, AbstractVarPro):
     n_folds : int, optional
         Networks, and parts of the rows that are held out in turn; None: 8.
     max_iter : int, optional
-        Most iterations of L-BFGS for each network; None: 150.
+        Most iterations of L-BFGS for each network; None: 100.
     max_seconds : float, optional
         Wall time of the fit; None: no limit.
     random_state : int, RandomState or None, default=0

@@ -16,7 +16,7 @@ import scipy.special
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 
-# Sharpest that logits are made.
+# Sharpest that logits are made ("Regression and classification" in benchmarks/NOTES.md).
 SHARPEST = np.e
 
 

@@ -32,7 +32,7 @@ SEARCH = SupervisedSettings(
     n_folds=8,
     precision=0.3,
     precision_last=0.03,
-    max_iter=150,
+    max_iter=100,
     patience=25,
 )
 """Numbers of the searches where they are not those of a tanh network ("Convex regression")."""

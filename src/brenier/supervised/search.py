@@ -50,7 +50,8 @@ LEAST_RIDGE = 1e-8
 LEAST_ROWS = 256
 # Ends at which the penalties may be what is left to change, ...
 CONVERGED = (FitStatus.CONVERGED, FitStatus.CONVERGED_LOOSELY)
-# ... if the unexplained share has fallen to less than this share of what they are of.
+# ... if the unexplained share has fallen to less than this share of what they are of ("Regression
+# and classification" in benchmarks/NOTES.md).
 FELL = 0.5
 
 

@@ -85,7 +85,8 @@ OF_BOTH = (
     Method(LBFGS_VARPRO, "L-BFGS, W eliminated", _lbfgs(eliminates=True)),
     Method(
         GAUSS_NEWTON,
-        "the same step on all weights, from the optimal W of the first network",
+        "Gauss-Newton-Krylov with a memory of curvature on all weights, from the optimal W of the "
+        "first network",
         _gauss_newton(eliminates=False),
     ),
     Method(

@@ -44,7 +44,8 @@ class GaussNewton(AbstractOptimizer):
     tol : float
         Converged when the projected gradient's largest entry (nats) is below it.
     max_products : int
-        Most products for one step: the Krylov space's dimension.
+        Most products for one step: the Krylov space's dimension. Its trial, and the memory's, is in
+        benchmarks/NOTES.md ("Optimisers").
     memory : int
         Most directions of earlier spaces that precondition a space; zero: none does.
     first_radius : float

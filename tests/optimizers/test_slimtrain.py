@@ -1,12 +1,16 @@
 """slimTrain on least squares small enough to be followed step by step in NumPy."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 from small_supervised import N_INPUTS, N_OUTPUTS, N_ROWS, PROBLEMS, function, rows
 
 from brenier.inner.sampled_tikhonov import SampledGCV, SampledTikhonov
+from brenier.optimizers.adam import Adam
 from brenier.optimizers.early_stopping import EarlyStopping, StoppingCriteria
+from brenier.optimizers.mechanic import FIRST_SCALE, MechanicAdam
 from brenier.optimizers.named import OF_LEAST_SQUARES
 from brenier.optimizers.slimtrain import FIRST, SlimTrain
 from brenier.status import FitStatus
@@ -112,6 +116,31 @@ def test_batches_that_are_no_numbers_are_left_out():
     np.testing.assert_array_equal(told[0], np.zeros(3))
 
 
+def moved(**changes):
+    """Return how far the network's weights have moved."""
+    full, x = function(NAME, FullFunction)
+    end = SlimTrain(**FORM | changes).minimize(full, x, early_stopping())
+    return (end.x - x)[: len(x) - len(full.problem.lower)]
+
+
+def test_mechanic_begins_at_a_tenth_of_adams_step():
+    # One mini-batch of all rows.
+    first = {"batch_rows": N_ROWS, "epochs": 1}
+    np.testing.assert_allclose(
+        moved(steps=MechanicAdam, **first), FIRST_SCALE * moved(**first), **ROUNDING
+    )
+
+
+@pytest.mark.parametrize("learning_rate", [1e-6, 1.0])
+def test_mechanic_mends_a_bad_learning_rate(learning_rate):
+    form = {"learning_rate": learning_rate, "epochs": 30}
+    losses = {}
+    for steps in (Adam, MechanicAdam):
+        _, watched, _ = run(steps=steps, **form)
+        losses[steps] = watched.iterations[-1].train_log_likelihood
+    assert losses[MechanicAdam] > losses[Adam] + 0.01
+
+
 @pytest.mark.parametrize("name", ["log loss", "squared error, convex"])
 def test_other_problems_are_refused(name):
     full, x = function(name, FullFunction)
@@ -123,5 +152,7 @@ def test_other_problems_are_refused(name):
 def test_by_name_it_has_the_papers_settings():
     made = OF_LEAST_SQUARES["slimtrain"](1e-6, 7)
     assert made == SlimTrain(batch_rows=32, learning_rate=1e-3, seed=7)
+    scaled = OF_LEAST_SQUARES["slimtrain-mechanic"](1e-6, 7)
+    assert scaled == replace(made, learning_rate=0.1, steps=MechanicAdam)
     assert (made.memory_depth, made.first, made.change) == (5, 0.05, None)
     assert set(PROBLEMS) > {NAME}

@@ -36,8 +36,8 @@ TINY = SlimtrainSetting(
     depths=(0, 5),
     changes=(1e-2,),
 )
-# Adam twice and slimTrain; both with small batches; no memory; a fixed lambda.
-N_RUNS = 2 * 2 * 7
+# Adam three times and slimTrain twice; three with small batches; no memory; a fixed lambda.
+N_RUNS = 2 * 2 * 10
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,9 @@ def test_the_tables_have_means_over_seeds(result, home):
     assert float(test["mean"]) == pytest.approx(np.mean([runs[1].test for runs in own]))
 
 
-def with_worst(result, adam, slimtrain):
+def with_worst(result, adam, slimtrain, label="slimtrain"):
     """Return claims of runs whose losses are one at most, but for these at the last rate."""
-    worst = {"adam": adam, "slimtrain": slimtrain}
+    worst = {"adam": adam, label: slimtrain}
     runs = [
         replace(
             run,
@@ -125,12 +125,14 @@ def with_worst(result, adam, slimtrain):
     return claims(Measured(TINY, runs))
 
 
-def test_half_of_adams_worst_is_reproduced_and_more_is_not(result):
+@pytest.mark.parametrize(("place", "label"), [(0, "slimtrain"), (1, "slimtrain-mechanic")])
+def test_half_of_adams_worst_is_reproduced_and_more_is_not(result, place, label):
     for slimtrain, verdict in ((4.0, Verdict.YES), (4.1, Verdict.NO)):
-        claim = with_worst(result, 8.0, slimtrain)[0]
+        claim = with_worst(result, 8.0, slimtrain, label)[place]
         assert claim.verdict is verdict
         assert "8.00" in claim.numbers
         assert f"{slimtrain:.2f}" in claim.numbers
+        assert ("Mechanic" in claim.what) == (label == "slimtrain-mechanic")
 
 
 def test_a_loss_that_is_no_number_is_infinite(result):

@@ -8,6 +8,7 @@ from brenier.optimizers.base import AbstractOptimizer
 from brenier.optimizers.gauss_newton import GaussNewton
 from brenier.optimizers.gradient_descent import GradientDescent
 from brenier.optimizers.lbfgs import LBFGS
+from brenier.optimizers.mechanic import MechanicAdam
 from brenier.optimizers.schedule_free import ScheduleFreeAdam
 from brenier.optimizers.slimtrain import SlimTrain
 from brenier.optimizers.warm_up import WarmedUp
@@ -17,8 +18,9 @@ from brenier.optimizers.warm_up import WarmedUp
 FULL_BATCH, FULL_RATE = 64, 0.05
 REDUCED_BATCH, REDUCED_RATE = 512, 0.02
 WARM_UP_EPOCHS = 20
-# slimTrain's authors' settings for their autoencoder.
+# slimTrain's authors' settings for their autoencoder; where Mechanic begins is ours.
 SLIMTRAIN_BATCH, SLIMTRAIN_RATE = 32, 1e-3
+MECHANIC_RATE = 0.1
 
 
 def _adam_varpro(seed: int, epochs: int | None = None) -> Adam:
@@ -54,6 +56,9 @@ OF_LEAST_SQUARES: Mapping[str, Callable[[float, int], AbstractOptimizer]] = Mapp
     {
         "slimtrain": lambda tol, seed: SlimTrain(
             batch_rows=SLIMTRAIN_BATCH, learning_rate=SLIMTRAIN_RATE, seed=seed
+        ),
+        "slimtrain-mechanic": lambda tol, seed: SlimTrain(
+            batch_rows=SLIMTRAIN_BATCH, learning_rate=MECHANIC_RATE, seed=seed, steps=MechanicAdam
         ),
     }
 )

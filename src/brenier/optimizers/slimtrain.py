@@ -5,6 +5,9 @@ regularisation itself (`brenier.inner.sampled_tikhonov`), then the network by a 
 the gradient of the batch's loss there (`brenier.varpro.sampled`). A batch costs what it costs Adam:
 a forward and a backward pass of each of its rows; the update sees the features of that pass.
 
+That leaves one learning rate, the network's. It matters less than Adam's on all weights, and little
+where Mechanic scales the steps (`brenier.optimizers.mechanic`).
+
 References
 ----------
 .. [1] E. Newman, J. Chung, M. Chung, L. Ruthotto, "slimTrain - A Stochastic Approximation Method
@@ -23,7 +26,7 @@ from jaxtyping import Float
 from brenier.arrays import Array
 from brenier.optimizers.adam import Adam
 from brenier.optimizers.early_stopping import EarlyStopping
-from brenier.optimizers.epochs import AbstractByEpochs, Here, Rows, steps_over
+from brenier.optimizers.epochs import AbstractByEpochs, AbstractByGradients, Here, Rows, steps_over
 from brenier.program import program
 from brenier.varpro.function import AbstractFunction
 from brenier.varpro.sample import PaddedSample
@@ -47,6 +50,8 @@ class SlimTrain(AbstractByEpochs):
         Lambda_0.
     change : float, optional
         lambda_k of every batch; None: by sampled generalised cross-validation.
+    steps : type
+        Whose rule makes the network's steps.
     told : callable, optional
         Told the lambda_k of the batches of every compiled call; zero for those that were left out.
     """
@@ -55,13 +60,14 @@ class SlimTrain(AbstractByEpochs):
     memory_depth: int = DEPTH
     first: float = FIRST
     change: float | None = None
+    steps: type[AbstractByGradients] = Adam
     told: Told | None = field(default=None, repr=False, compare=False)
 
     def begin(self, function: AbstractFunction, x: Float[np.ndarray, " p"]) -> Any:
-        """Return Adam's state, of the network alone, and the last layer's."""
+        """Return the rule's state, of the network alone, and the last layer's."""
         last_layer = begin(function.problem, x, self.memory_depth, self.first)
         theta = x[: -last_layer.W.size]
-        return Adam.rule(self.learning_rate).init(theta), last_layer
+        return self.steps.rule(self.learning_rate).init(theta), last_layer
 
     def go_on(
         self,
@@ -75,7 +81,7 @@ class SlimTrain(AbstractByEpochs):
         samples = self.padded(function, batches, early_stopping)
         regularisation = regularised_by(self.change)
         after, state, moves, changes = _descend(
-            function.problem, regularisation, self.rate, x, state, samples
+            function.problem, self.steps, regularisation, self.rate, x, state, samples
         )
         if self.told is not None:
             self.told(np.where(moves, changes, 0.0))
@@ -84,7 +90,13 @@ class SlimTrain(AbstractByEpochs):
 
 @program
 def _descend(
-    problem: Any, regularisation: Any, rate: Array, x: Array, state: Any, batches: PaddedSample
+    problem: Any,
+    kind: type[AbstractByGradients],
+    regularisation: Any,
+    rate: Array,
+    x: Array,
+    state: Any,
+    batches: PaddedSample,
 ) -> tuple[Array, Any, Array, Array]:
     """Return x and the state after a step for every batch, which were steps, and the lambda_k.
 
@@ -92,6 +104,8 @@ def _descend(
     ----------
     problem : SupervisedProblem
         What is minimised.
+    kind : type
+        Whose rule makes the network's steps.
     regularisation : AbstractRegularisation
         Chooses lambda_k.
     batches : PaddedSample
@@ -99,13 +113,13 @@ def _descend(
     """
 
     def step(here: Here, batch: PaddedSample) -> tuple[Here, Array, Array]:
-        x, (of_adam, last_layer) = here
+        x, (of_rule, last_layer) = here
         batch_at = updated(problem, regularisation, x, last_layer, batch)
-        gradient = batch_at.gradient
+        gradient, q = batch_at.gradient, len(batch_at.gradient)
         finite = jnp.isfinite(batch_at.value) & jnp.all(jnp.isfinite(gradient))
-        moves, of_adam = Adam.rule(rate).update(gradient, of_adam)
-        x = jnp.concatenate([x[: len(gradient)] + moves, batch_at.x[len(gradient) :]])
-        return (x, (of_adam, batch_at.last_layer)), finite, batch_at.change
+        moves, of_rule = kind.rule(rate).update(gradient, of_rule, x[:q])
+        x = jnp.concatenate([x[:q] + moves, batch_at.x[q:]])
+        return (x, (of_rule, batch_at.last_layer)), finite, batch_at.change
 
     (x, state), moves, changes = steps_over(step, (x, state), batches)
     return x, state, moves, changes

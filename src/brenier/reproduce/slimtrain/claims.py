@@ -8,7 +8,14 @@ from jaxtyping import Float
 from brenier.reproduce.claims import Claim, Verdict
 from brenier.reproduce.slimtrain.measured import Measured
 from brenier.reproduce.slimtrain.problems import Problem
-from brenier.reproduce.slimtrain.setting import Scheme
+from brenier.reproduce.slimtrain.setting import (
+    ADAM,
+    ADAM_MECHANIC,
+    ADAM_OPTIMAL,
+    SLIMTRAIN,
+    SLIMTRAIN_MECHANIC,
+    Scheme,
+)
 from brenier.reproduce.slimtrain.tables import entry_of
 
 # What slimTrain's worst loss is to be of Adam's.
@@ -24,12 +31,25 @@ Losses = Float[np.ndarray, " s"]
 def claims(measured: Measured) -> list[Claim]:
     """Return every claim with its verdict."""
     setting = measured.setting
-    adam, adam_optimal, slimtrain = setting.compared
-    small_adam, small_slimtrain = setting.small
+    adam, adam_optimal, slimtrain = map(setting.scheme, (ADAM, ADAM_OPTIMAL, SLIMTRAIN))
+    adam_mechanic, mechanic = map(setting.scheme, (ADAM_MECHANIC, SLIMTRAIN_MECHANIC))
+    small_adam, *small_slimtrains = setting.small
     rates, fewer = setting.rates, setting.fewer_rates
     return [
         *(_half(measured, one, adam, slimtrain, rates) for one in setting.problems),
-        *(_half(measured, one, small_adam, small_slimtrain, fewer) for one in setting.problems),
+        *(_half(measured, one, adam, mechanic, rates) for one in setting.problems),
+        _lower(
+            measured,
+            "It is not only Mechanic: slimTrain's worst loss with it is below that of Adam on all "
+            "weights with it",
+            lambda one: measured.worst(one, mechanic, rates),
+            lambda one: measured.worst(one, adam_mechanic, rates),
+        ),
+        *(
+            _half(measured, one, small_adam, small, fewer)
+            for small in small_slimtrains
+            for one in setting.problems
+        ),
         _lower(
             measured,
             "It is not only Adam's random W: slimTrain's worst loss is below that of Adam from the "
@@ -72,11 +92,12 @@ def _half(
     ours, theirs = (measured.worst(problem, one, rates) for one in (slimtrain, adam))
     holds = np.isfinite(ours.mean()) and ours.mean() <= HALF * theirs.mean()
     verdict = Verdict.YES if holds else Verdict.NO
+    who = "slimTrain's" + " (steps scaled by Mechanic)" * (slimtrain.family == SLIMTRAIN_MECHANIC)
     both = np.isfinite([ours.mean(), theirs.mean()]).all()
     ratio = f": {ours.mean() / theirs.mean():.2f}" if both else ""
     return Claim(
         f"{problem.title}: over learning rates {rates[0]:g} to {rates[-1]:g}, mini-batches of "
-        f"{adam.batch_rows}, slimTrain's worst validation loss is at most half of Adam's",
+        f"{adam.batch_rows}, {who} worst validation loss is at most half of Adam's",
         verdict,
         f"{text(ours)} against {text(theirs)}{ratio}",
     )
@@ -106,7 +127,7 @@ def _early(measured: Measured) -> Claim:
         losses = measured.table(problem, scheme, setting.rates, lambda run: run.best_after(epochs))
         return losses.mean(axis=0)
 
-    adam, _, slimtrain = setting.compared
+    adam, slimtrain = setting.scheme(ADAM), setting.scheme(SLIMTRAIN)
     ahead = {
         one.name: int(np.sum(early(one, slimtrain) < early(one, adam))) for one in setting.problems
     }

@@ -13,20 +13,33 @@ from brenier.plots.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from brenier.reproduce.picture import Picture, new_figure
 from brenier.reproduce.slimtrain.measured import Measured
 from brenier.reproduce.slimtrain.problems import Problem
-from brenier.reproduce.slimtrain.setting import ADAM, ADAM_OPTIMAL, SLIMTRAIN, Scheme
+from brenier.reproduce.slimtrain.setting import (
+    ADAM,
+    ADAM_MECHANIC,
+    ADAM_OPTIMAL,
+    SLIMTRAIN,
+    SLIMTRAIN_MECHANIC,
+    Scheme,
+)
 
 Style = dict[str, Any]
 
 STYLES: dict[str, Style] = {
     ADAM: {"color": VERMILLION, "marker": "v", "ls": "--"},
     ADAM_OPTIMAL: {"color": ORANGE, "marker": "s", "ls": ":"},
+    ADAM_MECHANIC: {"color": PURPLE, "marker": "^", "ls": (0, (5, 1, 1, 1, 1, 1))},
     SLIMTRAIN: {"color": BLUE, "marker": "o", "ls": "-"},
+    SLIMTRAIN_MECHANIC: {"color": GREEN, "marker": "D", "ls": "-."},
 }
 WORDS = {
     ADAM: "Adam, random W",
     ADAM_OPTIMAL: "Adam, optimal first W",
+    ADAM_MECHANIC: "Adam, random W, Mechanic",
     SLIMTRAIN: "slimTrain",
+    SLIMTRAIN_MECHANIC: "slimTrain, Mechanic",
 }
+# Of the second figure, from above.
+BY_UNITS = (ADAM, SLIMTRAIN, SLIMTRAIN_MECHANIC)
 # By learning rate, of the second figure.
 OF_RATES: tuple[Style, ...] = (
     {"color": PURPLE, "ls": ":"},
@@ -53,7 +66,7 @@ def figure_rates(measured: Measured) -> Picture:
             losses = measured.table(problem, scheme, setting.rates)
             style = STYLES[scheme.family]
             # Side by side, so that no point covers another.
-            place = np.asarray(setting.rates) * 1.06 ** (k - 1)
+            place = np.asarray(setting.rates) * 1.06 ** (k - len(STYLES) // 2)
             ax.plot(place, losses.mean(axis=0), lw=1.6, ms=6, **style)
             for seed in losses:
                 ax.plot(place, seed, ls="", marker=style["marker"], ms=2.5, color=style["color"])
@@ -72,9 +85,8 @@ def figure_rates(measured: Measured) -> Picture:
 def figure_units(measured: Measured) -> Picture:
     """Draw the validation loss against work units, by learning rate."""
     setting = measured.setting
-    panels, figure = _panels(measured, 2)
-    adam, _, slimtrain = setting.compared
-    for row, scheme in zip(panels, (adam, slimtrain), strict=True):
+    panels, figure = _panels(measured, len(BY_UNITS))
+    for row, scheme in zip(panels, map(setting.scheme, BY_UNITS), strict=True):
         for ax, problem in zip(row, setting.problems, strict=True):
             for rate, style in zip(setting.fewer_rates, OF_RATES, strict=False):
                 ax.plot(*_curve(measured, problem, scheme, rate), lw=1.6, **style)
@@ -82,10 +94,10 @@ def figure_units(measured: Measured) -> Picture:
         row[0].set_ylabel(f"{WORDS[scheme.family]}\n{LOSS}")
     for ax, problem in zip(panels[0], setting.problems, strict=True):
         ax.set_title(problem.title)
-    for above, below in panels.T:
-        below.set(xlabel=UNITS)
-        limits = [limit for ax in (above, below) for limit in ax.get_ylim()]
-        for ax in (above, below):
+    for column in panels.T:
+        column[-1].set(xlabel=UNITS)
+        limits = [limit for ax in column for limit in ax.get_ylim()]
+        for ax in column:
             ax.set_ylim(min(limits), max(limits))
     handles = [
         Line2D([], [], label=f"learning rate {rate:g}", lw=1.6, **style)
@@ -95,8 +107,8 @@ def figure_units(measured: Measured) -> Picture:
     return Picture(
         "figure-units",
         "Validation loss against work units, by learning rate: above Adam on all weights from a "
-        "random W, below slimTrain from the same. Geometric means over seeds of each epoch's last "
-        "iterate.",
+        "random W, in the middle slimTrain from the same, below slimTrain with Mechanic's scale of "
+        "steps. Geometric means over seeds of each epoch's last iterate.",
         figure,
     )
 
@@ -105,7 +117,7 @@ def figure_lambdas(measured: Measured) -> Picture:
     """Draw lambda_k of every mini-batch, and their sum Lambda_k."""
     setting = measured.setting
     panels, figure = _panels(measured, 1)
-    slimtrain, seed = setting.compared[-1], setting.seeds[0]
+    slimtrain, seed = setting.scheme(SLIMTRAIN), setting.seeds[0]
     for ax, problem in zip(panels[0], setting.problems, strict=True):
         run = measured.by_key[problem.name, slimtrain.label, setting.shown_rate, seed]
         _draw_lambdas(ax, run.changes)

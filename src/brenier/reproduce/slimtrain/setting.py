@@ -10,6 +10,7 @@ from jaxtyping import Float
 from brenier.inner.sampled_tikhonov import SampledGCV
 from brenier.optimizers.adam import Adam
 from brenier.optimizers.epochs import AbstractByEpochs
+from brenier.optimizers.mechanic import MechanicAdam
 from brenier.optimizers.slimtrain import DEPTH, SlimTrain
 from brenier.reproduce.abstract import AbstractSetting
 from brenier.reproduce.gnvpro.methods import Start
@@ -17,10 +18,13 @@ from brenier.reproduce.slimtrain.problems import PROBLEMS, SEED, Problem
 from brenier.version import __version__
 
 ADAM, ADAM_OPTIMAL, SLIMTRAIN = "adam", "adam-optimal", "slimtrain"
+ADAM_MECHANIC, SLIMTRAIN_MECHANIC = "adam-mechanic", "slimtrain-mechanic"
 FAMILIES = {
     ADAM: "Adam on all weights, from a random W",
     ADAM_OPTIMAL: "Adam on all weights, from the optimal W of the first network",
+    ADAM_MECHANIC: "Adam on all weights, from the same random W, its steps scaled by Mechanic",
     SLIMTRAIN: "slimTrain, from the same random W",
+    SLIMTRAIN_MECHANIC: "slimTrain, from the same random W, Adam's steps scaled by Mechanic",
 }
 """What is compared at all learning rates."""
 
@@ -34,7 +38,7 @@ class Scheme:
     label : str
         What it is called in tables, and in names of files.
     family : str
-        "adam", "adam-optimal" or "slimtrain".
+        One of `FAMILIES`.
     batch_rows : int
         Rows of a mini-batch.
     depth : int
@@ -63,9 +67,10 @@ class Scheme:
     ) -> AbstractByEpochs:
         """Return what minimises at a learning rate; slimTrain tells its lambdas."""
         form = {"batch_rows": self.batch_rows, "learning_rate": rate, "seed": seed}
-        if self.family != SLIMTRAIN:
-            return Adam(eliminates=False, epochs=epochs, **form)
-        own = {"memory_depth": self.depth, "change": self.change, "told": told}
+        steps = MechanicAdam if self.family in (ADAM_MECHANIC, SLIMTRAIN_MECHANIC) else Adam
+        if self.family not in (SLIMTRAIN, SLIMTRAIN_MECHANIC):
+            return steps(eliminates=False, epochs=epochs, **form)
+        own = {"memory_depth": self.depth, "change": self.change, "steps": steps, "told": told}
         return SlimTrain(epochs=epochs, **form, **own)
 
 
@@ -125,13 +130,17 @@ class SlimtrainSetting(AbstractSetting):
     @property
     def compared(self) -> tuple[Scheme, ...]:
         """Those of the claim."""
-        return tuple(Scheme(family, family, self.batch_rows) for family in FAMILIES)
+        return tuple(map(self.scheme, FAMILIES))
+
+    def scheme(self, family: str) -> Scheme:
+        """Return that of a family with mini-batches, memory and lambda as they usually are."""
+        return Scheme(family, family, self.batch_rows)
 
     @property
     def small(self) -> tuple[Scheme, ...]:
-        """Adam and slimTrain with the smaller mini-batches."""
-        rows = self.small_batch
-        return tuple(Scheme(f"{f}-batch{rows}", f, rows) for f in (ADAM, SLIMTRAIN))
+        """Adam and slimTrain, without and with Mechanic, with the smaller mini-batches."""
+        rows, families = self.small_batch, (ADAM, SLIMTRAIN, SLIMTRAIN_MECHANIC)
+        return tuple(Scheme(f"{family}-batch{rows}", family, rows) for family in families)
 
     @property
     def remembering(self) -> tuple[Scheme, ...]:

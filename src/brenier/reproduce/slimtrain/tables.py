@@ -73,8 +73,8 @@ def _regularised(measured: Measured, problem: Problem) -> Table:
 
 def _small(measured: Measured, problem: Problem) -> Table:
     setting, entries = measured.setting, []
-    adam, _, slimtrain = setting.compared
-    for scheme in (adam, slimtrain, *setting.small):
+    usual = [setting.scheme(small.family) for small in setting.small]
+    for scheme in (*usual, *setting.small):
         row = f"{scheme.family}, {scheme.batch_rows} rows"
         entries += _entries(measured, problem, row, scheme, setting.fewer_rates)
     title = f"{problem.title}: smaller mini-batches"

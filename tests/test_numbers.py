@@ -40,7 +40,8 @@ REASONS = {
     "supervised/predictor.py": ({13}, "rows at once: no number depends on it"),
     "supervised/scaling.py": (
         {3, 4, 8.0},
-        "widths that columns are padded to; a score beyond those of any table",
+        "widths that columns are padded to; 4 p (1 - p) is one at a half; a score beyond those of "
+        "any table",
     ),
     "supervised/search.py": (
         {1e-8, 256},

@@ -45,6 +45,17 @@ def test_a_column_with_values_very_far_out_is_seen_by_its_ranks_too():
     )
 
 
+def test_a_column_that_is_mostly_one_value_counts_for_less():
+    # A fifth of the weight is elsewhere.
+    weights = np.r_[np.full(8, 2.0), 1.0, 3.0]
+    rare, usual = np.r_[np.zeros(8), 1.0, 5.0], np.r_[np.zeros(5), np.ones(5)]
+    scaled = InputScaling.of(np.c_[rare, usual], weights, farthest=100.0)(np.c_[rare, usual])
+    mean = np.average(scaled, axis=0, weights=weights)
+    np.testing.assert_allclose(mean, 0.0, atol=1e-12)
+    deviation = np.sqrt(np.average(scaled**2, axis=0, weights=weights))
+    np.testing.assert_allclose(deviation, [4 * 0.2 * 0.8, 1.0])
+
+
 def test_a_constant_column_says_nothing():
     constant = np.column_stack([X[:, 0], np.full(50, 0.1)])
     scaled = InputScaling.of(constant, WEIGHTS, farthest=3.0)(constant)

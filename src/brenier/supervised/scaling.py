@@ -6,7 +6,10 @@ out is seen by its ranks as well: it becomes the mean of what is cut off and of 
 
     Phi^{-1}((R - 1/2) / N),    R the rank among N training rows (of weights, the weight up to it),
 
-on the scale of one deviation again. Targets of a regression are standardised only.
+on the scale of one deviation again. A column of which more than half of the rows, a share p, have
+one and the same value is brought to the deviation 4 p (1 - p) in place of one: where a pixel is
+black in all rows but a few, the few would stand out by a great deal. Targets of a regression are
+standardised only.
 """
 
 from typing import NamedTuple
@@ -67,6 +70,8 @@ class InputScaling(NamedTuple):
     ----------
     mean, deviation : (n,)
         Of the training rows; a column that is constant is divided by one.
+    size : (n,)
+        The deviation that columns are brought to.
     farthest : float
         Deviations from the mean that columns are cut off at.
     scores : tuple of n NormalScores or None
@@ -77,6 +82,7 @@ class InputScaling(NamedTuple):
 
     mean: Float[np.ndarray, " n"]
     deviation: Float[np.ndarray, " n"]
+    size: Float[np.ndarray, " n"]
     farthest: float
     scores: tuple[NormalScores | None, ...]
     width: int
@@ -102,17 +108,19 @@ class InputScaling(NamedTuple):
             Deviations from the mean beyond which a value makes its column seen by its ranks, too.
         """
         mean, deviation = _moments(X, weights)
-        scaled = (X - mean) / deviation
+        size = np.array([_size(column, weights) for column in X.T])
+        scaled = (X - mean) / deviation * size
         cut_off = np.clip(scaled, -farthest, farthest)
         scores = tuple(
             NormalScores.of(X[:, i], cut_off[:, i], weights) if far else None
             for i, far in enumerate(np.max(np.abs(scaled), axis=0) > ranked_from)
         )
-        return InputScaling(mean, deviation, farthest, scores, padded_width(X.shape[1]))
+        return InputScaling(mean, deviation, size, farthest, scores, padded_width(X.shape[1]))
 
     def __call__(self, X: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N width"]:
         """Return rows as the network sees them."""
-        scaled = np.clip((X - self.mean) / self.deviation, -self.farthest, self.farthest)
+        scaled = (X - self.mean) / self.deviation * self.size
+        scaled = np.clip(scaled, -self.farthest, self.farthest)
         for i, scores in enumerate(self.scores):
             if scores is not None:
                 scaled[:, i] = scores.mixed(X[:, i], scaled[:, i])
@@ -148,6 +156,14 @@ class TargetScaling(NamedTuple):
     def back(self, outputs: Float[np.ndarray, "*N o"]) -> Float[np.ndarray, "*N o"]:
         """Return outputs in the targets' units."""
         return self.mean + self.deviation * outputs
+
+
+def _size(column: Float[np.ndarray, " N"], weights: Float[np.ndarray, " N"]) -> float:
+    """Return 4 p (1 - p), p the share of the most frequent value, where it is above a half."""
+    values, place = np.unique(column, return_inverse=True)
+    p = np.bincount(place, weights).max() / weights.sum()
+    # A constant column is zero anyway.
+    return 4.0 * p * (1.0 - p) if p > 0.5 and len(values) > 1 else 1.0
 
 
 def _moments(

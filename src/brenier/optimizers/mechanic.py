@@ -19,7 +19,7 @@ from typing import Any
 
 from brenier.optimizers.adam import Adam
 
-# The scale to begin with.
+# The scale to begin with ("Optimisers" in benchmarks/NOTES.md).
 FIRST_SCALE = 0.1
 
 

@@ -18,7 +18,8 @@ from brenier.optimizers.warm_up import WarmedUp
 FULL_BATCH, FULL_RATE = 64, 0.05
 REDUCED_BATCH, REDUCED_RATE = 512, 0.02
 WARM_UP_EPOCHS = 20
-# slimTrain's authors' settings for their autoencoder; where Mechanic begins is ours.
+# slimTrain's authors' settings for their autoencoder; where Mechanic begins is ours ("Optimisers"
+# in benchmarks/NOTES.md).
 SLIMTRAIN_BATCH, SLIMTRAIN_RATE = 32, 1e-3
 MECHANIC_RATE = 0.1
 

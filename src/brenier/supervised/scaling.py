@@ -7,9 +7,9 @@ out is seen by its ranks as well: it becomes the mean of what is cut off and of 
     Phi^{-1}((R - 1/2) / N),    R the rank among N training rows (of weights, the weight up to it),
 
 on the scale of one deviation again. A column of which more than half of the rows, a share p, have
-one and the same value is brought to the deviation 4 p (1 - p) in place of one: where a pixel is
-black in all rows but a few, the few would stand out by a great deal. Targets of a regression are
-standardised only.
+one and the same value is brought to the deviation 4 p (1 - p) in place of one, before all this:
+where a pixel is black in all rows but a few, the few would stand out by a great deal. Targets of a
+regression are standardised only.
 """
 
 from typing import NamedTuple
@@ -71,7 +71,7 @@ class InputScaling(NamedTuple):
     mean, deviation : (n,)
         Of the training rows; a column that is constant is divided by one.
     size : (n,)
-        The deviation that columns are brought to.
+        The deviation that columns are brought to before they are cut off.
     farthest : float
         Deviations from the mean that columns are cut off at.
     scores : tuple of n NormalScores or None
